@@ -1,0 +1,1 @@
+"""What is deployed: Pulumi components, one per system."""

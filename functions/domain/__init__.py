@@ -1,0 +1,1 @@
+"""The pure heart: mapping and changes, without AWS."""

@@ -1,0 +1,1 @@
+"""The embedded default: MiniStack, MariaDB and the unmodified Pulumi program on one machine."""
