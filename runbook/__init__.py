@@ -1,1 +1,1 @@
-"""What the operator runs."""
+"""What the operator runs: the road from the old system to the new one, and back."""

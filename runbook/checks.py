@@ -1,0 +1,42 @@
+"""A check: one thing that must hold, what it is now, what it should be, and what to do when it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runbook.errors import PreconditionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check's outcome; `ok` is None when it could not be made because an earlier one failed."""
+
+    name: str
+    ok: bool | None
+    value: str
+    limit: str
+    remedy: str = ""
+
+
+def green(checks: Sequence[Check]) -> bool:
+    """Whether all of them hold; one that was not made does not."""
+    return all(check.ok for check in checks)
+
+
+def demand(checks: Sequence[Check]) -> None:
+    """Go on only when all hold.
+
+    Raises:
+        PreconditionError: naming the first that does not, and what to do about it.
+    """
+    for check in checks:
+        if check.ok is False:
+            raise PreconditionError(
+                f"{check.name} is {check.value}, expected {check.limit}; nothing was changed", check.remedy
+            )
+    if not green(checks):
+        raise PreconditionError("not every check could be made; nothing was changed", "See `runbook status`.")

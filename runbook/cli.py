@@ -1,0 +1,228 @@
+"""The `runbook` command: one sub-command per stretch of the road, in its order.
+
+Each checks, calls its service, shows the result.
+"""
+
+import shlex
+from typing import Annotated, Any
+
+import typer
+
+from runbook import probe, render
+from runbook.context import Context
+from runbook.errors import FailedError, PreconditionError
+from runbook.options import (
+    EntitiesOption,
+    EntityOption,
+    ExecuteOption,
+    JsonOption,
+    OutputsOption,
+    PatienceOption,
+    StackOption,
+    YesOption,
+)
+from runbook.services import history as history_service
+from runbook.services import init as init_service
+from runbook.services import status as status_service
+from runbook.services.smoke import Smoke
+from runbook.services.switching import Scope, Switch
+from runbook.session import confirm, opened
+
+app = typer.Typer(
+    name="runbook",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "The road from the old system to the new one, and back.\n\n"
+        "Walk the commands in the order below. What changes traffic shows its plan first and acts with "
+        "[bold]--execute[/]; every command may be killed at any point and run again.\n\n"
+        "Exit codes: 0 done · 1 failed · 2 usage · 3 the sides differ · 4 a gate is closed, or all was put "
+        "back · 5 refused."
+    ),
+)
+cutover_app = typer.Typer(
+    no_args_is_help=True, help="Send reads or writes of an entity to the modern system."
+)
+
+
+@app.command(rich_help_panel="The road, in order")
+def init(stack: StackOption = None, outputs: OutputsOption = None, as_json: JsonOption = False) -> None:
+    """Prepare: legacy tables, the bridge's side of Aurora, routes, journal. Run it after every deploy."""
+    with opened(stack, outputs, as_json=as_json) as context:
+        lines = init_service.run(context)
+        if as_json:
+            render.document({"done": lines})
+        else:
+            render.init(lines)
+
+
+@app.command(rich_help_panel="The road, in order")
+def smoke(
+    entity: EntitiesOption = None,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try it: create, list, update and delete on both systems and through the bridge.
+
+    Removes its own records.
+    """
+    with opened(stack, outputs, as_json=as_json) as context:
+        results = {one.name: Smoke(context, one).run() for one in context.target.chosen(entity)}
+        passed = all(result.ok is not False for steps in results.values() for result in steps)
+        if as_json:
+            render.document({"passed": passed, "entities": results})
+            raise typer.Exit(0 if passed else 1)
+        for name, steps in results.items():
+            render.smoke(name, steps)
+        if not passed:
+            raise FailedError(
+                "the smoke test failed", "See `runbook status` for the bridge, and the functions' logs."
+            )
+
+
+@app.command(rich_help_panel="The road, in order")
+def status(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    entity: EntitiesOption = None,
+    send_probe: Annotated[
+        bool, typer.Option("--probe", help="Also send a probe through the bridge and wait for it.")
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Count tables of any size, however long it takes.")
+    ] = False,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """See where you are: phase, where reads and writes go, the bridge's health, counts of both sides, lag."""
+    with opened(stack, outputs, as_json=as_json) as context:
+        found = [
+            status_service.run(context, one, send_probe=send_probe, exact=exact)
+            for one in context.target.chosen(entity)
+        ]
+        if as_json:
+            lines = [{**render.plain(one), "healthy": one.healthy} for one in found]
+            render.document({"stack": context.target.stack, "entities": lines})
+            return
+        for one in found:
+            render.status(one)
+
+
+@cutover_app.command("reads")
+def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    entity: EntityOption = None,
+    execute: ExecuteOption = False,
+    yes: YesOption = None,
+    probe_timeout: PatienceOption = probe.PATIENCE,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send an entity's public reads to modern. Shows the plan; --execute acts."""
+    options = _Options(entity, execute, yes, probe_timeout, as_json)
+    with opened(stack, outputs, as_json=as_json) as context:
+        _switch(context, "cutover", Scope.READS, options, _again(stack, outputs))
+
+
+@cutover_app.command("writes")
+def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    entity: EntityOption = None,
+    execute: ExecuteOption = False,
+    yes: YesOption = None,
+    probe_timeout: PatienceOption = probe.PATIENCE,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send an entity's public writes to modern, which makes DynamoDB its source of truth.
+
+    Shows the plan; --execute acts.
+    """
+    options = _Options(entity, execute, yes, probe_timeout, as_json)
+    with opened(stack, outputs, as_json=as_json) as context:
+        _switch(context, "cutover", Scope.WRITES, options, _again(stack, outputs))
+
+
+app.add_typer(
+    cutover_app,
+    name="cutover",
+    rich_help_panel="The road, in order",
+)
+
+
+@app.command(rich_help_panel="The road back, and what happened")
+def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    scope: Annotated[Scope, typer.Argument(help="What returns to legacy.")] = Scope.BOTH,
+    entity: EntityOption = None,
+    execute: ExecuteOption = False,
+    yes: YesOption = None,
+    probe_timeout: PatienceOption = probe.PATIENCE,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send an entity's public reads, writes or both back to legacy. Shows the plan; --execute acts."""
+    options = _Options(entity, execute, yes, probe_timeout, as_json)
+    with opened(stack, outputs, as_json=as_json) as context:
+        _switch(context, "rollback", scope, options, _again(stack, outputs))
+
+
+@app.command(rich_help_panel="The road back, and what happened")
+def history(
+    entity: EntitiesOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="How many events, newest first.")
+    ] = 50,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List who did what, when, and how it ended."""
+    with opened(stack, outputs, as_json=as_json) as context:
+        events = history_service.run(context, context.target.chosen(entity), limit)
+        if as_json:
+            render.document({"events": events})
+        else:
+            render.history(events)
+
+
+class _Options:
+    """What the switching commands have in common."""
+
+    def __init__(
+        self, entity: str | None, execute: bool, yes: str | None, patience: float, as_json: bool
+    ) -> None:
+        self.entity, self.execute, self.yes = entity, execute, yes
+        self.patience, self.as_json = patience, as_json
+
+
+def _switch(context: Context, verb: str, scope: Scope, options: _Options, target: str) -> None:
+    entity = context.target.entity(options.entity)
+    switch = Switch(context, entity, verb, scope, options.patience)
+    act = f"runbook {switch.command} --entity {entity.name} --execute{target}"
+    if not options.execute:
+        _show_plan(switch, act, as_json=options.as_json)
+        return
+    confirm(context, act, options.yes, as_json=options.as_json)
+    result = switch.execute()
+    if options.as_json:
+        render.document({"entity": entity.name, "executed": True, **render.plain(result)})
+    else:
+        render.done(entity.name, result)
+
+
+def _show_plan(switch: Switch, act: str, *, as_json: bool) -> None:
+    plan = switch.plan()
+    if as_json:
+        render.document(render.plan_document(switch.entity.name, plan))
+    else:
+        render.plan(switch.entity.name, plan, act)
+    if not plan.green:
+        raise typer.Exit(PreconditionError.exit_code)
+
+
+def _again(*given: Any) -> str:
+    """The target's options as typed, for the command that a message tells to run."""
+    options = zip(("--stack", "--outputs"), given, strict=True)
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options if value)

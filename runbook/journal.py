@@ -1,0 +1,298 @@
+"""The journal: per entity one state item (phase, reads, half-done operation, lock) and its trail of events.
+
+Both live in one DynamoDB table, partition key `entity`, sort key `record`. Every change of a state item is
+conditional on the operator's lock and is written in one transaction with its event, so the trail never tells of
+a change that was not made.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from runbook.errors import LockLostError, PreconditionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+STATE = "state"
+EVENT = "event#"
+
+
+def now() -> str:
+    """The present instant as ISO 8601 in UTC with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Phase(StrEnum):
+    """Which system is an entity's source of truth, or on its way to be."""
+
+    LEGACY = "legacy"
+    SWITCHING = "switching"
+    MODERN = "modern"
+    RETURNING = "returning"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """One operator's hold on an entity.
+
+    `until` is in epoch seconds, `process` tells whether its holder still lives.
+    """
+
+    id: str
+    holder: str
+    command: str
+    process: str
+    until: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A sequence of steps that is under way.
+
+    Which one was begun or ended last, and in which direction it runs.
+    """
+
+    id: str
+    command: str
+    arguments: Mapping[str, str]
+    operator: str
+    started_at: str
+    step: str
+    step_state: str = "doing"  # doing | done
+    direction: str = "do"  # do | undo
+    reason: str = ""
+
+    def at(self, step: str, state: str, direction: str, reason: str = "") -> Operation:
+        """The same operation at another boundary."""
+        return replace(self, step=step, step_state=state, direction=direction, reason=reason or self.reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the journal knows of one entity; `reads` is the percentage of public reads that modern answers."""
+
+    entity: str
+    phase: Phase = Phase.LEGACY
+    reads: int = 0
+    phase_since: str = ""
+    stream_arn: str = ""
+    operation: Operation | None = None
+    lock: Lock | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of the audit trail: who did what, with which result."""
+
+    entity: str
+    command: str
+    result: str
+    operator: str
+    at: str = field(default_factory=now)
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Journal:
+    """The journal table of a stack."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def find(self, entity: str) -> State | None:
+        """The entity's state, read consistently; None before `runbook init`."""
+        found = self._client.get_item(TableName=self._table, Key=_key(entity, STATE), ConsistentRead=True)
+        return _state(_plain(found["Item"])) if "Item" in found else None
+
+    def state(self, entity: str) -> State:
+        """The entity's state.
+
+        Raises:
+            PreconditionError: when `runbook init` has not been run for it.
+        """
+        found = self.find(entity)
+        if found is None:
+            raise PreconditionError(f"{entity} is not in the journal yet", "Run `runbook init` first.")
+        return found
+
+    def create(self, entity: str, stream_arn: str, event: Event) -> bool:
+        """Begin an entity in phase legacy; False when it is there already."""
+        item = {"entity": entity, "record": STATE, "phase": Phase.LEGACY.value, "reads": 0}
+        item |= {"phase_since": now(), "stream_arn": stream_arn}
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table,
+                "Item": _typed(item),
+                "ConditionExpression": "attribute_not_exists(entity)",
+            }
+        }
+        return self._transact([put, self._event(event)])
+
+    def take(self, lock: Lock, entity: str, instead_of: str, at: float) -> bool:
+        """Hold the entity's lock if it is free, expired at epoch second `at`, or already ours.
+
+        Or when `instead_of` is the id of the lock that is there: one whose holder is known to be dead.
+        """
+        condition = (
+            "attribute_exists(entity) AND "
+            "(attribute_not_exists(#lock) OR #lock.#until < :at OR #lock.#id IN (:id, :old))"
+        )
+        update = self._update(
+            entity,
+            "SET #lock = :lock",
+            condition,
+            {"#lock": "lock", "#until": "until", "#id": "id"},
+            {":lock": vars(lock), ":at": at, ":id": lock.id, ":old": instead_of},
+        )
+        return self._transact([update])
+
+    def release(self, lock: Lock, entity: str) -> None:
+        """Let the lock go if it is still ours."""
+        self._transact(
+            [
+                self._update(
+                    entity,
+                    "REMOVE #lock",
+                    "#lock.#id = :id",
+                    {"#lock": "lock", "#id": "id"},
+                    {":id": lock.id},
+                )
+            ]
+        )
+
+    def write(self, lock: Lock, entity: str, changes: Mapping[str, Any], event: Event | None = None) -> None:
+        """Change attributes of the state item (None removes one), with the event that tells of it.
+
+        Raises:
+            LockLostError: when the lock is no longer ours; nothing was written.
+        """
+        sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
+        removes = [f"#{name}" for name, value in changes.items() if value is None]
+        expression = (f"SET {', '.join(sets)} " if sets else "") + (
+            f"REMOVE {', '.join(removes)}" if removes else ""
+        )
+        attributes = {f"#{name}": name for name in changes} | {"#lock": "lock", "#id": "id"}
+        values = {f":{name}": value for name, value in changes.items() if value is not None} | {
+            ":id": lock.id
+        }
+        update = self._update(entity, expression.strip(), "#lock.#id = :id", attributes, values)
+        if not self._transact([update, *([self._event(event)] if event else [])]):
+            raise LockLostError(
+                f"another operator took over {entity} while this command ran",
+                "See `runbook status` and `runbook history`.",
+            )
+
+    def record(self, event: Event) -> None:
+        """Add an event on its own: something that was refused or only looked at changes no state."""
+        self._transact([self._event(event)])
+
+    def events(self, entity: str, limit: int) -> list[Event]:
+        """The newest `limit` events of an entity, newest first."""
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="entity = :entity AND begins_with(record, :event)",
+            ExpressionAttributeValues=_typed({":entity": entity, ":event": EVENT}),
+            ScanIndexForward=False,
+            Limit=limit,
+            ConsistentRead=True,
+        )
+        return [_event(_plain(item)) for item in answer["Items"]]
+
+    def _event(self, event: Event) -> TransactWriteItemTypeDef:
+        record = f"{EVENT}{event.at}#{uuid.uuid4().hex[:8]}"
+        return {"Put": {"TableName": self._table, "Item": _typed({**vars(event), "record": record})}}
+
+    def _update(
+        self,
+        entity: str,
+        expression: str,
+        condition: str,
+        attributes: dict[str, str],
+        values: Mapping[str, Any],
+    ) -> TransactWriteItemTypeDef:
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(entity, STATE),
+                "UpdateExpression": expression,
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": attributes,
+                "ExpressionAttributeValues": _typed(values),
+            }
+        }
+
+    def _transact(self, items: Sequence[TransactWriteItemTypeDef]) -> bool:
+        try:
+            self._client.transact_write_items(TransactItems=items)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = error.response.get("CancellationReasons", [])
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                return False
+            raise
+        return True
+
+
+def _key(entity: str, record: str) -> dict[str, Any]:
+    return _typed({"entity": entity, "record": record})
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    serialize = cast("Any", TypeSerializer()).serialize
+    return {name: serialize(_storable(value)) for name, value in values.items()}
+
+
+def _storable(value: Any) -> Any:
+    """The value with dataclasses as maps and floats as decimals, which is what DynamoDB takes."""
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, Operation | Lock):
+        return _storable(vars(value))
+    if isinstance(value, dict):
+        return {str(key): _storable(item) for key, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    deserialize = cast("Any", TypeDeserializer()).deserialize
+    return {name: _number(deserialize(value)) for name, value in item.items()}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _number(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_number(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _state(item: Mapping[str, Any]) -> State:
+    operation, lock = item.get("operation"), item.get("lock")
+    return State(
+        entity=item["entity"],
+        phase=Phase(item["phase"]),
+        reads=item["reads"],
+        phase_since=item.get("phase_since", ""),
+        stream_arn=item.get("stream_arn", ""),
+        operation=Operation(**operation) if operation else None,
+        lock=Lock(**{**lock, "until": float(lock["until"])}) if lock else None,
+    )
+
+
+def _event(item: Mapping[str, Any]) -> Event:
+    return Event(**{name: value for name, value in item.items() if name != "record"})

@@ -1,0 +1,1 @@
+"""One module per command: a service takes its clients, returns a result, never prints and never exits."""

@@ -1,0 +1,159 @@
+"""`runbook init`: prepare what the road needs, once or again.
+
+Legacy tables, the bridge's side of Aurora, routes, journal.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from runbook.errors import FailedError
+from runbook.journal import Event, Phase
+from runbook.lock import held
+from runbook.routing import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runbook.context import Context
+    from runbook.target import EntityTarget
+
+PATIENCE = 120.0  # seconds; Aurora Serverless v2 wakes from zero in about 15, a new cluster may take longer
+PASSING = ("resuming", "starting", "unavailable", "timed out", "timeout", "throttl", "transient")
+OK = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One thing that init saw to: `result` is done, unchanged or skipped."""
+
+    name: str
+    result: str
+    detail: str = ""
+
+
+def run(context: Context) -> list[Line]:
+    """Do all that is not done yet; safe to repeat, and right with only the legacy part deployed."""
+    lines = [_legacy(context), _bridge(context)]
+    for entity in context.target.entities.values():
+        lines.append(_routes(context, entity))
+        lines.append(_journal(context, entity))
+    return lines
+
+
+def _legacy(context: Context) -> Line:
+    context.say("preparing the legacy tables")
+    event = {
+        "resource": "/aurora",
+        "path": "/aurora",
+        "httpMethod": "GET",
+        "headers": {"Accept": "application/json"},
+        "multiValueHeaders": {},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": "/aurora",
+            "httpMethod": "GET",
+            "path": f"/{context.target.stage_name}/aurora",
+            "stage": context.target.stage_name,
+            "requestId": "runbook-init",
+            "identity": {},
+        },
+        "body": None,
+        "isBase64Encoded": False,
+    }
+    answer = _invoke(context, context.target.legacy_init_function, event)
+    return Line(
+        name="legacy tables", result="done", detail=", ".join(_body(answer).get("initialised", [])) or "ready"
+    )
+
+
+def _bridge(context: Context) -> Line:
+    if not context.target.bridge_install_function:
+        return Line(name="bridge", result="skipped", detail="not deployed yet; run init again when it is")
+    context.say("installing the bridge's side of Aurora")
+    _invoke(context, context.target.bridge_install_function, {"action": "install"})
+    return Line(name="bridge", result="done", detail="invisible columns, helper tables, its MySQL user")
+
+
+def _routes(context: Context, entity: EntityTarget) -> Line:
+    """Set variables that are missing or name a function that is gone to what the journal says."""
+    routes = context.routing.routes(entity)
+    state = context.journal.find(entity.name)
+    lost = {Side.UNSET, Side.UNKNOWN}
+    wanted: dict[str, str] = {}
+    if routes.reads in lost:
+        modern = state is not None and state.reads > 0
+        wanted[entity.reads_variable] = (
+            entity.read_function if modern else context.target.legacy_read_function
+        )
+    if routes.writes in lost:
+        modern = state is not None and state.phase in {Phase.MODERN, Phase.COMPLETE}
+        wanted[entity.writes_variable] = (
+            entity.write_function if modern else context.target.legacy_write_function
+        )
+    changed = context.routing.set(wanted)
+    detail = ", ".join(f"{name} → {value}" for name, value in wanted.items())
+    return Line(name=f"routes of {entity.name}", result="done" if changed else "unchanged", detail=detail)
+
+
+def _journal(context: Context, entity: EntityTarget) -> Line:
+    name = f"journal of {entity.name}"
+    state = context.journal.find(entity.name)
+    if state is not None and (state.stream_arn or not entity.stream_arn):
+        return Line(name=name, result="unchanged", detail=f"phase {state.phase}")
+    if state is not None:
+        with held(context.journal, entity.name, context.clients.operator, "init") as lease:
+            context.journal.write(lease.lock, entity.name, {"stream_arn": entity.stream_arn})
+        return Line(name=name, result="done", detail="its stream noted")
+    event = Event(entity=entity.name, command="init", result="done", operator=context.clients.operator)
+    created = context.journal.create(entity.name, entity.stream_arn, event)
+    return Line(name=name, result="done" if created else "unchanged", detail="phase legacy")
+
+
+def _invoke(context: Context, function: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Call a function that may be repeated, again while the database wakes.
+
+    Raises:
+        FailedError: with what the function said.
+    """
+    deadline = time.monotonic() + PATIENCE
+    wait = 1.0
+    while True:
+        answer, problem = _call(context, function, event)
+        if problem is None:
+            return answer
+        if not _passing(problem) or time.monotonic() + wait > deadline:
+            raise FailedError(
+                f"{function}: {problem}", "Its log group has more. Then run `runbook init` again."
+            )
+        context.say(f"waiting for Aurora ({problem})")
+        time.sleep(wait)
+        wait = min(wait * 2, 10.0)
+
+
+def _call(context: Context, function: str, event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
+    reply = context.clients.functions.invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    payload = json.loads(reply["Payload"].read() or b"null")
+    answer = cast("Mapping[str, Any]", payload) if isinstance(payload, dict) else {}
+    if reply.get("FunctionError"):
+        return answer, str(answer.get("errorMessage") or payload)
+    status = int(answer.get("statusCode", OK))
+    return answer, None if status == OK else f"{status} {_body(answer).get('message', '')}".strip()
+
+
+def _passing(problem: str) -> bool:
+    return problem.startswith("503") or any(word in problem.lower() for word in PASSING)
+
+
+def _body(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    body = answer.get("body")
+    try:
+        return cast("Mapping[str, Any]", json.loads(body)) if isinstance(body, str) else {}
+    except ValueError:
+        return {}

@@ -1,0 +1,196 @@
+"""`runbook cutover` and `runbook rollback`: gates, then steps under the lock.
+
+What was left half-done is settled first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from runbook import checks, probe
+from runbook.errors import PreconditionError
+from runbook.journal import Event, Phase
+from runbook.lock import held
+from runbook.routing import Side
+from runbook.sequences import ALL, Steps
+from runbook.services import gates
+from runbook.steps import Runner, finishes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runbook.checks import Check
+    from runbook.context import Context
+    from runbook.journal import Operation, State
+    from runbook.lock import Lease
+    from runbook.routing import Routes
+    from runbook.steps import Outcome, Step
+    from runbook.target import EntityTarget
+
+
+class Scope(StrEnum):
+    """What is switched."""
+
+    READS = "reads"
+    WRITES = "writes"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a command would do now.
+
+    `pending` is a half-done operation that is settled first, to `pending_result`.
+    """
+
+    command: str
+    state: State
+    routes: Routes
+    gates: Sequence[Check]
+    steps: Sequence[Step]
+    pending: Operation | None = None
+    pending_result: str = ""
+
+    @property
+    def green(self) -> bool:
+        """Whether every gate lets it pass."""
+        return checks.green(self.gates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command did; `settled` is the half-done operation that it finished or undid first."""
+
+    command: str
+    changed: bool
+    state: State
+    routes: Routes
+    gates: Sequence[Check]
+    settled: Outcome | None
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One command for one entity: `verb` is cutover or rollback; a probe may take `patience` seconds."""
+
+    context: Context
+    entity: EntityTarget
+    verb: str
+    scope: Scope
+    patience: float = probe.PATIENCE
+
+    @property
+    def command(self) -> str:
+        """The command as the journal tells it."""
+        return f"{self.verb} {self.scope}"
+
+    def plan(self) -> Plan:
+        """Look, without the lock.
+
+        Nothing changes, but a probe goes through the bridge and is removed again.
+        """
+        state = self.context.journal.state(self.entity.name)
+        routes = self.context.routing.routes(self.entity)
+        steps = self._steps(self._needed(state, routes), None)
+        return Plan(
+            command=self.command,
+            state=state,
+            routes=routes,
+            gates=self._gates(state) if steps else [],
+            steps=steps,
+            pending=state.operation,
+            pending_result=self._foreseen(state.operation) if state.operation else "",
+        )
+
+    def execute(self) -> Done:
+        """Settle what is half-done, check every gate, then act. Having nothing to do is no error.
+
+        Raises:
+            PreconditionError: a gate is red, or a step failed and everything was put back.
+            RefusedError: another operator holds the lock.
+            FailedError: half-done past its commit; the next command goes on from there.
+        """
+        journal, name = self.context.journal, self.entity.name
+        with held(journal, name, self.context.clients.operator, self.command) as lease:
+            settled = settle(self.context, self.entity, lease, self.patience)
+            state = journal.state(name)
+            needed = self._needed(state, self.context.routing.routes(self.entity))
+            passed = self._act(state, needed, lease) if needed else []
+            return Done(
+                command=self.command,
+                changed=needed is not None,
+                state=journal.state(name),
+                routes=self.context.routing.routes(self.entity),
+                gates=passed,
+                settled=settled,
+            )
+
+    def _act(self, state: State, needed: Scope, lease: Lease) -> list[Check]:
+        found = self._gates(state)
+        try:
+            checks.demand(found)
+        except PreconditionError as error:
+            self.context.journal.record(self._refused(lease, error.message))
+            raise
+        steps = self._steps(needed, lease)
+        runner = Runner(self.context.journal, lease, steps, self.context.say)
+        runner.run(self.command, {"verb": self.verb, "scope": needed.value})
+        return found
+
+    def _refused(self, lease: Lease, reason: str) -> Event:
+        return Event(
+            entity=self.entity.name,
+            command=self.command,
+            result="refused",
+            operator=lease.lock.holder,
+            details={"reason": reason},
+        )
+
+    def _steps(self, needed: Scope | None, lease: Lease | None) -> list[Step]:
+        if needed is None:
+            return []
+        return Steps(self.context, self.entity, lease, self.patience).of(self.verb, needed)
+
+    def _gates(self, state: State) -> list[Check]:
+        return gates.of(self, state)
+
+    def _needed(self, state: State, routes: Routes) -> Scope | None:
+        """The part of the scope that is not already so, by the journal and by the routes both."""
+        side, phase, percent = (
+            (Side.MODERN, Phase.MODERN, ALL) if self.verb == "cutover" else (Side.LEGACY, Phase.LEGACY, 0)
+        )
+        reads = self.scope != Scope.WRITES and (state.reads != percent or routes.reads != side)
+        writes = self.scope != Scope.READS and (state.phase != phase or routes.writes != side)
+        if reads and writes:
+            return Scope.BOTH
+        if writes:
+            return Scope.WRITES
+        return Scope.READS if reads else None
+
+    def _foreseen(self, pending: Operation) -> str:
+        return "finished" if finishes(_steps_of(self.context, self.entity, pending), pending) else "undone"
+
+
+def settle(
+    context: Context, entity: EntityTarget, lease: Lease, patience: float = probe.PATIENCE
+) -> Outcome | None:
+    """Finish or undo what another run left half-done; None when there is nothing."""
+    pending = context.journal.state(entity.name).operation
+    if pending is None:
+        return None
+    context.say(f"settling `{pending.command}`, left half-done at {pending.step}")
+    steps = _steps_of(context, entity, pending, lease, patience)
+    return Runner(context.journal, lease, steps, context.say).recover(pending)
+
+
+def _steps_of(
+    context: Context,
+    entity: EntityTarget,
+    pending: Operation,
+    lease: Lease | None = None,
+    patience: float = probe.PATIENCE,
+) -> list[Step]:
+    arguments = pending.arguments
+    return Steps(context, entity, lease, patience).of(arguments["verb"], arguments["scope"])

@@ -1,0 +1,231 @@
+"""Which deployed stack a command acts on.
+
+Its outputs, from Pulumi, from a file or from the running sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from functions.domain import entities as mapping
+from functions.domain import names
+from runbook.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REQUIRED = ("stack", "region", "parts", "apiUrl", "apiId", "stageName", "apiAuth", "mapping", "journalTable")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityTarget:
+    """The deployed resources of one entity; those of a part that is not deployed are empty."""
+
+    name: str
+    modern_table: str = ""
+    stream_arn: str = ""
+    read_function: str = ""
+    write_function: str = ""
+    bridge_function: str = ""
+    bridge_mapping_id: str = ""
+
+    @property
+    def reads_variable(self) -> str:
+        """The stage variable that names the function behind this entity's public reads."""
+        return names.reads_variable(self.name)
+
+    @property
+    def writes_variable(self) -> str:
+        """The stage variable that names the function behind this entity's public writes."""
+        return names.writes_variable(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A deployed stack, as its outputs describe it."""
+
+    stack: str
+    region: str
+    production: bool
+    parts: frozenset[str]
+    api_url: str
+    api_id: str
+    stage_name: str
+    api_auth: str
+    journal_table: str
+    mapping: mapping.Entities
+    entities: Mapping[str, EntityTarget]
+    cluster_arn: str = ""
+    master_secret_arn: str = ""
+    legacy_init_function: str = ""
+    legacy_read_function: str = ""
+    legacy_write_function: str = ""
+    quarantine_table: str = ""
+    bridge_secret_arn: str = ""
+    bridge_install_function: str = ""
+    failure_bucket: str = ""
+    endpoint_url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+
+    def entity(self, name: str | None) -> EntityTarget:
+        """The entity called `name`; without a name, the only one there is.
+
+        Raises:
+            UsageError: when the name is unknown, or missing where there are several.
+        """
+        known = ", ".join(self.entities)
+        if name is None and len(self.entities) == 1:
+            return next(iter(self.entities.values()))
+        if name is None:
+            raise UsageError(f"this stack has several entities: {known}", "Say which one with --entity NAME.")
+        if name not in self.entities:
+            raise UsageError(f"--entity {name}: this stack has no such entity", f"It has: {known}.")
+        return self.entities[name]
+
+    def chosen(self, name: str | None) -> list[EntityTarget]:
+        """The entity called `name`, or all of them without a name."""
+        return [self.entity(name)] if name else list(self.entities.values())
+
+
+def resolve(stack: str | None = None, outputs: Path | None = None, folder: Path | None = None) -> Target:
+    """The stack that `--stack` or `--outputs` names, else the running sandbox.
+
+    Args:
+        stack: a Pulumi stack, read with `pulumi stack output`.
+        outputs: a file with the stack's outputs as JSON.
+        folder: where to look for `.sandbox` (and in its parents); the working directory by default.
+
+    Raises:
+        UsageError: naming the option that cannot be used and what to do instead.
+    """
+    if stack and outputs:
+        raise UsageError("--stack and --outputs name two targets", "Give one of them.")
+    if stack:
+        return parse(_from_pulumi(stack), f"--stack {stack}")
+    if outputs:
+        return parse(_from_file(outputs, f"--outputs {outputs}"), f"--outputs {outputs}")
+    path = _sandbox_outputs(folder or Path.cwd())
+    return parse(_from_file(path, f"the sandbox in {path.parent}"), f"the sandbox in {path.parent}")
+
+
+def parse(raw: Mapping[str, Any], source: str) -> Target:
+    """The target that a stack's outputs describe; `source` names them in errors."""
+    missing = [key for key in REQUIRED if raw.get(key) in (None, "")]
+    if missing:
+        raise UsageError(
+            f"{source}: these stack outputs are missing: {', '.join(missing)}",
+            "Run `pulumi up` (or `sandbox up`) with this version of the program first.",
+        )
+    try:
+        entities = mapping.parse(raw["mapping"])
+    except mapping.EntitiesError as error:
+        raise UsageError(
+            f"{source}: its mapping is not valid: {error}", "Mend entities.toml, deploy."
+        ) from error
+    deployed = cast("Mapping[str, Mapping[str, Any]]", raw.get("entities") or {})
+    return _target(raw, entities, {name: _entity(name, deployed.get(name, {})) for name in entities})
+
+
+def _target(
+    raw: Mapping[str, Any], entities: mapping.Entities, deployed: Mapping[str, EntityTarget]
+) -> Target:
+    def text(key: str) -> str:
+        return str(raw.get(key) or "")
+
+    return Target(
+        stack=text("stack"),
+        region=text("region"),
+        production=bool(raw.get("production")),
+        parts=frozenset(raw["parts"]),
+        api_url=text("apiUrl").rstrip("/"),
+        api_id=text("apiId"),
+        stage_name=text("stageName"),
+        api_auth=text("apiAuth"),
+        journal_table=text("journalTable"),
+        mapping=entities,
+        entities=deployed,
+        cluster_arn=text("clusterArn"),
+        master_secret_arn=text("masterSecretArn"),
+        legacy_init_function=text("legacyInitFunction"),
+        legacy_read_function=text("legacyReadFunction"),
+        legacy_write_function=text("legacyWriteFunction"),
+        quarantine_table=text("quarantineTable"),
+        bridge_secret_arn=text("bridgeSecretArn"),
+        bridge_install_function=text("bridgeInstallFunction"),
+        failure_bucket=text("failureBucket"),
+        endpoint_url=text("endpointUrl") or None,
+        access_key_id=text("accessKeyId") or None,
+        secret_access_key=text("secretAccessKey") or None,
+    )
+
+
+def _entity(name: str, raw: Mapping[str, Any]) -> EntityTarget:
+    def text(key: str) -> str:
+        return str(raw.get(key) or "")
+
+    return EntityTarget(
+        name=name,
+        modern_table=text("modernTable"),
+        stream_arn=text("streamArn"),
+        read_function=text("readFunction"),
+        write_function=text("writeFunction"),
+        bridge_function=text("bridgeFunction"),
+        bridge_mapping_id=text("bridgeMappingId"),
+    )
+
+
+def _from_pulumi(stack: str) -> Mapping[str, Any]:
+    command = ["pulumi", "stack", "output", "--json", "--stack", stack]
+    instead = "Or save the outputs to a file where pulumi runs and name it with --outputs FILE."
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
+    except FileNotFoundError as error:
+        raise UsageError(f"--stack {stack}: the pulumi command is not on the PATH", instead) from error
+    if done.returncode:
+        said = done.stderr.strip() or f"exit code {done.returncode}"
+        raise UsageError(f"--stack {stack}: pulumi says: {said}", f"See `pulumi stack ls`. {instead}")
+    return _document(done.stdout, f"--stack {stack}")
+
+
+def _from_file(path: Path, source: str) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UsageError(
+            f"{source}: cannot read {path.name}: {reason}",
+            "Write it with `pulumi stack output --json > FILE`.",
+        ) from error
+    return _document(text, source)
+
+
+def _document(text: str, source: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{source}: the outputs are not JSON: {error}", "Expected one JSON object."
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{source}: the outputs are not one JSON object", "Expected one JSON object.")
+    return cast("Mapping[str, Any]", value)
+
+
+def _sandbox_outputs(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        current = folder / ".sandbox" / "current"
+        if current.is_file():
+            name = current.read_text(encoding="utf-8").strip()
+            return folder / ".sandbox" / name / "outputs.json"
+        if current.is_dir():
+            return current / "outputs.json"
+    raise UsageError(
+        "no sandbox is running here, and no other target was named",
+        "Start one with `sandbox up`, or name a target with --stack NAME or --outputs FILE.",
+    )
