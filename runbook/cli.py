@@ -41,14 +41,17 @@ app = typer.Typer(
         "back · 5 refused."
     ),
 )
-cutover_app = typer.Typer(
-    no_args_is_help=True, help="Send reads or writes of an entity to the modern system."
-)
+cutover_app = typer.Typer(no_args_is_help=True, help="Send reads or writes to modern.")
 
 
 @app.command(rich_help_panel="The road, in order")
 def init(stack: StackOption = None, outputs: OutputsOption = None, as_json: JsonOption = False) -> None:
-    """Prepare: legacy tables, the bridge's side of Aurora, routes, journal. Run it after every deploy."""
+    """Prepare Aurora, the routes and the journal.
+
+    Creates the legacy tables that are missing, installs the bridge's columns, helper tables and MySQL user,
+    sets stage variables that are missing or name a function that is gone, and begins the journal. Run it
+    after every deploy; what is there already stays.
+    """
     with opened(stack, outputs, as_json=as_json) as context:
         lines = init_service.run(context)
         if as_json:
@@ -64,9 +67,11 @@ def smoke(
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try it: create, list, update and delete on both systems and through the bridge.
+    """Try both systems and the bridge; cleans up.
 
-    Removes its own records.
+    Creates and lists a record on each system, waits for the modern one in Aurora, then updates and deletes it
+    through the bridge. On a system in use it looks for its own records. They are removed again, whatever
+    happens.
     """
     with opened(stack, outputs, as_json=as_json) as context:
         results = {one.name: Smoke(context, one).run() for one in context.target.chosen(entity)}
@@ -95,7 +100,11 @@ def status(  # noqa: PLR0913, PLR0917  # each is an option of the command
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """See where you are: phase, where reads and writes go, the bridge's health, counts of both sides, lag."""
+    """See phase, routes, bridge, counts and lag.
+
+    Changes nothing. Big tables are counted by their own estimate ("about"), unless --exact asks for the true
+    count.
+    """
     with opened(stack, outputs, as_json=as_json) as context:
         found = [
             status_service.run(context, one, send_probe=send_probe, exact=exact)
@@ -119,7 +128,10 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send an entity's public reads to modern. Shows the plan; --execute acts."""
+    """Send public reads to modern.
+
+    Shows the plan with the value of every gate; --execute acts.
+    """
     options = _Options(entity, execute, yes, probe_timeout, as_json)
     with opened(stack, outputs, as_json=as_json) as context:
         _switch(context, "cutover", Scope.READS, options, _again(stack, outputs))
@@ -135,20 +147,17 @@ def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send an entity's public writes to modern, which makes DynamoDB its source of truth.
+    """Send public writes to modern.
 
-    Shows the plan; --execute acts.
+    DynamoDB is the source of truth from then on, and the bridge keeps Aurora true for the way back.
+    Shows the plan with the value of every gate; --execute acts.
     """
     options = _Options(entity, execute, yes, probe_timeout, as_json)
     with opened(stack, outputs, as_json=as_json) as context:
         _switch(context, "cutover", Scope.WRITES, options, _again(stack, outputs))
 
 
-app.add_typer(
-    cutover_app,
-    name="cutover",
-    rich_help_panel="The road, in order",
-)
+app.add_typer(cutover_app, name="cutover", rich_help_panel="The road, in order")
 
 
 @app.command(rich_help_panel="The road back, and what happened")
@@ -162,7 +171,10 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send an entity's public reads, writes or both back to legacy. Shows the plan; --execute acts."""
+    """Send reads, writes or both back to legacy.
+
+    Shows the plan with the value of every gate; --execute acts.
+    """
     options = _Options(entity, execute, yes, probe_timeout, as_json)
     with opened(stack, outputs, as_json=as_json) as context:
         _switch(context, "rollback", scope, options, _again(stack, outputs))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 UNAVAILABLE = 503
 OK = 200
-REQUEST_TIMEOUT = (5, 35)  # seconds to connect and to read; API Gateway itself answers after 29
+REQUEST_TIMEOUT = 35  # seconds to connect and to read; API Gateway itself answers after 29
 PATIENCE = 90.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
 TEXT_SHOWN = 200
 

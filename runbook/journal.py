@@ -1,8 +1,8 @@
 """The journal: per entity one state item (phase, reads, half-done operation, lock) and its trail of events.
 
 Both live in one DynamoDB table, partition key `entity`, sort key `record`. Every change of a state item is
-conditional on the operator's lock and is written in one transaction with its event, so the trail never tells of
-a change that was not made.
+conditional on the operator's lock and is written in one transaction with its event, so the trail never tells
+of a change that was not made.
 """
 
 from __future__ import annotations
@@ -282,7 +282,8 @@ def _number(value: Any) -> Any:
 
 
 def _state(item: Mapping[str, Any]) -> State:
-    operation, lock = item.get("operation"), item.get("lock")
+    operation: dict[str, Any] | None = item.get("operation")
+    lock: dict[str, Any] | None = item.get("lock")
     return State(
         entity=item["entity"],
         phase=Phase(item["phase"]),
@@ -290,7 +291,7 @@ def _state(item: Mapping[str, Any]) -> State:
         phase_since=item.get("phase_since", ""),
         stream_arn=item.get("stream_arn", ""),
         operation=Operation(**operation) if operation else None,
-        lock=Lock(**{**lock, "until": float(lock["until"])}) if lock else None,
+        lock=Lock(**lock) if lock else None,
     )
 
 

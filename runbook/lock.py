@@ -19,7 +19,7 @@ from runbook.errors import LockLostError, RefusedError
 from runbook.journal import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from runbook.journal import Journal
 
@@ -72,7 +72,7 @@ class Lease:
 
 
 @contextmanager
-def held(journal: Journal, entity: str, holder: str, command: str) -> Iterator[Lease]:
+def held(journal: Journal, entity: str, holder: str, command: str) -> Generator[Lease]:
     """Hold the entity's lock for the block.
 
     Raises:

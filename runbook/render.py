@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from runbook.checks import Check
     from runbook.errors import RunbookError
@@ -38,7 +38,7 @@ def err() -> Console:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+def progress(*, quiet: bool) -> Generator[Callable[[str], None]]:
     """A line on stderr that tells what is going on.
 
     Nothing when stderr is no terminal or a document is asked for.

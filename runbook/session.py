@@ -19,13 +19,13 @@ from runbook.context import Context
 from runbook.errors import FailedError, RefusedError, RunbookError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
     from types import FrameType
 
 
 @contextmanager
-def opened(stack: str | None, outputs: Path | None, *, as_json: bool) -> Iterator[Context]:
+def opened(stack: str | None, outputs: Path | None, *, as_json: bool) -> Generator[Context]:
     """The context of the command's target.
 
     What goes wrong inside is said and ends the process with its exit code.

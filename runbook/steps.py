@@ -1,7 +1,8 @@
 """Runs the ordered steps of a switch, journals each boundary, and finishes or undoes what was left half-done.
 
 The rule for a crash: until the step marked `commit` is done the operation is undone, from then on it is
-finished. So whatever the moment of a `kill -9`, the next command ends in one of the two states that the operator knows.
+finished. So whatever the moment of a `kill -9`, the next command ends in one of the
+two states that the operator knows.
 """
 
 from __future__ import annotations
