@@ -1,0 +1,75 @@
+"""What a stream batch says, as changes; coalesced so that each key has one, its last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from functions.domain import mapping, names
+from functions.domain.errors import UnmappableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from functions.domain.entities import Entity
+
+
+class Kind(StrEnum):
+    """What became of the record."""
+
+    UPSERT = "upsert"
+    DELETE = "delete"
+    PROBE = "probe"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """The last thing that happened to a key.
+
+    Attributes:
+        sequence: the stream's sequence number; compares within one stream only.
+        record: the record as it is now; None for a delete, or when it does not fit the mapping.
+        token: of a probe.
+        problem: why the item does not fit the mapping; empty when it does.
+    """
+
+    key: str
+    sequence: int
+    kind: Kind
+    record: mapping.Record | None = None
+    token: str = ""
+    problem: str = ""
+
+
+def from_stream(entity: Entity, records: Iterable[Mapping[str, Any]]) -> list[Change]:
+    """The changes of a stream event's `Records`, one per key: the one with the highest sequence."""
+    last: dict[tuple[bool, str], Change] = {}
+    for record in records:
+        change = _change(entity, record)
+        if change is None:
+            continue
+        slot = (change.kind == Kind.PROBE, change.key)
+        if slot not in last or last[slot].sequence < change.sequence:
+            last[slot] = change
+    return list(last.values())
+
+
+def _change(entity: Entity, record: Mapping[str, Any]) -> Change | None:
+    data: Mapping[str, Any] = record["dynamodb"]
+    sequence, key = int(data["SequenceNumber"]), mapping.key_of_item(entity, data["Keys"])
+    image: Mapping[str, Any] = data.get("NewImage") or {}
+    if names.PROBE_ATTRIBUTE in (image or data.get("OldImage") or {}):
+        token = str(image.get(names.PROBE_ATTRIBUTE, {}).get("S", ""))
+        return Change(key=key, sequence=sequence, kind=Kind.PROBE, token=token) if token else None
+    if record["eventName"] == "REMOVE":
+        return Change(key=key, sequence=sequence, kind=Kind.DELETE)
+    return _upsert(entity, key, sequence, image)
+
+
+def _upsert(entity: Entity, key: str, sequence: int, image: Mapping[str, Any]) -> Change:
+    try:
+        record = mapping.record_from_item(entity, image)
+    except UnmappableError as error:
+        return Change(key=key, sequence=sequence, kind=Kind.UPSERT, problem=str(error))
+    return Change(key=key, sequence=sequence, kind=Kind.UPSERT, record=record)

@@ -1,0 +1,251 @@
+"""Reads entities.toml, the one description of what moves, and reports every mistake in it at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from functions.domain import names, values
+from functions.domain.fields import DECIMAL_DIGITS, DECIMAL_SCALE, MOST_DIGITS, TYPES, Field
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY_TYPES = ("integer", "string")
+RESERVED_ENTITIES = frozenset({"aurora", "dynamo"})
+ENTITY_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,63}")
+TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+ATTRIBUTE = re.compile(r"[^\s.\[\]#:]{1,255}")
+
+
+class EntitiesError(ValueError):
+    """entities.toml cannot be used; `problems` has one line per mistake, each beginning with its key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegacyTable:
+    """Where the rows are: database, table, primary key column, and whether the key is counted or natural."""
+
+    database: str
+    table: str
+    key: str
+    key_type: str = "integer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModernTable:
+    """Where the items are: table (without the stack's prefix) and partition key attribute."""
+
+    table: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity:
+    """One kind of record that lives in both systems."""
+
+    name: str
+    legacy: LegacyTable
+    modern: ModernTable
+    fields: Mapping[str, Field]
+
+
+@dataclass(frozen=True)
+class Entities(Mapping[str, Entity]):
+    """All entities by name; `raw` is the document they came from."""
+
+    by_name: Mapping[str, Entity]
+    raw: Mapping[str, Any] = field(repr=False)
+
+    def __getitem__(self, name: str) -> Entity:
+        return self.by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.by_name)
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+
+def load(path: Path) -> Entities:
+    """Read and check entities.toml.
+
+    Raises:
+        EntitiesError: when it cannot be read, is not TOML, or has mistakes; all of them are listed.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EntitiesError([f"{path.name}: cannot be read: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EntitiesError([f"{path.name}: is not TOML: {error}"]) from error
+    return parse(raw)
+
+
+def parse(raw: Mapping[str, Any]) -> Entities:
+    """Check a document that has the form of entities.toml.
+
+    Raises:
+        EntitiesError: with every mistake, each line beginning with its key.
+    """
+    problems: list[str] = []
+    if not raw:
+        problems.append("entities.toml: names no entity; add a table such as [chefs]")
+    found = {name: _entity(name, value, problems) for name, value in raw.items()}
+    _unique(problems, "legacy", ((e.name, f"{e.legacy.database}.{e.legacy.table}") for e in found.values()))
+    _unique(problems, "modern.table", ((e.name, e.modern.table) for e in found.values()))
+    if problems:
+        raise EntitiesError(problems)
+    return Entities(found, raw)
+
+
+class _Reader:
+    """Reads the keys of one table; what it did not read is unknown."""
+
+    def __init__(self, path: str, value: Any, problems: list[str]) -> None:
+        self.path = path
+        self.problems = problems
+        self.left: dict[str, Any] = {}
+        if isinstance(value, Mapping):
+            self.left = dict(cast("Mapping[str, Any]", value))
+        else:
+            self.problem("", f"expected a table, got {value!r}")
+
+    def problem(self, key: str, text: str) -> None:
+        self.problems.append(f"{self.path}{'.' if key else ''}{key}: {text}")
+
+    def text(self, key: str, pattern: re.Pattern[str], default: str | None = None) -> str:
+        value = self.left.pop(key, default)
+        if value is None:
+            self.problem(key, "is missing")
+        elif not isinstance(value, str) or not pattern.fullmatch(value):
+            self.problem(key, f"expected a name like {pattern.pattern}, got {value!r}")
+        elif value.lower().startswith(names.RESERVED_PREFIX):
+            self.problem(key, f"{value!r} begins with {names.RESERVED_PREFIX!r}, which is streamback's own")
+        return value if isinstance(value, str) else ""
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        value = self.left.pop(key, default)
+        if value not in choices:
+            self.problem(key, f"expected one of {', '.join(choices)}, got {value!r}")
+        return str(value)
+
+    def flag(self, key: str) -> bool:
+        value = self.left.pop(key, False)
+        if not isinstance(value, bool):
+            self.problem(key, f"expected true or false, got {value!r}")
+        return value is True
+
+    def number(self, key: str, low: int, high: int, default: int | None) -> int | None:
+        value = self.left.pop(key, default)
+        if value is not None and (type(value) is not int or not low <= value <= high):
+            self.problem(key, f"expected a whole number from {low} to {high}, got {value!r}")
+            return default
+        return value
+
+    def table(self, key: str) -> _Reader:
+        if key not in self.left:
+            self.problem(key, "is missing")
+            return _Reader(f"{self.path}.{key}", {}, [])
+        return _Reader(f"{self.path}.{key}", self.left.pop(key), self.problems)
+
+    def close(self) -> None:
+        for key in self.left:
+            self.problem(key, "is not a known key")
+
+
+def _entity(name: str, value: Any, problems: list[str]) -> Entity:
+    reader = _Reader(name, value, problems)
+    if not ENTITY_NAME.fullmatch(name):
+        reader.problem("", f"expected a name like {ENTITY_NAME.pattern}")
+    elif name in RESERVED_ENTITIES or name.startswith(names.RESERVED_PREFIX):
+        reader.problem("", "this name is reserved")
+    legacy, modern = _legacy(reader.table("legacy")), _modern(reader.table("modern"))
+    fields = _fields(reader.table("fields"))
+    reader.close()
+    _unique(problems, f"{name}.fields", ((f.name, f.column.lower()) for f in fields.values()))
+    for each in fields.values():
+        if each.column.lower() == legacy.key.lower():
+            problems.append(f"{name}.fields.{each.name}.column: {each.column!r} is the legacy key")
+        if each.name == modern.key:
+            problems.append(f"{name}.fields.{each.name}: is the modern key")
+    return Entity(name=name, legacy=legacy, modern=modern, fields=fields)
+
+
+def _legacy(reader: _Reader) -> LegacyTable:
+    table = LegacyTable(
+        database=reader.text("database", IDENTIFIER),
+        table=reader.text("table", IDENTIFIER),
+        key=reader.text("key", IDENTIFIER),
+        key_type=reader.choice("key_type", KEY_TYPES, "integer"),
+    )
+    reader.close()
+    return table
+
+
+def _modern(reader: _Reader) -> ModernTable:
+    table = ModernTable(table=reader.text("table", TABLE_NAME), key=reader.text("key", ATTRIBUTE))
+    reader.close()
+    return table
+
+
+def _fields(reader: _Reader) -> dict[str, Field]:
+    fields = {
+        name: _field(_Reader(f"{reader.path}.{name}", value, reader.problems), name)
+        for name, value in reader.left.items()
+    }
+    if not fields:
+        reader.problem("", "has no field")
+    return fields
+
+
+def _field(reader: _Reader, name: str) -> Field:
+    if name == "id" or name.startswith(names.RESERVED_PREFIX) or not ATTRIBUTE.fullmatch(name):
+        reader.problem("", "this name is reserved or not usable as a JSON and item name")
+    kind = reader.choice("type", TYPES)
+    made = Field(
+        name=name,
+        column=reader.text("column", IDENTIFIER),
+        type=kind,
+        required=reader.flag("required"),
+        default=reader.left.pop("default", None),
+        max_length=reader.number("max_length", 1, 2**24 - 1, None) if kind in ("string", "bytes") else None,
+        masked=reader.flag("masked"),
+        **_digits(reader) if kind == "decimal" else {},
+    )
+    reader.close()
+    return _with_default(made, reader)
+
+
+def _digits(reader: _Reader) -> dict[str, int]:
+    precision = reader.number("precision", 1, MOST_DIGITS, DECIMAL_DIGITS) or DECIMAL_DIGITS
+    scale = reader.number("scale", 0, 30, min(DECIMAL_SCALE, precision))
+    if scale is not None and scale > precision:
+        reader.problem("scale", f"expected at most the precision, {precision}, got {scale}")
+    return {"precision": precision, "scale": scale or 0}
+
+
+def _with_default(made: Field, reader: _Reader) -> Field:
+    if made.default is None or made.type not in TYPES:
+        return made
+    try:
+        return replace(made, default=values.from_json(made, made.default))
+    except values.ValueProblemError as problem:
+        reader.problem("default", str(problem))
+        return made
+
+
+def _unique(problems: list[str], path: str, pairs: Iterable[tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for name, value in pairs:
+        if value and value in seen:
+            problems.append(f"{path}: {name} and {seen[value]} both name {value!r}")
+        seen[value] = name

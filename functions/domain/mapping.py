@@ -1,0 +1,138 @@
+"""A record between its four shapes: JSON body, domain record, DynamoDB item and legacy row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from functions.domain import values
+from functions.domain.errors import InvalidFieldError, UnmappableError
+from functions.domain.values import Attribute, RowField, ValueProblemError
+
+if TYPE_CHECKING:
+    from functions.domain.entities import Entity
+
+Item = Mapping[str, Attribute]
+ITEM_LIMIT = 400 * 1024  # bytes; DynamoDB's own
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: its key and the value of every mapped field. Equal records compare equal."""
+
+    key: str
+    fields: Mapping[str, Any]
+
+
+def fields_from_body(entity: Entity, body: object) -> dict[str, Any]:
+    """The checked fields of a POST or PUT body; what is missing takes its default.
+
+    Raises:
+        InvalidFieldError: naming the bad field.
+    """
+    if not isinstance(body, dict):
+        raise InvalidFieldError("body", "expected a JSON object")
+    given = cast("dict[str, Any]", body)
+    for name in given:
+        if name not in entity.fields:
+            raise InvalidFieldError(
+                name, f"is not a field of {entity.name}; it has {', '.join(entity.fields)}"
+            )
+    return {name: _from_body(entity, name, given) for name in entity.fields}
+
+
+def _from_body(entity: Entity, name: str, given: Mapping[str, Any]) -> Any:
+    field = entity.fields[name]
+    try:
+        value = values.from_json(field, given[name]) if name in given else field.default
+    except ValueProblemError as problem:
+        raise InvalidFieldError(name, str(problem)) from problem
+    if value is None and field.required:
+        raise InvalidFieldError(name, "is required")
+    return value
+
+
+def body_from_record(entity: Entity, record: Record) -> dict[str, Any]:
+    """What a client gets: the key as `id`, then every field."""
+    return {
+        "id": record.key,
+        **{name: values.to_json(field, record.fields[name]) for name, field in entity.fields.items()},
+    }
+
+
+def record_from_item(entity: Entity, item: Item) -> Record:
+    """The record of an item; an absent attribute means the field's default, unmapped attributes are left out.
+
+    Raises:
+        UnmappableError: an attribute does not fit its field, or a required one is missing.
+    """
+    fields: dict[str, Any] = {}
+    for name, field in entity.fields.items():
+        try:
+            fields[name] = values.from_attribute(field, item[name]) if name in item else field.default
+        except ValueProblemError as problem:
+            raise UnmappableError(name, str(problem)) from problem
+        if fields[name] is None and field.required:
+            raise UnmappableError(name, "is required and missing")
+    return Record(key_of_item(entity, item), fields)
+
+
+def key_of_item(entity: Entity, item: Item) -> str:
+    """The partition key of an item.
+
+    Raises:
+        UnmappableError: the key is missing or not a string.
+    """
+    key = item.get(entity.modern.key, {}).get("S")
+    if not isinstance(key, str):
+        raise UnmappableError(entity.modern.key, "expected a string key")
+    return key
+
+
+def item_from_record(entity: Entity, record: Record) -> dict[str, dict[str, Any]]:
+    """The item of a record in DynamoDB's typed form; null is written out, since absence means the default."""
+    return {
+        entity.modern.key: {"S": record.key},
+        **{name: values.to_attribute(field, record.fields[name]) for name, field in entity.fields.items()},
+    }
+
+
+def record_from_row(entity: Entity, key: str, cells: Mapping[str, RowField]) -> Record:
+    """The record of a legacy row, given its cells by field name.
+
+    Raises:
+        UnmappableError: a column holds what its field cannot be.
+    """
+    fields: dict[str, Any] = {}
+    for name, field in entity.fields.items():
+        try:
+            fields[name] = values.from_row(field, cells[name])
+        except ValueProblemError as problem:
+            raise UnmappableError(name, str(problem)) from problem
+    return Record(key, fields)
+
+
+def row_from_record(entity: Entity, record: Record) -> dict[str, dict[str, Any]]:
+    """The Data API's parameter values of a record, by field name."""
+    return {name: values.to_row(field, record.fields[name]) for name, field in entity.fields.items()}
+
+
+def item_size(item: Item) -> int:
+    """The size of an item in bytes, by DynamoDB's published rules."""
+    return sum(len(name.encode()) + _attribute_size(attribute) for name, attribute in item.items())
+
+
+def _attribute_size(attribute: Attribute) -> int:
+    kind, value = next(iter(attribute.items()))
+    if kind == "S":
+        return len(value.encode())
+    if kind == "B":
+        return len(value)
+    if kind == "N":
+        return len(value) // 2 + 2
+    if kind == "L":
+        return 3 + sum(1 + _attribute_size(each) for each in value)
+    if kind == "M":
+        return 3 + sum(1 + len(name.encode()) + _attribute_size(each) for name, each in value.items())
+    return 1

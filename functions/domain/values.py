@@ -1,0 +1,385 @@
+"""One value between its four shapes: the API's JSON, the domain's Python, an attribute, a column.
+
+The domain's shapes: str, int, Decimal (normalised), bool, datetime and date as canonical text, bytes, and for
+`json` any JSON value whose numbers are canonical. None is null in all of them. Equal records compare equal.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation, localcontext
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from functions.domain.fields import Field
+
+Attribute = Mapping[str, Any]  # DynamoDB's typed form, e.g. {"S": "Alton"}
+RowField = Mapping[str, Any]  # the Data API's typed form, e.g. {"stringValue": "Alton"}
+
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
+DEEPEST = 28  # levels of nesting; DynamoDB allows 32 with the item's own
+LARGEST = 1e125  # magnitude; DynamoDB's numbers reach 9.99e125, and json numbers stay doubles
+MOST_EXPONENT = 128  # of a decimal; beyond it nothing fits 38 digits
+FIRST_YEAR = 1000  # DATETIME and DATE begin there
+SHOWN = 60  # characters of a bad value in an error
+EXACT = 2**53  # whole doubles up to here are whole numbers
+
+
+class ValueProblemError(ValueError):
+    """A value does not fit its field; the text says what was expected."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """The conversions of a type; none of them sees None. `from_json` also checks and canonicalises."""
+
+    from_json: Callable[[Field, Any], Any]
+    to_json: Callable[[Any], Any]
+    to_attribute: Callable[[Any], dict[str, Any]]
+    from_attribute: Callable[[Attribute], Any]
+    to_row: Callable[[Any], dict[str, Any]]
+    from_row: Callable[[RowField], Any]
+
+
+def from_json(field: Field, value: Any) -> Any:
+    """The domain value of what a client sent.
+
+    Raises:
+        ValueProblemError: it does not fit the field.
+    """
+    if value is None:
+        return None
+    return CODECS[field.type].from_json(field, value)
+
+
+def to_json(field: Field, value: Any) -> Any:
+    """What a client gets for a domain value."""
+    return None if value is None else CODECS[field.type].to_json(value)
+
+
+def to_attribute(field: Field, value: Any) -> dict[str, Any]:
+    """The item's attribute for a domain value, in DynamoDB's typed form."""
+    return {"NULL": True} if value is None else CODECS[field.type].to_attribute(value)
+
+
+def from_attribute(field: Field, attribute: Attribute) -> Any:
+    """The domain value of an item's attribute, checked like a client's.
+
+    Raises:
+        ValueProblemError: the attribute has another type, or does not fit the field.
+    """
+    if attribute.get("NULL"):
+        return None
+    codec = CODECS[field.type]
+    try:
+        return codec.from_json(field, codec.from_attribute(attribute))
+    except (KeyError, TypeError, binascii.Error) as error:
+        kind = next(iter(attribute), "nothing")
+        raise ValueProblemError(
+            f"expected an attribute for {field.type}, got DynamoDB type {kind}"
+        ) from error
+
+
+def to_row(field: Field, value: Any) -> dict[str, Any]:
+    """The Data API's parameter value for a domain value."""
+    return {"isNull": True} if value is None else CODECS[field.type].to_row(value)
+
+
+def from_row(field: Field, cell: RowField) -> Any:
+    """The domain value of a column.
+
+    Raises:
+        ValueProblemError: the column holds what the field's type cannot be.
+    """
+    if cell.get("isNull"):
+        return None
+    try:
+        return CODECS[field.type].from_row(cell)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise ValueProblemError(f"column {field.column} does not hold a {field.type}") from error
+
+
+def _text(field: Field, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueProblemError(f"expected a string, got {_shown(value)}")
+    _check_unicode(value)
+    _check_length(field, len(value), "characters")
+    return value
+
+
+def _check_unicode(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueProblemError("expected valid Unicode; it holds half of a surrogate pair") from error
+
+
+def _check_length(field: Field, length: int, unit: str) -> None:
+    if field.max_length is not None and length > field.max_length:
+        raise ValueProblemError(f"expected at most {field.max_length} {unit}, got {length}")
+
+
+def _integer(_: Field, value: Any) -> int:
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueProblemError(f"expected a whole number, got {_shown(value)}")
+    if not LOWEST <= value <= HIGHEST:
+        raise ValueProblemError(f"expected a whole number from {LOWEST} to {HIGHEST}")
+    return value
+
+
+def _decimal(field: Field, value: Any) -> Decimal:
+    number = _parsed_decimal(value)
+    plain = canonical(number)
+    exponent = cast("int", plain.as_tuple().exponent)
+    if -exponent > field.scale:
+        raise ValueProblemError(f"expected at most {field.scale} digits after the point")
+    if number and plain.adjusted() + 1 > field.precision - field.scale:
+        raise ValueProblemError(f"expected at most {field.precision - field.scale} digits before the point")
+    return plain
+
+
+def _parsed_decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        raise ValueProblemError(f"expected a decimal number, got {_shown(value)}")
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation as error:
+        raise ValueProblemError(f"expected a decimal number, got {_shown(value)}") from error
+    if not number.is_finite() or abs(number.adjusted()) > 2 * MOST_EXPONENT:
+        raise ValueProblemError(f"expected a decimal number of usual size, got {_shown(value)}")
+    return number
+
+
+def canonical(number: Decimal) -> Decimal:
+    """A decimal without trailing zeros and without a negative zero, exactly."""
+    with localcontext() as context:
+        context.prec = 4 * MOST_EXPONENT
+        plain = number.normalize()
+    return plain or Decimal(0)
+
+
+def _boolean(_: Field, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueProblemError(f"expected true or false, got {_shown(value)}")
+    return value
+
+
+def _datetime(_: Field, value: Any) -> str:
+    try:
+        moment = dt.datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueProblemError(f"expected an offset such as Z or +02:00, got {_shown(value)}")
+        moment = moment.astimezone(dt.UTC)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ValueProblemError):
+            raise
+        raise ValueProblemError(f"expected an ISO 8601 time, got {_shown(value)}") from error
+    return _instant(moment)
+
+
+def _instant(moment: dt.datetime) -> str:
+    if moment.year < FIRST_YEAR:
+        raise ValueProblemError(f"expected a year from {FIRST_YEAR} on")
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _date(_: Field, value: Any) -> str:
+    try:
+        day = dt.date.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise ValueProblemError(f"expected a date such as 2026-01-31, got {_shown(value)}") from error
+    if day.year < FIRST_YEAR:
+        raise ValueProblemError(f"expected a year from {FIRST_YEAR} on")
+    return day.isoformat()
+
+
+def _bytes(field: Field, value: Any) -> bytes:
+    if isinstance(value, str):
+        try:
+            value = base64.b64decode(value, validate=True)
+        except ValueError as error:
+            raise ValueProblemError("expected base64") from error
+    if not isinstance(value, bytes):
+        raise ValueProblemError(f"expected base64 text, got {_shown(value)}")
+    _check_length(field, len(value), "bytes")
+    return value
+
+
+def _json(_: Field, value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        raise ValueProblemError(f"expected at most {DEEPEST} levels of nesting")
+    if isinstance(value, str):
+        _check_unicode(value)
+        return value
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        if "" in members:
+            raise ValueProblemError("expected no empty member name; DynamoDB cannot hold one")
+        return {_json(_, name, depth + 1): _json(_, each, depth + 1) for name, each in members.items()}
+    if isinstance(value, list):
+        return [_json(_, each, depth + 1) for each in cast("list[Any]", value)]
+    if value is None or isinstance(value, bool):
+        return value
+    return _json_number(value)
+
+
+def _json_number(value: Any) -> int | float:
+    if isinstance(value, int) and LOWEST <= value <= HIGHEST:
+        return value
+    number = float(value)
+    if not math.isfinite(number) or abs(number) > LARGEST or 0 < abs(number) < 1 / LARGEST:
+        raise ValueProblemError(f"expected numbers below {LARGEST:g} in magnitude, got {_shown(value)}")
+    return int(number) if number.is_integer() and abs(number) <= EXACT else number
+
+
+def _document(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, (int, float)):
+        return {"N": repr(value)}
+    if isinstance(value, list):
+        return {"L": [_document(each) for each in cast("list[Any]", value)]}
+    return {"M": {name: _document(each) for name, each in value.items()}}
+
+
+def _from_document(attribute: Attribute) -> Any:
+    kind, value = next(iter(attribute.items()))
+    if kind == "NULL":
+        return None
+    if kind == "N":
+        return _number(value)
+    if kind == "L":
+        return [_from_document(each) for each in value]
+    if kind == "M":
+        return {name: _from_document(each) for name, each in value.items()}
+    if kind in ("S", "BOOL"):
+        return value
+    raise TypeError(kind)
+
+
+def _number(text: str) -> int | float:
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() and abs(number) <= HIGHEST else float(number)
+
+
+def _blob(value: Any) -> bytes:
+    return base64.b64decode(value) if isinstance(value, str) else bytes(value)
+
+
+def _cell_text(cell: RowField) -> str:
+    if "blobValue" in cell:
+        return _blob(cell["blobValue"]).decode()
+    value = next(iter(cell.values()))
+    return value if isinstance(value, str) else repr(value)
+
+
+def _cell_bytes(cell: RowField) -> bytes:
+    return _blob(cell["blobValue"]) if "blobValue" in cell else cell["stringValue"].encode()
+
+
+def _cell_boolean(cell: RowField) -> bool:
+    value = next(iter(cell.values()))
+    if isinstance(value, (bytes, bytearray)):
+        return any(value)
+    return bool(int(value))
+
+
+def _cell_datetime(cell: RowField) -> str:
+    return _instant(dt.datetime.fromisoformat(cell["stringValue"].rstrip("Z")).replace(tzinfo=dt.UTC))
+
+
+def _date_of(text: str) -> str:
+    return dt.date.fromisoformat(text[:10]).isoformat()
+
+
+def _shown(value: Any) -> str:
+    text = str(value) if isinstance(value, Decimal) else repr(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _plain(number: Decimal) -> str:
+    return format(number, "f")
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _string_attribute(value: str) -> dict[str, Any]:
+    return {"S": value}
+
+
+def _string_cell(value: str) -> dict[str, Any]:
+    return {"stringValue": value}
+
+
+CODECS: Mapping[str, Codec] = {
+    "string": Codec(_text, _same, _string_attribute, lambda a: a["S"], _string_cell, _cell_text),
+    "integer": Codec(
+        _integer,
+        _same,
+        lambda v: {"N": str(v)},
+        lambda a: Decimal(a["N"]),
+        lambda v: {"longValue": v},
+        lambda c: int(_cell_text(c)),
+    ),
+    "decimal": Codec(
+        _decimal,
+        _plain,
+        lambda v: {"N": _plain(v)},
+        lambda a: Decimal(a["N"]),
+        lambda v: {"stringValue": _plain(v)},
+        lambda c: canonical(Decimal(_cell_text(c))),
+    ),
+    "boolean": Codec(
+        _boolean,
+        _same,
+        lambda v: {"BOOL": v},
+        lambda a: a["BOOL"],
+        lambda v: {"longValue": int(v)},
+        _cell_boolean,
+    ),
+    "datetime": Codec(
+        _datetime,
+        _same,
+        _string_attribute,
+        lambda a: a["S"],
+        lambda v: {"stringValue": v.rstrip("Z").replace("T", " ")},
+        _cell_datetime,
+    ),
+    "date": Codec(
+        _date, _same, _string_attribute, lambda a: a["S"], _string_cell, lambda c: _date_of(c["stringValue"])
+    ),
+    "bytes": Codec(
+        _bytes,
+        lambda v: base64.b64encode(v).decode(),
+        lambda v: {"B": v},
+        lambda a: _blob(a["B"]),
+        lambda v: {"blobValue": v},
+        _cell_bytes,
+    ),
+    "json": Codec(
+        _json,
+        _same,
+        _document,
+        _from_document,
+        lambda v: {"stringValue": _dumped(v)},
+        lambda c: _json(cast("Any", None), json.loads(_cell_text(c))),
+    ),
+}
