@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from functions.aws.data_api import DataApi
+from functions.aws.errors import NO_DATABASE, NO_TABLE, DataApiError, TransientError
+from runbook.errors import FailedError, PreconditionError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,15 +16,6 @@ if TYPE_CHECKING:
     from mypy_boto3_rds_data.type_defs import FieldOutputTypeDef
 
 PATIENCE = 60.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
-PASSING = frozenset(
-    {
-        "DatabaseResumingException",
-        "DatabaseUnavailableException",
-        "ServiceUnavailableError",
-        "StatementTimeoutException",
-        "InternalServerErrorException",
-    }
-)
 
 
 class Aurora:
@@ -31,31 +26,35 @@ class Aurora:
         self._cluster_arn = cluster_arn
         self._secret_arn = secret_arn
 
-    def query(self, database: str, sql: str, parameters: Mapping[str, str] | None = None) -> list[list[Any]]:
-        """The rows of a SELECT that takes text parameters (`:name`)."""
-        deadline = time.monotonic() + PATIENCE
-        wait = 0.5
+    def query(self, database: str, sql: str, values: Mapping[str, str] | None = None) -> list[list[Any]]:
+        """The rows of a SELECT that takes text parameters (`:name`).
+
+        Raises:
+            PreconditionError: the table or database is not there: `runbook init` makes both.
+            FailedError: the database did not answer in `PATIENCE` seconds, or refused.
+        """
+        api = DataApi(self._client, self._cluster_arn, self._secret_arn, database)
+        typed = {name: {"stringValue": value} for name, value in (values or {}).items()}
+        deadline, wait = time.monotonic() + PATIENCE, 0.5
         while True:
             try:
-                return self._rows(database, sql, parameters or {})
-            except self._client.exceptions.ClientError as error:
-                if error.response.get("Error", {}).get("Code") not in PASSING or time.monotonic() > deadline:
-                    raise
+                return [[_value(cell) for cell in row] for row in api.query(sql, typed)]
+            except TransientError as error:
+                if time.monotonic() > deadline:
+                    raise FailedError(
+                        f"Aurora does not answer: {error}", "See the cluster's state."
+                    ) from error
+            except DataApiError as error:
+                raise _told(error) from error
             time.sleep(wait)
             wait = min(wait * 2, 5.0)
 
-    def _rows(self, database: str, sql: str, parameters: Mapping[str, str]) -> list[list[Any]]:
-        answer = self._client.execute_statement(
-            resourceArn=self._cluster_arn,
-            secretArn=self._secret_arn,
-            database=database,
-            sql=sql,
-            parameters=[
-                {"name": name, "value": {"stringValue": value}} for name, value in parameters.items()
-            ],
-        )
-        return [[_value(field) for field in row] for row in answer.get("records", [])]
+
+def _told(error: DataApiError) -> FailedError | PreconditionError:
+    if error.code in {NO_TABLE, NO_DATABASE}:
+        return PreconditionError(f"Aurora is not prepared: {error}", "Run `runbook init` first.")
+    return FailedError(f"Aurora says: {error}")
 
 
-def _value(field: FieldOutputTypeDef) -> Any:
-    return None if field.get("isNull") else next(iter(field.values()), None)
+def _value(cell: FieldOutputTypeDef) -> Any:
+    return None if cell.get("isNull") else next(iter(cell.values()), None)

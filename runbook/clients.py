@@ -9,10 +9,12 @@ import getpass
 import socket
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
+
+from functions.aws.data_api import CONFIG as DATA_API
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
@@ -49,40 +51,44 @@ class Clients:
             region_name=self.target.region,
         )
 
+    def _client(self, service: str, config: Config = SETTINGS) -> Any:
+        session = cast("Any", self.session)  # its stubs know only the services that are installed
+        return session.client(service, endpoint_url=self.target.endpoint_url, config=config)
+
     @cached_property
     def apigateway(self) -> APIGatewayClient:
         """The REST API's stage and its variables."""
-        return self.session.client("apigateway", endpoint_url=self.target.endpoint_url, config=SETTINGS)
+        return self._client("apigateway")
 
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:
         """The stream mapping's iterator age."""
-        return self.session.client("cloudwatch", endpoint_url=self.target.endpoint_url, config=SETTINGS)
+        return self._client("cloudwatch")
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """The journal, the quarantine and the modern tables."""
-        return self.session.client("dynamodb", endpoint_url=self.target.endpoint_url, config=SETTINGS)
+        return self._client("dynamodb")
 
     @cached_property
     def functions(self) -> LambdaClient:
         """The init and install functions and the stream mappings."""
-        return self.session.client("lambda", endpoint_url=self.target.endpoint_url, config=SETTINGS)
+        return self._client("lambda")
 
     @cached_property
     def rds_data(self) -> RDSDataServiceClient:
         """Aurora through the Data API."""
-        return self.session.client("rds-data", endpoint_url=self.target.endpoint_url, config=SETTINGS)
+        return self._client("rds-data", DATA_API)
 
     @cached_property
     def s3(self) -> S3Client:
         """The bridge's on-failure bucket."""
-        return self.session.client("s3", endpoint_url=self.target.endpoint_url, config=SETTINGS)
+        return self._client("s3")
 
     @cached_property
     def sts(self) -> STSClient:
         """Who is asking."""
-        return self.session.client("sts", endpoint_url=self.target.endpoint_url, config=SETTINGS)
+        return self._client("sts")
 
     @cached_property
     def operator(self) -> str:

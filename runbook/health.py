@@ -82,14 +82,9 @@ def _label(arn: str) -> str:
 def _filter(mapping: EventSourceMappingConfigurationResponseTypeDef) -> Check:
     filters = mapping.get("FilterCriteria", {}).get("Filters", [])
     present = [json.loads(one.get("Pattern", "null")) for one in filters]
-    same = canonical(present) == canonical(patterns(names.BRIDGE_FILTERS))
+    same = canonical(present) == canonical(names.BRIDGE_FILTERS)
     value = "as the program has it" if same else f"{len(present)} other patterns" if present else "none"
     return Check(name="filter", ok=same, value=value, limit="as the program has it", remedy=REDEPLOY)
-
-
-def patterns(value: Any) -> Sequence[Any]:
-    """The filter as a list of patterns, whether it is one pattern or several."""
-    return [value] if isinstance(value, dict) else list(value)
 
 
 def canonical(values: Sequence[Any]) -> frozenset[str]:

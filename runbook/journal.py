@@ -202,7 +202,8 @@ class Journal:
         """The newest `limit` events of an entity, newest first."""
         answer = self._client.query(
             TableName=self._table,
-            KeyConditionExpression="entity = :entity AND begins_with(record, :event)",
+            KeyConditionExpression="entity = :entity AND begins_with(#record, :event)",
+            ExpressionAttributeNames={"#record": "record"},
             ExpressionAttributeValues=_typed({":entity": entity, ":event": EVENT}),
             ScanIndexForward=False,
             Limit=limit,

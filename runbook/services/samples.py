@@ -1,16 +1,19 @@
 """Records for the smoke test, made for any mapping.
 
-The article's names where text is asked for, else a value of the type.
+Text fields take the article's names in turn, the others a value of their type.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from functions.domain.mapping import Record, body_from_record, fields_from_body
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.domain.entities import Entity, Field
+    from functions.domain.entities import Entity
+    from functions.domain.fields import Field
 
 FIRST = ("Alton", "Brown")
 SECOND = ("Bobby", "Flay")
@@ -26,16 +29,19 @@ VALUES: Mapping[str, Any] = {
 }
 
 
-def record(entity: Entity, words: tuple[str, ...]) -> dict[str, Any]:
-    """A record with every field of the entity; text fields take the words in turn."""
-    texts = [field for field in entity.fields.values() if field.type == "string"]
-    return {
-        name: _text(field, words[texts.index(field) % len(words)])
-        if field.type == "string"
-        else VALUES[field.type]
-        for name, field in entity.fields.items()
-    }
+def body(entity: Entity, words: tuple[str, ...]) -> dict[str, Any]:
+    """A request body with every field of the entity; text fields take the words in turn."""
+    texts = [field.name for field in entity.fields.values() if field.type == "string"]
+    turn = {name: words[number % len(words)] for number, name in enumerate(texts)}
+    return {name: _value(field, turn.get(name, "")) for name, field in entity.fields.items()}
 
 
-def _text(field: Field, word: str) -> str:
-    return word[: field.max_length] if field.max_length else word
+def _value(field: Field, word: str) -> Any:
+    value = word if field.type == "string" else VALUES[field.type]
+    return value[: field.max_length] if field.type == "string" and field.max_length else value
+
+
+def answer(entity: Entity, identity: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """What the API must answer for a body that was stored under `identity`."""
+    fields = {name: value for name, value in sent.items() if name != "id"}
+    return body_from_record(entity, Record(identity, fields_from_body(entity, fields)))

@@ -1,0 +1,136 @@
+"""A bare MiniStack with a journal and a stage: for tests that force faults and need no whole system."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runbook import target as targets
+from runbook.context import Context
+from runbook.journal import Event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENTITY = "chefs"
+MAPPING = {
+    ENTITY: {
+        "legacy": {"database": "chefdb", "table": "cheftable", "key": "id"},
+        "modern": {"table": "chef", "key": "ChefId"},
+        "fields": {
+            "firstName": {"column": "cheffirst", "type": "string", "default": "Gordon", "max_length": 255},
+            "lastName": {"column": "cheflast", "type": "string", "default": "Ramsay", "max_length": 255},
+        },
+    }
+}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("MiniStack did not start")
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory):
+    """The address of a MiniStack of these tests' own."""
+    port, folder = _free_port(), tmp_path_factory.mktemp("ministack")
+    environment = {**os.environ, "GATEWAY_PORT": str(port), "PERSIST_STATE": "0", "AUTH": "false"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hypercorn", "ministack.app:app", "--bind", f"127.0.0.1:{port}"],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            _await_answer(f"http://127.0.0.1:{port}/_ministack/health", process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(20)
+
+
+def outputs(endpoint: str, **more) -> dict:
+    """Stack outputs as the program gives them."""
+    return {
+        "stack": "test",
+        "region": "us-east-1",
+        "production": False,
+        "parts": ["legacy", "modern", "bridge"],
+        "apiUrl": f"{endpoint}/restapis/none/prod/_user_request_",
+        "apiId": "none",
+        "stageName": "prod",
+        "apiAuth": "AWS_IAM",
+        "mapping": MAPPING,
+        "journalTable": "journal",
+        "clusterArn": "arn:cluster",
+        "masterSecretArn": "arn:secret",
+        "legacyInitFunction": "init-1",
+        "legacyReadFunction": "legacy-read-1",
+        "legacyWriteFunction": "legacy-write-1",
+        "entities": {ENTITY: {"modernTable": "chef", "readFunction": "read-1", "writeFunction": "write-1"}},
+        "endpointUrl": endpoint,
+        "accessKeyId": "test",
+        "secretAccessKey": "test",
+        **more,
+    }
+
+
+@pytest.fixture
+def bare(ministack: str, tmp_path: Path):
+    """The context of a stack with a fresh stage and journal; `tmp_path` holds its outputs.json."""
+    first = Context.of(targets.parse(outputs(ministack), "a test"))
+    api = first.clients.apigateway.create_rest_api(name=uuid.uuid4().hex)
+    _method(first.clients.apigateway, api["id"], api["rootResourceId"])
+    first.clients.apigateway.create_deployment(
+        restApiId=api["id"],
+        stageName="prod",
+        variables={"chefs_reads": "legacy-read-1", "chefs_writes": "legacy-write-1", "another": "stays"},
+    )
+    table = f"journal-{uuid.uuid4().hex[:8]}"
+    _journal(first.clients.dynamodb, table)
+    raw = outputs(ministack, apiId=api["id"], journalTable=table)
+    (tmp_path / "outputs.json").write_text(json.dumps(raw))
+    context = Context.of(targets.parse(raw, "a test"))
+    context.journal.create(ENTITY, "", Event(entity=ENTITY, command="init", result="done", operator="a test"))
+    return context
+
+
+def _method(client, api: str, resource: str) -> None:
+    where = {"restApiId": api, "resourceId": resource, "httpMethod": "GET"}
+    client.put_method(**where, authorizationType="NONE")
+    client.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+
+
+def _journal(client, table: str) -> None:
+    keys = ("entity", "HASH"), ("record", "RANGE")
+    client.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
+    )
