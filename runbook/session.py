@@ -57,7 +57,7 @@ def confirm(context: Context, act: str, yes: str | None, *, as_json: bool) -> No
         return
     if yes is not None:
         raise RefusedError(f"--yes {yes}: this stack is called {stack}", f"Act with: {act} --yes {stack}")
-    if as_json or not sys.stdin.isatty():
+    if as_json or not _asks():
         raise RefusedError(
             f"{stack} is in production and nobody can be asked", f"Act with: {act} --yes {stack}"
         )
@@ -68,6 +68,11 @@ def confirm(context: Context, act: str, yes: str | None, *, as_json: bool) -> No
         != stack
     ):
         raise RefusedError("that is not the stack's name; nothing was changed")
+
+
+def _asks() -> bool:
+    """Whether somebody sits at the terminal to answer."""
+    return sys.stdin.isatty()
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

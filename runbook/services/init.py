@@ -140,7 +140,7 @@ def _invoke(context: Context, function: str, event: Mapping[str, Any]) -> Mappin
 def _call(context: Context, function: str, event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
     reply = context.clients.functions.invoke(FunctionName=function, Payload=json.dumps(event).encode())
     payload = json.loads(reply["Payload"].read() or b"null")
-    answer: dict[str, Any] = payload if isinstance(payload, dict) else {}
+    answer = cast("dict[str, Any]", payload if isinstance(payload, dict) else {})
     if reply.get("FunctionError"):
         return answer, str(answer.get("errorMessage") or payload)
     status = int(answer.get("statusCode", OK))

@@ -14,6 +14,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from runbook_outputs import ENTITY, outputs
 
 from runbook import target as targets
 from runbook.context import Context
@@ -21,18 +22,6 @@ from runbook.journal import Event
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ENTITY = "chefs"
-MAPPING = {
-    ENTITY: {
-        "legacy": {"database": "chefdb", "table": "cheftable", "key": "id"},
-        "modern": {"table": "chef", "key": "ChefId"},
-        "fields": {
-            "firstName": {"column": "cheffirst", "type": "string", "default": "Gordon", "max_length": 255},
-            "lastName": {"column": "cheflast", "type": "string", "default": "Ramsay", "max_length": 255},
-        },
-    }
-}
 
 
 def _free_port() -> int:
@@ -72,32 +61,6 @@ def ministack(tmp_path_factory: pytest.TempPathFactory):
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(20)
-
-
-def outputs(endpoint: str, **more) -> dict:
-    """Stack outputs as the program gives them."""
-    return {
-        "stack": "test",
-        "region": "us-east-1",
-        "production": False,
-        "parts": ["legacy", "modern", "bridge"],
-        "apiUrl": f"{endpoint}/restapis/none/prod/_user_request_",
-        "apiId": "none",
-        "stageName": "prod",
-        "apiAuth": "AWS_IAM",
-        "mapping": MAPPING,
-        "journalTable": "journal",
-        "clusterArn": "arn:cluster",
-        "masterSecretArn": "arn:secret",
-        "legacyInitFunction": "init-1",
-        "legacyReadFunction": "legacy-read-1",
-        "legacyWriteFunction": "legacy-write-1",
-        "entities": {ENTITY: {"modernTable": "chef", "readFunction": "read-1", "writeFunction": "write-1"}},
-        "endpointUrl": endpoint,
-        "accessKeyId": "test",
-        "secretAccessKey": "test",
-        **more,
-    }
 
 
 @pytest.fixture

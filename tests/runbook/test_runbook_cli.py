@@ -1,0 +1,162 @@
+"""What the operator types and sees: help, JSON, exit codes, the question in production, shell completion."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runbook_outputs import ENTITY
+from typer.testing import CliRunner
+
+from runbook import lock as locks
+from runbook import probe
+from runbook.cli import app
+from runbook.journal import Phase
+from runbook.services import gates
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def open_gates(monkeypatch):
+    monkeypatch.setattr(gates, "of", lambda *_: [])
+    monkeypatch.setattr(probe, "send", lambda *_, **__: probe.Arrival(True, 0.0))
+
+
+@pytest.fixture
+def runbook(bare, tmp_path):
+    """Runs a command against the bare stack; changes to its outputs may be given."""
+
+    def run(*arguments: str, typed: str = "", **changes):
+        path = tmp_path / "outputs.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        return CliRunner().invoke(
+            app, [*arguments, "--outputs", str(path)], input=typed, env={"COLUMNS": "200"}
+        )
+
+    return run
+
+
+def test_help_shows_the_road_in_order_one_line_each():
+    text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "NO_COLOR": "1"}).output
+    names = ("init", "smoke", "status", "cutover", "rollback", "history")
+    lines = [line.strip("│ ").split()[0] for line in text.splitlines() if line.startswith("│ ")]
+    assert [line for line in lines if line in names] == list(names)
+    panels = text[text.index("The road, in order") :]
+    assert sum(line.startswith("│") for line in panels.splitlines()) == len(names)
+
+
+def test_a_plan_changes_nothing_and_names_the_command_that_acts(runbook, bare, open_gates):
+    result = runbook("cutover", "writes", "--entity", ENTITY)
+    assert result.exit_code == 0, result.output
+    assert "Nothing has changed. Act with: runbook cutover writes --entity chefs --execute" in result.stdout
+    assert bare.journal.state(ENTITY).phase == Phase.LEGACY
+
+
+def test_a_plan_with_a_closed_gate_shows_value_limit_and_remedy_and_exits_4(runbook):
+    result = runbook("cutover", "writes")
+    assert result.exit_code == 4
+    for part in ("bridge", "not deployed", "Deploy the bridge first", "gate is closed"):
+        assert part in result.stdout
+    assert runbook("cutover", "writes", "--execute").exit_code == 4
+
+
+def test_execute_acts_and_history_tells(runbook, bare, open_gates):
+    assert runbook("cutover", "reads", "--execute").exit_code == 0
+    assert runbook("cutover", "writes", "--execute").exit_code == 0
+    assert bare.journal.state(ENTITY).phase == Phase.MODERN
+    result = runbook("rollback", "--execute")
+    assert "rollback both of chefs: done  (phase legacy, reads → legacy, writes → legacy)" in result.stdout
+    assert "nothing to do" in runbook("rollback", "--execute").stdout
+    told = json.loads(runbook("history", "--json").stdout)["events"]
+    assert [(event["command"], event["result"]) for event in told][:2] == [
+        ("rollback both", "done"),
+        ("rollback both", "started"),
+    ]
+    assert "rollback both" in runbook("history", "--limit", "1").stdout
+
+
+def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, open_gates):
+    plan = json.loads(runbook("cutover", "writes", "--json").stdout)
+    assert (plan["executed"], plan["green"], [step["name"] for step in plan["steps"]]) == (
+        False,
+        True,
+        ["phase-switching", "route", "phase-modern"],
+    )
+    done = json.loads(runbook("cutover", "writes", "--json", "--execute").stdout)
+    assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "modern")
+    result = runbook("rollback", "--json", "--entity", "nobody")
+    assert result.exit_code == json.loads(result.stdout)["error"]["exit"] == 2
+
+
+def test_a_held_lock_exits_5(runbook, bare, open_gates):
+    with locks.held(bare.journal, ENTITY, "alice", "something"):
+        result = runbook("cutover", "writes", "--execute")
+    assert result.exit_code == 5
+    assert "alice" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ([], 5),
+        (["--yes", "another"], 5),
+        (["--json"], 5),
+        (["--yes", "live"], 0),
+        (["--json", "--yes", "live"], 0),
+    ],
+)
+def test_in_production_the_stacks_name_must_be_given(runbook, bare, open_gates, options, code):
+    result = runbook("cutover", "writes", "--execute", *options, production=True, stack="live")
+    assert result.exit_code == code, result.output
+    assert (bare.journal.state(ENTITY).phase == Phase.MODERN) == (code == 0)
+    assert code == 0 or "--yes live" in result.output
+
+
+def test_a_plan_in_production_asks_nothing(runbook, open_gates):
+    assert runbook("cutover", "writes", production=True, stack="live").exit_code == 0
+
+
+@pytest.mark.parametrize(("typed", "code"), [("live\n", 0), ("no\n", 5), ("\n", 5)])
+def test_in_production_at_a_terminal_the_name_is_asked(runbook, open_gates, monkeypatch, typed, code):
+    monkeypatch.setattr("runbook.session._asks", lambda: True)
+    result = runbook("cutover", "writes", "--execute", production=True, stack="live", typed=typed)
+    assert result.exit_code == code
+
+
+def test_a_stack_that_does_not_answer_is_told_without_a_traceback(runbook):
+    result = runbook("status", endpointUrl="http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "nothing answers" in result.stderr
+    assert "sandbox status" in result.stderr
+
+
+def test_the_shell_completes_entities_from_the_target(bare, tmp_path):
+    line = f"runbook cutover writes --outputs {tmp_path / 'outputs.json'} --entity "
+    environment = {
+        **os.environ,
+        "_RUNBOOK_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": "6",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-c", "from runbook.cli import app; app(prog_name='runbook')"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [ENTITY], done.stderr
+
+
+def test_completion_without_a_target_offers_nothing(tmp_path):
+    environment = {
+        **os.environ,
+        "_RUNBOOK_COMPLETE": "complete_bash",
+        "COMP_WORDS": "runbook status --entity ",
+        "COMP_CWORD": "3",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-c", "from runbook.cli import app; app(prog_name='runbook')"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
