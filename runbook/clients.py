@@ -51,9 +51,9 @@ class Clients:
             region_name=self.target.region,
         )
 
-    def _client(self, service: str, config: Config = SETTINGS) -> Any:
+    def _client(self, service: str, config: Config | None = None) -> Any:
         session = cast("Any", self.session)  # its stubs know only the services that are installed
-        return session.client(service, endpoint_url=self.target.endpoint_url, config=config)
+        return session.client(service, endpoint_url=self.target.endpoint_url, config=config or SETTINGS)
 
     @cached_property
     def apigateway(self) -> APIGatewayClient:
