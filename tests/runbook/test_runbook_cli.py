@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from botocore.config import Config
 from runbook_outputs import ENTITY
 from typer.testing import CliRunner
 
+from runbook import clients, probe
 from runbook import lock as locks
-from runbook import probe
 from runbook.cli import app
 from runbook.journal import Phase
 from runbook.services import gates
@@ -34,9 +35,8 @@ def runbook(bare, tmp_path):
     def run(*arguments: str, typed: str = "", **changes):
         path = tmp_path / "outputs.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-        return CliRunner().invoke(
-            app, [*arguments, "--outputs", str(path)], input=typed, env={"COLUMNS": "200"}
-        )
+        command = [*arguments, "--outputs", str(path)]
+        return CliRunner().invoke(app, command, input=typed, env={"COLUMNS": "200"})
 
     return run
 
@@ -128,7 +128,8 @@ def test_in_production_at_a_terminal_the_name_is_asked(runbook, open_gates, monk
     assert result.exit_code == code
 
 
-def test_a_stack_that_does_not_answer_is_told_without_a_traceback(runbook):
+def test_a_stack_that_does_not_answer_is_told_without_a_traceback(runbook, monkeypatch):
+    monkeypatch.setattr(clients, "SETTINGS", Config(retries={"total_max_attempts": 1}))
     result = runbook("status", endpointUrl="http://127.0.0.1:1")
     assert result.exit_code == 1
     assert "nothing answers" in result.stderr
