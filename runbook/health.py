@@ -114,16 +114,18 @@ def _quarantine(dynamodb: DynamoDBClient, target: Target, entity: EntityTarget) 
     )
     count = sum(page["Count"] for page in pages)
     remedy = f"Look at the table {target.quarantine_table}: each record there has its reason."
-    return Check(
-        name="quarantine", ok=count == 0, value=f"{count:,} records", limit="0 records", remedy=remedy
-    )
+    return Check(name="quarantine", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)
 
 
 def _failures(s3: S3Client, target: Target, entity: EntityTarget) -> Check:
     prefix = f"aws/lambda/{entity.bridge_mapping_id}/"  # where Lambda puts what a mapping gave up on
     count = s3.list_objects_v2(Bucket=target.failure_bucket, Prefix=prefix, MaxKeys=1000)["KeyCount"]
     remedy = f"Look at s3://{target.failure_bucket}/{prefix}: batches that outlived the record age limit."
-    return Check(name="given up", ok=count == 0, value=f"{count:,} batches", limit="0 batches", remedy=remedy)
+    return Check(name="given up", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)
+
+
+def _pile(count: int) -> str:
+    return f"{count:,} waiting" if count else "empty"
 
 
 def lag_seconds(cloudwatch: CloudWatchClient, entity: EntityTarget) -> float | None:

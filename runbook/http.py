@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runbook.target import Target
 
-UNAVAILABLE = 503
+UNDONE = frozenset({429, 503})  # throttled; waking, held or overloaded: in all of them nothing was done
 OK = 200
 REQUEST_TIMEOUT = 35  # seconds to connect and to read; API Gateway itself answers after 29
 PATIENCE = 90.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
@@ -37,6 +37,8 @@ class Answer:
     retry_after: float = 1.0
 
     def __str__(self) -> str:
+        if self.body is None:
+            return str(self.status)
         text = json.dumps(self.body, ensure_ascii=False)
         return f"{self.status} {text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + '…'}"
 
@@ -56,9 +58,7 @@ class Api:
     def request(
         self, method: str, path: str, body: Any = None, query: Mapping[str, str | int] | None = None
     ) -> Answer:
-        """One request, tried again while the API answers 503 (Aurora waking, writes held), up to `PATIENCE`.
-
-        A 503 means that nothing was done, so repeating is safe for every method.
+        """One request, tried again while the API says that it did nothing (429, 503), up to `PATIENCE`.
 
         Raises:
             FailedError: when no connection is had or a method answers what is not JSON.
@@ -66,7 +66,7 @@ class Api:
         deadline = time.monotonic() + PATIENCE
         while True:
             answer = self._send(method, path, body, query or {})
-            if answer.status != UNAVAILABLE or time.monotonic() + answer.retry_after > deadline:
+            if answer.status not in UNDONE or time.monotonic() + answer.retry_after > deadline:
                 return answer
             time.sleep(answer.retry_after)
 

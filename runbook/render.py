@@ -118,7 +118,10 @@ def _facts(found: Status) -> Mapping[str, str]:
         facts["locked by"] = escape(f"{state.lock.holder}: {state.lock.command}")
     facts["bridge"] = _bridge(found)
     facts["records"] = f"{_count(found.legacy)} legacy, {_count(found.modern)} modern"
-    facts["lag"] = "no record in the last five minutes" if found.lag is None else f"{found.lag:.1f} s at most"
+    if found.bridge:
+        facts["lag"] = (
+            "no record in the last five minutes" if found.lag is None else f"{found.lag:.1f} s at most"
+        )
     return facts
 
 

@@ -46,28 +46,7 @@ def run(context: Context) -> list[Line]:
 
 def _legacy(context: Context) -> Line:
     context.say("preparing the legacy tables")
-    event: dict[str, Any] = {
-        "resource": "/aurora",
-        "path": "/aurora",
-        "httpMethod": "GET",
-        "headers": {"Accept": "application/json"},
-        "multiValueHeaders": {},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "requestContext": {
-            "resourcePath": "/aurora",
-            "httpMethod": "GET",
-            "path": f"/{context.target.stage_name}/aurora",
-            "stage": context.target.stage_name,
-            "requestId": "runbook-init",
-            "identity": {},
-        },
-        "body": None,
-        "isBase64Encoded": False,
-    }
-    answer = _invoke(context, context.target.legacy_init_function, event)
+    answer = _invoke(context, context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
     return Line(
         name="legacy tables", result="done", detail=", ".join(_body(answer).get("initialised", [])) or "ready"
     )

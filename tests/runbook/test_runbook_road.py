@@ -1,0 +1,236 @@
+"""The road on a whole system, with a bridge that is whole and one that is not."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from typer.testing import CliRunner
+
+from functions.domain import names
+from runbook import health, probe
+from runbook import target as targets
+from runbook.checks import green
+from runbook.cli import app
+from runbook.context import Context
+from runbook.errors import FailedError
+from runbook.http import path
+from runbook.journal import Phase
+from runbook.routing import Routes, Side
+from runbook.services import init as init_service
+from runbook.services import smoke as smoke_service
+from runbook.services.smoke import Smoke
+from runbook.services.status import run as status
+
+ENTITY = "chefs"
+OVER = Routes(reads=Side.MODERN, writes=Side.MODERN)
+BACK = Routes(reads=Side.LEGACY, writes=Side.LEGACY)
+
+
+@pytest.fixture(scope="module")
+def road(sandbox):
+    """The context of the shared sandbox, initialised."""
+    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
+    init_service.run(context)
+    return context
+
+
+@pytest.fixture
+def chefs(road):
+    return road.target.entity(ENTITY)
+
+
+@pytest.fixture
+def runbook(sandbox, tmp_path, road):
+    """Runs a command against the sandbox; afterwards the entity is back on legacy."""
+    saved = tmp_path / "outputs.json"
+    saved.write_text(json.dumps(dict(sandbox.outputs)))
+
+    def run(*arguments: str):
+        command = [*arguments, "--outputs", str(saved)]
+        return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+
+    yield run
+    again = run("rollback", "--entity", ENTITY, "--execute")
+    assert again.exit_code == 0, again.output
+
+
+def _items(road, chefs) -> int:
+    return road.clients.dynamodb.scan(TableName=chefs.modern_table, Select="COUNT")["Count"]
+
+
+def _rows(road) -> int:
+    table = road.target.mapping[ENTITY].legacy
+    return int(road.aurora.query(table.database, f"SELECT COUNT(*) FROM {table.table}")[0][0])
+
+
+def _named(checks, name):
+    return next(check for check in checks if check.name == name)
+
+
+def test_init_again_changes_nothing_of_routes_and_journal(road):
+    results = {line.name: line.result for line in init_service.run(road)}
+    assert results["routes of chefs"] == results["journal of chefs"] == "unchanged"
+
+
+def test_init_sets_a_variable_that_names_a_function_that_is_gone(road, chefs):
+    road.routing.set({chefs.writes_variable: "a-function-that-is-gone"})
+    init_service.run(road)
+    assert road.routing.routes(chefs) == BACK
+
+
+def test_smoke_passes_for_every_entity_and_leaves_nothing_behind(road, chefs):
+    before = _items(road, chefs), _rows(road)
+    for entity in road.target.entities.values():
+        results = Smoke(road, entity).run()
+        assert [(result.step, result.ok, result.detail) for result in results if not result.ok] == []
+        assert len(results) == 10
+    assert (_items(road, chefs), _rows(road)) == before
+
+
+def test_smoke_on_a_system_in_use_looks_for_its_own_records(road, chefs):
+    kept = road.api.request("POST", path("dynamo", ENTITY), {"firstName": "Julia", "lastName": "Child"})
+    try:
+        assert all(result.ok for result in Smoke(road, chefs).run())
+        assert road.api.get(path("dynamo", ENTITY, kept.body["id"])).status == 200
+    finally:
+        road.api.request("DELETE", path("dynamo", ENTITY, kept.body["id"]))
+
+
+@pytest.mark.parametrize("fault", [FailedError("forced"), KeyboardInterrupt()])
+def test_smoke_cleans_up_when_it_fails_or_is_interrupted(road, chefs, monkeypatch, fault):
+    before = _items(road, chefs), _rows(road)
+
+    def fail(*_):
+        raise fault
+
+    monkeypatch.setattr(Smoke, "_updates", fail)
+    try:
+        results = Smoke(road, chefs).run()
+    except KeyboardInterrupt:
+        results = []
+    assert [result.ok for result in results[8:]] in ([False, None], [])
+    assert (_items(road, chefs), _rows(road)) == before
+
+
+def test_smoke_tells_which_step_failed(road, chefs, monkeypatch):
+    monkeypatch.setattr(smoke_service, "BRIDGE_PATIENCE", 0.0)
+    monkeypatch.setattr(Smoke, "_item", lambda self, system, identity=None: _nothing(road))
+    failed = [result for result in Smoke(road, chefs).run() if result.ok is False]
+    assert [result.step for result in failed] == [8]
+    assert "runbook status" in failed[0].detail
+
+
+def _nothing(road):
+    return road.api.get(path("dynamo", ENTITY, uuid.uuid4().hex))
+
+
+def test_a_probe_arrives_and_its_item_is_removed(road, chefs):
+    assert probe.send(road, chefs).arrived
+    key = {road.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
+    assert "Item" not in road.clients.dynamodb.get_item(TableName=chefs.modern_table, Key=key)
+
+
+def test_a_probe_is_in_no_listing_and_in_no_table(road, chefs):
+    rows = _rows(road)
+    key = {road.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
+    token = {names.PROBE_ATTRIBUTE: {"S": "seen"}}
+    road.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={**key, **token})
+    listed = [item["id"] for item in road.api.get(path("dynamo", ENTITY), limit=1000).body["items"]]
+    assert names.PROBE_KEY not in listed
+    assert probe.send(road, chefs).arrived
+    assert _rows(road) == rows
+
+
+def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
+    found = health.bridge(road.clients, road.target, chefs)
+    assert [(check.name, check.value) for check in found if not check.ok] == []
+    assert {check.name for check in found} == {
+        "mapping",
+        "stream",
+        "stream view",
+        "filter",
+        "last batch",
+        "quarantine",
+        "given up",
+    }
+
+
+def test_a_paused_mapping_is_named_and_closes_the_gate(road, chefs, runbook):
+    road.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
+    try:
+        check = _named(health.bridge(road.clients, road.target, chefs), "mapping")
+        assert not check.ok
+        assert chefs.bridge_mapping_id in check.remedy
+        result = runbook("cutover", "writes", "--entity", ENTITY, "--execute")
+        assert result.exit_code == 4
+        assert road.routing.routes(chefs) == BACK
+    finally:
+        road.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=True)
+
+
+def test_another_filter_is_named(road, chefs):
+    functions = road.clients.functions
+    right = functions.get_event_source_mapping(UUID=chefs.bridge_mapping_id)["FilterCriteria"]
+    wrong = {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}
+    functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=wrong)
+    try:
+        assert not _named(health.bridge(road.clients, road.target, chefs), "filter").ok
+    finally:
+        functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=right)
+    assert _named(health.bridge(road.clients, road.target, chefs), "filter").ok
+
+
+def test_a_quarantined_record_and_a_batch_given_up_are_named(road, chefs):
+    key = {"entity": {"S": ENTITY}, "item_key": {"S": "of-a-test"}}
+    file = {"Bucket": road.target.failure_bucket, "Key": f"aws/lambda/{chefs.bridge_mapping_id}/of-a-test"}
+    road.clients.dynamodb.put_item(TableName=road.target.quarantine_table, Item=key)
+    road.clients.s3.put_object(**file, Body=b"{}")
+    try:
+        found = health.bridge(road.clients, road.target, chefs)
+        assert _named(found, "quarantine").value == "1 waiting"
+        assert _named(found, "given up").value == "1 waiting"
+        assert not green(found)
+    finally:
+        road.clients.dynamodb.delete_item(TableName=road.target.quarantine_table, Key=key)
+        road.clients.s3.delete_object(**file)
+
+
+def test_status_tells_phase_routes_health_and_counts(road, chefs, runbook):
+    found = status(road, chefs, send_probe=True, exact=False)
+    assert (found.healthy, found.agree, found.routes, found.state.phase) == (True, True, BACK, Phase.LEGACY)
+    assert (found.legacy.records, found.modern.records) == (_rows(road), _items(road, chefs))
+    told = json.loads(runbook("status", "--json").stdout)
+    assert {entity["entity"] for entity in told["entities"]} == set(road.target.entities)
+    shown = runbook("status", "--entity", ENTITY).stdout
+    for part in ("phase", "legacy", "healthy", "records"):
+        assert part in shown
+
+
+def test_the_public_endpoint_goes_over_and_comes_back(road, chefs, runbook):
+    for command in (["cutover", "reads"], ["cutover", "writes"]):
+        result = runbook(*command, "--entity", ENTITY, "--execute")
+        assert result.exit_code == 0, result.output
+    assert road.routing.routes(chefs) == OVER
+    made = road.api.request("POST", path(ENTITY), {"firstName": "Jacques", "lastName": "Pépin"})
+    assert road.api.get(path("dynamo", ENTITY, made.body["id"])).status == 200
+    result = runbook("rollback", "--entity", ENTITY, "--execute")
+    assert result.exit_code == 0, result.output
+    assert road.routing.routes(chefs) == BACK
+    assert road.api.get(path(ENTITY, made.body["id"])).body == made.body
+    assert road.api.request("DELETE", path("dynamo", ENTITY, made.body["id"])).status == 204
+
+
+def test_a_plan_on_a_healthy_system_shows_every_gate_open(runbook):
+    plan = json.loads(runbook("cutover", "writes", "--entity", ENTITY, "--json").stdout)
+    assert plan["green"]
+    assert {gate["name"] for gate in plan["gates"]} >= {"phase", "mapping", "filter", "quarantine", "probe"}
+    assert all(gate["limit"] and gate["value"] for gate in plan["gates"])
+
+
+def test_the_commands_for_people_show_their_results(runbook):
+    assert "routes of chefs" in runbook("init").stdout
+    result = runbook("smoke", "--entity", ENTITY)
+    assert result.exit_code == 0, result.output
+    assert "10." in result.stdout
