@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.domain import values
+from functions.domain import names, values
 from functions.domain.errors import InvalidFieldError, UnmappableError
 from functions.domain.values import Attribute, RowField, ValueProblemError
 
@@ -88,6 +88,14 @@ def key_of_item(entity: Entity, item: Item) -> str:
     if not isinstance(key, str):
         raise UnmappableError(entity.modern.key, "expected a string key")
     return key
+
+
+def usable_key(key: str) -> bool:
+    """Whether both systems can hold a key: 1 to 255 bytes of valid Unicode."""
+    try:
+        return 1 <= len(key.encode()) <= names.KEY_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def item_from_record(entity: Entity, record: Record) -> dict[str, dict[str, Any]]:

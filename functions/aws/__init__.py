@@ -1,0 +1,1 @@
+"""The functions' way to AWS: the Data API, the quarantine, their settings."""

@@ -1,0 +1,123 @@
+"""Statements to Aurora through the RDS Data API, with errors that say what they mean."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.aws.errors import DEADLOCK, LOCK_WAIT, TransientError, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mypy_boto3_rds_data import RDSDataServiceClient
+    from mypy_boto3_rds_data.type_defs import ExecuteStatementResponseTypeDef, FieldOutputTypeDef
+
+Answer = TypeVar("Answer")
+Values = dict[str, dict[str, Any]]  # parameter name -> the Data API's typed value
+Row = list["FieldOutputTypeDef"]
+
+MOST_SETS = 1000  # parameter sets of one BatchExecuteStatement
+MOST_BYTES = 3 * 2**20  # of parameters in one request; the Data API's limit is 4 MiB
+ATTEMPTS = 4  # at a statement that lost a lock
+READ_TIMEOUT = 50  # seconds; the Data API itself gives up after 45
+# boto3 must not repeat a statement by itself: an INSERT whose answer was lost would be done twice.
+CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=READ_TIMEOUT)
+
+
+class DataApi:
+    """One database of a cluster, as one MySQL user sees it.
+
+    Args:
+        client: boto3's `rds-data`, made with `CONFIG`.
+        cluster_arn: the cluster.
+        secret_arn: the secret that holds the user's name and password.
+        database: the default database; empty for none.
+    """
+
+    def __init__(
+        self, client: RDSDataServiceClient, cluster_arn: str, secret_arn: str, database: str = ""
+    ) -> None:
+        self._client = client
+        self._target = {"resourceArn": cluster_arn, "secretArn": secret_arn}
+        if database:
+            self._target["database"] = database
+
+    def query(self, sql: str, values: Mapping[str, Mapping[str, Any]] | None = None) -> list[Row]:
+        """The rows of a SELECT.
+
+        Raises:
+            DataApiError: or the subclass that says what the failure means; so do the other methods.
+        """
+        return list(self._execute(sql, values or {}).get("records", []))
+
+    def execute(self, sql: str, values: Mapping[str, Mapping[str, Any]] | None = None) -> int:
+        """Run a statement; returns how many rows it changed."""
+        return self._execute(sql, values or {})["numberOfRecordsUpdated"]
+
+    def insert(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> int | None:
+        """Run an INSERT of one row; returns the AUTO_INCREMENT key it got, None where there is none."""
+        generated = self._execute(sql, values).get("generatedFields", [])
+        return next((cell["longValue"] for cell in generated if "longValue" in cell), None)
+
+    def batch(self, sql: str, sets: Sequence[Values]) -> None:
+        """Run one statement for each of at most `MOST_SETS` parameter sets, as one transaction."""
+        self._patiently(
+            lambda: self._client.batch_execute_statement(
+                **cast("Any", self._target), sql=sql, parameterSets=[_parameters(values) for values in sets]
+            )
+        )
+
+    def _execute(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> ExecuteStatementResponseTypeDef:
+        return self._patiently(
+            lambda: self._client.execute_statement(
+                **cast("Any", self._target), sql=sql, parameters=_parameters(values)
+            )
+        )
+
+    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+        """Repeat a statement that lost a lock: it was rolled back, so it can be run again at once."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return call()
+            except (ClientError, BotoCoreError) as raised:
+                error = classify(raised)
+                if error.code not in (DEADLOCK, LOCK_WAIT) or attempt == ATTEMPTS:
+                    raise error from raised
+            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  # jitter
+        raise TransientError("unreachable")
+
+
+def _parameters(values: Mapping[str, Mapping[str, Any]]) -> Any:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def chunks(sets: Sequence[Values]) -> list[list[int]]:
+    """The indexes of parameter sets in runs that one BatchExecuteStatement takes."""
+    runs: list[list[int]] = []
+    size = MOST_BYTES + 1
+    for index, values in enumerate(sets):
+        weight = _weight(values)
+        if size + weight > MOST_BYTES or len(runs[-1]) >= MOST_SETS:
+            runs.append([])
+            size = 0
+        runs[-1].append(index)
+        size += weight
+    return runs
+
+
+def _weight(values: Values) -> int:
+    """Bytes of a parameter set in the request, from above; JSON writes one character as up to twelve bytes."""
+    return 64 + sum(64 + _value_weight(value) for value in values.values())
+
+
+def _value_weight(value: Mapping[str, Any]) -> int:
+    content = next(iter(value.values()))
+    if isinstance(content, str):
+        return len(json.dumps(content))
+    return 2 * len(content) if isinstance(content, bytes) else 24

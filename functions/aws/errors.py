@@ -1,0 +1,116 @@
+"""What the Data API's errors mean: worth another try, never worth one, held by the fence, or unforeseen."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+DEADLOCK, LOCK_WAIT = 1213, 1205
+UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, DUPLICATE = 1054, 1146, 1049, 1062
+
+# Exceptions of the Data API that pass by themselves.
+PASSING = frozenset(
+    {
+        "DatabaseResumingException",
+        "DatabaseUnavailableException",
+        "InternalServerErrorException",
+        "InvalidResourceStateException",
+        "ServiceUnavailableError",
+        "ServiceUnavailableException",
+        "StatementTimeoutException",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+# Too many connections, shutdown, lost connections, lock waits, interruption, failover to read-only, timeout.
+PASSING_CODES = frozenset(
+    {1040, 1053, 1158, 1159, 1160, 1161, LOCK_WAIT, 1203, DEADLOCK, 1290, 1317, 1836, 1927, 1969}
+    | {2002, 2003, 2006, 2013, 2055, 3024}
+)
+# After these nothing was written; after any other that passes, the write may have happened.
+NOT_WRITTEN = frozenset({1040, LOCK_WAIT, 1203, DEADLOCK, 1290, 1836, 2002, 2003})
+NOT_WRITTEN_NAMES = frozenset(
+    {"DatabaseResumingException", "ThrottlingException", "TooManyRequestsException"}
+)
+# Errors of one record that no retry mends: null, duplicate, range, truncation, foreign key, bad value, check, bad JSON.
+FINAL_CODES = frozenset(
+    {1048, DUPLICATE, 1264, 1265, 1292, 1364, 1366, 1406, 1411, 1416, 1441, 1451, 1452, 1690}
+    | {3140, 3141, 3156, 3819, 4025}
+)
+FENCE = re.compile(r"streamback: .*fenced")
+# The number stands in the text, in a form that differs between Aurora generations.
+CODE = re.compile(r"(?:error code:?|errno:?|\bERROR|\(Error)\s*\(?(\d{4})\b", re.IGNORECASE)
+TEXTS = (
+    (1406, "data too long for column"),
+    (1264, "out of range value"),
+    (DUPLICATE, "duplicate entry"),
+    (1048, "cannot be null"),
+    (1366, "incorrect string value"),
+    (1292, "incorrect datetime value"),
+    (UNKNOWN_COLUMN, "unknown column"),
+    (DEADLOCK, "deadlock found"),
+    (LOCK_WAIT, "lock wait timeout exceeded"),
+    (2013, "lost connection"),
+    (2013, "communications link failure"),
+    (1040, "too many connections"),
+)
+
+
+class DataApiError(Exception):
+    """A statement failed in a way that nobody foresaw; its subclasses are the foreseen ones.
+
+    Attributes:
+        code: MySQL's error number; 0 when there is none.
+    """
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class TransientError(DataApiError):
+    """It may work when tried again. `maybe_written` is False when the statement surely changed nothing."""
+
+    def __init__(self, text: str, code: int = 0, *, maybe_written: bool = True) -> None:
+        super().__init__(text, code)
+        self.maybe_written = maybe_written
+
+
+class FencedError(DataApiError):
+    """The fence is up: legacy writes of this entity are held. Nothing was written."""
+
+
+class PermanentError(DataApiError):
+    """This record can never be written as it is."""
+
+
+def classify(error: ClientError | BotoCoreError) -> DataApiError:
+    """The meaning of what boto3 raised."""
+    if not isinstance(error, ClientError):
+        return TransientError(f"the Data API could not be reached: {error}")
+    details = cast("dict[str, str]", error.response.get("Error", {}))
+    name, text = details.get("Code", ""), details.get("Message", str(error))
+    if FENCE.search(text):
+        return FencedError(text, 1644)
+    return _by_code(code_of(text), name, text)
+
+
+def _by_code(code: int, name: str, text: str) -> DataApiError:
+    if code in PASSING_CODES:
+        return TransientError(text, code, maybe_written=code not in NOT_WRITTEN)
+    if code in FINAL_CODES:
+        return PermanentError(text, code)
+    if name in PASSING and not code:
+        return TransientError(f"{name}: {text}", maybe_written=name not in NOT_WRITTEN_NAMES)
+    return DataApiError(f"{name}: {text}", code)
+
+
+def code_of(text: str) -> int:
+    """MySQL's error number in a Data API message; 0 when it tells none."""
+    found = CODE.search(text)
+    if found:
+        return int(found[1])
+    lowered = text.lower()
+    return next((code for code, words in TEXTS if words in lowered), 0)

@@ -1,0 +1,59 @@
+"""What a function knows of its surroundings: its environment variables, the mapping in its archive, its clients."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from functions.aws import data_api
+from functions.aws.data_api import DataApi
+from functions.domain import entities
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_rds_data import RDSDataServiceClient
+
+ENTITIES_FILE = Path(__file__).parents[2] / "entities.toml"
+# A lost answer to a conditional write must not be answered by the same write failing its own condition.
+DYNAMODB = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=2, read_timeout=5)
+
+
+@cache
+def mapping() -> entities.Entities:
+    """The entities of the archive this function was deployed with."""
+    return entities.load(ENTITIES_FILE)
+
+
+def variable(name: str) -> str:
+    """An environment variable that the program must have set.
+
+    Raises:
+        RuntimeError: naming it when it is missing.
+    """
+    value = os.environ.get(name, "")
+    if not value:
+        raise RuntimeError(
+            f"the function's environment has no {name}; deploy it with this version of the program"
+        )
+    return value
+
+
+def database(name: str = "") -> DataApi:
+    """A legacy database as this function's own MySQL user sees it; without a name, the server."""
+    return DataApi(_rds_data(), variable("CLUSTER_ARN"), variable("SECRET_ARN"), name)
+
+
+@cache
+def _rds_data() -> RDSDataServiceClient:
+    return boto3.Session().client("rds-data", config=data_api.CONFIG)
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """DynamoDB, with the SDK's own retries for throttling."""
+    return boto3.Session().client("dynamodb", config=DYNAMODB)

@@ -1,0 +1,1 @@
+"""What the bridge needs in the legacy database."""

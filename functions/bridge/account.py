@@ -1,0 +1,60 @@
+"""The bridge's own MySQL user; its password is drawn here and stands in its secret only."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from functions.aws.data_api import DataApi
+
+PASSWORD_LENGTH = 32
+PASSWORD = re.compile(r"[A-Za-z0-9]{16,64}")  # it stands in a statement that takes no parameters
+
+
+class Secret:
+    """The secret that holds the user's name and password.
+
+    Args:
+        client: boto3's `secretsmanager`.
+        arn: the secret's.
+    """
+
+    def __init__(self, client: SecretsManagerClient, arn: str) -> None:
+        self._client = client
+        self._arn = arn
+
+    def password(self) -> str:
+        """The stored password, or a new one that is stored first."""
+        found = self._stored()
+        if found and PASSWORD.fullmatch(found):
+            return found
+        made = self._client.get_random_password(
+            PasswordLength=PASSWORD_LENGTH, ExcludePunctuation=True, RequireEachIncludedType=True
+        )["RandomPassword"]
+        content = json.dumps({"username": names.BRIDGE_USER, "password": made})
+        self._client.put_secret_value(SecretId=self._arn, SecretString=content)
+        return made
+
+    def _stored(self) -> str:
+        try:
+            text = self._client.get_secret_value(SecretId=self._arn)["SecretString"]
+        except (self._client.exceptions.ResourceNotFoundException, KeyError):
+            return ""  # a new secret has no value yet
+        return str(json.loads(text).get("password", ""))
+
+
+def ensure(server: DataApi, secret: Secret, grants: Sequence[str]) -> None:
+    """Make the user with the secret's password and these rights, or bring it to them."""
+    password, user = secret.password(), f"'{names.BRIDGE_USER}'@'%'"
+    server.execute(f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{password}'")
+    server.execute(f"ALTER USER {user} IDENTIFIED BY '{password}'")
+    for grant in grants:
+        server.execute(f"GRANT {grant} TO {user}")

@@ -1,0 +1,54 @@
+"""Prepares the legacy databases for the bridge: its columns, its tables, its user. The runbook invokes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from functions.aws import settings
+from functions.bridge import account, checks, tables
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.aws.data_api import DataApi
+
+logger = Logger()
+
+
+class UnknownActionError(Exception):
+    """The event names no action of this function."""
+
+
+class MappingMismatchError(Exception):
+    """The tables are not as entities.toml says."""
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """`{"action": "install"}` → what is installed, per entity; a failure is raised and reaches the invoker whole."""
+    action = event.get("action")
+    if action != "install":
+        raise UnknownActionError(f"action: expected 'install', got {action!r}")
+    return {"installed": install(settings.database())}
+
+
+def install(server: DataApi) -> dict[str, Any]:
+    """Check every mapping, then change the databases, then make the user.
+
+    Raises:
+        MappingMismatchError: with every difference between entities.toml and the tables; nothing was changed.
+    """
+    entities = settings.mapping()
+    problems = [problem for entity in entities.values() for problem in checks.problems(server, entity)]
+    if problems:
+        raise MappingMismatchError("; ".join(problems))
+    for entity in entities.values():
+        tables.prepare(server, entity)
+    secrets = account.Secret(boto3.Session().client("secretsmanager"), settings.variable("BRIDGE_SECRET_ARN"))
+    account.ensure(server, secrets, [statement for e in entities.values() for statement in tables.grants(e)])
+    logger.info("installed", entities=list(entities))
+    return {name: {"user": names.BRIDGE_USER, "columns": list(tables.COLUMNS)} for name in entities}

@@ -1,0 +1,74 @@
+"""What the bridge adds to a legacy database: two invisible columns a table, and two tables of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
+
+COLUMNS = {
+    names.KEY_COLUMN: f"VARBINARY({names.KEY_BYTES}) NULL INVISIBLE",
+    names.SEQUENCE_COLUMN: "DECIMAL(40,0) NULL INVISIBLE",
+}
+TABLES = {
+    names.DELETES_TABLE: (
+        f"entity VARCHAR(64) NOT NULL, item_key VARBINARY({names.KEY_BYTES}) NOT NULL, "
+        "sequence DECIMAL(40,0) NOT NULL, deleted_at DATETIME(6) NOT NULL, "
+        "PRIMARY KEY (entity, item_key), INDEX deleted_at (deleted_at)"
+    ),
+    names.PROBES_TABLE: (
+        "entity VARCHAR(64) NOT NULL PRIMARY KEY, token VARCHAR(64) NOT NULL, "
+        "sequence DECIMAL(40,0) NOT NULL, applied_at DATETIME(6) NOT NULL"
+    ),
+}
+
+
+def prepare(server: DataApi, entity: Entity) -> None:
+    """Add what is missing for one entity."""
+    database = entity.legacy.database
+    for name, columns in TABLES.items():
+        server.execute(f"CREATE TABLE IF NOT EXISTS `{database}`.{name} ({columns}) CHARACTER SET utf8mb4")
+    missing = [
+        f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not _has_column(server, entity, name)
+    ]
+    if missing:
+        server.execute(f"ALTER TABLE {_table(entity)} {', '.join(missing)}")
+    if not _has_index(server, entity):
+        server.execute(
+            f"ALTER TABLE {_table(entity)} ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})"
+        )
+
+
+def grants(entity: Entity) -> list[str]:
+    """The bridge's rights: rows of the entity's table and of the helper tables, nothing else."""
+    helpers = [f"`{entity.legacy.database}`.{name}" for name in TABLES]
+    return [f"SELECT, INSERT, UPDATE, DELETE ON {table}" for table in (_table(entity), *helpers)]
+
+
+def _table(entity: Entity) -> str:
+    return f"`{entity.legacy.database}`.`{entity.legacy.table}`"
+
+
+def _place(entity: Entity, name: str) -> dict[str, dict[str, str]]:
+    parts = {"database": entity.legacy.database, "table": entity.legacy.table, "name": name}
+    return {key: {"stringValue": value} for key, value in parts.items()}
+
+
+def _has_column(server: DataApi, entity: Entity, name: str) -> bool:
+    sql = (
+        "SELECT 1 FROM information_schema.columns "
+        "WHERE table_schema = :database AND table_name = :table AND column_name = :name"
+    )
+    return bool(server.query(sql, _place(entity, name)))
+
+
+def _has_index(server: DataApi, entity: Entity) -> bool:
+    sql = (
+        "SELECT 1 FROM information_schema.statistics "
+        "WHERE table_schema = :database AND table_name = :table AND index_name = :name"
+    )
+    return bool(server.query(sql, _place(entity, names.KEY_COLUMN)))

@@ -1,0 +1,172 @@
+"""Applies changes to a legacy table so that order, repetition and overlap of deliveries do not matter.
+
+Every statement carries the sequence number and does nothing where the row, or the memory of a delete, is newer
+(docs/adr/0005).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from functions.aws.data_api import chunks
+from functions.aws.errors import DUPLICATE, PermanentError, TransientError
+from functions.domain import mapping, names
+from functions.domain.changes import Kind
+from functions.legacy.statements import Statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from functions.aws.data_api import DataApi, Values
+    from functions.domain.changes import Change
+    from functions.domain.entities import Entity
+
+KEYS_AT_ONCE = 250  # looked up in one statement
+
+
+class Parking(Protocol):
+    """Where a change goes that can never be applied."""
+
+    def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
+        """Park it, or raise."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What became of a batch, in changes."""
+
+    upserts: int = 0
+    deletes: int = 0
+    probes: int = 0
+    stale: int = 0
+    quarantined: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """As metrics."""
+        return {
+            "BridgeUpserts": self.upserts,
+            "BridgeDeletes": self.deletes,
+            "BridgeProbes": self.probes,
+            "BridgeStale": self.stale,
+            "BridgeQuarantined": self.quarantined,
+        }
+
+
+@dataclass(frozen=True)
+class Present:
+    """A row that exists: its primary key cell's value and the sequence it shows (-1 for none)."""
+
+    primary_key: str
+    sequence: int
+
+
+class Applier:
+    """Applies batches for one entity.
+
+    Args:
+        entity: whose table.
+        database: the Data API as the bridge's user, on the entity's database.
+        quarantine: where a record goes that can never be applied.
+    """
+
+    def __init__(self, entity: Entity, database: DataApi, quarantine: Parking) -> None:
+        self._entity = entity
+        self._database = database
+        self._quarantine = quarantine
+        self._sql = Statements(entity)
+
+    def apply(self, changes: Sequence[Change]) -> Outcome:
+        """Apply changes, at most one per key.
+
+        Raises:
+            TransientError: the database is not there now; apply the same changes again.
+            DataApiError: something nobody foresaw; nothing is parked for it.
+        """
+        outcome = Outcome()
+        usable = [change for change in changes if not self._misfit(change, outcome)]
+        self._probes([change for change in usable if change.kind == Kind.PROBE], outcome)
+        real = [change for change in usable if change.kind != Kind.PROBE]
+        present = self._present(real)
+        self._upserts([change for change in real if change.kind == Kind.UPSERT], present, outcome)
+        self._deletes([change for change in real if change.kind == Kind.DELETE], present, outcome)
+        return outcome
+
+    def _misfit(self, change: Change, outcome: Outcome) -> bool:
+        problem = change.problem
+        if not mapping.usable_key(change.key):
+            problem = f"the key has more than {names.KEY_BYTES} bytes"
+        if problem:
+            self._park(change, problem, 0, outcome)
+        return bool(problem)
+
+    def _park(self, change: Change, reason: str, code: int, outcome: Outcome) -> None:
+        self._quarantine.put(self._entity, change, reason, code)
+        outcome.quarantined += 1
+
+    def _probes(self, probes: Sequence[Change], outcome: Outcome) -> None:
+        for probe in probes:
+            self._database.execute(self._sql.probe, self._sql.probe_values(probe))
+        outcome.probes = len(probes)
+
+    def _present(self, changes: Sequence[Change]) -> dict[str, Present]:
+        found: dict[str, Present] = {}
+        for start in range(0, len(changes), KEYS_AT_ONCE):
+            keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
+            for sql, values in self._sql.lookups(keys):
+                for row in self._database.query(sql, values):
+                    key, primary_key, sequence = self._sql.looked_up(row)
+                    found[key] = Present(primary_key, sequence)
+        return found
+
+    def _upserts(self, upserts: Sequence[Change], present: dict[str, Present], outcome: Outcome) -> None:
+        known = [change for change in upserts if change.key in present]
+        newer = [change for change in known if change.sequence > present[change.key].sequence]
+        new = [change for change in upserts if change.key not in present]
+        outcome.stale += len(known) - len(newer)
+        update = self._sql.update
+        outcome.upserts += self._run(
+            update, newer, lambda c: self._sql.update_values(c, present[c.key].primary_key), outcome
+        )
+        outcome.upserts += self._run(self._sql.insert, new, self._sql.insert_values, outcome)
+
+    def _deletes(self, deletes: Sequence[Change], present: dict[str, Present], outcome: Outcome) -> None:
+        if not deletes:
+            return
+        self._run(self._sql.remember, deletes, self._sql.remember_values, outcome)
+        known = [change for change in deletes if change.key in present]
+        outcome.stale += len(deletes) - len(known)
+        outcome.deletes += self._run(
+            self._sql.delete, known, lambda c: self._sql.delete_values(c, present[c.key].primary_key), outcome
+        )
+        self._database.execute(self._sql.forget)
+
+    def _run(
+        self, sql: str, changes: Sequence[Change], values_of: Callable[[Change], Values], outcome: Outcome
+    ) -> int:
+        sets = [values_of(change) for change in changes]
+        return sum(
+            self._narrow(sql, [changes[i] for i in run], [sets[i] for i in run], outcome)
+            for run in chunks(sets)
+        )
+
+    def _narrow(self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: Outcome) -> int:
+        """Run a batch; where it can never pass, halve it down to the record at fault and park that one."""
+        try:
+            self._database.batch(sql, sets)
+        except PermanentError as error:
+            if len(changes) == 1:
+                self._final(changes[0], error, outcome)
+                return 0
+            half = len(changes) // 2
+            return self._narrow(sql, changes[:half], sets[:half], outcome) + self._narrow(
+                sql, changes[half:], sets[half:], outcome
+            )
+        return len(changes)
+
+    def _final(self, change: Change, error: PermanentError, outcome: Outcome) -> None:
+        # A duplicate of the record's own key: another run of this batch has just inserted this very record.
+        if error.code == DUPLICATE and change.key in self._present([change]):
+            raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
+        self._park(change, str(error), error.code, outcome)

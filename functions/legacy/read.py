@@ -1,0 +1,34 @@
+"""The legacy API's reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from functions.api.contract import Contract
+from functions.aws import settings
+from functions.legacy.rows import LegacyStore
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.api.store import Store
+    from functions.domain.entities import Entity
+
+logger = Logger()
+
+
+def store_of(name: str) -> tuple[Entity, Store]:
+    """An entity and its rows."""
+    entity = settings.mapping()[name]
+    return entity, LegacyStore(entity, settings.database(entity.legacy.database))
+
+
+app = Contract(store_of).reads()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answers GET of a collection or a record."""
+    return app.resolve(event, context)

@@ -1,0 +1,124 @@
+"""The SQL of the bridge for one entity, in the language that Aurora MySQL 3 and MariaDB share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.domain import mapping, names
+from functions.legacy.keys import is_counted_key, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from functions.aws.data_api import Row, Values
+    from functions.domain.changes import Change
+    from functions.domain.entities import Entity
+
+# Text compared with DECIMAL would be compared as doubles, which cannot tell two sequences apart.
+SEQUENCE = "CAST(:sequence AS DECIMAL(40,0))"
+REMEMBERED = "48 HOUR"  # twice what a stream keeps
+FORGOTTEN_AT_ONCE = 500
+
+
+class Statements:
+    """Statements and their parameters.
+
+    Args:
+        entity: whose table.
+    """
+
+    def __init__(self, entity: Entity) -> None:
+        self._entity = entity
+        self._natural = entity.legacy.key_type == "string"
+        self._table = f"`{entity.legacy.table}`"
+        self._key = f"`{entity.legacy.key}`"
+        columns = [f"`{field.column}`" for field in entity.fields.values()]
+        older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} < {SEQUENCE})"
+        sets = ", ".join(f"{column} = :f{i}" for i, column in enumerate(columns))
+        self.update = (
+            f"UPDATE {self._table} SET {sets}, {names.SEQUENCE_COLUMN} = {SEQUENCE} "  # noqa: S608  # checked names
+            f"WHERE {self._key} = :pk AND {older}"
+        )
+        key = self._key if self._natural else names.KEY_COLUMN
+        marks = ", ".join(f":f{i}" for i in range(len(columns)))
+        self.insert = (
+            f"INSERT INTO {self._table} ({', '.join(columns)}, {key}, {names.SEQUENCE_COLUMN}) "  # noqa: S608
+            f"SELECT {marks}, :item, {SEQUENCE} FROM DUAL WHERE NOT EXISTS ("
+            f"SELECT 1 FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item "
+            f"AND sequence >= {SEQUENCE})"
+        )
+        self.delete = f"DELETE FROM {self._table} WHERE {self._key} = :pk AND {older}"  # noqa: S608
+        self.remember = (
+            f"INSERT INTO {names.DELETES_TABLE} (entity, item_key, sequence, deleted_at) "  # noqa: S608
+            f"VALUES (:entity, :item, {SEQUENCE}, NOW(6)) ON DUPLICATE KEY UPDATE "
+            "deleted_at = VALUES(deleted_at), sequence = GREATEST(sequence, VALUES(sequence))"
+        )
+        self.forget = (
+            f"DELETE FROM {names.DELETES_TABLE} WHERE deleted_at < NOW(6) - INTERVAL {REMEMBERED} "  # noqa: S608
+            f"LIMIT {FORGOTTEN_AT_ONCE}"
+        )
+        self.probe = (
+            f"INSERT INTO {names.PROBES_TABLE} (entity, token, sequence, applied_at) "  # noqa: S608
+            f"VALUES (:entity, :token, {SEQUENCE}, NOW(6)) ON DUPLICATE KEY UPDATE "
+            "token = VALUES(token), sequence = VALUES(sequence), applied_at = VALUES(applied_at)"
+        )
+
+    def lookups(self, keys: Sequence[str]) -> list[tuple[str, Values]]:
+        """The SELECTs that find which of these keys have a row; plain reads, since locking ones would deadlock."""
+        select = f"SELECT {self._key}, {{}}, {names.SEQUENCE_COLUMN} FROM {self._table} WHERE "  # noqa: S608
+        texts = [{"stringValue": key} for key in keys]
+        if self._natural:
+            where, values = within(self._key, texts)
+            return [(select.format("NULL") + where, values)]
+        where, values = within(names.KEY_COLUMN, texts)
+        found = [(select.format(names.KEY_COLUMN) + where, values)]
+        counted = [{"longValue": int(key)} for key in keys if is_counted_key(key)]
+        if counted:
+            where, values = within(self._key, counted)
+            found.append((select.format("NULL") + f"{where} AND {names.KEY_COLUMN} IS NULL", values))
+        return found
+
+    def looked_up(self, row: Row) -> tuple[str, str, int]:
+        """Item key, primary key and sequence (-1 for none) of a looked-up row."""
+        primary_key = cell_text(row[0])
+        key = primary_key if row[1].get("isNull") else cell_text(row[1])
+        return key, primary_key, -1 if row[2].get("isNull") else int(cell_text(row[2]))
+
+    def update_values(self, change: Change, primary_key: str) -> Values:
+        """The parameters of `update`."""
+        return {**self._fields(change), **self.delete_values(change, primary_key)}
+
+    def insert_values(self, change: Change) -> Values:
+        """The parameters of `insert`."""
+        return {**self._fields(change), **self.remember_values(change)}
+
+    def delete_values(self, change: Change, primary_key: str) -> Values:
+        """The parameters of `delete`."""
+        place = {"stringValue": primary_key} if self._natural else {"longValue": int(primary_key)}
+        return {"pk": place, "sequence": _sequence(change)}
+
+    def remember_values(self, change: Change) -> Values:
+        """The parameters of `remember`."""
+        entity = {"stringValue": self._entity.name}
+        return {"entity": entity, "item": {"stringValue": change.key}, "sequence": _sequence(change)}
+
+    def probe_values(self, change: Change) -> Values:
+        """The parameters of `probe`."""
+        entity, token = {"stringValue": self._entity.name}, {"stringValue": change.token}
+        return {"entity": entity, "token": token, "sequence": _sequence(change)}
+
+    def _fields(self, change: Change) -> dict[str, dict[str, Any]]:
+        if change.record is None:
+            raise ValueError(f"the change of {change.key} has no record to write")
+        cells = mapping.row_from_record(self._entity, change.record).values()
+        return {f"f{i}": cell for i, cell in enumerate(cells)}
+
+
+def _sequence(change: Change) -> dict[str, str]:
+    return {"stringValue": str(change.sequence)}
+
+
+def cell_text(cell: Any) -> str:
+    """A cell as text, whatever type the column has."""
+    value = cell.get("blobValue")
+    return value.decode() if isinstance(value, bytes) else str(next(iter(cell.values())))

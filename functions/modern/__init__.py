@@ -1,0 +1,1 @@
+"""The modern API on DynamoDB."""

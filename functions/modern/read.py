@@ -1,0 +1,36 @@
+"""The modern API's reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from functions.api.contract import Contract
+from functions.aws import settings
+from functions.modern.items import ModernStore
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.api.store import Store
+    from functions.domain.entities import Entity
+
+logger = Logger()
+
+
+def store_of(name: str) -> tuple[Entity, Store]:
+    """The one entity this function was deployed for, and its items."""
+    if name != settings.variable("ENTITY"):
+        raise KeyError(name)
+    entity = settings.mapping()[name]
+    return entity, ModernStore(entity, settings.dynamodb(), settings.variable("TABLE_NAME"))
+
+
+app = Contract(store_of).reads()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answers GET of a collection or a record."""
+    return app.resolve(event, context)

@@ -1,0 +1,22 @@
+"""The modern API's writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from functions.api.contract import Contract
+from functions.modern.read import store_of
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+app = Contract(store_of).writes()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answers POST, PUT and DELETE."""
+    return app.resolve(event, context)
