@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runbook.services.smoke import Result
     from runbook.services.status import Count, Status
     from runbook.services.switching import Done, Plan
+    from runbook.steps import Step
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]-[/]"}
 
@@ -163,28 +164,33 @@ def checks(found: Sequence[Check]) -> None:
 
 def plan(entity: str, found: Plan, act: str) -> None:
     """What a switch would do, and the command that does it."""
-    console = out()
-    console.print(
-        f"[bold]Plan: {found.command} of {escape(entity)}[/]  ({_where(found.state, found.routes)})"
-    )
+    where = _where(found.state, found.routes)
+    _line(f"[bold]Plan: {found.command} of {escape(entity)}[/]  ({where})")
     if found.pending:
-        console.print(
-            escape(f"First: `{found.pending.command}` was left half-done at {found.pending.step}; ")
-            + f"it will be {found.pending_result}."
-        )
-    if not found.steps:
-        console.print("Nothing to do: it is so already.")
-        return
-    checks(found.gates)
-    for number, step in enumerate(found.steps, start=1):
+        half_done = f"First: `{found.pending.command}` was left half-done at {found.pending.step}"
+        _line(f"{escape(half_done)}; it will be {found.pending_result}.")
+    if found.steps:
+        checks(found.gates)
+        _steps(found.steps)
+    _line(_closing(found, act))
+
+
+def _steps(steps: Sequence[Step]) -> None:
+    for number, step in enumerate(steps, start=1):
         undo = f"  [dim]undone by: {escape(step.unsays)}[/]" if step.unsays else ""
         commit = "  [dim](from here on finished, not undone)[/]" if step.commit else ""
-        console.print(f" {number}. {escape(step.says)}{undo}{commit}")
-    console.print(
-        f"Nothing has changed. Act with: {escape(act)}"
-        if found.green
-        else "Nothing has changed; a gate is closed."
-    )
+        _line(f" {number}. {escape(step.says)}{undo}{commit}")
+
+
+def _closing(found: Plan, act: str) -> str:
+    if not found.steps and not found.pending:
+        return "Nothing to do: it is so already."
+    return f"Nothing has changed{f'. Act with: {escape(act)}' if found.green else '; a gate is closed.'}"
+
+
+def _line(text: str) -> None:
+    """A line that the terminal may wrap, so that a command in it can be copied whole."""
+    out().print(text, soft_wrap=True)
 
 
 def plan_document(entity: str, found: Plan) -> dict[str, Any]:

@@ -148,6 +148,7 @@ class Runner:
     def _failed(self, operation: Operation, index: int, error: BaseException) -> Outcome:
         reason = _reason(error)
         if any(step.commit for step in self._steps[:index]):
+            self._journal.record(self._event(operation, f"stopped at {self._steps[index].name}", reason))
             raise FailedError(
                 f"{operation.command} is past its point of no return but not at its end: {reason}",
                 "Mend the cause and run the command again: it goes on from there.",
@@ -164,6 +165,8 @@ class Runner:
             except LockLostError:
                 raise
             except Exception as error:
+                stopped = f"stopped putting back {step.name}"
+                self._journal.record(self._event(operation, stopped, _reason(error)))
                 raise FailedError(
                     f"{operation.command} failed ({reason}) and could not be put back: {_reason(error)}",
                     "Mend the cause and run the command again: it goes on putting back.",

@@ -5,7 +5,7 @@ What was left half-done is settled first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ class Scope(StrEnum):
 class Plan:
     """What a command would do now.
 
-    `pending` is a half-done operation that is settled first, to `pending_result`.
+    Gates and steps are those after `pending`, a half-done operation, was settled to `pending_result`.
     """
 
     command: str
@@ -93,15 +93,17 @@ class Switch:
         """
         state = self.context.journal.state(self.entity.name)
         routes = self.context.routing.routes(self.entity)
-        steps = self._steps(self._needed(state, routes), None)
+        result = self._foreseen(state.operation) if state.operation else ""
+        later, there = _after(state.operation, result, state, routes) if state.operation else (state, routes)
+        steps = self._steps(self._needed(later, there), None)
         return Plan(
             command=self.command,
             state=state,
             routes=routes,
-            gates=self._gates(state) if steps else [],
+            gates=self._gates(later) if steps else [],
             steps=steps,
             pending=state.operation,
-            pending_result=self._foreseen(state.operation) if state.operation else "",
+            pending_result=result,
         )
 
     def execute(self) -> Done:
@@ -171,6 +173,18 @@ class Switch:
 
     def _foreseen(self, pending: Operation) -> str:
         return "finished" if finishes(_steps_of(self.context, self.entity, pending), pending) else "undone"
+
+
+def _after(pending: Operation, result: str, state: State, routes: Routes) -> tuple[State, Routes]:
+    """Where an entity will stand when what is half-done has been finished or undone."""
+    side = Side.MODERN if (pending.arguments["verb"] == "cutover") == (result == "finished") else Side.LEGACY
+    modern, scope = side == Side.MODERN, pending.arguments["scope"]
+    if scope != Scope.WRITES:
+        state, routes = replace(state, reads=ALL if modern else 0), replace(routes, reads=side)
+    if scope != Scope.READS:
+        phase = Phase.MODERN if modern else Phase.LEGACY
+        state, routes = replace(state, phase=phase), replace(routes, writes=side)
+    return state, routes
 
 
 def settle(

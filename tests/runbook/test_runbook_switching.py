@@ -148,7 +148,8 @@ def test_past_the_commit_a_failure_stays_half_done_and_the_next_command_finishes
             _switch(bare, "rollback", "writes").execute()
     assert bare.journal.state(ENTITY).phase == Phase.RETURNING
     plan = _switch(bare, "rollback", "writes").plan()
-    assert (plan.pending.step, plan.pending_result) == ("drain", "finished")
+    assert (plan.pending.step, plan.pending_result, plan.steps) == ("drain", "finished", [])
+    assert bare.journal.events(ENTITY, 1)[0].result == "stopped at drain"
     done = _switch(bare, "rollback", "writes").execute()
     assert (done.settled.result, done.changed) == ("done", False)
     assert _where(bare) == START
@@ -224,9 +225,10 @@ def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open
         for command in before:
             _switch(bare, *command).execute()
         killed = _killed_at(count, bare, verb, scope)
-        foreseen = _switch(bare, verb, scope).plan().pending_result
-        settled = _switch(bare, verb, scope).execute().settled
-        assert foreseen == {"done": "finished", "undone": "undone"}.get(settled.result if settled else "", "")
+        plan, done = _switch(bare, verb, scope).plan(), _switch(bare, verb, scope).execute()
+        results = {"finished": "done", "undone": "undone", "": None}
+        assert results[plan.pending_result] == (done.settled.result if done.settled else None)
+        assert bool(plan.steps) == done.changed
         state = bare.journal.state(ENTITY)
         assert (_where(bare), state.operation, state.lock) == (after, None, None), f"killed at {count}"
     assert count > 10, "the switch was killed at all its boundaries"
