@@ -1,0 +1,190 @@
+"""Carries the program's wishes out, resource by resource, and deletes what it no longer wants."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.engine import resources, values
+from sandbox.engine.errors import EngineError, ResourceError
+from sandbox.engine.plan import Change, Goal, Plan, plan
+from sandbox.engine.registry import TYPES
+from sandbox.engine.shape import section
+from sandbox.engine.state import Record
+from sandbox.engine.tagging import retag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.engine.aws import Aws
+    from sandbox.engine.registry import Handler
+from sandbox.engine.state import State
+
+resources.load()
+GONE = ("NotFound", "NoSuch", "NonExistent")  # how services name "it is not there"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing done to one resource (or, in a preview, to be done)."""
+
+    change: Change
+    urn: str
+    type: str
+    name: str
+    seconds: float
+
+
+class Deployment:
+    """One run of the program against one emulator. Used from many threads.
+
+    Args:
+        state: what is there.
+        aws: where it is.
+        report: told of each event.
+        preview: only say what would happen.
+        anew: replace every resource that holds data.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        aws: Aws,
+        report: Callable[[Event], None],
+        *,
+        preview: bool = False,
+        anew: bool = False,
+    ) -> None:
+        self._state = state
+        self._aws = aws
+        self._report = report
+        self.preview = preview
+        self._anew = anew
+        self._seen: set[str] = set()
+        self._replaced: set[str] = set()
+        self._lock = threading.Lock()
+
+    def claim(self, urn: str) -> None:
+        """Note that the program has this URN.
+
+        Raises:
+            EngineError: it has it already.
+        """
+        with self._lock:
+            if urn in self._seen:
+                raise EngineError("the program registers this URN twice", urn)
+            self._seen.add(urn)
+
+    def register(self, goal: Goal) -> tuple[str, dict[str, Any]]:
+        """Bring one resource to its goal; its id ("" if a preview cannot know) and its properties.
+
+        Raises:
+            ResourceError: naming the URN and the type.
+        """
+        handler = TYPES.get(goal.type)
+        if handler is None:
+            raise ResourceError(goal.urn, goal.type, "the sandbox does not know this resource type")
+        record = self._state.find(goal.urn)
+        try:
+            todo = plan(goal, record, handler, anew=self._is_lost(goal, handler))
+            return (
+                self._foresee(goal, record, todo)
+                if self.preview
+                else self._carry_out(goal, record, todo, handler)
+            )
+        except (BotoCoreError, ClientError, KeyError, ValueError, TypeError, NotImplementedError) as error:
+            message = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise ResourceError(goal.urn, goal.type, message) from error
+
+    def finish(self) -> None:
+        """Delete, newest first, what was replaced and what the program no longer has."""
+        for record in reversed(list(self._state.records)):
+            if record.replaced or record.urn not in self._seen:
+                self._retire(record, Change.DELETE)
+
+    def _is_lost(self, goal: Goal, handler: type[Handler]) -> bool:
+        """Whether the resource must be made again although nothing about it changed."""
+        whole = goal.sources.get(handler.part_of, frozenset[str]())
+        return (self._anew and handler.holds_data) or bool(whole & self._replaced)
+
+    def _foresee(self, goal: Goal, record: Record | None, todo: Plan) -> tuple[str, dict[str, Any]]:
+        self._tell(todo.change, goal.urn, goal.type, time.monotonic())
+        if todo.change is Change.REPLACE:
+            self._replaced.add(goal.urn)
+        if record is None or todo.change is Change.REPLACE:
+            return "", dict(goal.inputs)
+        return record.id, {**record.properties, **todo.inputs} if todo.changed else record.properties
+
+    def _carry_out(
+        self, goal: Goal, record: Record | None, todo: Plan, handler: type[Handler]
+    ) -> tuple[str, dict[str, Any]]:
+        begun = time.monotonic()
+        worker = handler(self._aws)
+        if record is None or todo.change is Change.REPLACE:
+            record = self._make(goal, record, todo, worker)
+        elif todo.change is Change.UPDATE:
+            self._alter(record, todo, worker)
+        record.protect, record.retain = goal.protect, goal.retain
+        if todo.change is not Change.SAME:
+            self._state.put(record)
+        self._tell(todo.change, goal.urn, goal.type, begun)
+        return record.id, record.properties
+
+    def _make(self, goal: Goal, old: Record | None, todo: Plan, worker: Handler) -> Record:
+        if old:
+            self._replaced.add(goal.urn)
+        if old and todo.delete_first:
+            self._retire(old, Change.REPLACE)
+        elif old:
+            self._refuse_protected(old)
+            old.replaced = True
+        self._state.begin(goal.urn)
+        try:
+            made = worker.create(todo.inputs)
+        except ClientError:
+            self._state.abandon(
+                goal.urn
+            )  # refused, so nothing was left; any other failure may have left something
+            raise
+        inputs = values.for_state(todo.inputs)
+        return Record(urn=goal.urn, type=goal.type, id=made.id, inputs=inputs, outputs=dict(made.outputs))
+
+    def _alter(self, record: Record, todo: Plan, worker: Handler) -> None:
+        if "tags" in todo.changed:
+            old, new = section(record.inputs, "tags"), section(todo.inputs, "tags")
+            retag(self._aws, record.outputs["arn"], record.id, old, new)
+        if rest := todo.changed - {"tags"}:
+            record.outputs |= worker.update(record, todo.inputs, rest)
+        record.inputs = values.for_state(todo.inputs)
+
+    def _retire(self, record: Record, change: Change) -> None:
+        if not record.replaced:
+            self._refuse_protected(record)
+        begun = time.monotonic()
+        if not self.preview:
+            self._delete(record)
+        if change is Change.DELETE and not record.replaced:
+            self._tell(change, record.urn, record.type, begun)
+
+    def _delete(self, record: Record) -> None:
+        try:
+            if not record.retain:
+                TYPES[record.type](self._aws).delete(record)
+        except ClientError as error:
+            if not any(word in error.response.get("Error", {}).get("Code", "") for word in GONE):
+                raise ResourceError(record.urn, record.type, str(error)) from error
+        self._state.remove(record)
+
+    def _refuse_protected(self, record: Record) -> None:
+        if record.protect and not self._anew:
+            raise ResourceError(
+                record.urn, record.type, "is protected: the program may not delete or replace it"
+            )
+
+    def _tell(self, change: Change, urn: str, type_: str, begun: float) -> None:
+        name = urn.rsplit("::", 1)[-1]
+        self._report(Event(change=change, urn=urn, type=type_, name=name, seconds=time.monotonic() - begun))

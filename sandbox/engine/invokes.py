@@ -1,0 +1,91 @@
+"""The provider functions that a program may call; all are answered without a request, so a preview can, too."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sandbox.engine import aws
+from sandbox.engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def answer(token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the provider function `token` returns.
+
+    Raises:
+        EngineError: it is not one of those known.
+    """
+    if token not in FUNCTIONS:
+        raise EngineError(f"the sandbox does not know the provider function {token}")
+    return FUNCTIONS[token](arguments)
+
+
+def _caller_identity(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    root = f"arn:{aws.PARTITION}:iam::{aws.ACCOUNT}:root"
+    return {"accountId": aws.ACCOUNT, "arn": root, "userId": aws.ACCOUNT, "id": aws.ACCOUNT}
+
+
+def _region(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    endpoint = f"ec2.{aws.REGION}.amazonaws.com"
+    return {
+        "region": aws.REGION,
+        "name": aws.REGION,
+        "id": aws.REGION,
+        "description": "US East (N. Virginia)",
+        "endpoint": endpoint,
+    }
+
+
+def _availability_zones(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    zone_ids = [f"use1-az{number}" for number, _ in enumerate(aws.ZONES, start=1)]
+    return {
+        "names": list(aws.ZONES),
+        "zoneIds": zone_ids,
+        "groupNames": [aws.REGION],
+        "id": aws.REGION,
+        "region": aws.REGION,
+    }
+
+
+def _partition(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    names = {"dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"}
+    return {"partition": aws.PARTITION, "id": aws.PARTITION, **names}
+
+
+def _policy_document(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    statements = [_statement(raw) for raw in arguments.get("statements", [])]
+    document = {"Version": arguments.get("version", "2012-10-17"), "Statement": statements}
+    compact = json.dumps(document, separators=(",", ":"))
+    return {"json": json.dumps(document, indent=2), "minifiedJson": compact, "id": str(abs(hash(compact)))}
+
+
+def _statement(raw: Mapping[str, Any]) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Effect": raw.get("effect", "Allow")}
+    for argument, element in (
+        ("sid", "Sid"),
+        ("actions", "Action"),
+        ("notActions", "NotAction"),
+        ("resources", "Resource"),
+        ("notResources", "NotResource"),
+    ):
+        if raw.get(argument):
+            statement[element] = raw[argument]
+    if raw.get("principals"):
+        statement["Principal"] = {item["type"]: item["identifiers"] for item in raw["principals"]}
+    for condition in raw.get("conditions", []):
+        statement.setdefault("Condition", {}).setdefault(condition["test"], {})[condition["variable"]] = (
+            condition["values"]
+        )
+    return statement
+
+
+FUNCTIONS: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "aws:index/getCallerIdentity:getCallerIdentity": _caller_identity,
+    "aws:index/getRegion:getRegion": _region,
+    "aws:index/getAvailabilityZones:getAvailabilityZones": _availability_zones,
+    "aws:index/getPartition:getPartition": _partition,
+    "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
+}

@@ -1,0 +1,419 @@
+"""The REST API: resources, methods, integrations, deployments, stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.engine.aws import PARTITION
+from sandbox.engine.names import AutoName
+from sandbox.engine.registry import Handler, Made, handles
+from sandbox.engine.shape import section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sandbox.engine.state import Record
+
+
+def take(inputs: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, Any]:
+    """Arguments from inputs: API Gateway's own are camelCase too, except for a few."""
+    names = {name: name for name in wanted.split()} | renamed
+    return {argument: inputs[name] for argument, name in names.items() if inputs.get(name) is not None}
+
+
+def replacements(paths: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Patch operations that set each path; a None removes it."""
+    return [
+        {"op": "remove", "path": path}
+        if value is None
+        else {"op": "replace", "path": path, "value": _patched(value)}
+        for path, value in paths.items()
+    ]
+
+
+def _patched(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+API = "name description minimumCompressionSize disableExecuteApiEndpoint policy apiKeySource binaryMediaTypes"
+
+
+@handles(
+    "aws:apigateway/restApi:RestApi",
+    properties="endpointConfiguration tags",
+    updates=API,
+    name=AutoName("name", 255),
+)
+class RestApi(Handler):
+    """An API without routes."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        api = self.aws.client("apigateway")
+        made = api.create_rest_api(
+            tags=section(inputs, "tags"),
+            endpointConfiguration={"types": _types(inputs)},
+            **take(
+                inputs,
+                API,
+            ),
+        )
+        root = next(item for item in api.get_resources(restApiId=made["id"])["items"] if item["path"] == "/")
+        return Made(
+            made["id"],
+            {
+                "arn": f"arn:{PARTITION}:apigateway:{self.aws.region}::/restapis/{made['id']}",
+                "rootResourceId": root["id"],
+                "executionArn": self.aws.arn("execute-api", made["id"]),
+            },
+        )
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        if "binaryMediaTypes" in changed:
+            raise ValueError("the sandbox sets binaryMediaTypes only at creation")
+        paths = {f"/{name}": inputs.get(name, "") for name in sorted(changed)}
+        self.aws.client("apigateway").update_rest_api(
+            restApiId=record.id, patchOperations=replacements(paths)
+        )
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("apigateway").delete_rest_api(restApiId=record.id)
+
+
+def _types(inputs: Mapping[str, Any]) -> Sequence[str]:
+    asked = section(inputs, "endpointConfiguration").get("types", "EDGE")
+    return [asked] if isinstance(asked, str) else asked
+
+
+@handles("aws:apigateway/resource:Resource", properties="restApi parentId pathPart", delete_first=True)
+class Resource(Handler):
+    """One part of a path."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        made = self.aws.client("apigateway").create_resource(
+            **take(inputs, "parentId pathPart", restApiId="restApi")
+        )
+        return Made(made["id"], {"path": made["path"]})
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("apigateway").delete_resource(
+            restApiId=record.inputs["restApi"], resourceId=record.id
+        )
+
+
+def _place(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "restApiId": inputs["restApi"],
+        "resourceId": inputs["resourceId"],
+        "httpMethod": inputs["httpMethod"],
+    }
+
+
+def _place_id(prefix: str, inputs: Mapping[str, Any], *more: str) -> str:
+    return "-".join([prefix, inputs["restApi"], inputs["resourceId"], inputs["httpMethod"], *more])
+
+
+METHOD = (
+    "apiKeyRequired authorizerId authorizationScopes operationName requestModels requestParameters "
+    "requestValidatorId"
+)
+
+
+@handles(
+    "aws:apigateway/method:Method",
+    properties="restApi resourceId httpMethod",
+    updates=f"authorization {METHOD}",
+    delete_first=True,
+)
+class Method(Handler):
+    """A verb on a path, and who may use it."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self.aws.client("apigateway").put_method(
+            **_place(inputs), authorizationType=inputs["authorization"], **take(inputs, METHOD)
+        )
+        return Made(_place_id("agm", inputs))
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        simple = {"authorization": "authorizationType", "apiKeyRequired": "apiKeyRequired"}
+        simple |= {name: name for name in ("authorizerId", "operationName", "requestValidatorId")}
+        if other := sorted(changed - simple.keys()):
+            raise ValueError(f"the sandbox sets {', '.join(other)} of a method only at creation")
+        paths = {f"/{simple[name]}": inputs.get(name, "") for name in sorted(changed)}
+        self.aws.client("apigateway").update_method(
+            **_place(record.inputs), patchOperations=replacements(paths)
+        )
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("apigateway").delete_method(**_place(record.inputs))
+
+
+INTEGRATION = (
+    "type uri credentials connectionType connectionId passthroughBehavior contentHandling requestParameters "
+    "requestTemplates cacheNamespace cacheKeyParameters"
+)
+
+
+@handles(
+    "aws:apigateway/integration:Integration",
+    properties="restApi resourceId httpMethod",
+    updates=f"{INTEGRATION} integrationHttpMethod timeoutMilliseconds",
+    delete_first=True,
+)
+class Integration(Handler):
+    """What answers a method; putting it again changes it whole."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self.aws.client("apigateway").put_integration(
+            **_place(inputs),
+            **take(inputs, f"{INTEGRATION} integrationHttpMethod", timeoutInMillis="timeoutMilliseconds"),
+        )
+        return Made(_place_id("agi", inputs))
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("apigateway").delete_integration(**_place(record.inputs))
+
+
+@handles(
+    "aws:apigateway/methodResponse:MethodResponse",
+    properties="restApi resourceId httpMethod statusCode responseModels responseParameters",
+    delete_first=True,
+)
+class MethodResponse(Handler):
+    """A status that a method may answer."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self.aws.client("apigateway").put_method_response(
+            **_place(inputs), **take(inputs, "statusCode responseModels responseParameters")
+        )
+        return Made(_place_id("agmr", inputs, inputs["statusCode"]))
+
+    def delete(self, record: Record) -> None:
+        status = record.inputs["statusCode"]
+        self.aws.client("apigateway").delete_method_response(**_place(record.inputs), statusCode=status)
+
+
+@handles(
+    "aws:apigateway/integrationResponse:IntegrationResponse",
+    properties="restApi resourceId httpMethod statusCode",
+    updates="contentHandling responseParameters responseTemplates selectionPattern",
+    delete_first=True,
+)
+class IntegrationResponse(Handler):
+    """How an integration's answer becomes the method's; putting it again changes it whole."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        wanted = "statusCode contentHandling responseParameters responseTemplates selectionPattern"
+        self.aws.client("apigateway").put_integration_response(**_place(inputs), **take(inputs, wanted))
+        return Made(_place_id("agir", inputs, inputs["statusCode"]))
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        status = record.inputs["statusCode"]
+        self.aws.client("apigateway").delete_integration_response(**_place(record.inputs), statusCode=status)
+
+
+@handles(
+    "aws:apigateway/deployment:Deployment", properties="restApi triggers variables", updates="description"
+)
+class Deployment(Handler):
+    """A snapshot of the API; `triggers` only tell when to take another."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        made = self.aws.client("apigateway").create_deployment(
+            **take(inputs, "description variables", restApiId="restApi")
+        )
+        return Made(made["id"], {"createdDate": str(made["createdDate"])})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        self.aws.client("apigateway").update_deployment(
+            restApiId=record.inputs["restApi"],
+            deploymentId=record.id,
+            patchOperations=replacements({"/description": inputs.get("description", "")}),
+        )
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("apigateway").delete_deployment(
+            restApiId=record.inputs["restApi"], deploymentId=record.id
+        )
+
+
+@handles(
+    "aws:apigateway/stage:Stage",
+    properties="restApi stageName tags",
+    updates=(
+        "deployment variables canarySettings description documentationVersion xrayTracingEnabled accessLogSettings "
+        "cacheClusterEnabled cacheClusterSize"
+    ),
+    delete_first=True,
+    holds_data=True,  # its variables say where the traffic goes
+)
+class Stage(Handler):
+    """A stage and its variables."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        wanted = "stageName variables description documentationVersion cacheClusterEnabled cacheClusterSize"
+        self.aws.client("apigateway").create_stage(
+            tags=section(inputs, "tags"),
+            canarySettings=_canary(inputs),
+            **take(
+                inputs,
+                wanted,
+                restApiId="restApi",
+                deploymentId="deployment",
+                tracingEnabled="xrayTracingEnabled",
+            ),
+        )
+        if "accessLogSettings" in inputs:
+            self._patch(inputs, _access_log(inputs["accessLogSettings"]))
+        return Made(f"ags-{inputs['restApi']}-{inputs['stageName']}", self._outputs(inputs))
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        simple = {
+            "deployment": "/deploymentId",
+            "description": "/description",
+            "documentationVersion": "/documentationVersion",
+            "xrayTracingEnabled": "/tracingEnabled",
+            "cacheClusterEnabled": "/cacheClusterEnabled",
+            "cacheClusterSize": "/cacheClusterSize",
+        }
+        paths = {path: inputs.get(name, "") for name, path in simple.items() if name in changed}
+        if "variables" in changed:
+            paths |= _variables(section(record.inputs, "variables"), section(inputs, "variables"))
+        if "accessLogSettings" in changed:
+            paths |= _access_log(section(inputs, "accessLogSettings"))
+        if "canarySettings" in changed:
+            paths |= {
+                "/canarySettings": None,
+                **{f"/canarySettings/{key}": v for key, v in _canary(inputs).items()},
+            }
+        self._patch(inputs, paths)
+        return self._outputs(inputs)
+
+    def delete(self, record: Record) -> None:
+        place = {"restApiId": record.inputs["restApi"], "stageName": record.inputs["stageName"]}
+        self.aws.client("apigateway").delete_stage(**place)
+
+    def _patch(self, inputs: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
+        self.aws.client("apigateway").update_stage(
+            restApiId=inputs["restApi"], stageName=inputs["stageName"], patchOperations=replacements(paths)
+        )
+
+    def _outputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        api, stage = inputs["restApi"], inputs["stageName"]
+        return {
+            "arn": f"arn:{PARTITION}:apigateway:{self.aws.region}::/restapis/{api}/stages/{stage}",
+            "executionArn": self.aws.arn("execute-api", f"{api}/{stage}"),
+            "invokeUrl": f"{self.aws.endpoint}/restapis/{api}/{stage}/_user_request_",
+        }
+
+
+def _canary(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return take(
+        section(inputs, "canarySettings"), "deploymentId percentTraffic stageVariableOverrides useStageCache"
+    )
+
+
+def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str | None]:
+    """Only those that the program itself changed: the rest may have been moved by the runbook."""
+    paths: dict[str, str | None] = {f"/variables/{name}": None for name in old.keys() - new.keys()}
+    return paths | {f"/variables/{name}": value for name, value in new.items() if old.get(name) != value}
+
+
+def _access_log(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"/accessLogSettings/{name}": asked.get(name) for name in ("destinationArn", "format")}
+
+
+# Setting names of a method as the provider has them → as the stage's patch paths do.
+METHOD_SETTINGS = {
+    "metricsEnabled": "metrics/enabled",
+    "loggingLevel": "logging/loglevel",
+    "dataTraceEnabled": "logging/dataTrace",
+    "throttlingBurstLimit": "throttling/burstLimit",
+    "throttlingRateLimit": "throttling/rateLimit",
+    "cachingEnabled": "caching/enabled",
+    "cacheTtlInSeconds": "caching/ttlInSeconds",
+    "cacheDataEncrypted": "caching/dataEncrypted",
+}
+
+
+@handles(
+    "aws:apigateway/methodSettings:MethodSettings",
+    properties="restApi stageName methodPath",
+    updates="settings",
+    part_of="stageName",
+)
+class MethodSettings(Handler):
+    """Metrics, logging and throttling of a stage's methods."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        if unknown := sorted(inputs["settings"].keys() - METHOD_SETTINGS.keys()):
+            raise ValueError(f"the sandbox does not know the method setting {', '.join(unknown)}")
+        prefix = _method_path(inputs["methodPath"])
+        values = {f"{prefix}/{METHOD_SETTINGS[name]}": value for name, value in inputs["settings"].items()}
+        self._patch(inputs, values)
+        return Made(f"{inputs['restApi']}-{inputs['stageName']}-{inputs['methodPath']}")
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        self._patch(record.inputs, {_method_path(record.inputs["methodPath"]): None})
+
+    def _patch(self, inputs: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
+        self.aws.client("apigateway").update_stage(
+            restApiId=inputs["restApi"], stageName=inputs["stageName"], patchOperations=replacements(paths)
+        )
+
+
+def _method_path(path: str) -> str:
+    """`chefs/{id}/GET` → `/~1chefs~1{id}/GET`; `*/*` stays as it is."""
+    if path == "*/*":
+        return "/*/*"
+    resource, method = path.rsplit("/", 1)
+    return f"/~1{resource.strip('/').replace('/', '~1')}/{method}"
+
+
+@handles("aws:apigateway/account:Account", properties="", updates="cloudwatchRoleArn resetOnDelete")
+class Account(Handler):
+    """The region's one setting of API Gateway: the role that writes its logs."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self.aws.client("apigateway").update_account(
+            patchOperations=replacements({"/cloudwatchRoleArn": inputs.get("cloudwatchRoleArn", "")})
+        )
+        return Made("api-gateway-account")
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        """Nothing: the setting stays, as with the provider."""
+
+
+@handles(
+    "aws:apigateway/response:Response",
+    properties="restApiId responseType",
+    updates="statusCode responseParameters responseTemplates",
+    delete_first=True,
+)
+class GatewayResponse(Handler):
+    """What API Gateway itself answers when a request does not reach an integration."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        wanted = "restApiId responseType statusCode responseParameters responseTemplates"
+        self.aws.client("apigateway").put_gateway_response(**take(inputs, wanted))
+        return Made(f"aggr-{inputs['restApiId']}-{inputs['responseType']}")
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("apigateway").delete_gateway_response(**take(record.inputs, "restApiId responseType"))

@@ -1,0 +1,91 @@
+"""Roles and what they may do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.engine.names import AutoName
+from sandbox.engine.registry import Handler, Made, handles
+from sandbox.engine.shape import pick, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.engine.state import Record
+
+
+@handles(
+    "aws:iam/role:Role",
+    properties="name path forceDetachPolicies permissionsBoundary tags",
+    updates="assumeRolePolicy description maxSessionDuration",
+    name=AutoName("name", 64),
+)
+class Role(Handler):
+    """A role; its policies are resources of their own."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        role = self.aws.client("iam").create_role(
+            RoleName=inputs["name"],
+            AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
+            Tags=tags(inputs),
+            **pick(inputs, "path description maxSessionDuration permissionsBoundary"),
+        )["Role"]
+        return Made(inputs["name"], {"arn": role["Arn"], "uniqueId": role["RoleId"]})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        iam = self.aws.client("iam")
+        if "assumeRolePolicy" in changed:
+            iam.update_assume_role_policy(RoleName=record.id, PolicyDocument=inputs["assumeRolePolicy"])
+        if changed - {"assumeRolePolicy"}:
+            iam.update_role(RoleName=record.id, **pick(inputs, "description maxSessionDuration"))
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("iam").delete_role(RoleName=record.id)
+
+
+@handles(
+    "aws:iam/rolePolicy:RolePolicy",
+    properties="name role",
+    updates="policy",
+    name=AutoName("name", 128),
+    part_of="role",
+)
+class RolePolicy(Handler):
+    """An inline policy of a role."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self._put(inputs)
+        return Made(f"{inputs['role']}:{inputs['name']}")
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        self._put(inputs)
+        return {}
+
+    def delete(self, record: Record) -> None:
+        role, name = record.inputs["role"], record.inputs["name"]
+        self.aws.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
+
+    def _put(self, inputs: Mapping[str, Any]) -> None:
+        arguments = {
+            "RoleName": inputs["role"],
+            "PolicyName": inputs["name"],
+            "PolicyDocument": inputs["policy"],
+        }
+        self.aws.client("iam").put_role_policy(**arguments)
+
+
+@handles("aws:iam/rolePolicyAttachment:RolePolicyAttachment", properties="role policyArn", part_of="role")
+class RolePolicyAttachment(Handler):
+    """A managed policy on a role."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self.aws.client("iam").attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
+        return Made(f"{inputs['role']}/{inputs['policyArn']}")
+
+    def delete(self, record: Record) -> None:
+        arguments: dict[str, Any] = {
+            "RoleName": record.inputs["role"],
+            "PolicyArn": record.inputs["policyArn"],
+        }
+        self.aws.client("iam").detach_role_policy(**arguments)

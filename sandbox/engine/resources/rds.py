@@ -1,0 +1,237 @@
+"""Aurora: subnet group, parameter groups, cluster, instance. The data itself is MariaDB's (sandbox/emulator)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from sandbox.engine.names import AutoName
+from sandbox.engine.registry import Handler, Made, handles
+from sandbox.engine.shape import capital, pick, section, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.engine.state import Record
+
+
+@handles(
+    "aws:rds/subnetGroup:SubnetGroup",
+    properties="name tags",
+    updates="subnetIds description",
+    name=AutoName("name", 255, lower=True),
+)
+class SubnetGroup(Handler):
+    """Where a cluster may live."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        group = self.aws.client("rds").create_db_subnet_group(
+            **self._arguments(inputs["name"], inputs), Tags=tags(inputs)
+        )["DBSubnetGroup"]
+        return Made(inputs["name"], {"arn": group["DBSubnetGroupArn"], "vpcId": group.get("VpcId", "")})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        self.aws.client("rds").modify_db_subnet_group(**self._arguments(record.id, inputs))
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("rds").delete_db_subnet_group(DBSubnetGroupName=record.id)
+
+    def _arguments(self, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "DBSubnetGroupName": name,
+            "DBSubnetGroupDescription": inputs.get("description", "Managed by Pulumi"),
+            "SubnetIds": inputs["subnetIds"],
+        }
+
+
+@handles(
+    "aws:rds/clusterParameterGroup:ClusterParameterGroup",
+    properties="name family description tags",
+    updates="parameters",
+    name=AutoName("name", 255, lower=True),
+)
+class ClusterParameterGroup(Handler):
+    """The engine's settings for a cluster."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        group = self.aws.client("rds").create_db_cluster_parameter_group(
+            DBClusterParameterGroupName=inputs["name"],
+            DBParameterGroupFamily=inputs["family"],
+            Description=inputs.get("description", "Managed by Pulumi"),
+            Tags=tags(inputs),
+        )["DBClusterParameterGroup"]
+        self._set(inputs["name"], inputs.get("parameters", []))
+        return Made(inputs["name"], {"arn": group["DBClusterParameterGroupArn"]})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        names = {parameter["name"] for parameter in inputs.get("parameters", [])}
+        gone = [
+            parameter for parameter in record.inputs.get("parameters", []) if parameter["name"] not in names
+        ]
+        if gone:
+            self.aws.client("rds").reset_db_cluster_parameter_group(
+                DBClusterParameterGroupName=record.id,
+                Parameters=[_parameter(parameter) for parameter in gone],
+            )
+        self._set(record.id, inputs.get("parameters", []))
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("rds").delete_db_cluster_parameter_group(DBClusterParameterGroupName=record.id)
+
+    def _set(self, name: str, parameters: list[dict[str, str]]) -> None:
+        if parameters:
+            self.aws.client("rds").modify_db_cluster_parameter_group(
+                DBClusterParameterGroupName=name,
+                Parameters=[_parameter(parameter) for parameter in parameters],
+            )
+
+
+def _parameter(parameter: Mapping[str, str]) -> dict[str, str]:
+    method = parameter.get("applyMethod", "immediate")
+    return {"ParameterName": parameter["name"], "ParameterValue": parameter["value"], "ApplyMethod": method}
+
+
+# Inputs that can change in place, by what modify_db_cluster calls them. `applyImmediately` is always so here.
+CLUSTER_UPDATES = {
+    "engineVersion": "EngineVersion",
+    "serverlessv2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
+    "deletionProtection": "DeletionProtection",
+    "backupRetentionPeriod": "BackupRetentionPeriod",
+    "preferredBackupWindow": "PreferredBackupWindow",
+    "preferredMaintenanceWindow": "PreferredMaintenanceWindow",
+    "dbClusterParameterGroupName": "DBClusterParameterGroupName",
+    "vpcSecurityGroupIds": "VpcSecurityGroupIds",
+    "copyTagsToSnapshot": "CopyTagsToSnapshot",
+    "enableHttpEndpoint": "EnableHttpEndpoint",
+    "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
+}
+CLUSTER_FIXED = {
+    "clusterIdentifier": "DBClusterIdentifier",
+    "engine": "Engine",
+    "engineMode": "EngineMode",
+    "databaseName": "DatabaseName",
+    "masterUsername": "MasterUsername",
+    "masterPassword": "MasterUserPassword",
+    "manageMasterUserPassword": "ManageMasterUserPassword",
+    "masterUserSecretKmsKeyId": "MasterUserSecretKmsKeyId",
+    "dbSubnetGroupName": "DBSubnetGroupName",
+    "storageEncrypted": "StorageEncrypted",
+    "storageType": "StorageType",
+    "kmsKeyId": "KmsKeyId",
+    "port": "Port",
+}
+# enabledCloudwatchLogsExports and the like change the bill and the logs of a real Aurora, and nothing here.
+CLUSTER_WITHOUT_EFFECT = (
+    "applyImmediately allowMajorVersionUpgrade skipFinalSnapshot finalSnapshotIdentifier enabledCloudwatchLogsExports "
+    "performanceInsightsEnabled performanceInsightsRetentionPeriod databaseInsightsMode deleteAutomatedBackups"
+)
+
+
+@handles(
+    "aws:rds/cluster:Cluster",
+    properties=" ".join([*CLUSTER_FIXED, "tags"]),
+    updates=" ".join([*CLUSTER_UPDATES, CLUSTER_WITHOUT_EFFECT]),
+    name=AutoName("clusterIdentifier", 63, lower=True),
+)
+class Cluster(Handler):
+    """An Aurora cluster with its managed master secret and its Data API."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        both = {**CLUSTER_FIXED, **CLUSTER_UPDATES}
+        arguments = {
+            argument: _scaling(name, inputs[name]) for name, argument in both.items() if name in inputs
+        }
+        cluster = self.aws.client("rds").create_db_cluster(**arguments, Tags=tags(inputs))["DBCluster"]
+        return Made(cluster["DBClusterIdentifier"], _cluster_outputs(cluster))
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        arguments = {
+            CLUSTER_UPDATES[name]: _scaling(name, inputs[name])
+            for name in changed
+            if name in CLUSTER_UPDATES and name in inputs
+        }
+        cluster = self.aws.client("rds").modify_db_cluster(
+            DBClusterIdentifier=record.id, ApplyImmediately=True, **arguments
+        )["DBCluster"]
+        return _cluster_outputs(cluster)
+
+    def delete(self, record: Record) -> None:
+        keep: dict[str, Any] = {"SkipFinalSnapshot": True}
+        if not record.inputs.get("skipFinalSnapshot", False):
+            name = record.inputs.get("finalSnapshotIdentifier")
+            if not name:
+                raise ValueError("finalSnapshotIdentifier is required unless skipFinalSnapshot is true")
+            keep = {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": name}
+        self.aws.client("rds").delete_db_cluster(DBClusterIdentifier=record.id, **keep)
+
+
+def _scaling(name: str, value: Any) -> Any:
+    if name != "serverlessv2ScalingConfiguration":
+        return value
+    return {capital(key): number for key, number in value.items()}
+
+
+def _cluster_outputs(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    secret = cluster.get("MasterUserSecret")
+    managed = (
+        {
+            "secretArn": secret["SecretArn"],
+            "secretStatus": secret["SecretStatus"],
+            "kmsKeyId": secret.get("KmsKeyId", ""),
+        }
+        if secret
+        else None
+    )
+    return {
+        "arn": cluster["DBClusterArn"],
+        "endpoint": cluster["Endpoint"],
+        "readerEndpoint": cluster.get("ReaderEndpoint", ""),
+        "clusterResourceId": cluster.get("DbClusterResourceId", ""),
+        "engineVersionActual": cluster["EngineVersion"],
+        "port": cluster["Port"],
+        "masterUserSecrets": [managed] if managed else [],
+    }
+
+
+@handles(
+    "aws:rds/clusterInstance:ClusterInstance",
+    properties="identifier clusterIdentifier engine engineVersion dbSubnetGroupName availabilityZone tags",
+    updates=(
+        "instanceClass promotionTier applyImmediately autoMinorVersionUpgrade publiclyAccessible forceDestroy "
+        "performanceInsightsEnabled performanceInsightsRetentionPeriod copyTagsToSnapshot caCertIdentifier"
+    ),
+    name=AutoName("identifier", 63, lower=True),
+)
+class ClusterInstance(Handler):
+    """The cluster's writer."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        instance = self.aws.client("rds").create_db_instance(
+            DBInstanceIdentifier=inputs["identifier"],
+            DBClusterIdentifier=inputs["clusterIdentifier"],
+            DBInstanceClass=inputs["instanceClass"],
+            Tags=tags(inputs),
+            **pick(inputs, "engine engineVersion availabilityZone promotionTier publiclyAccessible"),
+        )["DBInstance"]
+        endpoint = section(instance, "Endpoint")
+        outputs = {
+            "endpoint": endpoint.get("Address", ""),
+            "dbiResourceId": instance.get("DbiResourceId", uuid.uuid4().hex),
+        }
+        return Made(inputs["identifier"], {"arn": instance["DBInstanceArn"], "writer": True, **outputs})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        arguments = pick(
+            {name: inputs[name] for name in changed if name in inputs},
+            "promotionTier autoMinorVersionUpgrade publiclyAccessible",
+            DBInstanceClass="instanceClass",
+        )
+        self.aws.client("rds").modify_db_instance(
+            DBInstanceIdentifier=record.id, ApplyImmediately=True, **arguments
+        )
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("rds").delete_db_instance(DBInstanceIdentifier=record.id, SkipFinalSnapshot=True)

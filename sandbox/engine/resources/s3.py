@@ -1,0 +1,176 @@
+"""Buckets and the settings that Pulumi keeps as resources of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.engine.aws import PARTITION
+from sandbox.engine.names import AutoName
+from sandbox.engine.registry import Handler, Made, handles
+from sandbox.engine.shape import pascal, pick, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.engine.state import Record
+
+
+@handles(
+    "aws:s3/bucket:Bucket",
+    properties="bucket objectLockEnabled tags",
+    updates="forceDestroy",
+    name=AutoName("bucket", 63, lower=True),
+    holds_data=True,
+)
+class Bucket(Handler):
+    """A bucket; what is in it goes with it only with `forceDestroy`."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        name, s3 = inputs["bucket"], self.aws.client("s3")
+        s3.create_bucket(Bucket=name, **pick(inputs, "", ObjectLockEnabledForBucket="objectLockEnabled"))
+        if inputs.get("tags"):
+            s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags(inputs)})
+        regional = f"{name}.s3.{self.aws.region}.amazonaws.com"
+        outputs = {"bucketDomainName": f"{name}.s3.amazonaws.com", "bucketRegionalDomainName": regional}
+        return Made(name, {"arn": f"arn:{PARTITION}:s3:::{name}", "bucketRegion": self.aws.region, **outputs})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return {}
+
+    def delete(self, record: Record) -> None:
+        if record.inputs.get("forceDestroy"):
+            empty(self.aws.client("s3"), record.id)
+        self.aws.client("s3").delete_bucket(Bucket=record.id)
+
+
+def empty(s3: Any, bucket: str) -> None:
+    """Delete every version of every object."""
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+            s3.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+
+
+class Setting(Handler):
+    """One setting of a bucket, put whole each time; its id is the bucket."""
+
+    put: str
+    remove: str
+
+    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The setting as `put` takes it."""
+        raise NotImplementedError
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        getattr(self.aws.client("s3"), self.put)(Bucket=inputs["bucket"], **self.arguments(inputs))
+        return Made(inputs["bucket"])
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        getattr(self.aws.client("s3"), self.remove)(Bucket=record.inputs["bucket"])
+
+
+@handles(
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    properties="bucket",
+    updates="blockPublicAcls blockPublicPolicy ignorePublicAcls restrictPublicBuckets",
+    part_of="bucket",
+)
+class PublicAccessBlock(Setting):
+    """No public access."""
+
+    put, remove = "put_public_access_block", "delete_public_access_block"
+
+    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        switches = "blockPublicAcls blockPublicPolicy ignorePublicAcls restrictPublicBuckets"
+        return {"PublicAccessBlockConfiguration": pick(inputs, switches)}
+
+
+@handles(
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    properties="bucket",
+    updates="rule",
+    part_of="bucket",
+)
+class OwnershipControls(Setting):
+    """Who owns what is put there."""
+
+    put, remove = "put_bucket_ownership_controls", "delete_bucket_ownership_controls"
+
+    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {"OwnershipControls": {"Rules": [pascal(inputs["rule"])]}}
+
+
+@handles(
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    properties="bucket",
+    updates="rules",
+    part_of="bucket",
+)
+class Encryption(Setting):
+    """How the objects are encrypted."""
+
+    put, remove = "put_bucket_encryption", "delete_bucket_encryption"
+
+    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        rules = [self._rule(rule) for rule in inputs["rules"]]
+        return {"ServerSideEncryptionConfiguration": {"Rules": rules}}
+
+    def _rule(self, rule: Mapping[str, Any]) -> dict[str, Any]:
+        default = rule["applyServerSideEncryptionByDefault"]
+        found = pick(default, "", SSEAlgorithm="sseAlgorithm", KMSMasterKeyID="kmsMasterKeyId")
+        return {"ApplyServerSideEncryptionByDefault": found, **pick(rule, "bucketKeyEnabled")}
+
+
+@handles(
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    properties="bucket",
+    updates="rules",
+    part_of="bucket",
+)
+class Lifecycle(Setting):
+    """When the objects go."""
+
+    put, remove = "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle"
+
+    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {"LifecycleConfiguration": {"Rules": [self._rule(rule) for rule in inputs["rules"]]}}
+
+    def _rule(self, rule: Mapping[str, Any]) -> dict[str, Any]:
+        renamed = {
+            "ID": "id",
+            "NoncurrentVersionTransitions": "noncurrentVersionTransitions",
+            "AbortIncompleteMultipartUpload": "abortIncompleteMultipartUpload",
+        }
+        found = pick(rule, "status filter expiration transitions noncurrentVersionExpiration", **renamed)
+        return {"Filter": {"Prefix": ""}, **found}
+
+
+@handles(
+    "aws:s3/bucketVersioning:BucketVersioning",
+    properties="bucket",
+    updates="versioningConfiguration",
+    part_of="bucket",
+)
+class Versioning(Setting):
+    """Whether old versions are kept; it can only be suspended, not removed."""
+
+    put = "put_bucket_versioning"
+
+    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {"VersioningConfiguration": pick(inputs["versioningConfiguration"], "status")}
+
+    def delete(self, record: Record) -> None:
+        suspended = {"Status": "Suspended"}
+        self.aws.client("s3").put_bucket_versioning(Bucket=record.id, VersioningConfiguration=suspended)
+
+
+@handles("aws:s3/bucketPolicy:BucketPolicy", properties="bucket", updates="policy", part_of="bucket")
+class Policy(Setting):
+    """Who may use the bucket, said at the bucket."""
+
+    put, remove = "put_bucket_policy", "delete_bucket_policy"
+
+    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return pick(inputs, "policy")

@@ -1,0 +1,42 @@
+"""Secrets, without their values: those never pass through the program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.engine.names import AutoName
+from sandbox.engine.registry import Handler, Made, handles
+from sandbox.engine.shape import pick, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.engine.state import Record
+
+
+@handles(
+    "aws:secretsmanager/secret:Secret",
+    properties="name tags forceOverwriteReplicaSecret",
+    updates="description kmsKeyId recoveryWindowInDays",
+    name=AutoName("name", 512),
+    holds_data=True,
+)
+class Secret(Handler):
+    """An empty secret."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        secret = self.aws.client("secretsmanager").create_secret(
+            Name=inputs["name"], Tags=tags(inputs), **pick(inputs, "description kmsKeyId")
+        )
+        return Made(secret["ARN"], {"arn": secret["ARN"]})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        secrets = self.aws.client("secretsmanager")
+        secrets.update_secret(SecretId=record.id, **pick(inputs, "description kmsKeyId"))
+        return {}
+
+    def delete(self, record: Record) -> None:
+        arguments: dict[str, Any] = {
+            "ForceDeleteWithoutRecovery": True
+        }  # a successor may need the name at once
+        self.aws.client("secretsmanager").delete_secret(SecretId=record.id, **arguments)

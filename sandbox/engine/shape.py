@@ -1,0 +1,43 @@
+"""The few shapes in which AWS wants what Pulumi says otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def pick(inputs: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, Any]:
+    """AWS arguments from inputs: the wanted ones with a capital first letter, others renamed; absent ones left out.
+
+    `pick(inputs, "runtime", Role="role")` gives Runtime and Role.
+    """
+    names = {capital(name): name for name in wanted.split()} | renamed
+    return {
+        argument: pascal(inputs[name]) for argument, name in names.items() if inputs.get(name) is not None
+    }
+
+
+def pascal(value: Any) -> Any:
+    """The value with all keys in it capitalised; not for maps whose keys are the user's own."""
+    if isinstance(value, dict):
+        return {capital(key): pascal(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [pascal(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def capital(name: str) -> str:
+    """`maxCapacity` → `MaxCapacity`."""
+    return name[:1].upper() + name[1:]
+
+
+def section(inputs: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object at `name`; empty when absent."""
+    return inputs.get(name) or cast("dict[str, Any]", {})
+
+
+def tags(inputs: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The tags as a list of Key and Value."""
+    return [{"Key": key, "Value": value} for key, value in section(inputs, "tags").items()]
