@@ -1,0 +1,128 @@
+"""The command `sandbox`: bring the embedded default up, look into it, empty it, take it down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from sandbox import lifecycle, logs, render
+from sandbox.errors import SandboxError
+
+app = typer.Typer(
+    name="sandbox",
+    help="streamback on this machine: MiniStack, MariaDB and the unmodified Pulumi program.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+
+Name = Annotated[
+    str, typer.Option("--name", "-n", metavar="NAME", help="Which sandbox; several can be up at once.")
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config", "-c", metavar="KEY=VALUE", help="A setting of the program; may be given several times."
+    ),
+]
+Entities = Annotated[
+    Path | None,
+    typer.Option(
+        "--entities",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Another mapping than the project's entities.toml.",
+    ),
+]
+
+
+@app.command()
+def up(name: Name = "default", config: Setting = None, entities: Entities = None) -> None:
+    """Bring a sandbox up, or bring the one that is up to what the program now says."""
+    with render.progress() as report, _told():
+        sandbox = lifecycle.up(name, _settings(config), entities, report=report)
+    render.summary(sandbox, report.steps)
+
+
+@app.command()
+def preview(name: Name = "default", config: Setting = None, entities: Entities = None) -> None:
+    """List what `up` would create, change and delete; does nothing."""
+    with _told():
+        steps = lifecycle.preview(name, _settings(config), entities)
+    render.plan(steps)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Option("--name", "-n", metavar="NAME", help="Only this one.")] = None,
+) -> None:
+    """Show what is up."""
+    with _told():
+        render.statuses(lifecycle.statuses(name))
+
+
+@app.command(name="logs")
+def show_logs(
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FUNCTION]", help="Only functions with this in their name; 'server' for the server's."
+        ),
+    ] = "",
+    name: Name = "default",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="How many lines from before.")] = 50,
+) -> None:
+    """Print what the functions and the server logged."""
+    with _told():
+        source = logs.Logs(lifecycle.find(name), function)
+    try:
+        for line in source.follow(lines) if follow else source.last(lines):
+            render.log_line(line)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+@app.command()
+def reset(name: Name = "default") -> None:
+    """Empty a sandbox: databases, items, journal, routes. Functions and the API stay."""
+    with render.progress() as report, _told():
+        sandbox = lifecycle.reset(name, report)
+    render.summary(sandbox, report.steps)
+
+
+@app.command()
+def down(name: Name = "default") -> None:
+    """Stop a sandbox and remove all that is in it."""
+    with _told():
+        there = lifecycle.down(name)
+    render.say(f"The sandbox {name!r} is gone." if there else f"There was no sandbox {name!r}.")
+
+
+class _told:  # noqa: N801  # a context manager in the shape of contextlib.suppress
+    """Turns a SandboxError into its text on stderr and exit code 1."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, SandboxError):
+            _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    render.error(message)
+    raise typer.Exit(1)
+
+
+def _settings(given: list[str] | None) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for setting in given or []:
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--config")
+        settings[key] = value
+    return settings

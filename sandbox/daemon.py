@@ -1,0 +1,128 @@
+"""Starts and stops a sandbox's daemon, and clears away what a crash left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import psutil
+
+from sandbox.engine.aws import ACCOUNT, REGION
+from sandbox.errors import SandboxError
+from sandbox.mariadb import MariaDB
+from sandbox.state import PROJECT, Daemon, Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START = 120.0  # seconds; the first start may have to fetch MariaDB
+STOP = 10.0  # seconds until SIGTERM becomes SIGKILL
+POLL = 0.05  # seconds
+HEALTH = "/_ministack/health"
+LAST_LINES = 5
+
+
+def start(folder: Folder) -> Daemon:
+    """Start the daemon in the (empty) folder; returns when it serves.
+
+    Raises:
+        SandboxError: it does not come up; the text has the last lines of its log.
+    """
+    folder.temporary.mkdir(exist_ok=True)
+    port = _free_port()
+    with folder.server_log.open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603  # our own module
+            [sys.executable, "-m", "sandbox.server", str(folder.path), str(port)],
+            cwd=PROJECT,
+            env=_environment(folder, port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    daemon = Daemon(pid=process.pid, created=psutil.Process(process.pid).create_time(), port=port)
+    folder.write_daemon(daemon)
+    _wait_until_up(folder, daemon, process)
+    return daemon
+
+
+def stop(folder: Folder) -> None:
+    """Stop the daemon if it runs, its database, and whatever of the two is left of a crash."""
+    if daemon := folder.daemon():
+        process = psutil.Process(daemon.pid)
+        workers = process.children(recursive=True)
+        _end(process)
+        for worker in workers:
+            _end(worker)
+    MariaDB(folder.mariadb, folder.cache).stop()
+    for stray in _strays(folder):
+        _end(stray)
+
+
+def _strays(folder: Folder) -> Iterator[psutil.Process]:
+    """Workers that outlived their daemon: they run code unpacked in the sandbox's own temporary folder."""
+    inside = f"{folder.temporary}{os.sep}"
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and any(part.startswith(inside) for part in process.cmdline()[:2]):
+                yield process
+
+
+def _end(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        try:
+            process.wait(STOP)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(STOP)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _environment(folder: Folder, port: int) -> dict[str, str]:
+    """The daemon's environment: none of the caller's AWS settings, IAM enforcement on, all files in the folder."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
+    return {
+        **inherited,
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "MINISTACK_REGION": REGION,
+        "S3_DATA_DIR": str(folder.path / "s3"),
+        "TMPDIR": str(folder.temporary),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _wait_until_up(folder: Folder, daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START
+    while process.poll() is None and time.monotonic() < deadline:
+        if healthy(daemon):
+            return
+        time.sleep(POLL)
+    stop(folder)
+    lines = folder.server_log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = "\n  ".join(lines[-LAST_LINES:]) or "it said nothing"
+    raise SandboxError(f"The sandbox's server did not start. Its last words:\n  {said}")
+
+
+def healthy(daemon: Daemon) -> bool:
+    """Whether the daemon answers."""
+    try:
+        with urllib.request.urlopen(daemon.endpoint + HEALTH, timeout=2) as answer:  # noqa: S310  # our own URL
+            return answer.status == 200  # noqa: PLR2004  # OK
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False

@@ -1,0 +1,263 @@
+"""A sandbox's life: up, preview, reset, down. What the command line, the demo and the tests use."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from functions.domain import names as words
+from sandbox import daemon, deploy, principal, state
+from sandbox.engine.aws import Aws
+from sandbox.errors import SandboxError
+from sandbox.mariadb import MariaDB
+from sandbox.state import PROJECT, Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.deploy import Report, Step
+    from sandbox.state import Daemon
+
+SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A sandbox that is up.
+
+    Args:
+        location: where its files are.
+        outputs: the stack's outputs, with endpointUrl, accessKeyId and secretAccessKey of the operator.
+    """
+
+    location: Folder
+    outputs: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.location.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.location.path
+
+    @property
+    def mariadb(self) -> MariaDB:
+        """The database behind the Data API."""
+        return MariaDB(self.location.mariadb, self.location.cache)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, as the operator; made anew each time, so keep it."""
+        found = self.outputs
+        return Aws(found["endpointUrl"], found["accessKeyId"], found["secretAccessKey"]).client(service)
+
+    def reset(self) -> Sandbox:
+        """Make it as it was after `up` with no data and the routes back; the same one with its new outputs."""
+        return reset(self.name)
+
+    def down(self) -> None:
+        """Remove it with all that is in it."""
+        down(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What is to be said of a sandbox at a glance.
+
+    Args:
+        name: what it is called.
+        current: whether `runbook` uses it by default.
+        pid: its server's; None when that is down.
+        database: whether MariaDB runs.
+        resources: how many the program made.
+        api: the API's URL.
+    """
+
+    name: str
+    current: bool
+    pid: int | None
+    database: bool
+    resources: int
+    api: str
+
+
+def up(  # noqa: PLR0913  # the program's inputs
+    name: str = "default",
+    config: Mapping[str, Any] | None = None,
+    entities: Path | None = None,
+    *,
+    program: Path = PROJECT,
+    current: bool = True,
+    report: Report | None = None,
+) -> Sandbox:
+    """Bring a sandbox up, or bring the one that is up to what the program now says.
+
+    Args:
+        name: what to call it; several can be up at once.
+        config: the program's settings, by the names they have in Pulumi.<stack>.yaml.
+        entities: the mapping to use; the project's entities.toml without it.
+        program: the folder of the Pulumi program.
+        current: whether `runbook` shall use it when nothing else is said.
+        report: told of each resource.
+
+    Raises:
+        SandboxError: it cannot be brought up; the text says why.
+    """
+    folder = Folder.of(name)
+    settings = {"config": _settings(config, entities), "program": str(program)}
+    with folder.locked():
+        served = _serve(folder)
+        state.write_json(folder.settings, settings)
+        sandbox = _deploy(folder, served, report)
+    if current:
+        state.set_current(folder)
+    return sandbox
+
+
+def preview(
+    name: str = "default",
+    config: Mapping[str, Any] | None = None,
+    entities: Path | None = None,
+    *,
+    program: Path = PROJECT,
+) -> list[Step]:
+    """What `up` would do, resource by resource. Makes nothing and calls nothing, with or without a sandbox.
+
+    Raises:
+        SandboxError: the program cannot be run.
+    """
+    folder = Folder.of(name)
+    resources = folder.resources if folder.daemon() else folder.path / "none"
+    steps: list[Step] = []
+    request = deploy.Request(
+        program=program, state=resources, config=_settings(config, entities), preview=True
+    )
+    deploy.run(request, None, steps.append)
+    return steps
+
+
+def find(name: str = "default") -> Sandbox:
+    """The sandbox that is up.
+
+    Raises:
+        SandboxError: there is none of this name.
+    """
+    folder = Folder.of(name)
+    if folder.daemon() is None or not folder.outputs.exists():
+        raise SandboxError(f"The sandbox {name!r} is not up. Bring it up with `sandbox up{_option(name)}`.")
+    return Sandbox(folder, state.read_json(folder.outputs))
+
+
+def reset(name: str = "default", report: Report | None = None) -> Sandbox:
+    """Empty it: no databases, new tables and streams, empty buckets and secrets, the stage as the program has it.
+
+    Functions, the API and the cluster stay as they are.
+
+    Raises:
+        SandboxError: it is not up.
+    """
+    find(name)
+    folder = Folder.of(name)
+    with folder.locked():
+        served = folder.daemon()
+        if served is None:
+            raise SandboxError(f"The sandbox {name!r} has just gone down.")
+        _drop_databases(MariaDB(folder.mariadb, folder.cache))
+        return _deploy(folder, served, report, anew=True)
+
+
+def down(name: str = "default") -> bool:
+    """Stop it and remove its files; whether there was anything."""
+    folder = Folder.of(name)
+    if not folder.path.exists():
+        return False
+    with folder.locked():
+        daemon.stop(folder)
+        state.unset_current(folder)
+        shutil.rmtree(folder.path)
+    return True
+
+
+def statuses(name: str | None = None) -> list[Status]:
+    """Every sandbox with a folder, or the one called `name`."""
+    return [_status(Folder.of(found)) for found in state.names() if name in (None, found)]
+
+
+def _status(folder: Folder) -> Status:
+    served = folder.daemon()
+    return Status(
+        name=folder.name,
+        current=state.current(folder.path.parent) == folder.name,
+        pid=served.pid if served else None,
+        database=MariaDB(folder.mariadb, folder.cache).running(),
+        resources=len(state.read_json(folder.resources).get("records", [])),
+        api=state.read_json(folder.outputs).get("apiUrl", "") if served else "",
+    )
+
+
+def _settings(config: Mapping[str, Any] | None, entities: Path | None) -> dict[str, Any]:
+    chosen = {"entitiesFile": str(entities.resolve())} if entities else {}
+    return {**chosen, **(config or {})}
+
+
+def _serve(folder: Folder) -> Daemon:
+    """The running daemon; a new one, with nothing in it, where there is none or where an `up` died half-way."""
+    served = folder.daemon()
+    interrupted = bool(state.read_json(folder.resources).get("creating"))
+    if (
+        served
+        and not interrupted
+        and daemon.healthy(served)
+        and MariaDB(folder.mariadb, folder.cache).running()
+    ):
+        return served
+    daemon.stop(folder)
+    folder.wipe()
+    return daemon.start(folder)
+
+
+def _deploy(folder: Folder, served: Daemon, report: Report | None, *, anew: bool = False) -> Sandbox:
+    settings = state.read_json(folder.settings)
+    request = deploy.Request(
+        program=Path(settings["program"]),
+        state=folder.resources,
+        endpoint=served.endpoint,
+        config=settings["config"],
+        anew=anew,
+    )
+    access = _access(folder, served)
+    outputs = {**deploy.run(request, folder.engine_log, report or _silently), **access}
+    state.write_json(folder.outputs, outputs)
+    return Sandbox(folder, outputs)
+
+
+def _access(folder: Folder, served: Daemon) -> dict[str, str]:
+    """How to reach the sandbox, and as whom."""
+    path = folder.path / "operator.json"
+    if not path.exists():
+        key, secret = principal.create(Aws(served.endpoint))
+        state.write_json(path, {"accessKeyId": key, "secretAccessKey": secret})
+    return {"endpointUrl": served.endpoint, **state.read_json(path)}
+
+
+def _drop_databases(database: MariaDB) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN %s",
+            [SYSTEM_DATABASES],
+        )
+        for (schema,) in cursor.fetchall():
+            cursor.execute(f"DROP DATABASE `{schema}`")
+        cursor.execute("DROP USER IF EXISTS %s@'%%'", [words.BRIDGE_USER])
+
+
+def _silently(step: Step) -> None:
+    del step
+
+
+def _option(name: str) -> str:
+    return "" if name == "default" else f" --name {name}"

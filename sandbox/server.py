@@ -1,0 +1,30 @@
+"""The daemon of one sandbox: MariaDB as its child, the emulator in its own process. Started by daemon.py.
+
+Usage: python -m sandbox.server FOLDER PORT
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from sandbox.emulator.server import serve
+from sandbox.mariadb import MariaDB
+from sandbox.state import Folder
+
+
+def main(path: Path, port: int) -> None:
+    """Serve until SIGTERM, then stop the database in order."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    folder = Folder(path)
+    database = MariaDB(folder.mariadb, folder.cache)
+    database.start()
+    try:
+        serve(database.socket, port)
+    finally:
+        database.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

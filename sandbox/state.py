@@ -1,0 +1,203 @@
+"""Where a sandbox keeps its files, who runs it, and who may change it at one time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+PROJECT = Path(__file__).resolve().parents[1]
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Daemon:
+    """The process that serves a sandbox.
+
+    Args:
+        pid, created: which process; a pid alone may have been given to another since.
+        port: where it listens, on 127.0.0.1.
+    """
+
+    pid: int
+    created: float
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of everything it serves."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of one sandbox: `.sandbox/<name>/` in the project's folder.
+
+    Args:
+        path: the sandbox's own folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, name: str, root: Path | None = None) -> Folder:
+        """The folder of the sandbox called `name`, which need not exist.
+
+        Raises:
+            SandboxError: the name cannot be a folder's.
+        """
+        if not NAME.fullmatch(name):
+            raise SandboxError(f"{name!r} cannot name a sandbox: use lower-case letters, digits and dashes.")
+        return cls((root or default_root()) / name)
+
+    @property
+    def name(self) -> str:
+        """The sandbox's name."""
+        return self.path.name
+
+    @property
+    def resources(self) -> Path:
+        """What the engine has made."""
+        return self.path / "state.json"
+
+    @property
+    def outputs(self) -> Path:
+        """The stack's outputs, and how to reach the sandbox: all that the runbook needs."""
+        return self.path / "outputs.json"
+
+    @property
+    def settings(self) -> Path:
+        """What the last `up` was asked for; `reset` repeats it."""
+        return self.path / "settings.json"
+
+    @property
+    def server_log(self) -> Path:
+        """What the daemon printed."""
+        return self.path / "server.log"
+
+    @property
+    def engine_log(self) -> Path:
+        """What the last run of the program printed."""
+        return self.path / "engine.log"
+
+    @property
+    def temporary(self) -> Path:
+        """The daemon's TMPDIR: its functions' code and whatever else it unpacks."""
+        return self.path / "tmp"
+
+    @property
+    def mariadb(self) -> Path:
+        """The database's own folder."""
+        return self.path / "mariadb"
+
+    @property
+    def cache(self) -> Path:
+        """What all sandboxes share and `down` keeps: an unpacked MariaDB."""
+        return self.path.parent / "cache"
+
+    def daemon(self) -> Daemon | None:
+        """The daemon, if it is alive and really this sandbox's."""
+        with contextlib.suppress(FileNotFoundError, ValueError, TypeError, psutil.NoSuchProcess):
+            daemon = Daemon(**json.loads((self.path / "daemon.json").read_text(encoding="utf-8")))
+            process = psutil.Process(daemon.pid)
+            same = abs(process.create_time() - daemon.created) < 1 and str(self.path) in process.cmdline()
+            return daemon if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return None
+
+    def write_daemon(self, daemon: Daemon) -> None:
+        """Note the daemon for other processes."""
+        write_json(self.path / "daemon.json", asdict(daemon))
+
+    def wipe(self) -> None:
+        """Remove all that is in the folder but the lock that the caller holds."""
+        for entry in self.path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != "lock":
+                entry.unlink()
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[None]:
+        """Hold the sandbox's lock, so that no other process brings it up or down meanwhile.
+
+        Raises:
+            SandboxError: another process holds it.
+        """
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / "lock").open("w") as lock:
+                self._take(lock.fileno())
+                if self._is_current(lock.fileno()):
+                    yield
+                    return
+
+    def _take(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SandboxError(
+                f"Another process is changing the sandbox {self.name!r}. Try again when it is done."
+            ) from None
+
+    def _is_current(self, lock: int) -> bool:
+        """Whether the locked file is still the one in the folder (a `down` may just have removed it)."""
+        try:
+            return os.fstat(lock).st_ino == (self.path / "lock").stat().st_ino
+        except FileNotFoundError:
+            return False
+
+
+def default_root() -> Path:
+    """The folder of all sandboxes; STREAMBACK_SANDBOXES names another than `.sandbox` in the project."""
+    return Path(os.environ.get("STREAMBACK_SANDBOXES") or PROJECT / ".sandbox").resolve()
+
+
+def names(root: Path | None = None) -> list[str]:
+    """The sandboxes that have a folder."""
+    return sorted(path.parent.name for path in (root or default_root()).glob("*/lock"))
+
+
+def set_current(folder: Folder) -> None:
+    """Make this the sandbox that `runbook` uses when nothing else is said."""
+    (folder.path.parent / "current").write_text(f"{folder.name}\n", encoding="utf-8")
+
+
+def current(root: Path | None = None) -> str:
+    """The name of that sandbox; empty when there is none."""
+    file = (root or default_root()) / "current"
+    return file.read_text(encoding="utf-8").strip() if file.exists() else ""
+
+
+def unset_current(folder: Folder) -> None:
+    """Take that back, if it is this one."""
+    if current(folder.path.parent) == folder.name:
+        (folder.path.parent / "current").unlink()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The document in the file; empty without the file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write the document whole or not at all, readable by its owner only: some hold keys."""
+    draft = path.with_suffix(".tmp")
+    with os.fdopen(
+        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
+        json.dump(document, file, indent=2)
+        file.write("\n")
+    draft.replace(path)
