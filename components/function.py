@@ -1,0 +1,91 @@
+"""One Lambda function with a role of its own, named rights and a log group that does not grow for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components import policies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RUNTIME, ARCHITECTURE = "python3.13", "arm64"
+API_TIMEOUT = 60  # seconds; the article's, and more than API Gateway's 29
+MEMORY = 512  # MB; below that Python's start costs more than the memory saves
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionArgs:
+    """What a function is.
+
+    Attributes:
+        handler: module and attribute in the archive.
+        code: the archive.
+        layers: layer version ARNs.
+        statements: rights besides logging, as policy statements.
+        variables: its environment.
+        timeout: seconds.
+    """
+
+    handler: str
+    code: pulumi.Archive
+    layers: Sequence[pulumi.Input[str]]
+    statements: Sequence[dict[str, Any]]
+    variables: Mapping[str, pulumi.Input[str]]
+    log_retention_days: int
+    timeout: int = API_TIMEOUT
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Function(pulumi.ComponentResource):
+    """A Lambda function; `name`, `arn` and `invoke_arn` are its function's."""
+
+    def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("streamback:compute:Function", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs", retention_in_days=args.log_retention_days, tags=args.tags, opts=child
+        )
+        role = aws.iam.Role(
+            f"{name}-role",
+            assume_role_policy=pulumi.Output.json_dumps(policies.trust("lambda.amazonaws.com")),
+            tags=args.tags,
+            opts=child,
+        )
+        rights = aws.iam.RolePolicy(
+            f"{name}-rights",
+            role=role.name,
+            policy=policies.document([policies.logging(logs.arn), *args.statements]),
+            opts=child,
+        )
+        self.function = aws.lambda_.Function(
+            f"{name}-function",
+            runtime=RUNTIME,
+            architectures=[ARCHITECTURE],
+            handler=args.handler,
+            code=args.code,
+            layers=list(args.layers),
+            role=role.arn,
+            timeout=args.timeout,
+            memory_size=MEMORY,
+            environment={"variables": {**_powertools(name), **args.variables}},
+            logging_config={"log_format": "Text", "log_group": logs.name},  # Powertools writes JSON itself
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[rights]),
+        )
+        self.name = self.function.name
+        self.arn = self.function.arn
+        self.invoke_arn = self.function.invoke_arn
+        self.register_outputs({"name": self.name, "arn": self.arn})
+
+
+def _powertools(name: str) -> dict[str, str]:
+    return {
+        "POWERTOOLS_SERVICE_NAME": name,
+        "POWERTOOLS_METRICS_NAMESPACE": "streamback",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+    }

@@ -1,0 +1,86 @@
+"""Policies as plain documents: named actions on exact ARNs. Nothing here needs an engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION = "2012-10-17"
+
+
+def trust(service: str) -> dict[str, Any]:
+    """The trust policy of a role that a service takes on."""
+    return {
+        "Version": VERSION,
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
+    }
+
+
+def allow(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    """One statement."""
+    return {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+
+
+def document(statements: Sequence[dict[str, Any]]) -> pulumi.Output[str]:
+    """The policy's JSON once its ARNs are known."""
+    return pulumi.Output.json_dumps({"Version": VERSION, "Statement": list(statements)})
+
+
+def logging(log_group_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Write to a function's own log group; its streams are named by Lambda, hence the `*` at the end."""
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group_arn, ":*")])
+
+
+def sql(
+    cluster_arn: pulumi.Input[str], secret_arn: pulumi.Input[str], *, batches: bool = False
+) -> list[dict[str, Any]]:
+    """Statements to one cluster as the user of one secret."""
+    actions = ["rds-data:ExecuteStatement", *(["rds-data:BatchExecuteStatement"] if batches else [])]
+    return [allow(actions, [cluster_arn]), allow(["secretsmanager:GetSecretValue"], [secret_arn])]
+
+
+def read_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Read one table."""
+    return allow(["dynamodb:GetItem", "dynamodb:Scan"], [table_arn])
+
+
+def write_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Read and write single items of one table."""
+    actions = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    return allow(actions, [table_arn])
+
+
+def put_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Put items into one table."""
+    return allow(["dynamodb:PutItem"], [table_arn])
+
+
+def read_stream(stream_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Read one stream, as a stream mapping does."""
+    actions = [
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+    ]
+    return allow(actions, [stream_arn])
+
+
+def put_failures(bucket_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """Put what a stream mapping gave up into one bucket; Lambda names the objects, hence the `*` at the end."""
+    return [
+        allow(["s3:PutObject"], [pulumi.Output.concat(bucket_arn, "/*")]),
+        allow(["s3:ListBucket"], [bucket_arn]),
+    ]
+
+
+def make_account(secret_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """Draw a password and keep it in one secret; AWS knows no resource for the drawing, hence the `*`."""
+    return [
+        allow(["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"], [secret_arn]),
+        allow(["secretsmanager:GetRandomPassword"], ["*"]),
+    ]
