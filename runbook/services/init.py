@@ -121,7 +121,10 @@ def _call(context: Context, function: str, event: Mapping[str, Any]) -> tuple[Ma
     payload = json.loads(reply["Payload"].read() or b"null")
     answer = cast("dict[str, Any]", payload if isinstance(payload, dict) else {})
     if reply.get("FunctionError"):
-        return answer, str(answer.get("errorMessage") or "it failed without a message")
+        return (
+            answer,
+            f"{answer.get('errorType', 'Error')}: {answer.get('errorMessage', 'it gave no message')}",
+        )
     status = int(answer.get("statusCode", OK))
     return answer, None if status == OK else f"{status} {_body(answer).get('message', '')}".strip()
 
