@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 
 from functions.domain import entities as mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 PARTS = ("legacy", "modern", "bridge")
 API_AUTH = ("AWS_IAM", "NONE")
@@ -71,6 +73,7 @@ class Settings:
     production: bool = False
     api_auth: str = "AWS_IAM"
     table_prefix: str = ""
+    entities_file: str = "entities.toml"
     engine_version: str = ENGINE_VERSION
     min_capacity: float = 0
     max_capacity: float = 16
@@ -146,8 +149,11 @@ class _Config:
 
 def parse(config: _Config, folder: Path) -> Settings:
     """Settings from a reader of keys."""
-    entities = _entities(config, folder)
+    entities_file = config.text("entitiesFile", "entities.toml", bool, "a path from the program's folder")
+    entities = _entities(config, folder, entities_file)
+    numbers = _numbers(config)
     settings = {
+        "entities_file": entities_file,
         "parts": _parts(config),
         "production": config.flag("production"),
         "api_auth": config.text("apiAuth", "AWS_IAM", API_AUTH.__contains__, "AWS_IAM or NONE"),
@@ -167,9 +173,9 @@ def parse(config: _Config, folder: Path) -> Settings:
             "a layer version's ARN, or nothing",
         ),
         "tags": _tags(config),
-        **_numbers(config),
+        **numbers,
     }
-    if settings["min_capacity"] > settings["max_capacity"]:
+    if numbers["min_capacity"] > numbers["max_capacity"]:
         config.problem(
             "minCapacity", f"at most maxCapacity, {settings['max_capacity']:g}", settings["min_capacity"]
         )
@@ -219,8 +225,7 @@ def _tags(config: _Config) -> dict[str, str]:
     return {str(name): str(each) for name, each in value.items()}
 
 
-def _entities(config: _Config, folder: Path) -> mapping.Entities | None:
-    name = config.text("entitiesFile", "entities.toml", bool, "a path from the program's folder")
+def _entities(config: _Config, folder: Path, name: str) -> mapping.Entities | None:
     try:
         return mapping.load(folder / name)
     except mapping.EntitiesError as error:

@@ -1,0 +1,171 @@
+"""The REST API: fixed routes to either system, and public ones whose functions the stage variables name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+from components import routes as routing
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from components.function import Function
+    from components.routes import Route
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handlers:
+    """The functions that may answer for one entity; modern ones are None until that part is deployed."""
+
+    legacy_read: Function
+    legacy_write: Function
+    modern_read: Function | None = None
+    modern_write: Function | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiArgs:
+    """What the API is; `auth` is `AWS_IAM` or `NONE`."""
+
+    routes: Sequence[Route]
+    init: Function
+    handlers: Mapping[str, Handlers]
+    auth: str
+    region: str
+    account: str
+    partition: str
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Api(pulumi.ComponentResource):
+    """A deployed API; `url` is its stage's."""
+
+    def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("streamback:api:Api", name, None, opts)
+        self._name = name
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.rest = aws.apigateway.RestApi(
+            f"{name}-rest",
+            description="One contract for both systems",
+            endpoint_configuration={"types": "REGIONAL"},
+            tags=args.tags,
+            opts=self._child,
+        )
+        self._resources = self._make_resources()
+        integrations = [self._integration(route) for route in args.routes]
+        permissions = [permission for route in args.routes for permission in self._permissions(route)]
+        self.stage = self._stage([*integrations, *permissions])
+        self.url = self.stage.invoke_url
+        self.register_outputs({"url": self.url})
+
+    def _make_resources(self) -> dict[str, aws.apigateway.Resource]:
+        made: dict[str, aws.apigateway.Resource] = {}
+        for path in routing.paths(self._args.routes):
+            parent, _, part = path.rpartition("/")
+            made[path] = aws.apigateway.Resource(
+                f"{self._name}{_slug(path)}",
+                rest_api=self.rest.id,
+                parent_id=made[parent].id if parent else self.rest.root_resource_id,
+                path_part=part,
+                opts=self._child,
+            )
+        return made
+
+    def _integration(self, route: Route) -> aws.apigateway.Integration:
+        name = f"{self._name}{_slug(route.path)}-{route.method.lower()}"
+        resource = self._resources[route.path].id
+        method = aws.apigateway.Method(
+            f"{name}-method",
+            rest_api=self.rest.id,
+            resource_id=resource,
+            http_method=route.method,
+            authorization=self._args.auth,
+            opts=self._child,
+        )
+        return aws.apigateway.Integration(
+            f"{name}-integration",
+            rest_api=self.rest.id,
+            resource_id=resource,
+            http_method=method.http_method,
+            type="AWS_PROXY",
+            integration_http_method="POST",
+            uri=self._uri(route),
+            opts=self._child,
+        )
+
+    def _uri(self, route: Route) -> pulumi.Input[str]:
+        if route.system != "public":
+            return self._answering(route)[0].invoke_arn
+        args = self._args
+        variable = names.reads_variable(route.entity) if route.reads else names.writes_variable(route.entity)
+        prefix = f"arn:{args.partition}:apigateway:{args.region}:lambda:path/2015-03-31/functions"
+        function = f"arn:{args.partition}:lambda:{args.region}:{args.account}:function"
+        return f"{prefix}/{function}:${{stageVariables.{variable}}}/invocations"
+
+    def _answering(self, route: Route) -> list[Function]:
+        """The functions that may be asked for a route: one, or both systems' for a public one."""
+        if route.system == "init":
+            return [self._args.init]
+        known = self._args.handlers[route.entity]
+        legacy = known.legacy_read if route.reads else known.legacy_write
+        modern = known.modern_read if route.reads else known.modern_write
+        wanted = {"legacy": [legacy], "modern": [modern], "public": [legacy, modern]}[route.system]
+        return [function for function in wanted if function is not None]
+
+    def _permissions(self, route: Route) -> list[aws.lambda_.Permission]:
+        source = pulumi.Output.concat(
+            self.rest.execution_arn, "/", names.STAGE, "/", route.method, route.pattern
+        )
+        labels = ("", "-modern")
+        return [
+            aws.lambda_.Permission(
+                f"{self._name}{_slug(route.path)}-{route.method.lower()}-permission{label}",
+                function=function.name,
+                action="lambda:InvokeFunction",
+                principal="apigateway.amazonaws.com",
+                source_arn=source,
+                opts=self._child,
+            )
+            for label, function in zip(labels, self._answering(route), strict=False)
+        ]
+
+    def _stage(self, ready: Sequence[pulumi.Resource]) -> aws.apigateway.Stage:
+        args = self._args
+        deployment = aws.apigateway.Deployment(
+            f"{self._name}-deployment",
+            rest_api=self.rest.id,
+            triggers={"routes": routing.fingerprint(args.routes, args.auth)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(ready)),
+        )
+        return aws.apigateway.Stage(
+            f"{self._name}-stage",
+            rest_api=self.rest.id,
+            deployment=deployment.id,
+            stage_name=names.STAGE,
+            variables=self._variables(),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                ignore_changes=[
+                    "variables",
+                    "canarySettings",
+                ],  # why: the runbook owns them from now on (ADR 0001)
+            ),
+        )
+
+    def _variables(self) -> dict[str, pulumi.Input[str]]:
+        variables: dict[str, pulumi.Input[str]] = {}
+        for entity, known in self._args.handlers.items():
+            variables[names.reads_variable(entity)] = known.legacy_read.name
+            variables[names.writes_variable(entity)] = known.legacy_write.name
+        return variables
+
+
+def _slug(path: str) -> str:
+    return path.replace("{id}", "id").replace("/", "-")

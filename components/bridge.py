@@ -1,0 +1,213 @@
+"""The bridge: per entity a stream mapping to the legacy writer's own code, with a user, a quarantine and alarms."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components import policies
+from components.failures import FailureBucket, FailureBucketArgs
+from components.function import Function, FunctionArgs
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
+INSTALL_TIMEOUT = 300  # seconds; an index on a large table takes its time
+LATE = 15 * 60  # seconds of iterator age after which somebody should look, long before a record is given up
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamBridgeArgs:
+    """What a bridge is.
+
+    Attributes:
+        tables: the modern tables by entity.
+        cluster_arn: the legacy cluster.
+        master_secret_arn: the user that the install function works as.
+        batch_size: records.
+        window_seconds: how long a batch may gather.
+        parallelization: batches of one shard at a time; records of one key stay in order.
+        max_record_age_seconds: when a record that keeps failing goes to the failure bucket.
+    """
+
+    tables: Mapping[str, aws.dynamodb.Table]
+    cluster_arn: pulumi.Input[str]
+    master_secret_arn: pulumi.Input[str]
+    batch_size: int
+    window_seconds: int
+    parallelization: int
+    max_record_age_seconds: int
+    production: bool
+    code: pulumi.Archive
+    layers: Sequence[pulumi.Input[str]]
+    log_retention_days: int
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeEntity:
+    """What one entity has in the bridge."""
+
+    writer: Function
+    mapping: aws.lambda_.EventSourceMapping
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One alarm on a writer: its metric must stay at or under the threshold for all but `minutes` minutes."""
+
+    name: str
+    says: str
+    metric: str
+    statistic: str
+    threshold: float
+    minutes: int
+
+
+class StreamBridge(pulumi.ComponentResource):
+    """Writers and stream mappings by entity in `entities`; `install` prepares the legacy databases."""
+
+    def __init__(self, name: str, args: StreamBridgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("streamback:bridge:StreamBridge", name, None, opts)
+        self._name = name
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.secret = aws.secretsmanager.Secret(
+            f"{name}-user",
+            description="The bridge's MySQL user; the install function draws its password",
+            tags=args.tags,
+            opts=self._child,
+        )
+        self.failures = FailureBucket(
+            f"{name}-failures", FailureBucketArgs(production=args.production, tags=args.tags), self._child
+        )
+        self.quarantine = self._quarantine()
+        self.install = self._install()
+        self.entities = {each: self._entity(each, table) for each, table in args.tables.items()}
+        self.register_outputs({"secret_arn": self.secret.arn, "quarantine": self.quarantine.name})
+
+    def _quarantine(self) -> aws.dynamodb.Table:
+        args = self._args
+        return aws.dynamodb.Table(
+            f"{self._name}-quarantine",
+            billing_mode="PAY_PER_REQUEST",
+            hash_key="entity",
+            range_key="item_key",
+            attributes=[{"name": "entity", "type": "S"}, {"name": "item_key", "type": "S"}],
+            point_in_time_recovery={"enabled": True},
+            deletion_protection_enabled=args.production,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.production,  # why: it names the records that Aurora does not have
+            ),
+        )
+
+    def _install(self) -> Function:
+        args = self._args
+        rights = [
+            *policies.sql(args.cluster_arn, args.master_secret_arn),
+            *policies.make_account(self.secret.arn),
+        ]
+        variables = {
+            "CLUSTER_ARN": args.cluster_arn,
+            "SECRET_ARN": args.master_secret_arn,
+            "BRIDGE_SECRET_ARN": self.secret.arn,
+        }
+        return self._function(
+            "install", "functions.bridge.install.handler", rights, variables, INSTALL_TIMEOUT
+        )
+
+    def _entity(self, entity: str, table: aws.dynamodb.Table) -> BridgeEntity:
+        args = self._args
+        rights = [
+            *policies.sql(args.cluster_arn, self.secret.arn, batches=True),
+            policies.read_stream(table.stream_arn),
+            policies.put_items(self.quarantine.arn),
+            *policies.put_failures(self.failures.bucket.arn),
+        ]
+        variables = {
+            "CLUSTER_ARN": args.cluster_arn,
+            "SECRET_ARN": self.secret.arn,
+            "ENTITY": entity,
+            "QUARANTINE_TABLE": self.quarantine.name,
+        }
+        writer = self._function(
+            f"{entity}-writer", "functions.legacy.write.handler", rights, variables, BATCH_TIMEOUT
+        )
+        self._alarms(entity, writer)
+        return BridgeEntity(writer=writer, mapping=self._mapping(entity, table, writer))
+
+    def _mapping(
+        self, entity: str, table: aws.dynamodb.Table, writer: Function
+    ) -> aws.lambda_.EventSourceMapping:
+        args = self._args
+        return aws.lambda_.EventSourceMapping(
+            f"{self._name}-{entity}-mapping",
+            event_source_arn=table.stream_arn,
+            function_name=writer.arn,
+            starting_position="TRIM_HORIZON",  # why: LATEST can miss records while the mapping is being created
+            batch_size=args.batch_size,
+            maximum_batching_window_in_seconds=args.window_seconds,
+            parallelization_factor=args.parallelization,
+            bisect_batch_on_function_error=True,
+            maximum_retry_attempts=-1,
+            maximum_record_age_in_seconds=args.max_record_age_seconds,
+            # why S3: it keeps the whole payload; SQS and SNS keep a pointer that the stream forgets
+            destination_config={"on_failure": {"destination_arn": self.failures.bucket.arn}},
+            filter_criteria={"filters": [{"pattern": json.dumps(each)} for each in names.BRIDGE_FILTERS]},
+            tags=args.tags,
+            opts=self._child,
+        )
+
+    def _alarms(self, entity: str, writer: Function) -> None:
+        alarms = (
+            Alarm("late", "The bridge is late", "IteratorAge", "Maximum", threshold=LATE * 1000, minutes=1),
+            Alarm("failing", "The bridge keeps failing", "Errors", "Sum", threshold=0, minutes=5),
+        )
+        for alarm in alarms:
+            aws.cloudwatch.MetricAlarm(
+                f"{self._name}-{entity}-{alarm.name}",
+                alarm_description=f"{alarm.says}: see `runbook status` and the function's log",
+                namespace="AWS/Lambda",
+                metric_name=alarm.metric,
+                dimensions={"FunctionName": writer.name},
+                statistic=alarm.statistic,
+                period=60,
+                evaluation_periods=alarm.minutes,
+                threshold=alarm.threshold,
+                comparison_operator="GreaterThanThreshold",
+                treat_missing_data="notBreaching",
+                tags=self._args.tags,
+                opts=self._child,
+            )
+
+    def _function(
+        self,
+        role: str,
+        handler: str,
+        rights: Sequence[dict[str, Any]],
+        variables: Mapping[str, pulumi.Input[str]],
+        timeout: int,
+    ) -> Function:
+        args = self._args
+        return Function(
+            f"{self._name}-{role}",
+            FunctionArgs(
+                handler=handler,
+                code=args.code,
+                layers=args.layers,
+                statements=rights,
+                variables=variables,
+                log_retention_days=args.log_retention_days,
+                timeout=timeout,
+                tags=args.tags,
+            ),
+            self._child,
+        )

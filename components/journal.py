@@ -1,0 +1,42 @@
+"""The table that holds, per entity, phase, operator lock and audit trail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalArgs:
+    """What the journal is; `protect` keeps it from being deleted by accident."""
+
+    protect: bool
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Journal(pulumi.ComponentResource):
+    """A DynamoDB table with the keys `entity` and `record`."""
+
+    def __init__(self, name: str, args: JournalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("streamback:runbook:Journal", name, None, opts)
+        self.table = aws.dynamodb.Table(
+            f"{name}-table",
+            billing_mode="PAY_PER_REQUEST",
+            hash_key="entity",
+            range_key="record",
+            attributes=[{"name": "entity", "type": "S"}, {"name": "record", "type": "S"}],
+            point_in_time_recovery={"enabled": True},
+            deletion_protection_enabled=args.protect,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,  # why: without it nobody knows which system is the source of truth
+            ),
+        )
+        self.register_outputs({"table": self.table.name})

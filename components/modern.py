@@ -1,0 +1,95 @@
+"""The modern system: per entity a DynamoDB table with a stream, and the functions read and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components import policies
+from components.function import Function, FunctionArgs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from functions.domain.entities import Entities, Entity
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModernSystemArgs:
+    """What the modern system is; `table_prefix` stands before every table's name."""
+
+    entities: Entities
+    table_prefix: str
+    production: bool
+    code: pulumi.Archive
+    layers: Sequence[pulumi.Input[str]]
+    log_retention_days: int
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModernEntity:
+    """What one entity has in the modern system."""
+
+    table: aws.dynamodb.Table
+    read: Function
+    write: Function
+
+
+class ModernSystem(pulumi.ComponentResource):
+    """Tables and functions, by entity in `entities`."""
+
+    def __init__(self, name: str, args: ModernSystemArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("streamback:modern:ModernSystem", name, None, opts)
+        self._name = name
+        self._args = args
+        self.entities = {each: self._entity(entity) for each, entity in args.entities.items()}
+        self.register_outputs({"tables": {each: made.table.name for each, made in self.entities.items()}})
+
+    def _entity(self, entity: Entity) -> ModernEntity:
+        table = self._table(entity)
+        return ModernEntity(
+            table=table,
+            read=self._function(entity, table, "read", policies.read_items(table.arn)),
+            write=self._function(entity, table, "write", policies.write_items(table.arn)),
+        )
+
+    def _table(self, entity: Entity) -> aws.dynamodb.Table:
+        args = self._args
+        return aws.dynamodb.Table(
+            f"{self._name}-{entity.name}-table",
+            name=f"{args.table_prefix}{entity.modern.table}",
+            billing_mode="PAY_PER_REQUEST",
+            hash_key=entity.modern.key,
+            attributes=[{"name": entity.modern.key, "type": "S"}],
+            stream_enabled=True,
+            stream_view_type="NEW_AND_OLD_IMAGES",
+            point_in_time_recovery={"enabled": True},
+            deletion_protection_enabled=args.production,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.production,  # why: after the cutover this is the source of truth
+            ),
+        )
+
+    def _function(
+        self, entity: Entity, table: aws.dynamodb.Table, role: str, rights: dict[str, Any]
+    ) -> Function:
+        args = self._args
+        return Function(
+            f"{self._name}-{entity.name}-{role}",
+            FunctionArgs(
+                handler=f"functions.modern.{role}.handler",
+                code=args.code,
+                layers=args.layers,
+                statements=[rights],
+                variables={"ENTITY": entity.name, "TABLE_NAME": table.name},
+                log_retention_days=args.log_retention_days,
+                tags=args.tags,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )

@@ -1,0 +1,70 @@
+"""Which method of which path is answered by what. Plain values; nothing here needs an engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+COLLECTION, ITEM = ("GET", "POST"), ("GET", "PUT", "DELETE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One method of one path.
+
+    Attributes:
+        path: from the stage on, e.g. `/aurora/chefs/{id}`.
+        system: `init`, `legacy`, `modern`, or `public` for the one that the stage variables decide.
+        entity: empty for `init`.
+    """
+
+    path: str
+    method: str
+    system: str
+    entity: str = ""
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET"
+
+    @property
+    def pattern(self) -> str:
+        """The path in a permission's source ARN, which has `*` for a parameter."""
+        return self.path.replace("{id}", "*")
+
+
+def routes(entities: Iterable[str], parts: Collection[str]) -> list[Route]:
+    """Every route of the deployed parts."""
+    names = list(entities)
+    found = [Route(path="/aurora", method="GET", system="init")] if "legacy" in parts else []
+    for system, prefix in (("legacy", "/aurora"), ("modern", "/dynamo"), ("public", "")):
+        if system in parts or (system == "public" and "legacy" in parts):
+            found += [route for name in names for route in _of(f"{prefix}/{name}", system, name)]
+    return found
+
+
+def _of(path: str, system: str, entity: str) -> list[Route]:
+    collection = [Route(path=path, method=method, system=system, entity=entity) for method in COLLECTION]
+    items = [Route(path=f"{path}/{{id}}", method=method, system=system, entity=entity) for method in ITEM]
+    return [*collection, *items]
+
+
+def paths(found: Iterable[Route]) -> list[str]:
+    """Every path and the paths it hangs on, parents first."""
+    wanted: set[str] = set()
+    for route in found:
+        steps = route.path.strip("/").split("/")
+        wanted |= {"/" + "/".join(steps[:count]) for count in range(1, len(steps) + 1)}
+    return sorted(wanted, key=lambda path: (path.count("/"), path))
+
+
+def fingerprint(found: Iterable[Route], auth: str) -> str:
+    """Changes when the API must be deployed again."""
+    text = json.dumps([auth, sorted(json.dumps(asdict(route), sort_keys=True) for route in found)])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,158 @@
+"""Composes the parts that a stack asks for, and says what the runbook must know of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.api import Api, ApiArgs, Handlers
+from components.bridge import StreamBridge, StreamBridgeArgs
+from components.journal import Journal, JournalArgs
+from components.legacy import LegacySystem, LegacySystemArgs
+from components.modern import ModernSystem, ModernSystemArgs
+from components.package import archive
+from components.routes import routes
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from components.settings import Settings
+
+
+class Streamback:
+    """Everything of one stack; `outputs` is what it exports."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._name = f"streamback-{pulumi.get_stack()}"
+        self._region = aws.get_region().region
+        self._tags = {"streamback:stack": pulumi.get_stack(), **settings.tags}
+        layer = settings.powertools_layer_arn.replace("{region}", self._region)
+        self._common: dict[str, Any] = {
+            "code": archive(folder, settings.entities_file),
+            "layers": [layer] if layer else [],
+            "log_retention_days": settings.log_retention_days,
+            "production": settings.production,
+            "tags": self._tags,
+        }
+        self.journal = Journal(
+            f"{self._name}-journal", JournalArgs(protect=settings.production, tags=self._tags)
+        )
+        self.legacy = self._legacy()
+        self.modern = self._modern() if "modern" in settings.parts else None
+        self.bridge = self._bridge(self.modern) if self.modern and "bridge" in settings.parts else None
+        self.api = self._api()
+        self.outputs = self._outputs()
+
+    def _legacy(self) -> LegacySystem:
+        settings = self._settings
+        zones = aws.get_availability_zones(state="available").names
+        return LegacySystem(
+            f"{self._name}-legacy",
+            LegacySystemArgs(
+                zones=(zones[0], zones[1]),
+                engine_version=settings.engine_version,
+                min_capacity=settings.min_capacity,
+                max_capacity=settings.max_capacity,
+                auto_pause_seconds=settings.auto_pause_seconds,
+                **self._common,
+            ),
+        )
+
+    def _modern(self) -> ModernSystem:
+        settings = self._settings
+        args = ModernSystemArgs(
+            entities=settings.entities, table_prefix=settings.table_prefix, **self._common
+        )
+        return ModernSystem(f"{self._name}-modern", args)
+
+    def _bridge(self, modern: ModernSystem) -> StreamBridge:
+        settings = self._settings
+        return StreamBridge(
+            f"{self._name}-bridge",
+            StreamBridgeArgs(
+                tables={name: entity.table for name, entity in modern.entities.items()},
+                cluster_arn=self.legacy.cluster_arn,
+                master_secret_arn=self.legacy.secret_arn,
+                batch_size=settings.bridge_batch_size,
+                window_seconds=settings.bridge_window_seconds,
+                parallelization=settings.bridge_parallelization,
+                max_record_age_seconds=settings.bridge_max_record_age_seconds,
+                **self._common,
+            ),
+        )
+
+    def _api(self) -> Api:
+        settings, modern = self._settings, self.modern.entities if self.modern else {}
+        handlers = {
+            name: Handlers(
+                legacy_read=self.legacy.read,
+                legacy_write=self.legacy.write,
+                modern_read=modern[name].read if name in modern else None,
+                modern_write=modern[name].write if name in modern else None,
+            )
+            for name in settings.entities
+        }
+        return Api(
+            f"{self._name}-api",
+            ApiArgs(
+                routes=routes(settings.entities, settings.parts),
+                init=self.legacy.init,
+                handlers=handlers,
+                auth=settings.api_auth,
+                region=self._region,
+                account=aws.get_caller_identity().account_id,
+                partition=aws.get_partition().partition,
+                tags=self._tags,
+            ),
+        )
+
+    def _outputs(self) -> dict[str, Any]:
+        settings, bridge = self._settings, self.bridge
+        outputs: dict[str, Any] = {
+            "stack": pulumi.get_stack(),
+            "region": self._region,
+            "production": settings.production,
+            "parts": sorted(settings.parts),
+            "apiUrl": self.api.url,
+            "apiId": self.api.rest.id,
+            "stageName": names.STAGE,
+            "apiAuth": settings.api_auth,
+            "mapping": settings.entities.raw,
+            "journalTable": self.journal.table.name,
+            "clusterArn": self.legacy.cluster_arn,
+            "masterSecretArn": self.legacy.secret_arn,
+            "legacyInitFunction": self.legacy.init.name,
+            "legacyReadFunction": self.legacy.read.name,
+            "legacyWriteFunction": self.legacy.write.name,
+            "entities": {name: self._entity_outputs(name) for name in settings.entities},
+        }
+        if bridge:
+            outputs |= {
+                "quarantineTable": bridge.quarantine.name,
+                "bridgeSecretArn": bridge.secret.arn,
+                "bridgeInstallFunction": bridge.install.name,
+                "failureBucket": bridge.failures.bucket.bucket,
+            }
+        return outputs
+
+    def _entity_outputs(self, name: str) -> dict[str, Any]:
+        outputs: dict[str, Any] = {
+            "readsVariable": names.reads_variable(name),
+            "writesVariable": names.writes_variable(name),
+        }
+        if self.modern:
+            modern = self.modern.entities[name]
+            outputs |= {
+                "modernTable": modern.table.name,
+                "streamArn": modern.table.stream_arn,
+                "readFunction": modern.read.name,
+                "writeFunction": modern.write.name,
+            }
+        if self.bridge:
+            bridge = self.bridge.entities[name]
+            outputs |= {"bridgeFunction": bridge.writer.name, "bridgeMappingId": bridge.mapping.uuid}
+        return outputs

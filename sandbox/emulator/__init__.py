@@ -1,0 +1,4 @@
+"""MiniStack with its gaps towards AWS filled, one gap a file.
+
+Each file's first paragraph says what AWS does, what MiniStack lacks and when the file can go; each has an `install()`.
+"""

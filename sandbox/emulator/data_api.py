@@ -1,0 +1,192 @@
+"""RDS Data API on a real database.
+
+On AWS the Data API runs SQL on the cluster. MiniStack runs it on a container that it starts, or on nothing, and on its
+event loop, so that one lock wait freezes every service. Here every cluster is the sandbox's MariaDB, and statements run
+in threads. This file can go when MiniStack takes an external server and leaves its loop free.
+"""
+
+# pyright: basic
+# MiniStack, hypercorn and PyMySQL's inner parts have no types that a strict check could use.
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import TYPE_CHECKING, Any, cast
+
+import pymysql
+from ministack.core.responses import json_response
+from ministack.services import rds_data as stock
+
+from sandbox.emulator import sql, version
+from sandbox.emulator.connections import Connections, Login
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+MOST_SETS = 1000
+LOST = frozenset({2002, 2003, 2006, 2013, 1053, 1927})
+TIMED_OUT = frozenset({1969, 3024})
+SQL_STATE = "HY000"
+ROOT = Login("root", "", "")
+
+
+class StockError(Exception):
+    """An answer that MiniStack itself made."""
+
+    def __init__(self, response: Any) -> None:
+        super().__init__()
+        self.response = response
+
+
+class DataApi:
+    """The five calls of the Data API on MariaDB.
+
+    Args:
+        connections: to the sandbox's server.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._prepared: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self.calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "/Execute": self._execute,
+            "/BatchExecute": self._batch,
+            "/BeginTransaction": self._begin,
+            "/CommitTransaction": lambda request: self._end(request, commit=True),
+            "/RollbackTransaction": lambda request: self._end(request, commit=False),
+        }
+
+    def _execute(self, request: dict[str, Any]) -> dict[str, Any]:
+        values = sql.parameters(request.get("parameters"))
+        text = sql.statement(_required(request, "sql"), values)
+        with self._connection(request) as connection, connection.cursor() as cursor:
+            cursor.execute(text, values)
+            if cursor.description:
+                return sql.answer(request, cursor._result.fields, cursor.fetchall())  # noqa: SLF001  # column flags
+            return {
+                "numberOfRecordsUpdated": max(cursor.rowcount, 0),
+                "generatedFields": _generated(cursor),
+                **({} if request.get("formatRecordsAs") == "JSON" else {"records": []}),
+            }
+
+    def _batch(self, request: dict[str, Any]) -> dict[str, Any]:
+        sets = request.get("parameterSets") or [[]]
+        if len(sets) > MOST_SETS:
+            raise sql.RefusedError(f"Number of parameter sets exceeds {MOST_SETS}")
+        with self._connection(request) as connection, connection.cursor() as cursor:
+            if request.get("transactionId"):
+                return {"updateResults": [self._one(cursor, request, each) for each in sets]}
+            connection.begin()
+            try:
+                results = [self._one(cursor, request, each) for each in sets]
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+            return {"updateResults": results}
+
+    @staticmethod
+    def _one(cursor: Any, request: dict[str, Any], given: list[Any]) -> dict[str, Any]:
+        values = sql.parameters(given)
+        cursor.execute(sql.statement(request["sql"], values), values)
+        return {"generatedFields": _generated(cursor)}
+
+    def _begin(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"transactionId": self._connections.begin(self._login(request), request["resourceArn"])}
+
+    def _end(self, request: dict[str, Any], *, commit: bool) -> dict[str, Any]:
+        self._login(request)
+        try:
+            self._connections.end(request.get("transactionId", ""), request["resourceArn"], commit=commit)
+        except KeyError as error:
+            number = request.get("transactionId")
+            raise StockError(_stock("_transaction_completion_not_found_error")(number)) from error
+        return {"transactionStatus": "Transaction Committed" if commit else "Transaction Rolled Back"}
+
+    def _connection(self, request: dict[str, Any]) -> Any:
+        login, number = self._login(request), request.get("transactionId")
+        return (
+            self._connections.joined(number, request["resourceArn"])
+            if number
+            else self._connections.use(login)
+        )
+
+    def _login(self, request: dict[str, Any]) -> Login:
+        """Who asks for which database; MiniStack checks the cluster and the secret."""
+        arn = _required(request, "resourceArn")
+        instance, engine, cluster = _stock("_resolve_target")(arn)
+        refused = _stock("_validate_http_endpoint_enabled")(cluster, arn)
+        if refused or not instance:
+            raise StockError(refused or _stock("_cluster_resolution_error")(arn, engine))
+        user, password, refused = _stock("_require_secret_credentials")(_required(request, "secretArn"))
+        if refused:
+            raise StockError(refused)
+        if cluster:
+            self._prepare(cluster)
+        database = request.get("database") or (cluster or {}).get("DatabaseName") or ""
+        return Login(user or (cluster or instance)["MasterUsername"], password, database)
+
+    def _prepare(self, cluster: Mapping[str, Any]) -> None:
+        """Make a cluster's master user and first database when they are first needed."""
+        user, password = cluster["MasterUsername"], cluster.get("_MasterUserPassword", "password")
+        with self._lock, self._connections.use(ROOT) as connection, connection.cursor() as cursor:
+            if (cluster["DBClusterArn"], password) in self._prepared:
+                return
+            if cluster.get("DatabaseName"):
+                cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{cluster['DatabaseName']}`")
+            cursor.execute("CREATE USER IF NOT EXISTS %s@'%%'", (user,))
+            cursor.execute("ALTER USER %s@'%%' IDENTIFIED BY %s", (user, password))
+            cursor.execute("GRANT ALL PRIVILEGES ON *.* TO %s@'%%' WITH GRANT OPTION", (user,))
+            self._prepared.add((cluster["DBClusterArn"], password))
+
+
+def _stock(name: str) -> Any:
+    return getattr(cast("Any", stock), name)
+
+
+def _required(request: Mapping[str, Any], name: str) -> str:
+    if not request.get(name):
+        raise sql.RefusedError(f"{name} is required")
+    return request[name]
+
+
+def _generated(cursor: Any) -> list[dict[str, Any]]:
+    return [{"longValue": cursor.lastrowid}] if cursor.lastrowid and not cursor.description else []
+
+
+def _answered(api: DataApi, path: str, body: bytes) -> Any:
+    error = _stock("_error")
+    try:
+        return json_response(api.calls[path](json.loads(body or b"{}")))
+    except StockError as refused:
+        return refused.response
+    except KeyError as missing:
+        return error("BadRequestException", f"Transaction {missing} is not found")
+    except sql.RefusedError as refused:
+        return error(refused.name, str(refused))
+    except pymysql.err.MySQLError as failure:
+        return _failed(failure)
+
+
+def _failed(failure: pymysql.err.MySQLError) -> Any:
+    error = _stock("_error")
+    code, text = (*failure.args, "", "")[:2]
+    if code in LOST:
+        return error("DatabaseUnavailableException", f"The database is not available: {text}", 504)
+    if code in TIMED_OUT:
+        return error("StatementTimeoutException", f"{text}; Error code: {code}; SQLState: {SQL_STATE}")
+    return error("BadRequestException", f"{text}; Error code: {code}; SQLState: {SQL_STATE}")
+
+
+def install(socket: Path) -> None:
+    """Put MariaDB behind the Data API."""
+    version.check("data_api")
+    api = DataApi(Connections(socket))
+
+    async def handle_request(_method: str, path: str, _headers: Any, body: bytes, _query: Any) -> Any:
+        return await asyncio.to_thread(_answered, api, path, body)
+
+    cast("Any", stock).handle_request = handle_request
