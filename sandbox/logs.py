@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ class Logs:
         self._client = sandbox.client("logs")
         self._file = sandbox.location.server_log
         self._wanted = wanted
-        self._seen: set[str] = set()
+        self._seen: Counter[tuple[str, int, str]] = Counter()
         self._offset = 0
 
     def last(self, count: int) -> list[str]:
@@ -63,11 +64,14 @@ class Logs:
                     yield from self._group(group["logGroupName"])
 
     def _group(self, group: str) -> Iterator[tuple[int, str]]:
+        found: Counter[tuple[str, int, str]] = Counter()
         for page in self._client.get_paginator("filter_log_events").paginate(logGroupName=group):
             for event in page["events"]:
-                if event["eventId"] not in self._seen:
-                    self._seen.add(event["eventId"])
+                same = (group, event["timestamp"], event["message"])  # MiniStack gives its events no id
+                found[same] += 1
+                if found[same] > self._seen[same]:
                     yield event["timestamp"], _line(group, event)
+        self._seen |= found
 
 
 def _line(group: str, event: dict[str, Any]) -> str:

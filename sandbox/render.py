@@ -94,16 +94,15 @@ def statuses(found: Sequence[Status]) -> None:
     if not found:
         OUT.print("No sandbox is here. Bring one up with [bold]sandbox up[/].")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for title in ("sandbox", "server", "database", "resources", "API"):
-        table.add_column(title, overflow="fold")
+    width = max(len(status.name) for status in found)
     for status in found:
-        name = f"{status.name} *" if status.current else status.name
-        server = f"up, pid {status.pid}" if status.pid else "[red]down[/]"
-        table.add_row(
-            name, server, "up" if status.database else "[red]down[/]", str(status.resources), status.api
+        server = f"server up (pid {status.pid})" if status.pid else "[red]server down[/]"
+        database = "database up" if status.database else "[red]database down[/]"
+        mark = "*" if status.current else " "
+        OUT.print(
+            f"{mark} {status.name:<{width}}  {server}, {database}, {status.resources} resources  {status.api}",
+            soft_wrap=True,
         )
-    OUT.print(table)
     if any(status.current for status in found):
         OUT.print("* the one that `runbook` uses when nothing else is said")
 

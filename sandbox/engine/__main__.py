@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pulumi import RunError
+
 from sandbox.engine import program
 from sandbox.engine.aws import Aws
 from sandbox.engine.deployment import Deployment, Event
@@ -29,7 +31,7 @@ def main() -> int:
     )
     try:
         outputs = program.run(Path(request["program"]), deployment, request["config"])
-    except EngineError as error:
+    except (EngineError, RunError) as error:
         _write(answers, {"error": str(error)})
         return 1
     except Exception as error:  # whatever the program raises is its user's to see

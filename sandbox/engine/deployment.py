@@ -128,8 +128,9 @@ class Deployment:
             record = self._make(goal, record, todo, worker)
         elif todo.change is Change.UPDATE:
             self._alter(record, todo, worker)
+        kept = (record.protect, record.retain)
         record.protect, record.retain = goal.protect, goal.retain
-        if todo.change is not Change.SAME:
+        if todo.change is not Change.SAME or kept != (goal.protect, goal.retain):
             self._state.put(record)
         self._tell(todo.change, goal.urn, goal.type, begun)
         return record.id, record.properties

@@ -1,0 +1,49 @@
+"""One sandbox for the whole run, with every part of the system and IAM enforcement on, and its database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from sandbox import lifecycle, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymysql import Connection
+
+    from sandbox.lifecycle import Sandbox
+
+ENTITIES = Path(__file__).with_name("entities.toml")
+PREFIX = "test-"
+
+
+def _clear_stale() -> None:
+    """Remove the sandboxes of test runs that were killed."""
+    for name in state.names():
+        number = name.removeprefix(PREFIX).split("-")[0]
+        if name.startswith(PREFIX) and number.isdigit() and not psutil.pid_exists(int(number)):
+            lifecycle.down(name)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The system of `entities.toml` beside this file: chefs, and specimens with every type."""
+    _clear_stale()
+    name = f"{PREFIX}{os.getpid()}"
+    try:
+        yield lifecycle.up(name, entities=ENTITIES, current=False)
+    finally:
+        lifecycle.down(name)
+
+
+@pytest.fixture
+def database(sandbox: Sandbox) -> Iterator[Connection]:
+    """A connection to the database behind the Data API, as its root, with autocommit."""
+    connection = sandbox.mariadb.connect()
+    yield connection
+    connection.close()

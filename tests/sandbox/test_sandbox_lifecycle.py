@@ -1,0 +1,134 @@
+"""A sandbox's life: side by side, twice, after a crash, emptied, and gone without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import psutil
+import pytest
+
+from sandbox import daemon, lifecycle, state
+from sandbox.errors import SandboxError
+from sandbox.state import Folder
+
+BODY = """
+    table = aws.dynamodb.Table("items", name="items", billing_mode="PAY_PER_REQUEST", hash_key="k",
+        attributes=[{"name": "k", "type": "S"}], stream_enabled=True, stream_view_type="NEW_IMAGE")
+    bucket = aws.s3.Bucket("failures", force_destroy=True)
+    aws.s3.BucketPublicAccessBlock("private", bucket=bucket.id, block_public_acls=True)
+    logs = aws.cloudwatch.LogGroup("logs")
+    pulumi.export("stream", table.stream_arn)
+    pulumi.export("bucket", bucket.id)
+    pulumi.export("logs", logs.name)
+"""
+
+
+@pytest.fixture
+def names():
+    given = [f"test-{os.getpid()}-{letter}" for letter in "ab"]
+    yield given
+    for name in given:
+        lifecycle.down(name)
+
+
+def processes_of(sandbox):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(str(sandbox.folder) in part for part in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def tables(sandbox):
+    return sandbox.client("dynamodb").list_tables()["TableNames"]
+
+
+def test_two_sandboxes_run_side_by_side_and_share_nothing(programs, names):
+    one, two = (lifecycle.up(name, program=programs.write(BODY), current=False) for name in names)
+    one.client("dynamodb").put_item(TableName="items", Item={"k": {"S": "only in one"}})
+    assert two.client("dynamodb").scan(TableName="items")["Count"] == 0
+    one.down()
+    assert tables(two) == ["items"]
+
+
+def test_down_leaves_no_process_and_no_file(programs, names):
+    sandbox = lifecycle.up(names[0], program=programs.write(BODY), current=False)
+    assert len(processes_of(sandbox)) >= 2
+    assert lifecycle.down(names[0])
+    assert processes_of(sandbox) == []
+    assert not sandbox.folder.exists()
+    assert not lifecycle.down(names[0])
+
+
+def test_a_sandbox_whose_server_was_killed_comes_up_again(programs, names):
+    program = programs.write(BODY)
+    sandbox = lifecycle.up(names[0], program=program, current=False)
+    killed = sandbox.location.daemon()
+    os.kill(killed.pid, signal.SIGKILL)
+    again = lifecycle.up(names[0], program=program, current=False)
+    assert again.location.daemon().pid != killed.pid
+    assert tables(again) == ["items"]
+    again.down()
+    assert processes_of(again) == []
+
+
+def test_an_up_that_died_half_way_is_begun_afresh(programs, names):
+    program = programs.write(BODY)
+    sandbox = lifecycle.up(names[0], program=program, current=False)
+    document = json.loads(sandbox.location.resources.read_text())
+    lost = next(record for record in document["records"] if record["id"] == "items")
+    document["records"].remove(lost)
+    document["creating"] = [lost["urn"]]
+    sandbox.location.resources.write_text(json.dumps(document))
+    assert tables(lifecycle.up(names[0], program=program, current=False)) == ["items"]
+
+
+def test_a_pid_that_now_belongs_to_another_process_is_left_alone(tmp_path):
+    folder = Folder(tmp_path / "x")
+    folder.path.mkdir()
+    mine = psutil.Process()
+    folder.write_daemon(state.Daemon(pid=mine.pid, created=mine.create_time(), port=1))
+    assert folder.daemon() is None
+    daemon.stop(folder)
+    assert mine.is_running()
+
+
+def test_reset_empties_everything_and_keeps_what_need_not_change(programs, names):
+    sandbox = lifecycle.up(names[0], program=programs.write(BODY), current=False)
+    sandbox.client("dynamodb").put_item(TableName="items", Item={"k": {"S": "1"}})
+    sandbox.client("s3").put_object(Bucket=sandbox.outputs["bucket"], Key="k", Body=b"v")
+    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE chefdb")
+    again = sandbox.reset()
+    assert again.client("dynamodb").scan(TableName="items")["Count"] == 0
+    assert again.client("s3").list_objects_v2(Bucket=sandbox.outputs["bucket"])["KeyCount"] == 0
+    assert again.client("s3").get_public_access_block(Bucket=sandbox.outputs["bucket"])
+    assert again.outputs["logs"] == sandbox.outputs["logs"]
+    assert again.outputs["stream"] != sandbox.outputs["stream"]
+    with again.mariadb.connect() as connection, connection.cursor() as cursor:
+        assert cursor.execute("SHOW DATABASES LIKE 'chefdb'") == 0
+
+
+def test_a_sandbox_that_another_process_is_changing_is_refused(names):
+    with Folder.of(names[0]).locked(), pytest.raises(SandboxError, match="Another process is changing"):
+        lifecycle.up(names[0], current=False)
+
+
+def test_a_name_that_could_leave_the_folder_is_refused():
+    with pytest.raises(SandboxError, match="cannot name a sandbox"):
+        lifecycle.up("../elsewhere")
+
+
+def test_only_a_current_sandbox_is_the_runbooks_default(programs, names, monkeypatch, tmp_path):
+    monkeypatch.setenv("STREAMBACK_SANDBOXES", str(tmp_path / "boxes"))
+    lifecycle.up(names[0], program=programs.write(BODY))
+    lifecycle.up(names[1], program=programs.write(BODY), current=False)
+    assert state.current() == names[0]
+    lifecycle.down(names[0])
+    assert state.current() == ""
+    lifecycle.down(names[1])
