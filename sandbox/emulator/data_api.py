@@ -65,7 +65,7 @@ class DataApi:
         with self._connection(request) as connection, connection.cursor() as cursor:
             cursor.execute(text, values)
             if cursor.description:
-                return sql.answer(request, cursor._result.fields, cursor.fetchall())  # noqa: SLF001  # column flags
+                return sql.answer(request, cursor._result.fields, cursor.fetchall())  # column flags
             return {
                 "numberOfRecordsUpdated": max(cursor.rowcount, 0),
                 "generatedFields": _generated(cursor),

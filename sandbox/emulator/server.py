@@ -27,9 +27,28 @@ def serve(socket: Path, port: int) -> None:
 def _application(socket: Path) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
-    from sandbox.emulator import data_api  # noqa: PLC0415  # likewise
+    from sandbox.emulator import (  # noqa: PLC0415  # likewise
+        data_api,
+        deployments,
+        filters,
+        lambda_permissions,
+        lambda_runtime,
+        metrics,
+        stage_variables,
+        stream_mapping,
+    )
 
     data_api.install(socket)
+    for gap in (
+        deployments,
+        lambda_permissions,
+        stage_variables,
+        filters,
+        stream_mapping,
+        lambda_runtime,
+        metrics,
+    ):
+        gap.install()
     return cast("Any", app).app
 
 

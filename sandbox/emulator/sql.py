@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pymysql.constants import FIELD_TYPE, FLAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 BINARY = 63  # the character set number of bytes
 UNKNOWN_SCALE = 31
@@ -121,26 +121,20 @@ def _row(columns: Sequence[Any], row: Sequence[Any]) -> list[dict[str, Any]]:
     return fields
 
 
-def _field(value: Any, column: Any) -> dict[str, Any]:
+def _field(value: Any, column: Any) -> dict[str, Any]:  # noqa: PLR0911  # one line a type
     if value is None:
         return {"isNull": True}
     if column.type_code == FIELD_TYPE.BIT and column.length == 1:
         return {"booleanValue": value != b"\x00"}
     if column.type_code == FIELD_TYPE.TINY and column.length == 1:
         return {"booleanValue": bool(value)}  # AWS's driver takes TINYINT(1) for a boolean
-    kinds: Sequence[tuple[type, str, Callable[[Any], Any]]] = (
-        (bytes, "blobValue", lambda v: base64.b64encode(v).decode()),
-        (float, "doubleValue", float),
-        (int, "longValue" if not isinstance(value, int) or value < LONGEST_SIGNED else "stringValue", _whole),
-    )
-    for kind, name, shown in kinds:
-        if isinstance(value, kind):
-            return {name: shown(value)}
+    if isinstance(value, bytes):
+        return {"blobValue": base64.b64encode(value).decode()}
+    if isinstance(value, float):
+        return {"doubleValue": value}
+    if isinstance(value, int) and value < LONGEST_SIGNED:
+        return {"longValue": value}
     return {"stringValue": str(value)}
-
-
-def _whole(value: int) -> int | str:
-    return value if value < LONGEST_SIGNED else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,60 @@
+# pyright: basic
+# MiniStack has no types that a strict check could use.
+"""Deployments as snapshots.
+
+On AWS a stage serves the resources as they were when its deployment was made. MiniStack serves them as they are now, so
+that a route appears before it is deployed. This file can go when it keeps snapshots.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import copy
+import json
+from typing import Any
+
+from ministack.services import apigateway_v1 as api
+
+from sandbox.emulator import version
+from sandbox.emulator.patching import wrap
+
+CREATED = 201
+
+# The deployment that serves the request at hand.
+serving: contextvars.ContextVar[str | None] = contextvars.ContextVar("deployment", default=None)
+_snapshots: dict[tuple[str, str], Any] = {}
+
+
+def install() -> None:
+    """Fill the gap."""
+    version.check("deployments")
+    wrap(api, "_create_deployment", _keeping)
+    wrap(api, "_match_resource_tree", _matching)
+    wrap(api, "_match_greedy_fallback", _matching)
+
+
+def _keeping(stock: Any) -> Any:
+    def create_deployment(api_id: str, data: dict[str, Any]) -> Any:
+        status, headers, body = stock(api_id, data)
+        if status == CREATED:
+            _snapshots[api_id, json.loads(body)["id"]] = copy.deepcopy(api._resources.get(api_id, {}))
+        return status, headers, body
+
+    return create_deployment
+
+
+def _matching(stock: Any) -> Any:
+    def match(api_id: str, *more: Any) -> Any:
+        snapshot = _snapshots.get((api_id, serving.get() or ""))
+        if snapshot is None:
+            return stock(api_id, *more)
+        live = api._resources
+        api._resources = {
+            api_id: snapshot
+        }  # the match runs to its end on the event loop, so nobody else sees this
+        try:
+            return stock(api_id, *more)
+        finally:
+            api._resources = live
+
+    return match

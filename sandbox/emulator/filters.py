@@ -1,0 +1,40 @@
+# pyright: basic
+# MiniStack has no types that a strict check could use.
+"""Filters of stream mappings on attributes that are not there.
+
+On AWS `{"exists": false}` on a leaf matches a record that lacks the leaf or anything above it, and `anything-but` matches
+only what is there. In MiniStack a missing attribute fails the whole pattern, and `anything-but` matches a missing leaf.
+This file can go when it follows AWS in both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ministack.services import lambda_svc as functions
+
+from sandbox.emulator import version
+from sandbox.emulator.patching import wrap
+
+
+def install() -> None:
+    """Fill the gap."""
+    version.check("filters")
+    wrap(functions, "_match_esm_filter", _matching)
+
+
+def _matching(stock: Any) -> Any:
+    def match(record: dict[str, Any], pattern: dict[str, Any]) -> bool:
+        return all(_fits(stock, record, name, wanted) for name, wanted in pattern.items())
+
+    return match
+
+
+def _fits(stock: Any, record: dict[str, Any], name: str, wanted: Any) -> bool:
+    found = record.get(name)
+    if isinstance(wanted, dict):
+        inside = found if isinstance(found, dict) else {}
+        return all(_fits(stock, inside, inner, pattern) for inner, pattern in wanted.items())
+    if name not in record and isinstance(wanted, list):
+        return {"exists": False} in wanted
+    return stock({name: found} if name in record else {}, {name: wanted})
