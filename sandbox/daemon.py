@@ -27,6 +27,8 @@ STOP = 10.0  # seconds until SIGTERM becomes SIGKILL
 POLL = 0.05  # seconds
 HEALTH = "/_ministack/health"
 LAST_LINES = 5
+SERVER = "sandbox.server"  # the daemon's module
+LONGEST_SOCKET = 107  # characters in the path of a Unix socket on Linux
 
 
 def start(folder: Folder) -> Daemon:
@@ -35,11 +37,15 @@ def start(folder: Folder) -> Daemon:
     Raises:
         SandboxError: it does not come up; the text has the last lines of its log.
     """
+    if len(str(folder.mariadb / "sock")) > LONGEST_SOCKET:
+        raise SandboxError(
+            f"{folder.path} is too deep for a socket: name another folder in STREAMBACK_SANDBOXES."
+        )
     folder.temporary.mkdir(exist_ok=True)
     port = _free_port()
     with folder.server_log.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "sandbox.server", str(folder.path), str(port)],
+            [sys.executable, "-m", SERVER, str(folder.path), str(port)],
             cwd=PROJECT,
             env=_environment(folder, port),
             stdin=subprocess.DEVNULL,
@@ -67,11 +73,15 @@ def stop(folder: Folder) -> None:
 
 
 def _strays(folder: Folder) -> Iterator[psutil.Process]:
-    """Workers that outlived their daemon: they run code unpacked in the sandbox's own temporary folder."""
-    inside = f"{folder.temporary}{os.sep}"
+    """A server that nobody noted, and workers that outlived theirs: by what they run, code in the sandbox's folder."""
+    workers = f"{folder.temporary}{os.sep}"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and any(part.startswith(inside) for part in process.cmdline()[:2]):
+            command = process.cmdline()
+            serves = SERVER in command and str(folder.path) in command
+            if process.pid != os.getpid() and (
+                serves or any(part.startswith(workers) for part in command[:2])
+            ):
                 yield process
 
 

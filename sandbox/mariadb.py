@@ -136,9 +136,8 @@ def _fetch(cache: Path) -> None:
     root.mkdir(parents=True)
     for package in PACKAGES:
         # A name that this release does not have is no failure; a library that is missing shows at the first start.
-        subprocess.run(
-            ["apt-get", "download", "-qq", package], cwd=downloads, capture_output=True, check=False
-        )  # noqa: S603, S607
+        command = ["apt-get", "download", "-qq", package]
+        subprocess.run(command, cwd=downloads, capture_output=True, check=False)  # noqa: S603  # fixed words
     for archive in sorted(downloads.glob("*.deb")):
         subprocess.run(["dpkg", "-x", str(archive), str(root)], check=True)  # noqa: S603, S607
     if not (root / "usr" / "sbin" / "mariadbd").is_file():

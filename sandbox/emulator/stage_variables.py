@@ -3,8 +3,8 @@
 """Stage variables in integration URIs, and the canary's overrides of them.
 
 On AWS `${stageVariables.x}` in an integration's URI becomes the stage's variable, or the canary's override
-for a request that the canary got. MiniStack takes the URI as it is and keeps no canary settings. This file can go when it
-does both.
+for a request that the canary got. MiniStack takes the URI as it is and keeps no canary settings. This file can go when
+it does both.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ def _writer(answers: TextIO) -> Callable[[Event], None]:
 
 
 def _write(answers: TextIO, document: dict[str, Any]) -> None:
-    answers.write(json.dumps(document) + "\n")
+    # Sorted, as `pulumi stack output --json` prints: protobuf keeps no order, and nobody may come to rely on one.
+    answers.write(json.dumps(document, sort_keys=True) + "\n")
     answers.flush()
 
 

@@ -174,11 +174,16 @@ class Deployment:
     def _delete(self, record: Record) -> None:
         try:
             if not record.retain:
-                TYPES[record.type](self._aws).delete(record)
+                self._delete_with(TYPES[record.type](self._aws), record)
         except ClientError as error:
             if not any(word in error.response.get("Error", {}).get("Code", "") for word in GONE):
                 raise ResourceError(record.urn, record.type, str(error)) from error
         self._state.remove(record)
+
+    def _delete_with(self, worker: Handler, record: Record) -> None:
+        if self._anew:
+            worker.release(record)
+        worker.delete(record)
 
     def _refuse_protected(self, record: Record) -> None:
         if record.protect and not self._anew:

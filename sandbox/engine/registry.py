@@ -58,6 +58,9 @@ class Handler(ABC):
             f"{self.token} has nothing that changes in place ({record.id}, {inputs}, {changed})"
         )
 
+    def release(self, record: Record) -> None:  # noqa: B027  # most have nothing to lift
+        """Lift what stands in the way of deleting it; only `reset` does that."""
+
     @abstractmethod
     def delete(self, record: Record) -> None:
         """Delete it; one that is gone already is an error of the service, which the engine forgives."""

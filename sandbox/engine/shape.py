@@ -19,6 +19,19 @@ def pick(inputs: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, An
     }
 
 
+def known(value: Mapping[str, Any], names: str) -> Mapping[str, Any]:
+    """The nested object as it is, if it has no other keys than these.
+
+    Raises:
+        ValueError: naming the others: what a handler does not act on must not be skipped in silence.
+    """
+    if unknown := sorted(value.keys() - set(names.split())):
+        raise ValueError(
+            f"the sandbox does not know {', '.join(map(repr, unknown))} among {names.replace(' ', ', ')}"
+        )
+    return value
+
+
 def pascal(value: Any) -> Any:
     """The value with all keys in it capitalised; not for maps whose keys are the user's own."""
     if isinstance(value, dict):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import section
+from sandbox.engine.shape import known, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class RestApi(Handler):
 
 
 def _types(inputs: Mapping[str, Any]) -> Sequence[str]:
-    asked = section(inputs, "endpointConfiguration").get("types", "EDGE")
+    asked = known(section(inputs, "endpointConfiguration"), "types").get("types", "EDGE")
     return [asked] if isinstance(asked, str) else asked
 
 
@@ -316,9 +316,8 @@ class Stage(Handler):
 
 
 def _canary(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return take(
-        section(inputs, "canarySettings"), "deploymentId percentTraffic stageVariableOverrides useStageCache"
-    )
+    wanted = "deploymentId percentTraffic stageVariableOverrides useStageCache"
+    return take(known(section(inputs, "canarySettings"), wanted), wanted)
 
 
 def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str | None]:
@@ -328,6 +327,7 @@ def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str 
 
 
 def _access_log(asked: Mapping[str, Any]) -> dict[str, Any]:
+    known(asked, "destinationArn format")
     return {f"/accessLogSettings/{name}": asked.get(name) for name in ("destinationArn", "format")}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import pick, tags
+from sandbox.engine.shape import known, pick, section, tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,10 @@ class Table(Handler):
         self._extras(inputs, changed)
         return _outputs(dynamodb.describe_table(TableName=record.id)["Table"])
 
+    def release(self, record: Record) -> None:
+        if record.inputs.get("deletionProtectionEnabled"):
+            self.aws.client("dynamodb").update_table(TableName=record.id, DeletionProtectionEnabled=False)
+
     def delete(self, record: Record) -> None:
         self.aws.client("dynamodb").delete_table(TableName=record.id)
 
@@ -65,7 +69,9 @@ class Table(Handler):
         """What DynamoDB only sets on a table that exists."""
         dynamodb = self.aws.client("dynamodb")
         if "pointInTimeRecovery" in changed:
-            recovery = inputs.get("pointInTimeRecovery") or {"enabled": False}
+            recovery = known(
+                inputs.get("pointInTimeRecovery") or {"enabled": False}, "enabled recoveryPeriodInDays"
+            )
             specification = {
                 "PointInTimeRecoveryEnabled": recovery["enabled"],
                 **pick(recovery, "", RecoveryPeriodInDays="recoveryPeriodInDays"),
@@ -74,10 +80,8 @@ class Table(Handler):
                 TableName=inputs["name"], PointInTimeRecoverySpecification=specification
             )
         if "ttl" in changed and "ttl" in inputs:
-            expiry = {
-                "AttributeName": inputs["ttl"]["attributeName"],
-                "Enabled": inputs["ttl"].get("enabled", False),
-            }
+            asked = known(inputs["ttl"], "attributeName enabled")
+            expiry = {"AttributeName": asked["attributeName"], "Enabled": asked.get("enabled", False)}
             dynamodb.update_time_to_live(TableName=inputs["name"], TimeToLiveSpecification=expiry)
 
 
@@ -99,8 +103,8 @@ def _stream(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encryption(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    asked = inputs.get("serverSideEncryption")
-    if not asked or not asked.get("enabled"):
+    asked = known(section(inputs, "serverSideEncryption"), "enabled kmsKeyArn")
+    if not asked.get("enabled"):
         return {}
     return {
         "SSESpecification": {"Enabled": True, "SSEType": "KMS", **pick(asked, "", KMSMasterKeyId="kmsKeyArn")}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import pick, tags
+from sandbox.engine.shape import known, pick, tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,6 +142,7 @@ class SecurityGroup(Handler):
 
 def permission(rule: Mapping[str, Any], group: str) -> dict[str, Any]:
     """An inline rule as EC2 wants it; `self` means the group itself."""
+    known(rule, "protocol fromPort toPort cidrBlocks ipv6CidrBlocks securityGroups self description")
     groups = [*rule.get("securityGroups", []), *([group] if rule.get("self") else [])]
     found: dict[str, Any] = {"IpProtocol": str(rule["protocol"])}
     if found["IpProtocol"] != "-1":

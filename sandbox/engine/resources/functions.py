@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import capital, pick, section
+from sandbox.engine.shape import capital, known, pick, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ class Function(Handler):
 
 
 def _configuration(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    variables = section(section(inputs, "environment"), "variables")
+    variables = section(known(section(inputs, "environment"), "variables"), "variables")
     return {
         **pick(inputs, VERBATIM, DeadLetterConfig="deadLetterConfig"),
         "Environment": {"Variables": variables},

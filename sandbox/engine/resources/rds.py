@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import capital, pick, section, tags
+from sandbox.engine.shape import capital, known, pick, section, tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,6 +89,7 @@ class ClusterParameterGroup(Handler):
 
 
 def _parameter(parameter: Mapping[str, str]) -> dict[str, str]:
+    known(parameter, "name value applyMethod")
     method = parameter.get("applyMethod", "immediate")
     return {"ParameterName": parameter["name"], "ParameterValue": parameter["value"], "ApplyMethod": method}
 

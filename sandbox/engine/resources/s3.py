@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import pascal, pick, tags
+from sandbox.engine.shape import known, pascal, pick, tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,9 @@ class Bucket(Handler):
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         return {}
+
+    def release(self, record: Record) -> None:
+        empty(self.aws.client("s3"), record.id)
 
     def delete(self, record: Record) -> None:
         if record.inputs.get("forceDestroy"):
@@ -118,7 +121,7 @@ class Encryption(Setting):
         return {"ServerSideEncryptionConfiguration": {"Rules": rules}}
 
     def _rule(self, rule: Mapping[str, Any]) -> dict[str, Any]:
-        default = rule["applyServerSideEncryptionByDefault"]
+        default = known(rule["applyServerSideEncryptionByDefault"], "sseAlgorithm kmsMasterKeyId")
         found = pick(default, "", SSEAlgorithm="sseAlgorithm", KMSMasterKeyID="kmsMasterKeyId")
         return {"ApplyServerSideEncryptionByDefault": found, **pick(rule, "bucketKeyEnabled")}
 
@@ -143,6 +146,10 @@ class Lifecycle(Setting):
             "NoncurrentVersionTransitions": "noncurrentVersionTransitions",
             "AbortIncompleteMultipartUpload": "abortIncompleteMultipartUpload",
         }
+        known(
+            rule,
+            " ".join(["status filter expiration transitions noncurrentVersionExpiration", *renamed.values()]),
+        )
         found = pick(rule, "status filter expiration transitions noncurrentVersionExpiration", **renamed)
         return {"Filter": {"Prefix": ""}, **found}
 
@@ -159,7 +166,7 @@ class Versioning(Setting):
     put = "put_bucket_versioning"
 
     def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {"VersioningConfiguration": pick(inputs["versioningConfiguration"], "status")}
+        return {"VersioningConfiguration": pick(known(inputs["versioningConfiguration"], "status"), "status")}
 
     def delete(self, record: Record) -> None:
         suspended = {"Status": "Suspended"}
