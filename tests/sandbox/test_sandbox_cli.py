@@ -1,0 +1,86 @@
+"""The command line of the sandbox, with the project's own program."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from sandbox import lifecycle
+from sandbox.cli import app
+from sandbox.state import Folder
+
+
+@pytest.fixture
+def run():
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_current_one_alone(monkeypatch):
+    monkeypatch.setattr("sandbox.state.set_current", lambda folder: None)
+
+
+def test_a_sandbox_is_brought_up_emptied_and_taken_down(run):
+    name = f"test-{os.getpid()}-cli"
+    try:
+        up = run("up", "--name", name, "--config", "apiAuth=NONE")
+        assert up.exit_code == 0, up.output
+        assert re.search(r"LegacySystem +\d+ created", up.stdout)
+        assert lifecycle.find(name).outputs["apiAuth"] == "NONE"
+        assert lifecycle.find(name).outputs["apiUrl"] in up.stdout
+        assert run("reset", "--name", name).exit_code == 0
+        assert lifecycle.find(name).outputs["apiAuth"] == "NONE"
+    finally:
+        down = run("down", "--name", name)
+    assert (down.exit_code, down.stdout) == (0, f"The sandbox '{name}' is gone.\n")
+    assert run("down", "--name", name).stdout == f"There was no sandbox '{name}'.\n"
+
+
+def test_preview_lists_each_resource_and_makes_no_folder(run):
+    answer = run("preview", "--name", "test-nothing")
+    assert answer.exit_code == 0
+    assert "+ aws:apigateway:RestApi" in answer.stdout
+    assert answer.stdout.rstrip().endswith("to create. Nothing was done.")
+    assert not Folder.of("test-nothing").path.exists()
+
+
+def test_preview_of_what_is_up_has_nothing_to_do(run, sandbox):
+    answer = run("preview", "--name", sandbox.name, "--entities", "tests/entities.toml")
+    assert re.fullmatch(r"\d+ resources: \d+ unchanged\. Nothing was done\.\n", answer.stdout)
+
+
+def test_status_names_each_sandbox_and_its_api(run, sandbox):
+    line = next(line for line in run("status").stdout.splitlines() if f" {sandbox.name} " in line)
+    assert "server up" in line
+    assert "database up" in line
+    assert sandbox.outputs["apiUrl"] in line
+
+
+def test_logs_show_what_a_function_printed(run, sandbox):
+    function = sandbox.outputs["legacyInitFunction"]
+    sandbox.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+    answer = run("logs", "init", "--name", sandbox.name)
+    assert answer.exit_code == 0, answer.output
+    assert "REPORT RequestId" in answer.stdout
+
+
+@pytest.mark.parametrize("command", ["logs", "reset"])
+def test_a_command_on_a_sandbox_that_is_not_up_says_what_to_do(run, command):
+    answer = run(command, "--name", "test-nothing")
+    assert answer.exit_code == 1
+    assert "sandbox up --name test-nothing" in answer.stderr
+
+
+def test_a_setting_without_a_value_is_a_usage_error(run):
+    answer = run("preview", "--config", "apiAuth")
+    assert answer.exit_code == 2
+    assert "KEY=VALUE" in answer.stderr
+
+
+def test_a_wrong_setting_is_told_in_the_programs_words(run):
+    answer = run("preview", "--name", "test-nothing", "--config", "apiAuth=SOME")
+    assert answer.exit_code == 1
+    assert "streamback:apiAuth: expected AWS_IAM or NONE" in answer.stderr

@@ -1,0 +1,46 @@
+"""The project's own program on the sandbox, deployed part by part as the article has it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sandbox import lifecycle
+
+PARTS = ("legacy", "modern", "bridge")
+
+
+@pytest.fixture
+def name():
+    given = f"test-{os.getpid()}-parts"
+    yield given
+    lifecycle.down(given)
+
+
+def deploy(name, count):
+    steps = []
+    made = lifecycle.up(name, {"parts": PARTS[:count]}, current=False, report=steps.append)
+    return made.outputs, {step.change.value for step in steps}, {s.name for s in steps if s.change != "same"}
+
+
+def test_the_parts_can_be_deployed_one_after_the_other_and_taken_away_again(name):
+    outputs, changes, _ = deploy(name, 1)
+    assert changes == {"create"}
+    assert (outputs["clusterArn"] is not None, "modernTable" in outputs["entities"]["chefs"]) == (True, False)
+    outputs, changes, _ = deploy(name, 2)
+    assert outputs["entities"]["chefs"]["modernTable"] == "chef"
+    outputs, changes, _ = deploy(name, 3)
+    assert outputs["entities"]["chefs"]["bridgeMappingId"]
+    _, changes, _ = deploy(name, 3)
+    assert changes == {"same"}
+    outputs, changes, touched = deploy(name, 2)
+    assert changes == {"same", "delete"}
+    assert all("bridge" in each for each in touched)
+
+
+def test_preview_says_what_up_then_does(name):
+    foreseen = {(step.change.value, step.urn) for step in lifecycle.preview(name)}
+    steps = []
+    lifecycle.up(name, current=False, report=steps.append)
+    assert {(step.change.value, step.urn) for step in steps} == foreseen
