@@ -140,8 +140,12 @@ class Api(pulumi.ComponentResource):
         deployment = aws.apigateway.Deployment(
             f"{self._name}-deployment",
             rest_api=self.rest.id,
-            triggers={"routes": routing.fingerprint(args.routes, args.auth)},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(ready)),
+            triggers={"routes": routing.fingerprint(args.routes, args.auth), "functions": self._targets()},
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(ready),
+                retain_on_delete=True,  # why: a canary may still name the old one, and AWS would refuse to delete it
+            ),
         )
         return aws.apigateway.Stage(
             f"{self._name}-stage",
@@ -158,6 +162,11 @@ class Api(pulumi.ComponentResource):
                 ],  # why: the runbook owns them from now on (ADR 0001)
             ),
         )
+
+    def _targets(self) -> pulumi.Output[str]:
+        """The functions of the fixed routes: a deployment goes on calling those it was made with."""
+        fixed = {f"{r.method} {r.path}": self._uri(r) for r in self._args.routes if r.system != "public"}
+        return pulumi.Output.json_dumps(fixed).apply(routing.digest)
 
     def _variables(self) -> dict[str, pulumi.Input[str]]:
         variables: dict[str, pulumi.Input[str]] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
 INSTALL_TIMEOUT = 300  # seconds; an index on a large table takes its time
-LATE = 15 * 60  # seconds of iterator age after which somebody should look, long before a record is given up
+LATE = 15 * 60  # seconds of iterator age after which somebody should look
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class StreamBridgeArgs:
         window_seconds: how long a batch may gather.
         parallelization: batches of one shard at a time; records of one key stay in order.
         max_record_age_seconds: when a record that keeps failing goes to the failure bucket.
+        alarm_topic_arn: the SNS topic that hears the alarms; empty for none.
     """
 
     tables: Mapping[str, aws.dynamodb.Table]
@@ -43,6 +44,7 @@ class StreamBridgeArgs:
     window_seconds: int
     parallelization: int
     max_record_age_seconds: int
+    alarm_topic_arn: str
     production: bool
     code: pulumi.Archive
     layers: Sequence[pulumi.Input[str]]
@@ -167,9 +169,11 @@ class StreamBridge(pulumi.ComponentResource):
         )
 
     def _alarms(self, entity: str, writer: Function) -> None:
+        late = min(LATE, self._args.max_record_age_seconds // 4)  # long before a record is given up
+        topics = [self._args.alarm_topic_arn] if self._args.alarm_topic_arn else []
         alarms = (
-            Alarm("late", "The bridge is late", "IteratorAge", "Maximum", threshold=LATE * 1000, minutes=1),
-            Alarm("failing", "The bridge keeps failing", "Errors", "Sum", threshold=0, minutes=5),
+            Alarm("late", "The bridge is late", "IteratorAge", "Maximum", late * 1000, minutes=1),
+            Alarm("failing", "The bridge keeps failing", "Errors", "Sum", 0, minutes=5),
         )
         for alarm in alarms:
             aws.cloudwatch.MetricAlarm(
@@ -184,6 +188,8 @@ class StreamBridge(pulumi.ComponentResource):
                 threshold=alarm.threshold,
                 comparison_operator="GreaterThanThreshold",
                 treat_missing_data="notBreaching",
+                alarm_actions=topics,
+                ok_actions=topics,
                 tags=self._args.tags,
                 opts=self._child,
             )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RUNTIME, ARCHITECTURE = "python3.13", "arm64"
 API_TIMEOUT = 60  # seconds; the article's, and more than API Gateway's 29
 MEMORY = 512  # MB; below that Python's start costs more than the memory saves
+LONGEST_NAME = 64 - len("-0123456")  # AWS's limit for functions and roles, less what Pulumi appends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +47,13 @@ class Function(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:compute:Function", name, None, opts)
+        _check(name)
         child = pulumi.ResourceOptions(parent=self)
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs", retention_in_days=args.log_retention_days, tags=args.tags, opts=child
         )
         role = aws.iam.Role(
-            f"{name}-role",
+            name,  # function and role have no suffix: 64 characters are few for stack and entity
             assume_role_policy=pulumi.Output.json_dumps(policies.trust("lambda.amazonaws.com")),
             tags=args.tags,
             opts=child,
@@ -63,7 +65,7 @@ class Function(pulumi.ComponentResource):
             opts=child,
         )
         self.function = aws.lambda_.Function(
-            f"{name}-function",
+            name,
             runtime=RUNTIME,
             architectures=[ARCHITECTURE],
             handler=args.handler,
@@ -81,6 +83,14 @@ class Function(pulumi.ComponentResource):
         self.arn = self.function.arn
         self.invoke_arn = self.function.invoke_arn
         self.register_outputs({"name": self.name, "arn": self.arn})
+
+
+def _check(name: str) -> None:
+    if len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"{name}: expected at most {LONGEST_NAME} characters for a function's name, got {len(name)}; "
+            "shorten the entity's name or the stack's"
+        )
 
 
 def _powertools(name: str) -> dict[str, str]:

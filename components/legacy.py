@@ -80,8 +80,10 @@ class LegacySystem(pulumi.ComponentResource):
             db_cluster_parameter_group_name=parameters.name,
             backup_retention_period=BACKUP_DAYS[args.production],
             copy_tags_to_snapshot=True,
+            apply_immediately=not args.production,  # in production in the maintenance window
             deletion_protection=args.production,
             skip_final_snapshot=not args.production,
+            # a second destroy fails on the first one's snapshot before it deletes anything: rename that snapshot then
             final_snapshot_identifier=f"{name}-final" if args.production else None,
             tags=args.tags,
             opts=pulumi.ResourceOptions(
@@ -95,6 +97,7 @@ class LegacySystem(pulumi.ComponentResource):
             engine=aws.rds.EngineType.AURORA_MYSQL,
             engine_version=args.engine_version,
             instance_class="db.serverless",
+            auto_minor_version_upgrade=False,  # the version is a setting, which would undo the upgrade
             copy_tags_to_snapshot=True,
             tags=args.tags,
             opts=pulumi.ResourceOptions(

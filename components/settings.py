@@ -1,233 +1,196 @@
-"""The only reader of the stack's configuration: checks every key and returns it frozen."""
+"""The stack's settings: the one place that reads Pulumi's configuration, and says what is wrong with it."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from components import checks
+from components.checks import Flag, Kind, ListOf, Number, OneOf, Tags, Text
 from functions.domain import entities as mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
+PROJECT = "streamback"
 PARTS = ("legacy", "modern", "bridge")
-API_AUTH = ("AWS_IAM", "NONE")
-ENGINE_VERSION = "8.0.mysql_aurora.3.10.3"  # the long-term-support line; min capacity 0 needs 3.08 or newer
+ENTITIES = "entities.toml"
+# The 3.10 line is Aurora MySQL's long-term support release; pausing at zero capacity needs 3.08 or later.
+ENGINE_VERSION = "8.0.mysql_aurora.3.10.3"
+# AWS's public layer for python3.13 on arm64; the Powertools documentation lists its versions.
 POWERTOOLS_LAYER = "arn:aws:lambda:{region}:017000801446:layer:AWSLambdaPowertoolsPythonV3-python313-arm64:27"
-RETENTION_DAYS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
-)
-STREAM_SECONDS = 24 * 3600  # how long a stream keeps a record
-TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{0,100}")
-VERSION = re.compile(r"8\.0\.mysql_aurora\.3\.\d+\.\d+")
-LAYER = re.compile(r"(arn:aws[a-z-]*:lambda:(\{region\}|[a-z0-9-]+):\d{12}:layer:[A-Za-z0-9_-]+:\d+)?")
+RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653)
+PRODUCTION_RETENTION = 365  # days, where the setting is not given
+DAY = 86_400  # seconds; also how long a stream keeps a record
 
 
 class SettingsError(pulumi.RunError):
-    """A stack's configuration cannot be used; the text names the keys, what was expected and the next step."""
+    """The configuration cannot be used; `problems` has one line per mistake, each beginning with its key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(["the stack's settings cannot be used:", *problems]))
+        self.problems = problems
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a stack's configuration says. Keys are those of Pulumi.<stack>.yaml, in camelCase there.
+    """What a stack may choose; in Pulumi.<stack>.yaml the keys are camelCase. `KINDS` has the range of each.
 
     Attributes:
+        entities: the mapping, whole and checked.
+        entities_file: where it stands; the key may give a path from the program's folder.
         parts: what to deploy, in the order legacy, modern, bridge; each needs those before it.
-        production: protects what holds data: deletion protection, final snapshot, Pulumi's protect.
+        production: protects what holds data: deletion protection, final snapshot, Pulumi's protect; keeps logs longer.
         api_auth: `AWS_IAM` or `NONE`.
         table_prefix: put before every DynamoDB entity table's name, for several stacks in one account.
-        min_capacity: Aurora capacity units; 0 lets it pause.
-        max_capacity: Aurora capacity units.
+        min_capacity: Aurora capacity units, in halves; 0 lets it pause.
+        max_capacity: Aurora capacity units, in halves.
         auto_pause_seconds: idle seconds until Aurora pauses; only with min_capacity 0.
+        powertools_layer_arn: where the functions find Powertools; empty leaves the layer out.
+        alarm_topic_arn: the SNS topic that hears the alarms; without one they only show.
         bridge_window_seconds: how long a batch may gather.
-        bridge_max_record_age_seconds: when a record that keeps failing goes to the failure bucket.
+        bridge_max_record_age_seconds: when a record that keeps failing goes to the failure bucket; well under the
+            stream's own limit.
     """
 
-    entities: mapping.Entities
-    parts: frozenset[str] = frozenset(PARTS)
+    entities: mapping.Entities = field(repr=False)
+    entities_file: Path = Path(ENTITIES)
+    parts: tuple[str, ...] = PARTS
     production: bool = False
     api_auth: str = "AWS_IAM"
     table_prefix: str = ""
-    entities_file: str = "entities.toml"
     engine_version: str = ENGINE_VERSION
     min_capacity: float = 0
     max_capacity: float = 16
     auto_pause_seconds: int = 300
     powertools_layer_arn: str = POWERTOOLS_LAYER
     log_retention_days: int = 30
+    alarm_topic_arn: str = ""
     bridge_batch_size: int = 1000
     bridge_window_seconds: int = 1
     bridge_parallelization: int = 10
-    bridge_max_record_age_seconds: int = 12 * 3600
+    bridge_max_record_age_seconds: int = DAY // 2
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    @classmethod
-    def load(cls, folder: Path) -> Settings:
-        """Read the stack's configuration; `folder` is where the program and entities.toml are.
+    @staticmethod
+    def load(folder: Path) -> Settings:
+        """Read the running stack's configuration; `folder` is where the program and entities.toml are.
 
         Raises:
             SettingsError: with every mistake.
         """
-        return parse(_Config(pulumi.Config("streamback")), folder)
+        config = pulumi.Config(PROJECT)
+        given = {key: text for key in KINDS if (text := config.get(key)) is not None}
+        return parse(given, folder, checks.unknown_keys(PROJECT, KINDS))
 
 
-class _Config:
-    """Reads keys and collects what is wrong with them."""
-
-    def __init__(self, config: Any) -> None:
-        self._config = config
-        self.problems: list[str] = []
-
-    def problem(self, key: str, expected: str, value: object) -> None:
-        self.problems.append(
-            f"streamback:{key}: expected {expected}, got {value!r}. "
-            f"Set it with `pulumi config set streamback:{key} VALUE`."
-        )
-
-    def text(self, key: str, default: str, fits: Callable[[str], bool], expected: str) -> str:
-        value = self._config.get(key)
-        if value is None:
-            return default
-        if not fits(value):
-            self.problem(key, expected, value)
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self._config.get(key)
-        if value not in (None, "true", "false", True, False):
-            self.problem(key, "true or false", value)
-        return value in ("true", True)
-
-    def number(self, key: str, default: float, low: float, high: float, *, whole: bool = True) -> Any:
-        value = self._config.get(key)
-        if value is None:
-            return default
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if not low <= number <= high or (whole and number != int(number)):
-            self.problem(key, f"a {'whole ' if whole else ''}number from {low:g} to {high:g}", value)
-            return default
-        return int(number) if whole else number
-
-    def structure(self, key: str, kind: type, expected: str) -> Any:
-        try:
-            value = self._config.get_object(key)
-        except (ValueError, TypeError):
-            value = self._config.get(key)
-        if value is not None and not isinstance(value, kind):
-            self.problem(key, expected, value)
-            return None
-        return value
+KINDS: Mapping[str, Kind] = {
+    "parts": ListOf(PARTS),
+    "production": Flag(),
+    "apiAuth": OneOf(("AWS_IAM", "NONE")),
+    "tablePrefix": Text(r"[A-Za-z0-9_.-]{0,64}", "letters, digits, '_', '.' or '-', at most 64"),
+    "entitiesFile": Text(r".+\.toml", "the path of a .toml file, from the program's folder"),
+    "engineVersion": Text(r"8\.0\.mysql_aurora\.3\.\d+\.\d+", f"a version such as {ENGINE_VERSION}"),
+    "minCapacity": Number(0, 256, step=0.5),
+    "maxCapacity": Number(1, 256, step=0.5),
+    "autoPauseSeconds": Number(300, DAY),
+    "powertoolsLayerArn": Text(
+        r"(arn:aws[a-z-]*:lambda:.+:layer:.+:\d+)?", "a layer version's ARN, or nothing"
+    ),
+    "logRetentionDays": OneOf(RETENTION_DAYS),
+    "alarmTopicArn": Text(r"(arn:aws[a-z-]*:sns:.+)?", "an SNS topic's ARN, or nothing"),
+    "bridgeBatchSize": Number(1, 10_000),
+    "bridgeWindowSeconds": Number(0, 300),
+    "bridgeParallelization": Number(1, 10),
+    "bridgeMaxRecordAgeSeconds": Number(60, DAY * 3 // 4),
+    "tags": Tags(),
+}
 
 
-def parse(config: _Config, folder: Path) -> Settings:
-    """Settings from a reader of keys."""
-    entities_file = config.text("entitiesFile", "entities.toml", bool, "a path from the program's folder")
-    entities = _entities(config, folder, entities_file)
-    numbers = _numbers(config)
-    settings = {
-        "entities_file": entities_file,
-        "parts": _parts(config),
-        "production": config.flag("production"),
-        "api_auth": config.text("apiAuth", "AWS_IAM", API_AUTH.__contains__, "AWS_IAM or NONE"),
-        "table_prefix": config.text(
-            "tablePrefix", "", lambda v: bool(TABLE_PREFIX.fullmatch(v)), "letters, digits, '_', '.' and '-'"
-        ),
-        "engine_version": config.text(
-            "engineVersion",
-            ENGINE_VERSION,
-            lambda v: bool(VERSION.fullmatch(v)),
-            f"a version like {ENGINE_VERSION}",
-        ),
-        "powertools_layer_arn": config.text(
-            "powertoolsLayerArn",
-            POWERTOOLS_LAYER,
-            lambda v: bool(LAYER.fullmatch(v)),
-            "a layer version's ARN, or nothing",
-        ),
-        "tags": _tags(config),
-        **numbers,
-    }
-    if numbers["min_capacity"] > numbers["max_capacity"]:
-        config.problem(
-            "minCapacity", f"at most maxCapacity, {settings['max_capacity']:g}", settings["min_capacity"]
-        )
-    if config.problems or entities is None:
-        raise SettingsError("\n".join(config.problems))
-    return Settings(entities=entities, **cast("Any", settings))
+def parse(given: Mapping[str, str], folder: Path, unknown: tuple[str, ...] = ()) -> Settings:
+    """Settings from configuration as Pulumi holds it: text, or JSON for what is not text.
+
+    Raises:
+        SettingsError: with every mistake, each naming its key, what was expected, and the next step.
+    """
+    problems = [_unknown(key) for key in unknown]
+    values = {key: _value(key, text, problems) for key, text in given.items()}
+    if not problems:
+        problems += [*_order(values), *_capacity(values), *_window(values)]
+    path = values["entitiesFile"] = folder / (values.get("entitiesFile") or ENTITIES)
+    entities = _entities(path, problems)
+    if problems or entities is None:
+        raise SettingsError(problems)
+    if values.get("production"):
+        values.setdefault("logRetentionDays", PRODUCTION_RETENTION)
+    return Settings(entities=entities, **{checks.snake(key): value for key, value in values.items()})
 
 
-def _numbers(config: _Config) -> dict[str, Any]:
-    return {
-        "min_capacity": config.number("minCapacity", 0, 0, 256, whole=False),
-        "max_capacity": config.number("maxCapacity", 16, 1, 256, whole=False),
-        "auto_pause_seconds": config.number("autoPauseSeconds", 300, 300, 86_400),
-        "log_retention_days": _retention(config),
-        "bridge_batch_size": config.number("bridgeBatchSize", 1000, 1, 10_000),
-        "bridge_window_seconds": config.number("bridgeWindowSeconds", 1, 0, 300),
-        "bridge_parallelization": config.number("bridgeParallelization", 10, 1, 10),
-        "bridge_max_record_age_seconds": config.number(
-            # Well under the stream's own limit, so that a record reaches the failure bucket before it is forgotten.
-            "bridgeMaxRecordAgeSeconds",
-            12 * 3600,
-            60,
-            STREAM_SECONDS * 3 // 4,
-        ),
-    }
+def _unknown(key: str) -> str:
+    remedy = f"take it out with `pulumi config rm {PROJECT}:{key}`"
+    return f"{PROJECT}:{key}: expected one of the settings {', '.join(KINDS)}; {remedy}"
 
 
-def _retention(config: _Config) -> int:
-    days = config.number("logRetentionDays", 30, 1, RETENTION_DAYS[-1])
-    if days not in RETENTION_DAYS:
-        config.problem("logRetentionDays", f"one of {', '.join(map(str, RETENTION_DAYS))}", days)
-    return days
-
-
-def _parts(config: _Config) -> frozenset[str]:
-    expected = "[legacy], [legacy, modern] or [legacy, modern, bridge]"
-    value = config.structure("parts", list, expected)
-    if value is None:
-        return frozenset(PARTS)
-    if sorted(map(str, value)) not in [sorted(PARTS[:count]) for count in (1, 2, 3)]:
-        config.problem("parts", expected, value)
-    return frozenset(map(str, value))
-
-
-def _tags(config: _Config) -> dict[str, str]:
-    value = cast("dict[str, Any]", config.structure("tags", dict, "names and values") or {})
-    return {str(name): str(each) for name, each in value.items()}
-
-
-def _entities(config: _Config, folder: Path, name: str) -> mapping.Entities | None:
+def _value(key: str, text: str, problems: list[str]) -> Any:
     try:
-        return mapping.load(folder / name)
+        return KINDS[key].read(text)
+    except (ValueError, KeyError):
+        problems.append(_problem(key, KINDS[key].expected, repr(text)))
+        return None
+
+
+def _problem(key: str, expected: str, got: object, example: str = "") -> str:
+    command = f"pulumi config set {example or KINDS[key].command(f'{PROJECT}:{key}')}"
+    return f"{PROJECT}:{key}: expected {expected}, got {got}; set it as in `{command}`"
+
+
+def _order(values: Mapping[str, Any]) -> list[str]:
+    """A part needs those before it."""
+    parts: tuple[str, ...] = values.get("parts", PARTS)
+    if parts == PARTS[: len(parts)]:
+        return []
+    missing = next(part for part in PARTS if part not in parts)
+    example = f"--path '{PROJECT}:parts[{len(parts)}]' {missing}"
+    return [_problem("parts", f"{', then '.join(PARTS)}, without a gap", " and ".join(parts), example)]
+
+
+def _capacity(values: Mapping[str, Any]) -> list[str]:
+    low, high = (
+        values.get("minCapacity", Settings.min_capacity),
+        values.get("maxCapacity", Settings.max_capacity),
+    )
+    if low <= high:
+        return []
+    return [_problem("minCapacity", f"at most maxCapacity, {high}", low, f"{PROJECT}:minCapacity {high}")]
+
+
+def _window(values: Mapping[str, Any]) -> list[str]:
+    """Lambda gathers batches of more than ten only when it may wait."""
+    size, window = (
+        values.get("bridgeBatchSize", Settings.bridge_batch_size),
+        values.get("bridgeWindowSeconds", 1),
+    )
+    if window or size <= 10:  # noqa: PLR2004  # AWS's limit
+        return []
+    return [
+        _problem(
+            "bridgeWindowSeconds",
+            "at least 1 with a batch size over 10",
+            0,
+            f"{PROJECT}:bridgeWindowSeconds 1",
+        )
+    ]
+
+
+def _entities(path: Path, problems: list[str]) -> mapping.Entities | None:
+    try:
+        return mapping.load(path)
     except mapping.EntitiesError as error:
-        config.problems += [f"{name}: {problem}" for problem in error.problems]
+        remedy = (
+            f"mend {path.name}, or name another file with `pulumi config set {PROJECT}:entitiesFile FILE`"
+        )
+        problems += [f"{PROJECT}:entitiesFile: {problem}; {remedy}" for problem in error.problems]
         return None

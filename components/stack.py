@@ -14,6 +14,7 @@ from components.legacy import LegacySystem, LegacySystemArgs
 from components.modern import ModernSystem, ModernSystemArgs
 from components.package import archive
 from components.routes import routes
+from components.settings import PARTS
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class Streamback:
 
     def _legacy(self) -> LegacySystem:
         settings = self._settings
-        zones = aws.get_availability_zones(state="available").names
+        # without this filter an account's local zones come first, where Aurora cannot be
+        regular = aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])
+        zones = aws.get_availability_zones(state="available", filters=[regular]).names
         return LegacySystem(
             f"{self._name}-legacy",
             LegacySystemArgs(
@@ -81,6 +84,7 @@ class Streamback:
                 window_seconds=settings.bridge_window_seconds,
                 parallelization=settings.bridge_parallelization,
                 max_record_age_seconds=settings.bridge_max_record_age_seconds,
+                alarm_topic_arn=settings.alarm_topic_arn,
                 **self._common,
             ),
         )
@@ -116,7 +120,7 @@ class Streamback:
             "stack": pulumi.get_stack(),
             "region": self._region,
             "production": settings.production,
-            "parts": sorted(settings.parts),
+            "parts": [part for part in PARTS if part in settings.parts],
             "apiUrl": self.api.url,
             "apiId": self.api.rest.id,
             "stageName": names.STAGE,

@@ -1,0 +1,174 @@
+"""The kinds of value that a setting may have: how each is read from Pulumi's text, and how it is described."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pulumi.runtime import config as runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+LONGEST_TAG = 256  # characters, AWS's limit
+
+
+class Kind(Protocol):
+    """Reads one setting.
+
+    Attributes:
+        expected: what it takes, for an error message.
+    """
+
+    @property
+    def expected(self) -> str: ...  # noqa: D102
+
+    def command(self, key: str) -> str:
+        """What follows `pulumi config set`, with some value that fits."""
+        ...
+
+    def read(self, text: str) -> Any:
+        """The value; ValueError or KeyError when it is not of this kind."""
+        ...
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text that matches a pattern whole."""
+
+    pattern: str
+    expected: str
+
+    def command(self, key: str) -> str:
+        """With a placeholder."""
+        return f"{key} VALUE"
+
+    def read(self, text: str) -> str:
+        """The text."""
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError
+        return text
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    expected: str = "true or false"
+
+    def command(self, key: str) -> str:
+        """With true."""
+        return f"{key} true"
+
+    def read(self, text: str) -> bool:
+        """The flag."""
+        return {"true": True, "false": False}[text]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a range, in whole steps or in halves."""
+
+    low: int
+    high: int
+    step: float = 1
+
+    @property
+    def expected(self) -> str:
+        """The range in words."""
+        return f"a {'whole number' if self.step == 1 else 'number in halves'} from {self.low} to {self.high}"
+
+    def command(self, key: str) -> str:
+        """With the lowest."""
+        return f"{key} {self.low}"
+
+    def read(self, text: str) -> float:
+        """The number; an int when steps are whole."""
+        value = float(text)
+        if not self.low <= value <= self.high or value % self.step:
+            raise ValueError
+        return int(value) if value.is_integer() else value
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few values, all text or all whole numbers."""
+
+    choices: Sequence[str | int]
+
+    @property
+    def expected(self) -> str:
+        """The choices in words."""
+        return f"one of {', '.join(map(str, self.choices))}"
+
+    def command(self, key: str) -> str:
+        """With the first."""
+        return f"{key} {self.choices[0]}"
+
+    def read(self, text: str) -> str | int:
+        """The choice."""
+        return {str(choice): choice for choice in self.choices}[text]
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list of some of a few values, none twice, at least one."""
+
+    choices: Sequence[str]
+
+    @property
+    def expected(self) -> str:
+        """The choices in words."""
+        return f"a list of {', '.join(self.choices)}"
+
+    def command(self, key: str) -> str:
+        """With the first as the first element."""
+        return f"--path '{key}[0]' {self.choices[0]}"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        """Those given, in the order of the choices."""
+        value: Any = json.loads(text)
+        if not isinstance(value, list) or not value:
+            raise ValueError
+        items = cast("list[Any]", value)
+        if any(item not in self.choices for item in items) or len(set(items)) < len(items):
+            raise ValueError
+        return tuple(choice for choice in self.choices if choice in items)
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Tags by name; AWS keeps names that begin with `aws:` for itself."""
+
+    expected: str = "names (at most 128 characters, not beginning with aws:) with texts (at most 256)"
+
+    def command(self, key: str) -> str:
+        """With a tag of some name."""
+        return f"--path {key}.owner VALUE"
+
+    def read(self, text: str) -> dict[str, str]:
+        """The tags."""
+        value: Any = json.loads(text)
+        if not isinstance(value, dict) or not all(
+            self._fits(*item) for item in cast("dict[str, Any]", value).items()
+        ):
+            raise ValueError
+        return cast("dict[str, str]", value)
+
+    def _fits(self, name: str, value: object) -> bool:
+        name_fits = re.fullmatch(r"(?!aws:).{1,128}", name)
+        return name_fits is not None and isinstance(value, str) and len(value) <= LONGEST_TAG
+
+
+def snake(key: str) -> str:
+    """`apiAuth` → `api_auth`."""
+    return re.sub(r"(?=[A-Z])", "_", key).lower()
+
+
+def unknown_keys(project: str, known: Collection[str]) -> tuple[str, ...]:
+    """Keys that the stack's configuration gives to the project and the project does not know: most likely typos."""
+    given = [*runtime.CONFIG.get(), *runtime.get_config_env()]
+    names = {key.removeprefix(f"{project}:") for key in given if key.startswith(f"{project}:")}
+    return tuple(sorted(names - set(known)))
