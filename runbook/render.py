@@ -153,7 +153,7 @@ def _count(count: Count | None) -> str:
 
 def checks(found: Sequence[Check]) -> None:
     """Checks with value and limit, and the remedy of each that does not hold."""
-    table = _table("", "gate", "value", "limit")
+    table = _table("", "check", "value", "limit")
     for check in found:
         table.add_row(MARKS[check.ok], escape(check.name), escape(check.value), escape(check.limit))
     out().print(table)

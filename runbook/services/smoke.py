@@ -108,7 +108,8 @@ class Smoke:
         answer = self.context.api.request("POST", path(system, self.entity.name), body)
         _expect(answer, CREATED)
         self.mine.append((system, str(answer.body["id"])))
-        return _same(answer, samples.answer(entity, self._own(system), body))
+        _same(answer, samples.answer(entity, self._own(system), body))
+        return f"record {self._own(system)}, {' '.join(words)}"
 
     def _shows(self, system: str) -> str:
         identity = self._own(system)
@@ -204,10 +205,9 @@ def _expect(answer: Answer, status: int) -> str:
     return f"answered {status}"
 
 
-def _same(answer: Answer, expected: Mapping[str, Any]) -> str:
+def _same(answer: Answer, expected: Mapping[str, Any]) -> None:
     if answer.body != expected:
         raise FailedError(f"answered {answer}, expected {Answer(answer.status, expected)}")
-    return str(answer)
 
 
 def _items(answer: Answer) -> list[Mapping[str, Any]]:

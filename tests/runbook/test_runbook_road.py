@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -80,13 +80,13 @@ def test_init_sets_a_variable_that_names_a_function_that_is_gone(road, chefs):
     assert road.routing.routes(chefs) == BACK
 
 
-def test_smoke_passes_for_every_entity_and_leaves_nothing_behind(road, chefs):
-    before = _items(road, chefs), _rows(road)
+def test_smoke_passes_for_every_entity_and_leaves_nothing_behind(road):
     for entity in road.target.entities.values():
-        results = Smoke(road, entity).run()
-        assert [(result.step, result.ok, result.detail) for result in results if not result.ok] == []
+        smoke = Smoke(road, entity)
+        results = smoke.run()
+        assert [(result.step, result.detail) for result in results if not result.ok] == []
         assert len(results) == 10
-    assert (_items(road, chefs), _rows(road)) == before
+        _await_gone(road, smoke)
 
 
 def test_smoke_on_a_system_in_use_looks_for_its_own_records(road, chefs):
@@ -98,32 +98,48 @@ def test_smoke_on_a_system_in_use_looks_for_its_own_records(road, chefs):
         road.api.request("DELETE", path("dynamo", ENTITY, kept.body["id"]))
 
 
+def test_smoke_looks_a_record_up_where_the_list_is_too_long(road, chefs, monkeypatch):
+    monkeypatch.setattr(smoke_service, "PAGES", 0)
+    assert all(result.ok for result in Smoke(road, chefs).run())
+
+
 @pytest.mark.parametrize("fault", [FailedError("forced"), KeyboardInterrupt()])
 def test_smoke_cleans_up_when_it_fails_or_is_interrupted(road, chefs, monkeypatch, fault):
-    before = _items(road, chefs), _rows(road)
-
     def fail(*_):
         raise fault
 
     monkeypatch.setattr(Smoke, "_updates", fail)
+    smoke = Smoke(road, chefs)
     try:
-        results = Smoke(road, chefs).run()
+        results = smoke.run()
     except KeyboardInterrupt:
         results = []
     assert [result.ok for result in results[8:]] in ([False, None], [])
-    assert (_items(road, chefs), _rows(road)) == before
+    assert len(smoke.mine) == 2
+    _await_gone(road, smoke)
 
 
 def test_smoke_tells_which_step_failed(road, chefs, monkeypatch):
+    real = Smoke._item
+
+    def lost(self, system, identity=None):
+        return real(self, system, "nowhere" if system == "aurora" else identity)
+
     monkeypatch.setattr(smoke_service, "BRIDGE_PATIENCE", 0.0)
-    monkeypatch.setattr(Smoke, "_item", lambda self, system, identity=None: _nothing(road))
+    monkeypatch.setattr(Smoke, "_item", lost)
     failed = [result for result in Smoke(road, chefs).run() if result.ok is False]
     assert [result.step for result in failed] == [8]
     assert "runbook status" in failed[0].detail
 
 
-def _nothing(road):
-    return road.api.get(path("dynamo", ENTITY, uuid.uuid4().hex))
+def _await_gone(road, smoke):
+    """The item's deletion may still be on its way through the bridge."""
+    deadline = time.monotonic() + 30
+    for _, identity in smoke.mine:
+        for system in ("aurora", "dynamo"):
+            while road.api.get(path(system, smoke.entity.name, identity)).status != 404:
+                assert time.monotonic() < deadline, f"{identity} is still in {system}"
+                time.sleep(0.05)
 
 
 def test_a_probe_arrives_and_its_item_is_removed(road, chefs):
@@ -133,14 +149,13 @@ def test_a_probe_arrives_and_its_item_is_removed(road, chefs):
 
 
 def test_a_probe_is_in_no_listing_and_in_no_table(road, chefs):
-    rows = _rows(road)
     key = {road.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
     token = {names.PROBE_ATTRIBUTE: {"S": "seen"}}
     road.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={**key, **token})
     listed = [item["id"] for item in road.api.get(path("dynamo", ENTITY), limit=1000).body["items"]]
     assert names.PROBE_KEY not in listed
     assert probe.send(road, chefs).arrived
-    assert _rows(road) == rows
+    assert road.api.get(path("aurora", ENTITY, names.PROBE_KEY)).status == 404
 
 
 def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
@@ -198,9 +213,12 @@ def test_a_quarantined_record_and_a_batch_given_up_are_named(road, chefs):
 
 
 def test_status_tells_phase_routes_health_and_counts(road, chefs, runbook):
+    rows, items = {_rows(road)}, {_items(road, chefs)}
     found = status(road, chefs, send_probe=True, exact=False)
+    rows, items = rows | {_rows(road)}, items | {_items(road, chefs)}
     assert (found.healthy, found.agree, found.routes, found.state.phase) == (True, True, BACK, Phase.LEGACY)
-    assert (found.legacy.records, found.modern.records) == (_rows(road), _items(road, chefs))
+    assert found.legacy.records in rows, "bridged changes of other tests may arrive meanwhile"
+    assert found.modern.records in items
     told = json.loads(runbook("status", "--json").stdout)
     assert {entity["entity"] for entity in told["entities"]} == set(road.target.entities)
     shown = runbook("status", "--entity", ENTITY).stdout
