@@ -1,0 +1,72 @@
+"""Stacks as the program describes them, each once per run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+DESCRIBED = Path(__file__).with_name("described.py")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a program describes: resources as dicts, and the stack's outputs."""
+
+    resources: list[dict]
+    outputs: dict
+
+    def of(self, kind):
+        """The resources whose type ends so, such as `table:Table`."""
+        return [each for each in self.resources if each["type"].endswith(kind)]
+
+    def one(self, kind, name=""):
+        """The only such resource whose name has `name` in it."""
+        found = [each for each in self.of(kind) if name in each["name"]]
+        assert len(found) == 1, [each["name"] for each in found]
+        return found[0]
+
+
+@cache
+def _run(config):
+    command = [sys.executable, str(DESCRIBED), config]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Runs the program with these settings; the finished process."""
+    return lambda **settings: _run(_config(settings))
+
+
+@pytest.fixture(scope="session")
+def describe(run):
+    """The stack that the program describes with these settings."""
+
+    def described(**settings):
+        done = run(**settings)
+        assert done.returncode == 0, done.stderr
+        return Stack(**json.loads(done.stdout))
+
+    return described
+
+
+@pytest.fixture(scope="session")
+def stack(describe):
+    """All parts, with the defaults."""
+    return describe()
+
+
+@pytest.fixture(scope="session")
+def production(describe):
+    return describe(production="true", tags='{"owner": "kitchen"}')
+
+
+def _config(settings):
+    given = {f"streamback:{key}": value for key, value in settings.items()}
+    return json.dumps({"aws:region": "us-east-1", **given}, sort_keys=True)

@@ -1,0 +1,131 @@
+"""What each function may do: the policies as the program writes them, and the pure builders."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from components import policies
+
+# Where AWS itself leaves no choice, by action.
+FORCED = {
+    "secretsmanager:GetRandomPassword": r"\*",  # has no resource
+    "logs:CreateLogStream": r"arn:of:.+-logs:\*",  # Lambda names the streams
+    "logs:PutLogEvents": r"arn:of:.+-logs:\*",
+    "s3:PutObject": r"arn:of:.+-bucket/\*",  # Lambda names the objects
+}
+DATA_API = "rds-data:ExecuteStatement"
+SECRET = "secretsmanager:GetSecretValue"
+
+
+def rights(stack, function):
+    """{action: resources} of the function whose logical name ends so."""
+    policy = next(
+        each for each in stack.of("rolePolicy:RolePolicy") if each["name"].endswith(f"{function}-rights")
+    )
+    document = json.loads(policy["inputs"]["policy"])
+    found = {}
+    for statement in document["Statement"]:
+        assert statement["Effect"] == "Allow"
+        for action in statement["Action"]:
+            found.setdefault(action, []).extend(statement["Resource"])
+    return found
+
+
+def own_log(name):
+    return {action: [f"arn:of:{name}-logs:*"] for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
+
+
+def test_no_action_has_a_wildcard(stack):
+    for policy in stack.of("rolePolicy:RolePolicy"):
+        for statement in json.loads(policy["inputs"]["policy"])["Statement"]:
+            assert not [action for action in statement["Action"] if "*" in action]
+
+
+def test_no_resource_has_a_wildcard_but_where_aws_forces_one(stack):
+    for policy in stack.of("rolePolicy:RolePolicy"):
+        for statement in json.loads(policy["inputs"]["policy"])["Statement"]:
+            for resource in statement["Resource"]:
+                if "*" in resource:
+                    assert all(re.fullmatch(FORCED[action], resource) for action in statement["Action"])
+
+
+def test_every_function_has_a_role_of_its_own_that_only_lambda_takes_on(stack):
+    functions = stack.of("function:Function")
+    roles = [each["inputs"]["role"] for each in functions]
+    assert len(set(roles)) == len(roles) == len(stack.of("role:Role"))
+    for role in stack.of("role:Role"):
+        (statement,) = json.loads(role["inputs"]["assumeRolePolicy"])["Statement"]
+        assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_the_legacy_functions_may_send_single_statements_as_the_master_user(stack):
+    cluster, secret = stack.outputs["clusterArn"], stack.outputs["masterSecretArn"]
+    for function in ("init", "read", "write"):
+        name = f"streamback-dev-legacy-{function}"
+        assert rights(stack, name) == {DATA_API: [cluster], SECRET: [secret], **own_log(name)}
+
+
+def test_the_modern_reader_reads_and_the_modern_writer_writes_only_its_own_table(stack):
+    table = ["arn:of:streamback-dev-modern-chefs-table"]
+    reader, writer = "streamback-dev-modern-chefs-read", "streamback-dev-modern-chefs-write"
+    assert rights(stack, reader) == {"dynamodb:GetItem": table, "dynamodb:Scan": table, **own_log(reader)}
+    actions = ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
+    assert rights(stack, writer) == {f"dynamodb:{action}": table for action in actions} | own_log(writer)
+
+
+def test_the_bridge_writes_as_its_own_user_and_never_sees_the_master_secret(stack):
+    found = rights(stack, "bridge-chefs-writer")
+    assert found[SECRET] == [stack.outputs["bridgeSecretArn"]]
+    assert found[DATA_API] == found["rds-data:BatchExecuteStatement"] == [stack.outputs["clusterArn"]]
+
+
+def test_the_bridge_reads_one_stream_and_puts_only_into_quarantine_and_failure_bucket(stack):
+    found = rights(stack, "bridge-chefs-writer")
+    stream = [stack.outputs["entities"]["chefs"]["streamArn"]]
+    for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
+        assert found.pop(f"dynamodb:{action}") == stream
+    assert found.pop("dynamodb:PutItem") == ["arn:of:streamback-dev-bridge-quarantine"]
+    assert found.pop("s3:PutObject") == ["arn:of:streamback-dev-bridge-failures-bucket/*"]
+    assert found.pop("s3:ListBucket") == ["arn:of:streamback-dev-bridge-failures-bucket"]
+    assert {action.partition(":")[0] for action in found} == {"rds-data", "secretsmanager", "logs"}
+
+
+def test_only_install_may_store_a_password_and_only_the_bridges(stack):
+    found = rights(stack, "bridge-install")
+    bridge = stack.outputs["bridgeSecretArn"]
+    assert found["secretsmanager:PutSecretValue"] == [bridge]
+    assert found[SECRET] == [stack.outputs["masterSecretArn"], bridge]
+    everybody = [json.loads(each["inputs"]["policy"]) for each in stack.of("rolePolicy:RolePolicy")]
+    assert json.dumps(everybody).count("PutSecretValue") == 1
+
+
+def test_api_gateway_may_call_a_function_for_one_method_of_one_path_only(stack):
+    for permission in stack.of("permission:Permission"):
+        inputs = permission["inputs"]
+        assert (inputs["action"], inputs["principal"]) == (
+            "lambda:InvokeFunction",
+            "apigateway.amazonaws.com",
+        )
+        # an item's path has a star where the id is, as API Gateway's own console writes it
+        path = r"arn:aws:execute-api:us-east-1:\d+:api/prod/(GET|POST|PUT|DELETE)/[a-z/]+(/\*)?"
+        assert re.fullmatch(path, inputs["sourceArn"])
+
+
+def test_both_systems_functions_may_be_called_from_the_public_routes(stack):
+    callers = {
+        each["inputs"]["function"]
+        for each in stack.of("permission:Permission")
+        if "/POST/chefs" in str(each["inputs"])
+    }
+    outputs = stack.outputs
+    assert callers == {outputs["legacyWriteFunction"], outputs["entities"]["chefs"]["writeFunction"]}
+
+
+def test_batches_are_allowed_only_where_asked_for():
+    assert policies.sql("c", "s")[0]["Action"] == ["rds-data:ExecuteStatement"]
+    assert "rds-data:BatchExecuteStatement" in policies.sql("c", "s", batches=True)[0]["Action"]
+
+
+def test_a_statement_allows_these_actions_on_these_resources():
+    assert policies.allow(("a:B",), ("arn",)) == {"Effect": "Allow", "Action": ["a:B"], "Resource": ["arn"]}
