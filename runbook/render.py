@@ -120,10 +120,13 @@ def _facts(found: Status) -> Mapping[str, str]:
     facts["bridge"] = _bridge(found)
     facts["records"] = f"{_count(found.legacy)} legacy, {_count(found.modern)} modern"
     if found.bridge:
-        facts["lag"] = (
-            "no record in the last five minutes" if found.lag is None else f"{found.lag:.1f} s at most"
-        )
+        facts["lag"] = _lag(found.lag)
     return facts
+
+
+def _lag(seconds: float | None) -> str:
+    most = "no record" if seconds is None else f"at most {seconds:.1f} s"
+    return f"{most} in the last five minutes"
 
 
 def _phase(state: State | None) -> str:
@@ -220,9 +223,8 @@ def history(events: Sequence[Event]) -> None:
     for event in events:
         reason = event.details.get("reason")
         result = f"{event.result}: {reason}" if reason else event.result
-        table.add_row(
-            *(escape(text) for text in (event.at, event.entity, event.command, result, event.operator))
-        )
+        who = event.operator.rpartition(":")[2]  # an ARN without its account
+        table.add_row(*(escape(text) for text in (event.at, event.entity, event.command, result, who)))
     out().print(table)
 
 

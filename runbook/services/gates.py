@@ -28,11 +28,14 @@ def of(switch: Switch, state: State) -> list[Check]:
     A half-done operation counts as settled: it is, before they are.
     """
     context, entity = switch.context, switch.entity
-    found = [_phase(entity, state), _answers(context, entity, SYSTEMS[switch.verb])]
+    phase, answers = _phase(entity, state), _answers(context, entity, SYSTEMS[switch.verb])
     if switch.verb == "rollback" and switch.scope == "reads" and state.phase == Phase.LEGACY:
-        return found  # the source of truth: no bridge is needed, and this must work when it is broken
+        return [
+            phase,
+            answers,
+        ]  # the source of truth: no bridge is needed, and this must work when it is broken
     bridge = health.bridge(context.clients, context.target, entity)
-    return [*found, *bridge, _probe(context, entity, switch.patience, sendable=green(bridge))]
+    return [phase, *bridge, answers, _probe(context, entity, switch.patience, sendable=green(bridge))]
 
 
 def _phase(entity: EntityTarget, state: State) -> Check:
