@@ -221,10 +221,9 @@ def _sandbox_outputs(start: Path) -> Path:
     for folder in (start, *start.parents):
         current = folder / ".sandbox" / "current"
         if current.is_file():
-            name = current.read_text(encoding="utf-8").strip()
-            return folder / ".sandbox" / name / "outputs.json"
-        if current.is_dir():
-            return current / "outputs.json"
+            path = current.parent / current.read_text(encoding="utf-8").strip() / "outputs.json"
+            if path.is_file():
+                return path
     raise UsageError(
         "no sandbox is running here, and no other target was named",
         "Start one with `sandbox up`, or name a target with --stack NAME or --outputs FILE.",

@@ -98,6 +98,13 @@ def test_without_a_sandbox_every_way_to_a_target_is_named(tmp_path):
         assert way in _says(caught)
 
 
+def test_a_sandbox_that_is_gone_is_none(tmp_path):
+    (tmp_path / ".sandbox").mkdir()
+    (tmp_path / ".sandbox" / "current").write_text("gone")
+    with pytest.raises(UsageError, match="no sandbox is running"):
+        targets.resolve(folder=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
