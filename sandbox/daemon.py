@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from sandbox import processes
 from sandbox.engine.aws import ACCOUNT, REGION
 from sandbox.errors import SandboxError
 from sandbox.mariadb import MariaDB
@@ -62,17 +63,17 @@ def start(folder: Folder) -> Daemon:
 def stop(folder: Folder) -> None:
     """Stop the daemon if it runs, its database, and whatever of the two is left of a crash.
 
-    For a sandbox whose files go next: the database is killed, for an orderly end would only take a second.
+    For a sandbox whose files go next: nothing is saved.
     """
-    MariaDB(folder.mariadb, folder.cache).kill()
     if daemon := folder.daemon():
         process = psutil.Process(daemon.pid)
         workers = process.children(recursive=True)
-        _end(process)
+        processes.end(process, STOP)
         for worker in workers:
-            _end(worker)
+            processes.end(worker, STOP)
+    MariaDB(folder.mariadb, folder.cache).kill()
     for stray in _strays(folder):
-        _end(stray)
+        processes.end(stray, STOP)
 
 
 def _strays(folder: Folder) -> Iterator[psutil.Process]:
@@ -86,16 +87,6 @@ def _strays(folder: Folder) -> Iterator[psutil.Process]:
                 serves or any(part.startswith(workers) for part in command[:2])
             ):
                 yield process
-
-
-def _end(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-        try:
-            process.wait(STOP)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP)
 
 
 def _free_port() -> int:

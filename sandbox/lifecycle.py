@@ -208,12 +208,10 @@ def _serve(folder: Folder) -> Daemon:
     """The running daemon; a new one, with nothing in it, where there is none or where an `up` died half-way."""
     served = folder.daemon()
     interrupted = bool(state.read_json(folder.resources).get("creating"))
-    if (
-        served
-        and not interrupted
-        and daemon.healthy(served)
-        and MariaDB(folder.mariadb, folder.cache).running()
-    ):
+    if served and not interrupted and daemon.healthy(served):
+        MariaDB(
+            folder.mariadb, folder.cache
+        ).start()  # it may have been killed on its own, and keeps its rows
         return served
     daemon.stop(folder)
     folder.wipe()

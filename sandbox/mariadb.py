@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pymysql
 
+from sandbox import processes
 from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ PACKAGES = (
 )
 HELP = "Install it with `apt-get install mariadb-server` (or put mariadbd on the PATH) and try again."
 PATIENCE = 60.0  # seconds for a start; a crash recovery takes 0.2
-SQL_MODE = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+)
 OPTIONS = (
     "--skip-networking",
     "--skip-name-resolve",
@@ -53,6 +57,7 @@ OPTIONS = (
     "--transaction-isolation=REPEATABLE-READ",
     "--default-time-zone=+00:00",
     f"--sql-mode={SQL_MODE}",
+    "--innodb-autoinc-lock-mode=2",  # Aurora MySQL 3's default
     "--innodb-flush-log-at-trx-commit=1",  # an acknowledged commit survives kill -9
     "--innodb-buffer-pool-size=128M",
     "--max-connections=400",
@@ -192,12 +197,7 @@ class MariaDB:
         process = self._process()
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(PATIENCE)
+        processes.end(process, PATIENCE)
         self._pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
@@ -205,7 +205,7 @@ class MariaDB:
         process = self._process()
         if process is not None:
             process.kill()
-            process.wait(PATIENCE)
+            processes.wait(process, PATIENCE)
 
     def running(self) -> bool:
         """Whether its process is alive."""

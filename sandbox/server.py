@@ -15,7 +15,7 @@ from sandbox.state import Folder
 
 
 def main(path: Path, port: int) -> None:
-    """Serve until SIGTERM, then stop the database in order."""
+    """Serve until SIGTERM; what MiniStack holds is gone then, and the database has no use without it."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     folder = Folder(path)
     database = MariaDB(folder.mariadb, folder.cache)
@@ -23,7 +23,7 @@ def main(path: Path, port: int) -> None:
     try:
         serve(database.socket, port)
     finally:
-        database.stop()
+        database.kill()
 
 
 if __name__ == "__main__":

@@ -77,6 +77,18 @@ def test_a_sandbox_whose_server_was_killed_comes_up_again(programs, names):
     assert processes_of(again) == []
 
 
+def test_a_database_that_was_killed_comes_back_with_its_rows(programs, names):
+    program = programs.write(BODY)
+    sandbox = lifecycle.up(names[0], program=program, current=False)
+    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE kept")
+    sandbox.mariadb.kill()
+    again = lifecycle.up(names[0], program=program, current=False)
+    assert again.location.daemon() == sandbox.location.daemon()
+    with again.mariadb.connect() as connection, connection.cursor() as cursor:
+        assert cursor.execute("SHOW DATABASES LIKE 'kept'") == 1
+
+
 def test_an_up_that_died_half_way_is_begun_afresh(programs, names):
     program = programs.write(BODY)
     sandbox = lifecycle.up(names[0], program=program, current=False)
