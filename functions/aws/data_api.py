@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.errors import DEADLOCK, LOCK_WAIT, TransientError, classify
+from functions.aws.errors import AUTO_INCREMENT_LOCK, DEADLOCK, LOCK_WAIT, TransientError, classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +87,7 @@ class DataApi:
                 return call()
             except (ClientError, BotoCoreError) as raised:
                 error = classify(raised)
-                if error.code not in (DEADLOCK, LOCK_WAIT) or attempt == ATTEMPTS:
+                if error.code not in (AUTO_INCREMENT_LOCK, DEADLOCK, LOCK_WAIT) or attempt == ATTEMPTS:
                     raise error from raised
             time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  # jitter
         raise TransientError("unreachable")

@@ -8,6 +8,7 @@ from typing import cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 DEADLOCK, LOCK_WAIT = 1213, 1205
+AUTO_INCREMENT_LOCK = 1467  # what a deadlock on the table's counter is called
 UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, DUPLICATE = 1054, 1146, 1049, 1062
 
 # Exceptions of the Data API that pass by themselves.
@@ -27,10 +28,10 @@ PASSING = frozenset(
 # Too many connections, shutdown, lost connections, lock waits, interruption, failover to read-only, timeout.
 PASSING_CODES = frozenset(
     {1040, 1053, 1158, 1159, 1160, 1161, LOCK_WAIT, 1203, DEADLOCK, 1290, 1317, 1836, 1927, 1969}
-    | {2002, 2003, 2006, 2013, 2055, 3024}
+    | {AUTO_INCREMENT_LOCK, 2002, 2003, 2006, 2013, 2055, 3024}
 )
 # After these nothing was written; after any other that passes, the write may have happened.
-NOT_WRITTEN = frozenset({1040, LOCK_WAIT, 1203, DEADLOCK, 1290, 1836, 2002, 2003})
+NOT_WRITTEN = frozenset({1040, LOCK_WAIT, 1203, DEADLOCK, AUTO_INCREMENT_LOCK, 1290, 1836, 2002, 2003})
 NOT_WRITTEN_NAMES = frozenset(
     {"DatabaseResumingException", "ThrottlingException", "TooManyRequestsException"}
 )

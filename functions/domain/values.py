@@ -28,7 +28,6 @@ LARGEST = 1e125  # magnitude; DynamoDB's numbers reach 9.99e125, and json number
 MOST_EXPONENT = 128  # of a decimal; beyond it nothing fits 38 digits
 FIRST_YEAR = 1000  # DATETIME and DATE begin there
 SHOWN = 60  # characters of a bad value in an error
-EXACT = 2**53  # whole doubles up to here are whole numbers
 
 
 class ValueProblemError(ValueError):
@@ -232,12 +231,15 @@ def _json(_: Field, value: Any, depth: int = 0) -> Any:
 
 
 def _json_number(value: Any) -> int | float:
-    if isinstance(value, int) and LOWEST <= value <= HIGHEST:
-        return value
-    number = float(value)
+    """One spelling for each number: whole ones that 64 bits hold as int, all others as the nearest double."""
+    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    number = float(exact)
     if not math.isfinite(number) or abs(number) > LARGEST or 0 < abs(number) < 1 / LARGEST:
         raise ValueProblemError(f"expected numbers below {LARGEST:g} in magnitude, got {_shown(value)}")
-    return int(number) if number.is_integer() and abs(number) <= EXACT else number
+    for spelling in (exact, Decimal(repr(number))):
+        if spelling == spelling.to_integral_value() and LOWEST <= spelling <= HIGHEST:
+            return int(spelling)
+    return number
 
 
 def _document(value: Any) -> dict[str, Any]:
@@ -259,7 +261,7 @@ def _from_document(attribute: Attribute) -> Any:
     if kind == "NULL":
         return None
     if kind == "N":
-        return _number(value)
+        return _json_number(Decimal(value))
     if kind == "L":
         return [_from_document(each) for each in value]
     if kind == "M":
@@ -267,11 +269,6 @@ def _from_document(attribute: Attribute) -> Any:
     if kind in ("S", "BOOL"):
         return value
     raise TypeError(kind)
-
-
-def _number(text: str) -> int | float:
-    number = Decimal(text)
-    return int(number) if number == number.to_integral_value() and abs(number) <= HIGHEST else float(number)
 
 
 def _blob(value: Any) -> bytes:
