@@ -85,16 +85,24 @@ class Monitor(mocks.MockMonitor):
                 "retain": request.retainOnDelete,
                 "ignored": sorted(request.ignoreChanges),
                 "depends": sorted(request.dependencies),
-                "inputs": json_format.MessageToDict(request.object),
+                "inputs": plain(request.object),
             }
         return super().RegisterResource(request)
 
     def RegisterResourceOutputs(self, request):  # noqa: N802  # the protocol's
         if request.urn.split("::")[2] == STACK:
-            self.outputs = json_format.MessageToDict(request.outputs)
+            self.outputs = plain(request.outputs)
         else:
             self.described[request.urn]["registered"] = True
         return empty_pb2.Empty()
+
+
+def plain(struct):
+    """As the pulumi CLI prints it, where a whole number has no fraction; the protocol knows only floats."""
+    text = json.dumps(json_format.MessageToDict(struct))
+    return json.loads(
+        text, parse_float=lambda digits: int(float(digits)) if digits.endswith(".0") else float(digits)
+    )
 
 
 def main():
