@@ -1,0 +1,97 @@
+"""The bridge as the program describes it: how the stream is read, what becomes of failures, when somebody is told."""
+
+from __future__ import annotations
+
+import json
+
+from functions.domain import names
+
+
+def mapping(stack):
+    return stack.one("eventSourceMapping:EventSourceMapping")["inputs"]
+
+
+def alarm(stack, name):
+    return stack.one("metricAlarm:MetricAlarm", name)["inputs"]
+
+
+def test_the_mapping_reads_the_modern_tables_stream_from_its_beginning(stack):
+    found = mapping(stack)
+    assert found["eventSourceArn"] == stack.outputs["entities"]["chefs"]["streamArn"]
+    assert found["startingPosition"] == "TRIM_HORIZON"
+    table = stack.one("table:Table", "modern-chefs")["inputs"]
+    assert (table["streamEnabled"], table["streamViewType"]) == (True, "NEW_AND_OLD_IMAGES")
+
+
+def test_the_mapping_takes_large_batches_after_a_short_window_and_keys_in_parallel(stack):
+    found = mapping(stack)
+    wanted = {"batchSize": 1000, "maximumBatchingWindowInSeconds": 1, "parallelizationFactor": 10}
+    assert {key: found[key] for key in wanted} == wanted
+
+
+def test_a_failing_batch_is_bisected_and_tried_until_its_age_limit(stack):
+    found = mapping(stack)
+    assert found["bisectBatchOnFunctionError"] is True
+    assert found["maximumRetryAttempts"] == -1
+    assert found["maximumRecordAgeInSeconds"] == 43_200
+
+
+def test_what_is_given_up_is_kept_whole_in_a_private_bucket(stack):
+    bucket = f"arn:of:{stack.outputs['failureBucket']}"
+    assert mapping(stack)["destinationConfig"] == {"onFailure": {"destinationArn": bucket}}
+    access = stack.one("bucketPublicAccessBlock:BucketPublicAccessBlock")["inputs"]
+    assert [value for key, value in access.items() if key != "bucket"] == [True] * 4
+
+
+def test_the_mapping_drops_exactly_what_the_domain_says(stack):
+    patterns = [json.loads(each["pattern"]) for each in mapping(stack)["filterCriteria"]["filters"]]
+    assert patterns == list(names.BRIDGE_FILTERS)
+
+
+def test_the_mappings_numbers_are_settings(describe):
+    found = mapping(
+        describe(
+            bridgeBatchSize="10",
+            bridgeWindowSeconds="0",
+            bridgeParallelization="2",
+            bridgeMaxRecordAgeSeconds="600",
+        )
+    )
+    assert (found["batchSize"], found["maximumBatchingWindowInSeconds"]) == (10, 0)
+    assert (found["parallelizationFactor"], found["maximumRecordAgeInSeconds"]) == (2, 600)
+
+
+def test_an_alarm_tells_that_the_bridge_is_late_long_before_a_record_is_given_up(stack, describe):
+    late = alarm(stack, "late")
+    assert (late["metricName"], late["statistic"]) == ("IteratorAge", "Maximum")
+    assert late["threshold"] == 15 * 60 * 1000
+    short = describe(
+        bridgeBatchSize="10",
+        bridgeWindowSeconds="0",
+        bridgeParallelization="2",
+        bridgeMaxRecordAgeSeconds="600",
+    )
+    assert alarm(short, "late")["threshold"] == 150 * 1000
+
+
+def test_an_alarm_tells_that_the_bridge_keeps_failing(stack):
+    failing = alarm(stack, "failing")
+    assert (failing["metricName"], failing["statistic"], failing["threshold"]) == ("Errors", "Sum", 0)
+    assert failing["evaluationPeriods"] * failing["period"] == 300
+
+
+def test_alarms_watch_the_bridges_function_and_reach_the_topic(describe, stack):
+    topic = "arn:aws:sns:us-east-1:111122223333:ops"
+    for each in describe(alarmTopicArn=topic).of("metricAlarm:MetricAlarm"):
+        inputs = each["inputs"]
+        assert inputs["dimensions"] == {"FunctionName": stack.outputs["entities"]["chefs"]["bridgeFunction"]}
+        assert inputs["alarmActions"] == inputs["okActions"] == [topic]
+
+
+def test_pulumi_never_holds_the_bridges_password(stack):
+    assert not stack.of("secretVersion:SecretVersion")
+
+
+def test_the_quarantine_has_one_item_a_key(stack):
+    inputs = stack.one("table:Table", "quarantine")["inputs"]
+    assert (inputs["hashKey"], inputs["rangeKey"]) == ("entity", "item_key")
