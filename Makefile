@@ -16,8 +16,8 @@ $(STAMP): requirements.txt pyproject.toml
 	@sh sandbox/setup.sh $(PYTHON) $(VENV)
 	@touch $@
 
-demo: $(STAMP)  ## the whole road on this machine (KEEP=1 leaves it running)
-	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
+demo: $(STAMP)  ## the whole road on this machine (KEEP=1 leaves it running, KILL=1 kills the database meanwhile)
+	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 
 test: $(STAMP) lint  ## every check and every test
 	@$(BIN)/python -m pytest
