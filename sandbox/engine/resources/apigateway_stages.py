@@ -1,0 +1,194 @@
+"""How a REST API is served: deployments, stages and their settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.engine.aws import PARTITION
+from sandbox.engine.registry import Handler, Made, handles
+from sandbox.engine.resources.apigateway import replacements, take
+from sandbox.engine.shape import known, section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.engine.state import Record
+
+
+@handles(
+    "aws:apigateway/deployment:Deployment", properties="restApi triggers variables", updates="description"
+)
+class Deployment(Handler):
+    """A snapshot of the API; `triggers` only tell when to take another."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        made = self.aws.client("apigateway").create_deployment(
+            **take(inputs, "description variables", restApiId="restApi")
+        )
+        return Made(made["id"], {"createdDate": str(made["createdDate"])})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        self.aws.client("apigateway").update_deployment(
+            restApiId=record.inputs["restApi"],
+            deploymentId=record.id,
+            patchOperations=replacements({"/description": inputs.get("description", "")}),
+        )
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("apigateway").delete_deployment(
+            restApiId=record.inputs["restApi"], deploymentId=record.id
+        )
+
+
+@handles(
+    "aws:apigateway/stage:Stage",
+    properties="restApi stageName tags",
+    updates=(
+        "deployment variables canarySettings description documentationVersion xrayTracingEnabled accessLogSettings "
+        "cacheClusterEnabled cacheClusterSize"
+    ),
+    delete_first=True,
+    holds_data=True,  # its variables say where the traffic goes
+)
+class Stage(Handler):
+    """A stage and its variables."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        wanted = "stageName variables description documentationVersion cacheClusterEnabled cacheClusterSize"
+        self.aws.client("apigateway").create_stage(
+            tags=section(inputs, "tags"),
+            canarySettings=_canary(inputs),
+            **take(
+                inputs,
+                wanted,
+                restApiId="restApi",
+                deploymentId="deployment",
+                tracingEnabled="xrayTracingEnabled",
+            ),
+        )
+        if "accessLogSettings" in inputs:
+            self._patch(inputs, _access_log(inputs["accessLogSettings"]))
+        return Made(f"ags-{inputs['restApi']}-{inputs['stageName']}", self._outputs(inputs))
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        simple = {
+            "deployment": "/deploymentId",
+            "description": "/description",
+            "documentationVersion": "/documentationVersion",
+            "xrayTracingEnabled": "/tracingEnabled",
+            "cacheClusterEnabled": "/cacheClusterEnabled",
+            "cacheClusterSize": "/cacheClusterSize",
+        }
+        paths = {path: inputs.get(name, "") for name, path in simple.items() if name in changed}
+        if "variables" in changed:
+            paths |= _variables(section(record.inputs, "variables"), section(inputs, "variables"))
+        if "accessLogSettings" in changed:
+            paths |= _access_log(section(inputs, "accessLogSettings"))
+        if "canarySettings" in changed:
+            paths |= {
+                "/canarySettings": None,
+                **{f"/canarySettings/{key}": v for key, v in _canary(inputs).items()},
+            }
+        self._patch(inputs, paths)
+        return self._outputs(inputs)
+
+    def delete(self, record: Record) -> None:
+        place = {"restApiId": record.inputs["restApi"], "stageName": record.inputs["stageName"]}
+        self.aws.client("apigateway").delete_stage(**place)
+
+    def _patch(self, inputs: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
+        self.aws.client("apigateway").update_stage(
+            restApiId=inputs["restApi"], stageName=inputs["stageName"], patchOperations=replacements(paths)
+        )
+
+    def _outputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        api, stage = inputs["restApi"], inputs["stageName"]
+        return {
+            "arn": f"arn:{PARTITION}:apigateway:{self.aws.region}::/restapis/{api}/stages/{stage}",
+            "executionArn": self.aws.arn("execute-api", f"{api}/{stage}"),
+            "invokeUrl": f"{self.aws.endpoint}/restapis/{api}/{stage}/_user_request_",
+        }
+
+
+def _canary(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = "deploymentId percentTraffic stageVariableOverrides useStageCache"
+    return take(known(section(inputs, "canarySettings"), wanted), wanted)
+
+
+def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str | None]:
+    """Only those that the program itself changed: the rest may have been moved by the runbook."""
+    paths: dict[str, str | None] = {f"/variables/{name}": None for name in old.keys() - new.keys()}
+    return paths | {f"/variables/{name}": value for name, value in new.items() if old.get(name) != value}
+
+
+def _access_log(asked: Mapping[str, Any]) -> dict[str, Any]:
+    known(asked, "destinationArn format")
+    return {f"/accessLogSettings/{name}": asked.get(name) for name in ("destinationArn", "format")}
+
+
+# Setting names of a method as the provider has them → as the stage's patch paths do.
+METHOD_SETTINGS = {
+    "metricsEnabled": "metrics/enabled",
+    "loggingLevel": "logging/loglevel",
+    "dataTraceEnabled": "logging/dataTrace",
+    "throttlingBurstLimit": "throttling/burstLimit",
+    "throttlingRateLimit": "throttling/rateLimit",
+    "cachingEnabled": "caching/enabled",
+    "cacheTtlInSeconds": "caching/ttlInSeconds",
+    "cacheDataEncrypted": "caching/dataEncrypted",
+}
+
+
+@handles(
+    "aws:apigateway/methodSettings:MethodSettings",
+    properties="restApi stageName methodPath",
+    updates="settings",
+    part_of="stageName",
+)
+class MethodSettings(Handler):
+    """Metrics, logging and throttling of a stage's methods."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        if unknown := sorted(inputs["settings"].keys() - METHOD_SETTINGS.keys()):
+            raise ValueError(f"the sandbox does not know the method setting {', '.join(unknown)}")
+        prefix = _method_path(inputs["methodPath"])
+        values = {f"{prefix}/{METHOD_SETTINGS[name]}": value for name, value in inputs["settings"].items()}
+        self._patch(inputs, values)
+        return Made(f"{inputs['restApi']}-{inputs['stageName']}-{inputs['methodPath']}")
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        self._patch(record.inputs, {_method_path(record.inputs["methodPath"]): None})
+
+    def _patch(self, inputs: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
+        self.aws.client("apigateway").update_stage(
+            restApiId=inputs["restApi"], stageName=inputs["stageName"], patchOperations=replacements(paths)
+        )
+
+
+def _method_path(path: str) -> str:
+    """`chefs/{id}/GET` → `/~1chefs~1{id}/GET`; `*/*` stays as it is."""
+    if path == "*/*":
+        return "/*/*"
+    resource, method = path.rsplit("/", 1)
+    return f"/~1{resource.strip('/').replace('/', '~1')}/{method}"
+
+
+@handles("aws:apigateway/account:Account", properties="", updates="cloudwatchRoleArn resetOnDelete")
+class Account(Handler):
+    """The region's one setting of API Gateway: the role that writes its logs."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self.aws.client("apigateway").update_account(
+            patchOperations=replacements({"/cloudwatchRoleArn": inputs.get("cloudwatchRoleArn", "")})
+        )
+        return Made("api-gateway-account")
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        """Nothing: the setting stays, as with the provider."""
