@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 from botocore.auth import SigV4Auth
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runbook.target import Target
 
-UNDONE = frozenset({429, 503})  # throttled; waking, held or overloaded: in all of them nothing was done
+UNDONE = frozenset({429, 503})  # throttled; waking, held or overloaded
 OK = 200
 REQUEST_TIMEOUT = 35  # seconds to connect and to read; API Gateway itself answers after 29
 PATIENCE = 90.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
@@ -35,6 +35,11 @@ class Answer:
     status: int
     body: Any
     retry_after: float = 1.0
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a write may have happened although the answer is an error."""
+        return isinstance(self.body, dict) and cast("dict[str, Any]", self.body).get("outcome") == "unknown"
 
     def __str__(self) -> str:
         if self.body is None:
@@ -60,13 +65,20 @@ class Api:
     ) -> Answer:
         """One request, tried again while the API says that it did nothing (429, 503), up to `PATIENCE`.
 
+        A write whose outcome the API does not know is not repeated: a POST could be done twice.
+
         Raises:
             FailedError: when no connection is had or a method answers what is not JSON.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
             answer = self._send(method, path, body, query or {})
-            if answer.status not in UNDONE or time.monotonic() + answer.retry_after > deadline:
+            repeatable = method == "GET" or not answer.unknown
+            if (
+                answer.status not in UNDONE
+                or not repeatable
+                or time.monotonic() + answer.retry_after > deadline
+            ):
                 return answer
             time.sleep(answer.retry_after)
 

@@ -244,13 +244,16 @@ class MariaDB:
             f"--datadir={self._data}",
             f"--basedir={binaries.base}",
             "--auth-root-authentication-method=normal",
+            "--force",  # a minimal machine may not know its own name
             "--skip-test-db",
             *_user(),
         ]
         done = subprocess.run(command, env=binaries.environment, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             shutil.rmtree(self._data, ignore_errors=True)
-            raise SandboxError(f"MariaDB could not make its data: {_last_lines(done.stdout + done.stderr)}")
+            raise SandboxError(
+                f"MariaDB could not make its data: {_last_lines(done.stdout + done.stderr, 8)}"
+            )
 
     @staticmethod
     def _script(binaries: Binaries) -> Path:
@@ -304,4 +307,5 @@ def _reaped(process: psutil.Process) -> None:
 
 
 def _last_lines(text: str, count: int = 3) -> str:
-    return " | ".join(line.strip() for line in text.strip().splitlines()[-count:])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-count:])

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from sandbox.emulator.server import serve
+from sandbox.errors import SandboxError
 from sandbox.mariadb import MariaDB
 from sandbox.state import Folder
 
@@ -19,7 +20,10 @@ def main(path: Path, port: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     folder = Folder(path)
     database = MariaDB(folder.mariadb, folder.cache)
-    database.start()
+    try:
+        database.start()
+    except SandboxError as error:
+        sys.exit(str(error))  # the last line of the log, which whoever started this shows
     try:
         serve(database.socket, port)
     finally:

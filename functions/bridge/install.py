@@ -8,10 +8,12 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.aws import settings
-from functions.bridge import account, checks, tables
+from functions.bridge import account, checks, streams, tables
 from functions.domain import names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.aws.data_api import DataApi
@@ -29,14 +31,17 @@ class MappingMismatchError(Exception):
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """`{"action": "install"}` → what is installed, per entity; a failure is raised and reaches the invoker whole."""
+    """Answers what is installed, per entity; a failure is raised and reaches the invoker whole.
+
+    The event: `{"action": "install", "streams": {entity: ARN of the stream that the bridge follows}}`.
+    """
     action = event.get("action")
     if action != "install":
         raise UnknownActionError(f"action: expected 'install', got {action!r}")
-    return {"installed": install(settings.database())}
+    return {"installed": install(settings.database(), event.get("streams") or {})}
 
 
-def install(server: DataApi) -> dict[str, Any]:
+def install(server: DataApi, followed: Mapping[str, str]) -> dict[str, Any]:
     """Check every mapping, then change the databases, then make the user.
 
     Raises:
@@ -48,6 +53,8 @@ def install(server: DataApi) -> dict[str, Any]:
         raise MappingMismatchError("; ".join(problems))
     for entity in entities.values():
         tables.prepare(server, entity)
+        if followed.get(entity.name):
+            streams.settle(server, entity, followed[entity.name])
     secrets = account.Secret(boto3.Session().client("secretsmanager"), settings.variable("BRIDGE_SECRET_ARN"))
     account.ensure(server, secrets, [statement for e in entities.values() for statement in tables.grants(e)])
     logger.info("installed", entities=list(entities))

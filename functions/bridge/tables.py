@@ -1,4 +1,4 @@
-"""What the bridge adds to a legacy database: two invisible columns a table, and two tables of its own."""
+"""What the bridge adds to a legacy database: two invisible columns a table, and tables of its own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ TABLES = {
         "entity VARCHAR(64) NOT NULL PRIMARY KEY, token VARCHAR(64) NOT NULL, "
         "sequence DECIMAL(40,0) NOT NULL, applied_at DATETIME(6) NOT NULL"
     ),
+    names.STREAMS_TABLE: "entity VARCHAR(64) NOT NULL PRIMARY KEY, stream_arn VARCHAR(1024) NOT NULL",
 }
 
 

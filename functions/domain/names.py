@@ -13,6 +13,7 @@ KEY_COLUMN = "streamback_key"
 SEQUENCE_COLUMN = "streamback_sequence"
 DELETES_TABLE = "streamback_deletes"
 PROBES_TABLE = "streamback_probes"
+STREAMS_TABLE = "streamback_streams"
 BRIDGE_USER = "streamback_bridge"
 
 KEY_BYTES = 255  # longest item key; fits the index limit of every InnoDB row format

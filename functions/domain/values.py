@@ -334,7 +334,7 @@ CODECS: Mapping[str, Codec] = {
         lambda v: {"N": str(v)},
         lambda a: Decimal(a["N"]),
         lambda v: {"longValue": v},
-        lambda c: int(_cell_text(c)),
+        lambda c: int(next(iter(c.values()))),  # AWS's driver takes TINYINT(1) for a boolean
     ),
     "decimal": Codec(
         _decimal,

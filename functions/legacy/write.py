@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger, Metrics
 from functions.api.contract import Contract
 from functions.aws import settings
 from functions.aws.quarantine import Quarantine
+from functions.bridge import streams
 from functions.domain import changes
 from functions.legacy.apply import Applier
 from functions.legacy.read import store_of
@@ -38,7 +39,9 @@ def _from_stream(event: dict[str, Any], context: LambdaContext) -> None:
     quarantine = Quarantine(
         settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id
     )
-    applier = Applier(entity, settings.database(entity.legacy.database), quarantine)
+    database = settings.database(entity.legacy.database)
+    streams.check(database, entity, event["Records"][0]["eventSourceARN"])
+    applier = Applier(entity, database, quarantine)
     outcome = applier.apply(changes.from_stream(entity, event["Records"]))
     logger.info("applied a batch", extra={"records": len(event["Records"]), **outcome.counts()})
     for name, count in outcome.counts().items():

@@ -56,7 +56,11 @@ def _bridge(context: Context) -> Line:
     if not context.target.bridge_install_function:
         return Line(name="bridge", result="skipped", detail="not deployed yet; run init again when it is")
     context.say("installing the bridge's side of Aurora")
-    _invoke(context, context.target.bridge_install_function, {"action": "install"})
+    followed = {
+        name: entity.stream_arn for name, entity in context.target.entities.items() if entity.stream_arn
+    }
+    event = {"action": "install", "streams": followed}
+    _invoke(context, context.target.bridge_install_function, event)
     return Line(name="bridge", result="done", detail="invisible columns, helper tables, its MySQL user")
 
 
@@ -84,7 +88,7 @@ def _routes(context: Context, entity: EntityTarget) -> Line:
 def _journal(context: Context, entity: EntityTarget) -> Line:
     name = f"journal of {entity.name}"
     state = context.journal.find(entity.name)
-    if state is not None and (state.stream_arn or not entity.stream_arn):
+    if state is not None and entity.stream_arn in {"", state.stream_arn}:
         return Line(name=name, result="unchanged", detail=f"phase {state.phase}")
     if state is not None:
         with held(context.journal, entity.name, context.clients.operator, "init") as lease:

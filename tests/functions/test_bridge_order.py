@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from conftest import record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import strings
 
 from functions.aws.errors import TransientError
+from functions.bridge import streams
 from functions.domain import changes, entities
 
 KEYS = ("a", "A", "b ", "b", "7", "ключ")
@@ -136,6 +138,18 @@ def test_a_unique_index_of_the_owner_is_never_answered_by_overwriting_another_ro
     legacy.apply(record("b", BASE + 1, firstName="only"), record("c", BASE + 2, firstName="other"))
     assert set(legacy.everything()) == {"a", "c"}
     assert legacy.parked.changes["b"][1] == 1062
+
+
+def test_a_new_streams_records_are_refused_until_it_is_settled_and_then_count_from_the_start(legacy):
+    streams.settle(legacy.server, legacy.entity, "arn:one")
+    legacy.apply(record("a", BASE, firstName="old"), record("b", BASE, "REMOVE"))
+    with pytest.raises(streams.UnknownStreamError, match="runbook init"):
+        streams.check(legacy.database, legacy.entity, "arn:two")
+    assert streams.settle(legacy.server, legacy.entity, "arn:two")
+    assert not streams.settle(legacy.server, legacy.entity, "arn:two")
+    streams.check(legacy.database, legacy.entity, "arn:two")
+    legacy.apply(record("a", 1, "MODIFY", firstName="new"), record("b", 2, firstName="new"))
+    assert {fields["firstName"] for fields in legacy.everything().values()} == {"new"}
 
 
 def test_natural_keys_converge_too(make_legacy):
