@@ -77,7 +77,7 @@ class Demo:
         """
         self._runbook("init", says="the legacy tables, the bridge's columns and its user")
         self._runbook("smoke", says="the article's eight requests, then update and delete through the bridge")
-        sampler = LagSampler(self._sandbox.mariadb.connect(), self._entity)
+        sampler = LagSampler(self._sandbox.mariadb.connect, self._entity)
         begun = time.monotonic()
         with Readers(self._target, f"/{ENTITY}") as seen:
             written = self._write(sampler)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
 
+import pymysql
+
 from functions.domain import names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymysql import Connection
 
     from functions.domain.entities import Entity
@@ -20,13 +25,14 @@ class LagSampler:
     """Watches a legacy table for the keys it is told of.
 
     Args:
-        connection: a connection to Aurora's stand-in that nobody else uses.
+        connect: opens a connection to Aurora's stand-in; called again when the database was away.
         entity: whose table to watch.
         every: one key in so many is watched.
     """
 
-    def __init__(self, connection: Connection, entity: Entity, every: int = 20) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], Connection], entity: Entity, every: int = 20) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
         self._query = (
             f"SELECT {names.KEY_COLUMN} FROM `{entity.legacy.database}`.`{entity.legacy.table}` "  # noqa: S608  # checked names
             f"WHERE {names.KEY_COLUMN} IN %s"
@@ -51,7 +57,8 @@ class LagSampler:
         """The lags in seconds, sorted; call it when every write has arrived."""
         self._over.set()
         self._thread.join()
-        self._connection.close()
+        if self._connection:
+            self._connection.close()
         return sorted(self._lags)
 
     def _watch(self) -> None:
@@ -59,15 +66,23 @@ class LagSampler:
             with self._lock:
                 keys = list(self._waiting)
             if keys:
-                self._look(keys)
+                with contextlib.suppress(pymysql.err.MySQLError):
+                    self._look(keys)
 
     def _look(self, keys: list[bytes]) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.execute(self._query, (keys,))
-            found = [row[0] for row in cursor.fetchall()]
+        found = self._found(keys)
         now = time.monotonic()
         with self._lock:
             self._lags += [now - self._waiting.pop(key) for key in found]
+
+    def _found(self, keys: list[bytes]) -> list[bytes]:
+        """Which keys are there; a connection that failed is replaced at the next look."""
+        connection, self._connection = self._connection or self._connect(), None
+        with connection.cursor() as cursor:
+            cursor.execute(self._query, (keys,))
+            found = [row[0] for row in cursor.fetchall()]
+        self._connection = connection
+        return found
 
 
 def percentile(ordered: list[float], share: float) -> float:
