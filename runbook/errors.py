@@ -29,6 +29,12 @@ class UsageError(RunbookError):
     exit_code = 2
 
 
+class MismatchError(RunbookError):
+    """Both sides were compared and differ (exit 3)."""
+
+    exit_code = 3
+
+
 class PreconditionError(RunbookError):
     """A gate is red, or the command stopped and put everything back (exit 4)."""
 

@@ -10,6 +10,7 @@ from functions.domain import mapping, names
 from functions.domain.errors import InvalidFieldError
 from functions.legacy.keys import is_counted_key, within
 from functions.legacy.selecting import Select, SliceReader
+from functions.legacy.statements import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,18 @@ class LegacyStore:
     def page(self, limit: int, after: str) -> Page:
         """At most `limit` records after the primary key `after` ("" for the start), fewer when they are large."""
         return self._either(lambda identified: self._page(limit, after, identified))
+
+    def keys(self, limit: int, after: str) -> tuple[list[str], str]:
+        """The item keys of at most `limit` rows after the primary key `after`, and where to go on ("" at the end)."""
+        return self._either(lambda identified: self._keys(limit, after, identified))
+
+    def _keys(self, limit: int, after: str, identified: bool) -> tuple[list[str], str]:
+        legacy, column = self._entity.legacy, names.KEY_COLUMN if identified else "NULL"
+        where = f" WHERE `{legacy.key}` > :after" if after else ""
+        sql = f"SELECT `{legacy.key}`, {column} FROM {self._table}{where} ORDER BY `{legacy.key}` LIMIT {int(limit)}"  # noqa: S608
+        rows = self._database.query(sql, self._after(after))
+        found = [cell_text(row[0] if row[1].get("isNull") else row[1]) for row in rows]
+        return found, cell_text(rows[-1][0]) if len(rows) == limit else ""
 
     def many(self, keys: Sequence[str]) -> dict[str, Record]:
         """The records of those of `keys` that have a row, by key."""
