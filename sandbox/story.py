@@ -6,19 +6,18 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runbook.clients import Clients
 from runbook.http import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from runbook.target import Target
 
 WRITERS = 8
 READ_EVERY = 0.02  # seconds between two public reads
-PAGE = 1000
 CREATED, OK = 201, 200
 
 
@@ -94,28 +93,3 @@ class Readers:
             status = self._api.get(self._path, limit=1).status
             self.seen.slowest = max(self.seen.slowest, time.monotonic() - begun)
             self.seen.statuses[status] = self.seen.statuses.get(status, 0) + 1
-
-
-def listing(target: Target, path: str) -> Iterator[dict[str, Any]]:
-    """Every record of a collection, page by page.
-
-    Raises:
-        StoryError: a page answers other than 200.
-    """
-    client, cursor = api(target), ""
-    while True:
-        answer = client.get(path, limit=PAGE, **({"cursor": cursor} if cursor else {}))
-        if answer.status != OK:
-            raise StoryError(f"GET {path} answered {answer}")
-        yield from answer.body["items"]
-        cursor = answer.body["cursor"]
-        if not cursor:
-            return
-
-
-def compare(target: Target, entity: str) -> tuple[int, list[str]]:
-    """Both systems' listings side by side: how many records are equal, and the ids of those that are not."""
-    legacy = {record["id"]: record for record in listing(target, f"/aurora/{entity}")}
-    modern = {record["id"]: record for record in listing(target, f"/dynamo/{entity}")}
-    equal = [key for key, record in modern.items() if legacy.get(key) == record]
-    return len(equal), sorted((legacy.keys() | modern.keys()) - set(equal))
