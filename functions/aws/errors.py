@@ -28,7 +28,7 @@ PASSING = frozenset(
 # Too many connections, shutdown, lost connections, lock waits, interruption, failover to read-only, timeout.
 PASSING_CODES = frozenset(
     {1040, 1053, 1158, 1159, 1160, 1161, LOCK_WAIT, 1203, DEADLOCK, 1290, 1317, 1836, 1927, 1969}
-    | {AUTO_INCREMENT_LOCK, 2002, 2003, 2006, 2013, 2055, 3024}
+    | {AUTO_INCREMENT_LOCK, 2002, 2003, 2006, 2013, 2055, 3024, 3169}
 )
 # After these nothing was written; after any other that passes, the write may have happened.
 NOT_WRITTEN = frozenset({1040, LOCK_WAIT, 1203, DEADLOCK, AUTO_INCREMENT_LOCK, 1290, 1836, 2002, 2003})
@@ -40,19 +40,34 @@ FINAL_CODES = frozenset(
     {1048, DUPLICATE, 1264, 1265, 1292, 1364, 1366, 1406, 1411, 1416, 1441, 1451, 1452, 1690}
     | {3140, 3141, 3156, 3819, 4025}
 )
+SIGNALLED = 1644  # what a SIGNAL of our own triggers is called
 FENCE = re.compile(r"streamback: .*fenced")
-# The number stands in the text, in a form that differs between Aurora generations.
-CODE = re.compile(r"(?:error code:?|errno:?|\bERROR|\(Error)\s*\(?(\d{4})\b", re.IGNORECASE)
+# Where MySQL's number stands: at the end since the Data API of Serverless v2, at the start in older forms. Never in
+# the middle, which may quote what a client sent.
+AT_THE_END = re.compile(r"error code:? (\d{4,5}); SQLState: \w+\W*$", re.IGNORECASE)
+AT_THE_START = re.compile(r"\W*(?:database )?error(?: code)?:? (\d{4,5})\b", re.IGNORECASE)
+# The forms without a number have MySQL's words alone.
 TEXTS = (
     (1406, "data too long for column"),
     (1264, "out of range value"),
+    (1265, "data truncated for column"),
     (DUPLICATE, "duplicate entry"),
     (1048, "cannot be null"),
+    (1364, "doesn't have a default value"),
     (1366, "incorrect string value"),
+    (1366, "incorrect integer value"),
+    (1366, "incorrect decimal value"),
     (1292, "incorrect datetime value"),
+    (1292, "incorrect date value"),
+    (1452, "a foreign key constraint fails"),
+    (3140, "invalid json text"),
+    (3819, "check constraint"),
     (UNKNOWN_COLUMN, "unknown column"),
     (DEADLOCK, "deadlock found"),
     (LOCK_WAIT, "lock wait timeout exceeded"),
+    (AUTO_INCREMENT_LOCK, "failed to read auto-increment value"),
+    (1290, "read-only option"),
+    (1317, "query execution was interrupted"),
     (2013, "lost connection"),
     (2013, "communications link failure"),
     (1040, "too many connections"),
@@ -93,12 +108,12 @@ def classify(error: ClientError | BotoCoreError) -> DataApiError:
         return TransientError(f"the Data API could not be reached: {error}")
     details = cast("dict[str, str]", error.response.get("Error", {}))
     name, text = details.get("Code", ""), details.get("Message", str(error))
-    if FENCE.search(text):
-        return FencedError(text, 1644)
     return _by_code(code_of(text), name, text)
 
 
 def _by_code(code: int, name: str, text: str) -> DataApiError:
+    if code in (0, SIGNALLED) and FENCE.search(text):
+        return FencedError(text, SIGNALLED)
     if code in PASSING_CODES:
         return TransientError(text, code, maybe_written=code not in NOT_WRITTEN)
     if code in FINAL_CODES:
@@ -110,8 +125,9 @@ def _by_code(code: int, name: str, text: str) -> DataApiError:
 
 def code_of(text: str) -> int:
     """MySQL's error number in a Data API message; 0 when it tells none."""
-    found = CODE.search(text)
+    found = AT_THE_END.search(text) or AT_THE_START.match(text)
     if found:
         return int(found[1])
     lowered = text.lower()
-    return next((code for code, words in TEXTS if words in lowered), 0)
+    places = [(lowered.find(words), code) for code, words in TEXTS if words in lowered]
+    return min(places)[1] if places else 0  # the first words are MySQL's, later ones may be quoted

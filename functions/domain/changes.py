@@ -43,7 +43,7 @@ class Change:
 
 
 def from_stream(entity: Entity, records: Iterable[Mapping[str, Any]]) -> list[Change]:
-    """The changes of a stream event's `Records`, one per key: the one with the highest sequence."""
+    """The changes of a stream event's `Records`, in order, one per key: the one with the highest sequence."""
     last: dict[tuple[bool, str], Change] = {}
     for record in records:
         change = _change(entity, record)
@@ -52,7 +52,7 @@ def from_stream(entity: Entity, records: Iterable[Mapping[str, Any]]) -> list[Ch
         slot = (change.kind == Kind.PROBE, change.key)
         if slot not in last or last[slot].sequence < change.sequence:
             last[slot] = change
-    return list(last.values())
+    return sorted(last.values(), key=lambda change: change.sequence)
 
 
 def _change(entity: Entity, record: Mapping[str, Any]) -> Change | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from functions.aws.data_api import DataApi
 from functions.bridge import tables
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from functions.domain.entities import Entity
 
 EVERY_TYPE = Path(__file__).parents[1] / "entities.toml"
+BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double could not tell from the next one
+EXAMPLES = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @dataclass

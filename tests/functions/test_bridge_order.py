@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import record
-from hypothesis import HealthCheck, given, settings
+from conftest import BASE, EXAMPLES, record
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import strings
 
@@ -16,12 +16,6 @@ from functions.bridge import streams
 from functions.domain import changes, entities
 
 KEYS = ("a", "A", "b ", "b", "7", "ключ")
-BASE = 4_421_584_500_000_000_017_450_439_091  # a double could not tell this from the next one
-EXAMPLES = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
 @st.composite
@@ -138,6 +132,20 @@ def test_a_unique_index_of_the_owner_is_never_answered_by_overwriting_another_ro
     legacy.apply(record("b", BASE + 1, firstName="only"), record("c", BASE + 2, firstName="other"))
     assert set(legacy.everything()) == {"a", "c"}
     assert legacy.parked.changes["b"][1] == 1062
+
+
+def test_an_update_that_the_owners_unique_index_refuses_is_parked_and_its_row_stays(make_legacy):
+    legacy = make_legacy("chefs")
+    legacy.server.execute(f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable ADD UNIQUE (cheffirst)")
+    legacy.apply(record("a", BASE, firstName="taken"), record("b", BASE + 1, firstName="free"))
+    outcome = legacy.apply(
+        record("b", BASE + 2, "MODIFY", firstName="taken"), record("c", BASE + 3, firstName="ERROR 1213")
+    )
+    assert (outcome.upserts, outcome.quarantined) == (1, 1)
+    assert legacy.everything()["b"]["firstName"] == "free"
+    outcome = legacy.apply(record("d", BASE + 4, firstName="ERROR 1213"))  # a text that MySQL quotes
+    assert outcome.quarantined == 1
+    assert {key: code for key, (_, code) in legacy.parked.changes.items()} == {"b": 1062, "d": 1062}
 
 
 def test_a_new_streams_records_are_refused_until_it_is_settled_and_then_count_from_the_start(legacy):
