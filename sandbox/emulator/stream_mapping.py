@@ -143,13 +143,16 @@ class Stream:
                 return True
             self._mapping["LastProcessingResult"] = "PROBLEM: Function call failed"
             batch = batch[failed:]
-            if reason := self._given_up(batch, attempt):
-                self._park(batch, answer, reason)
+            if self._too_old(batch):
+                self._park(batch, answer, "RecordAgeExceeded")
                 return True
             if self._mapping.get("BisectBatchOnFunctionError") and len(batch) > 1 and not failed:
                 time.sleep(delay)
                 half = len(batch) // 2
                 return self._batch(batch[:half], attempt) and self._batch(batch[half:], attempt)
+            if self._tried_enough(attempt):
+                self._park(batch, answer, "RetryAttemptsExhausted")
+                return True
             attempt += 1  # a split does not count as a try
             time.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
@@ -180,15 +183,14 @@ class Stream:
             return None
         return min((sequences.index(one) if one in sequences else 0) for one in failed)
 
-    def _given_up(self, batch: list[Record], attempt: int) -> str:
-        """Why a batch is tried no more; empty while it is."""
+    def _too_old(self, batch: list[Record]) -> bool:
         oldest = min(float(one["dynamodb"].get("ApproximateCreationDateTime", time.time())) for one in batch)
         age = int(self._mapping.get("MaximumRecordAgeInSeconds", FOR_EVER) or FOR_EVER)
-        if age > 0 and time.time() - oldest > age:
-            return "RecordAgeExceeded"
+        return age > 0 and time.time() - oldest > age
+
+    def _tried_enough(self, attempt: int) -> bool:
         most = self._mapping.get("MaximumRetryAttempts", FOR_EVER)
-        most = FOR_EVER if most is None else int(most)
-        return "RetryAttemptsExhausted" if most != FOR_EVER and attempt >= most else ""
+        return most is not None and int(most) != FOR_EVER and attempt >= int(most)
 
     def _park(self, batch: list[Record], answer: dict[str, Any], reason: str) -> None:
         destination = ((self._mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get(

@@ -1,0 +1,121 @@
+"""API Gateway in the sandbox: stage variables, canaries, snapshots and permissions as on AWS."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.httpsession import URLLib3Session
+
+CODE = """
+import os
+def handler(event, context):
+    if os.environ["SAYS"] == "raise":
+        raise ValueError("secret of the function")
+    return {"statusCode": 200, "body": os.environ["SAYS"]}
+"""
+URI = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:"
+
+
+class Rest:
+    """A REST API with methods whose function is named by the stage variable `who`."""
+
+    def __init__(self, parts):
+        self.parts, self.client = parts, parts.clients["apigateway"]
+        self.id = self.client.create_rest_api(name=parts.unique())["id"]
+        self.root = self.client.get_resources(restApiId=self.id)["items"][0]["id"]
+
+    def function(self, says, *, permitted=True):
+        name = self.parts.function(CODE, SAYS=says).rpartition(":")[2]
+        if permitted:
+            self.parts.clients["lambda"].add_permission(
+                FunctionName=name,
+                StatementId="api",
+                Action="lambda:InvokeFunction",
+                Principal="apigateway.amazonaws.com",
+                SourceArn=f"arn:aws:execute-api:us-east-1:000000000000:{self.id}/prod/GET/*",
+            )
+        return name
+
+    def method(self, part):
+        resource = self.client.create_resource(restApiId=self.id, parentId=self.root, pathPart=part)["id"]
+        place = {"restApiId": self.id, "resourceId": resource, "httpMethod": "GET"}
+        self.client.put_method(**place, authorizationType="NONE")
+        uri = URI + "${stageVariables.who}/invocations"
+        self.client.put_integration(**place, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+
+    def deploy(self):
+        return self.client.create_deployment(restApiId=self.id)["id"]
+
+    def stage(self, **variables):
+        self.client.create_stage(
+            restApiId=self.id, stageName="prod", deploymentId=self.deploy(), variables=variables
+        )
+
+    def patch(self, *operations):
+        changes = [{"op": op, "path": path, "value": value} for op, path, value in operations]
+        self.client.update_stage(restApiId=self.id, stageName="prod", patchOperations=changes)
+
+    def get(self, path):
+        found = self.parts.sandbox.outputs
+        url = f"{found['endpointUrl']}/restapis/{self.id}/prod/_user_request_{path}"
+        request = AWSRequest(method="GET", url=url)
+        key = Credentials(found["accessKeyId"], found["secretAccessKey"])
+        SigV4Auth(key, "execute-api", "us-east-1").add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        return answer.status_code, answer.text
+
+
+@pytest.fixture
+def rest(parts):
+    found = Rest(parts)
+    yield found
+    found.client.delete_rest_api(restApiId=found.id)
+
+
+def test_a_stage_variable_names_the_function_and_changing_it_moves_the_route(rest):
+    rest.method("x")
+    one, two = rest.function("one"), rest.function("two")
+    rest.stage(who=one)
+    assert rest.get("/x") == (200, "one")
+    rest.patch(("replace", "/variables/who", two))
+    assert rest.get("/x") == (200, "two")
+
+
+def test_a_canary_gets_its_share_with_its_own_variables(rest):
+    rest.method("x")
+    rest.stage(who=rest.function("one"))
+    rest.patch(
+        ("replace", "/canarySettings/percentTraffic", "100"),
+        ("replace", "/canarySettings/stageVariableOverrides/who", rest.function("two")),
+    )
+    assert rest.get("/x") == (200, "two")
+    rest.patch(("replace", "/canarySettings/percentTraffic", "0"))
+    assert rest.get("/x") == (200, "one")
+
+
+def test_a_stage_serves_its_own_deployment_until_it_gets_another(rest):
+    rest.method("x")
+    rest.stage(who=rest.function("one"))
+    rest.method("y")
+    assert rest.get("/y")[0] in (403, 404)
+    rest.patch(("replace", "/deploymentId", rest.deploy()))
+    assert rest.get("/y") == (200, "one")
+
+
+def test_a_function_without_a_permission_is_not_called(rest):
+    rest.method("x")
+    rest.stage(who=rest.function("one", permitted=False))
+    status, body = rest.get("/x")
+    assert (status, json.loads(body)["message"]) == (500, "Internal server error")
+
+
+def test_what_a_function_raised_is_not_shown_to_the_client(rest):
+    rest.method("x")
+    rest.stage(who=rest.function("raise"))
+    status, body = rest.get("/x")
+    assert status in (500, 502)
+    assert "secret" not in body
