@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from functions.domain import names, values
+from functions.domain.errors import ValueProblemError
 from functions.domain.fields import DECIMAL_DIGITS, DECIMAL_SCALE, MOST_DIGITS, TYPES, Field
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def _with_default(made: Field, reader: _Reader) -> Field:
         return made
     try:
         return replace(made, default=values.from_json(made, made.default))
-    except values.ValueProblemError as problem:
+    except ValueProblemError as problem:
         reader.problem("default", str(problem))
         return made
 

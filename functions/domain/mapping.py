@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from functions.domain import names, values
-from functions.domain.errors import InvalidFieldError, UnmappableError
-from functions.domain.values import Attribute, RowField, ValueProblemError
+from functions.domain.errors import InvalidFieldError, UnmappableError, ValueProblemError
+from functions.domain.values import Attribute, RowField
 
 if TYPE_CHECKING:
     from functions.domain.entities import Entity
@@ -61,21 +61,30 @@ def body_from_record(entity: Entity, record: Record) -> dict[str, Any]:
     }
 
 
-def record_from_item(entity: Entity, item: Item) -> Record:
+def record_from_item(entity: Entity, item: Item, *, limited: bool = True) -> Record:
     """The record of an item; an absent attribute means the field's default, unmapped attributes are left out.
+
+    Args:
+        entity: the mapping.
+        item: in DynamoDB's typed form.
+        limited: whether lengths, digits and required fields are checked; a reader shows what is there without.
 
     Raises:
         UnmappableError: an attribute does not fit its field, or a required one is missing.
     """
+    key = key_of_item(entity, item)
     fields: dict[str, Any] = {}
     for name, field in entity.fields.items():
         try:
-            fields[name] = values.from_attribute(field, item[name]) if name in item else field.default
+            value = field.default
+            if name in item:
+                value = values.from_attribute(field, item[name], limited=limited)
         except ValueProblemError as problem:
-            raise UnmappableError(name, str(problem)) from problem
-        if fields[name] is None and field.required:
-            raise UnmappableError(name, "is required and missing")
-    return Record(key_of_item(entity, item), fields)
+            raise UnmappableError(name, f"{problem}, in the item {key!r}") from problem
+        if value is None and field.required and limited:
+            raise UnmappableError(name, f"is required and missing, in the item {key!r}")
+        fields[name] = value
+    return Record(key, fields)
 
 
 def key_of_item(entity: Entity, item: Item) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
-import json
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Any, cast
+
+from functions.domain import documents
+from functions.domain.errors import ValueProblemError, check_unicode, shown
 
 if TYPE_CHECKING:
     from functions.domain.fields import Field
@@ -23,15 +24,9 @@ Attribute = Mapping[str, Any]  # DynamoDB's typed form, e.g. {"S": "Alton"}
 RowField = Mapping[str, Any]  # the Data API's typed form, e.g. {"stringValue": "Alton"}
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
-DEEPEST = 28  # levels of nesting; DynamoDB allows 32 with the item's own
-LARGEST = 1e125  # magnitude; DynamoDB's numbers reach 9.99e125, and json numbers stay doubles
 MOST_EXPONENT = 128  # of a decimal; beyond it nothing fits 38 digits
+WIDEST = 2 * MOST_EXPONENT  # digits of any decimal
 FIRST_YEAR = 1000  # DATETIME and DATE begin there
-SHOWN = 60  # characters of a bad value in an error
-
-
-class ValueProblemError(ValueError):
-    """A value does not fit its field; the text says what was expected."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +62,8 @@ def to_attribute(field: Field, value: Any) -> dict[str, Any]:
     return {"NULL": True} if value is None else CODECS[field.type].to_attribute(value)
 
 
-def from_attribute(field: Field, attribute: Attribute) -> Any:
-    """The domain value of an item's attribute, checked like a client's.
+def from_attribute(field: Field, attribute: Attribute, *, limited: bool = True) -> Any:
+    """The domain value of an item's attribute, checked like a client's; its size only when `limited`.
 
     Raises:
         ValueProblemError: the attribute has another type, or does not fit the field.
@@ -76,8 +71,9 @@ def from_attribute(field: Field, attribute: Attribute) -> Any:
     if attribute.get("NULL"):
         return None
     codec = CODECS[field.type]
+    checked = field if limited else replace(field, max_length=None, precision=2 * WIDEST, scale=WIDEST)
     try:
-        return codec.from_json(field, codec.from_attribute(attribute))
+        return codec.from_json(checked, codec.from_attribute(attribute))
     except (KeyError, TypeError, binascii.Error) as error:
         kind = next(iter(attribute), "nothing")
         raise ValueProblemError(
@@ -106,17 +102,10 @@ def from_row(field: Field, cell: RowField) -> Any:
 
 def _text(field: Field, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueProblemError(f"expected a string, got {_shown(value)}")
-    _check_unicode(value)
+        raise ValueProblemError(f"expected a string, got {shown(value)}")
+    check_unicode(value)
     _check_length(field, len(value), "characters")
     return value
-
-
-def _check_unicode(value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueProblemError("expected valid Unicode; it holds half of a surrogate pair") from error
 
 
 def _check_length(field: Field, length: int, unit: str) -> None:
@@ -128,7 +117,7 @@ def _integer(_: Field, value: Any) -> int:
     if isinstance(value, Decimal) and value == value.to_integral_value():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueProblemError(f"expected a whole number, got {_shown(value)}")
+        raise ValueProblemError(f"expected a whole number, got {shown(value)}")
     if not LOWEST <= value <= HIGHEST:
         raise ValueProblemError(f"expected a whole number from {LOWEST} to {HIGHEST}")
     return value
@@ -147,13 +136,13 @@ def _decimal(field: Field, value: Any) -> Decimal:
 
 def _parsed_decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-        raise ValueProblemError(f"expected a decimal number, got {_shown(value)}")
+        raise ValueProblemError(f"expected a decimal number, got {shown(value)}")
     try:
         number = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation as error:
-        raise ValueProblemError(f"expected a decimal number, got {_shown(value)}") from error
+        raise ValueProblemError(f"expected a decimal number, got {shown(value)}") from error
     if not number.is_finite() or abs(number.adjusted()) > 2 * MOST_EXPONENT:
-        raise ValueProblemError(f"expected a decimal number of usual size, got {_shown(value)}")
+        raise ValueProblemError(f"expected a decimal number of usual size, got {shown(value)}")
     return number
 
 
@@ -167,7 +156,7 @@ def canonical(number: Decimal) -> Decimal:
 
 def _boolean(_: Field, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueProblemError(f"expected true or false, got {_shown(value)}")
+        raise ValueProblemError(f"expected true or false, got {shown(value)}")
     return value
 
 
@@ -175,12 +164,12 @@ def _datetime(_: Field, value: Any) -> str:
     try:
         moment = dt.datetime.fromisoformat(value)
         if moment.tzinfo is None:
-            raise ValueProblemError(f"expected an offset such as Z or +02:00, got {_shown(value)}")
+            raise ValueProblemError(f"expected an offset such as Z or +02:00, got {shown(value)}")
         moment = moment.astimezone(dt.UTC)
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ValueProblemError):
             raise
-        raise ValueProblemError(f"expected an ISO 8601 time, got {_shown(value)}") from error
+        raise ValueProblemError(f"expected an ISO 8601 time, got {shown(value)}") from error
     return _instant(moment)
 
 
@@ -194,7 +183,7 @@ def _date(_: Field, value: Any) -> str:
     try:
         day = dt.date.fromisoformat(value)
     except (TypeError, ValueError) as error:
-        raise ValueProblemError(f"expected a date such as 2026-01-31, got {_shown(value)}") from error
+        raise ValueProblemError(f"expected a date such as 2026-01-31, got {shown(value)}") from error
     if day.year < FIRST_YEAR:
         raise ValueProblemError(f"expected a year from {FIRST_YEAR} on")
     return day.isoformat()
@@ -207,68 +196,9 @@ def _bytes(field: Field, value: Any) -> bytes:
         except ValueError as error:
             raise ValueProblemError("expected base64") from error
     if not isinstance(value, bytes):
-        raise ValueProblemError(f"expected base64 text, got {_shown(value)}")
+        raise ValueProblemError(f"expected base64 text, got {shown(value)}")
     _check_length(field, len(value), "bytes")
     return value
-
-
-def _json(_: Field, value: Any, depth: int = 0) -> Any:
-    if depth > DEEPEST:
-        raise ValueProblemError(f"expected at most {DEEPEST} levels of nesting")
-    if isinstance(value, str):
-        _check_unicode(value)
-        return value
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        if "" in members:
-            raise ValueProblemError("expected no empty member name; DynamoDB cannot hold one")
-        return {_json(_, name, depth + 1): _json(_, each, depth + 1) for name, each in members.items()}
-    if isinstance(value, list):
-        return [_json(_, each, depth + 1) for each in cast("list[Any]", value)]
-    if value is None or isinstance(value, bool):
-        return value
-    return _json_number(value)
-
-
-def _json_number(value: Any) -> int | float:
-    """One spelling for each number: whole ones that 64 bits hold as int, all others as the nearest double."""
-    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    number = float(exact)
-    if not math.isfinite(number) or abs(number) > LARGEST or 0 < abs(number) < 1 / LARGEST:
-        raise ValueProblemError(f"expected numbers below {LARGEST:g} in magnitude, got {_shown(value)}")
-    for spelling in (exact, Decimal(repr(number))):
-        if spelling == spelling.to_integral_value() and LOWEST <= spelling <= HIGHEST:
-            return int(spelling)
-    return number
-
-
-def _document(value: Any) -> dict[str, Any]:
-    if value is None:
-        return {"NULL": True}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, (int, float)):
-        return {"N": repr(value)}
-    if isinstance(value, list):
-        return {"L": [_document(each) for each in cast("list[Any]", value)]}
-    return {"M": {name: _document(each) for name, each in value.items()}}
-
-
-def _from_document(attribute: Attribute) -> Any:
-    kind, value = next(iter(attribute.items()))
-    if kind == "NULL":
-        return None
-    if kind == "N":
-        return _json_number(Decimal(value))
-    if kind == "L":
-        return [_from_document(each) for each in value]
-    if kind == "M":
-        return {name: _from_document(each) for name, each in value.items()}
-    if kind in ("S", "BOOL"):
-        return value
-    raise TypeError(kind)
 
 
 def _blob(value: Any) -> bytes:
@@ -301,21 +231,12 @@ def _date_of(text: str) -> str:
     return dt.date.fromisoformat(text[:10]).isoformat()
 
 
-def _shown(value: Any) -> str:
-    text = str(value) if isinstance(value, Decimal) else repr(value)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
-
-
 def _same(value: Any) -> Any:
     return value
 
 
 def _plain(number: Decimal) -> str:
     return format(number, "f")
-
-
-def _dumped(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _string_attribute(value: str) -> dict[str, Any]:
@@ -372,11 +293,11 @@ CODECS: Mapping[str, Codec] = {
         _cell_bytes,
     ),
     "json": Codec(
-        _json,
+        lambda _, v: documents.canonical(v),
         _same,
-        _document,
-        _from_document,
-        lambda v: {"stringValue": _dumped(v)},
-        lambda c: _json(cast("Any", None), json.loads(_cell_text(c))),
+        documents.to_attribute,
+        documents.from_attribute,
+        lambda v: {"stringValue": documents.dumped(v)},
+        lambda c: documents.loaded(_cell_text(c)),
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions.api.store import ConflictError, NotFoundError, Page
@@ -119,12 +120,13 @@ class LegacyStore:
         raise NotFoundError(key)
 
     def create(self, key: str | None, fields: Mapping[str, Any]) -> Record:
-        """Insert a row; the database counts its key, or it is `key` where keys are natural.
+        """Insert a row; the database counts its key. Where keys are natural it is `key`, or a UUID if there is none.
 
         Raises:
             ConflictError: the key, or a value that must be unique, exists.
         """
-        record = mapping.Record(key or "", fields)
+        key = key or (str(uuid.uuid4()) if self._natural else "")
+        record = mapping.Record(key, fields)
         values = {
             f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())
         }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from functions.aws.errors import TransientError
 from functions.domain import names
+from functions.legacy.statements import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,11 +67,11 @@ class Select:
 
     def item_key(self, row: Row) -> str:
         """The key of the record a row shows: its item key, else its own primary key."""
-        return _text(row[0] if row[1].get("isNull") else row[1])
+        return cell_text(row[0] if row[1].get("isNull") else row[1])
 
     def primary_key(self, row: Row) -> str:
         """The row's own key, as text."""
-        return _text(row[0])
+        return cell_text(row[0])
 
     def found(self, rows: list[Row]) -> int:
         """How many rows there were before the page was cut."""
@@ -78,7 +79,7 @@ class Select:
 
     def oversized(self, row: Row) -> bool:
         """Whether the row came without its values."""
-        return int(_text(row[2])) > ROW_BYTES
+        return int(cell_text(row[2])) > ROW_BYTES
 
     def cells(self, row: Row) -> dict[str, Mapping[str, Any]]:
         """The row's values by field name."""
@@ -155,8 +156,3 @@ def _as_bytes(field: Field) -> str:
     if field.type == "bytes":
         return f"`{field.column}`"
     return f"CAST(CONVERT(`{field.column}` USING utf8mb4) AS BINARY)"
-
-
-def _text(cell: Mapping[str, Any]) -> str:
-    value = cell.get("blobValue")
-    return value.decode() if isinstance(value, bytes) else str(next(iter(cell.values())))

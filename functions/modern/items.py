@@ -12,7 +12,7 @@ from functions.domain import mapping, names
 from functions.domain.errors import InvalidFieldError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
+PAGE_BYTES = 640 * 1024  # of items; JSON in JSON makes seven bytes of one, and Lambda answers up to 6 MB
 EXISTS = "attribute_exists(#key) AND attribute_not_exists(#probe)"
 THROTTLED = frozenset(
     {
@@ -59,9 +60,11 @@ class ModernStore:
         answer = _called(
             lambda: self._client.scan(TableName=self._table, Limit=limit, ConsistentRead=True, **asked)
         )
-        items = [item for item in answer["Items"] if names.PROBE_ATTRIBUTE not in item]
-        last = cast("dict[str, Any]", answer.get("LastEvaluatedKey") or {})
-        return Page([self._record(item) for item in items], last[self._key]["S"] if last else "")
+        items, last = _fitting(answer["Items"]), cast("dict[str, Any]", answer.get("LastEvaluatedKey") or {})
+        if len(items) < len(answer["Items"]):
+            last = items[-1]
+        records = [self._record(item) for item in items if names.PROBE_ATTRIBUTE not in item]
+        return Page(records, last[self._key]["S"] if last else "")
 
     def get(self, key: str) -> Record:
         """The record of `key`, as the last acknowledged write left it.
@@ -163,7 +166,18 @@ class ModernStore:
         return {self._key: {"S": key}}
 
     def _record(self, item: Mapping[str, Any]) -> Record:
-        return mapping.record_from_item(self._entity, item)
+        # Past the mapping's limits it is shown all the same: one odd item must not hide a page of others.
+        return mapping.record_from_item(self._entity, item, limited=False)
+
+
+def _fitting(items: Sequence[Any]) -> Sequence[Any]:
+    """As many of the items, at least one, as fit an answer."""
+    size = 0
+    for place, item in enumerate(items):
+        size += mapping.item_size(item)
+        if place and size > PAGE_BYTES:
+            return items[:place]
+    return items
 
 
 class _ConditionError(Exception):

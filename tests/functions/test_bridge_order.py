@@ -41,6 +41,8 @@ def deliveries(draw):
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(records) - 1)), max_size=4)))
     batches = [records[start:end] for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True)]
     again = draw(st.lists(st.sampled_from(batches), max_size=5))
+    if draw(st.booleans()):  # some of them as one
+        again.append([each for batch in draw(st.permutations(batches))[:2] for each in batch])
     mixed = [draw(st.permutations(batch)) for batch in draw(st.permutations([*batches, *again]))]
     return records, mixed
 
@@ -109,6 +111,44 @@ def test_a_row_that_began_in_legacy_is_updated_and_deleted_in_its_place(legacy):
     assert legacy.everything() == {born.key: {"firstName": "Anja", "lastName": "Ramsay"}}
     legacy.apply(record(born.key, BASE + 1, "REMOVE"))
     assert legacy.everything() == {}
+
+
+def test_names_of_255_of_the_widest_characters_arrive(legacy):
+    names = ["👩" * 255, "\U0010ffff" * 255, "'" * 255, "\\" * 255, "\x00" * 255, "é\u0301" * 127, ""]
+    legacy.apply(*[record(f"k{number}", BASE + number, firstName=name) for number, name in enumerate(names)])
+    shown = legacy.everything()
+    assert [shown[f"k{number}"]["firstName"] for number in range(len(names))] == names
+    assert not legacy.parked.changes
+
+
+def test_a_batch_of_items_of_400_kb_arrives(make_legacy):
+    legacy = make_legacy("specimens")
+    large = {"notes": {"S": "\x01é𒀀" * 55_000}, "label": {"S": "x"}, "price": {"N": "1"}}
+    batch = []
+    for number in range(12):
+        each = record("", BASE + number, **large, found={"S": "2026-01-31T10:00:00Z"})
+        data = each["dynamodb"]
+        data["Keys"] = {"SpecimenId": {"S": f"k{number}"}}
+        data["NewImage"] = {**data["NewImage"], **data["Keys"]}
+        batch.append(each)
+    assert legacy.apply(*batch).upserts == 12
+    assert legacy.store.get("k7").fields["notes"] == large["notes"]["S"]
+
+
+def test_what_a_delete_frees_an_insert_of_the_same_batch_may_take(make_legacy):
+    legacy = make_legacy("chefs")
+    legacy.server.execute(f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable ADD UNIQUE (cheffirst)")
+    legacy.apply(record("a", BASE, firstName="one"), record("b", BASE + 1, firstName="two"))
+    legacy.apply(
+        record("a", BASE + 2, "REMOVE"),
+        record("c", BASE + 5, firstName="two"),
+        record("b", BASE + 4, "MODIFY", firstName="one"),
+    )
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
+        "b": "one",
+        "c": "two",
+    }
+    assert not legacy.parked.changes
 
 
 def test_a_poison_record_is_parked_with_its_reason_and_its_neighbours_arrive(make_legacy):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.aws.data_api import DataApi
-from functions.aws.errors import TransientError
+from functions.aws.errors import DataApiError, TransientError
 from functions.domain import changes
 from functions.legacy.apply import Applier
 
@@ -134,3 +134,35 @@ def test_overlapping_batches_in_threads_end_in_the_rows_of_one_clean_pass(legacy
         thread.join()
     assert shown(legacy) == truth(history)
     assert not legacy.parked.changes
+
+
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_database_that_goes_away_at_any_statement_loses_nothing(legacy, step):
+    deliver(legacy, [change(f"k{number}", number, alive=True) for number in range(6)])
+    batch = [change(f"k{number}", 100 + number, alive=number % 2 == 0) for number in range(12)]
+
+    def lost():
+        raise TransientError("the database went away")
+
+    deliver(legacy, batch, Interrupted(legacy.database, step, lost))
+    assert shown(legacy) == {f"k{number}": f"{100 + number}" for number in range(0, 12, 2)}
+    assert not legacy.parked.changes
+
+
+def test_an_error_that_nobody_foresaw_is_raised_and_parks_nothing(legacy):
+    def odd():
+        raise DataApiError("You have an error in your SQL syntax", 1064)
+
+    with pytest.raises(DataApiError):
+        deliver(legacy, [change("a", 1, alive=True)], Interrupted(legacy.database, 2, odd))
+    assert not legacy.parked.changes
+
+
+def test_a_quarantine_that_cannot_be_written_stops_the_batch(legacy):
+    class Broken:
+        def put(self, *_arguments: Any) -> None:
+            raise ConnectionError
+
+    poison = record("a", BASE, firstName="x" * 256)
+    with pytest.raises(ConnectionError):
+        Applier(legacy.entity, legacy.database, Broken()).apply(changes.from_stream(legacy.entity, [poison]))

@@ -129,3 +129,10 @@ def test_bytes_and_documents_reach_a_client_as_json(specimens):
     )
     shown = json.loads(json.dumps(mapping.body_from_record(specimens.entity, specimens.store.get(made.key))))
     assert (shown["genome"], shown["traits"], shown["price"]) == (body["genome"], {"a": [1, None]}, "2.5")
+
+
+def test_a_natural_key_that_the_client_leaves_out_is_made(make_legacy):
+    legacy = make_legacy("chefs", key_type="string", key="sku")
+    made = legacy.store.create(None, {"firstName": "Ana", "lastName": None})
+    assert legacy.store.get(made.key) == made
+    assert len(made.key) == 36

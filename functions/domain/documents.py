@@ -1,0 +1,93 @@
+"""Values of type `json`: any document, which DynamoDB keeps as a native one and Aurora as JSON text."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from functions.domain.errors import ValueProblemError, check_unicode, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
+DEEPEST = 28  # levels of nesting; DynamoDB allows 32 with the item's own
+LARGEST = 1e125  # magnitude; DynamoDB's numbers reach 9.99e125, and these stay doubles
+
+
+def canonical(value: Any, depth: int = 0) -> Any:
+    """A checked document in which equal numbers have one spelling.
+
+    Raises:
+        ValueProblemError: not both systems can hold it.
+    """
+    if depth > DEEPEST:
+        raise ValueProblemError(f"expected at most {DEEPEST} levels of nesting")
+    if isinstance(value, str):
+        check_unicode(value)
+        return value
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        if "" in members:
+            raise ValueProblemError("expected no empty member name; DynamoDB cannot hold one")
+        return {canonical(name, depth + 1): canonical(each, depth + 1) for name, each in members.items()}
+    if isinstance(value, list):
+        return [canonical(each, depth + 1) for each in cast("list[Any]", value)]
+    if value is None or isinstance(value, bool):
+        return value
+    return _number(value)
+
+
+def _number(value: Any) -> int | float:
+    """One spelling for each number: whole ones that 64 bits hold as int, all others as the nearest double."""
+    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    number = float(exact)
+    if not math.isfinite(number) or abs(number) > LARGEST or 0 < abs(number) < 1 / LARGEST:
+        raise ValueProblemError(f"expected numbers below {LARGEST:g} in magnitude, got {shown(value)}")
+    for spelling in (exact, Decimal(repr(number))):
+        if spelling == spelling.to_integral_value() and LOWEST <= spelling <= HIGHEST:
+            return int(spelling)
+    return number
+
+
+def to_attribute(value: Any) -> dict[str, Any]:
+    """A document as DynamoDB keeps it."""
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, (int, float)):
+        return {"N": repr(value)}
+    if isinstance(value, list):
+        return {"L": [to_attribute(each) for each in cast("list[Any]", value)]}
+    return {"M": {name: to_attribute(each) for name, each in value.items()}}
+
+
+def from_attribute(attribute: Mapping[str, Any]) -> Any:
+    """The document of an attribute; TypeError for DynamoDB's other types."""
+    kind, value = next(iter(attribute.items()))
+    if kind == "NULL":
+        return None
+    if kind == "N":
+        return _number(Decimal(value))
+    if kind == "L":
+        return [from_attribute(each) for each in value]
+    if kind == "M":
+        return {name: from_attribute(each) for name, each in value.items()}
+    if kind in ("S", "BOOL"):
+        return value
+    raise TypeError(kind)
+
+
+def dumped(value: Any) -> str:
+    """A document as text for a JSON column."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def loaded(text: str) -> Any:
+    """The document of a JSON column's text."""
+    return canonical(json.loads(text))
