@@ -77,8 +77,8 @@ class Demo:
         Raises:
             StoryError: a step failed.
         """
-        self._runbook("init", says="the legacy tables, the bridge's columns and its user")
-        self._runbook("smoke", says="the article's eight requests, then update and delete through the bridge")
+        self._runbook("init", says="legacy tables, bridge, routes, journal")
+        self._runbook("smoke", says="the article's eight requests, update and delete")
         sampler = LagSampler(self._sandbox.mariadb.connect, self._entity)
         begun = time.monotonic()
         with Readers(self._target, f"/{ENTITY}") as seen:
@@ -258,7 +258,7 @@ def main() -> int:
         lifecycle.down(NAME)
         begun = time.monotonic()
         console.print(
-            "[bold]streamback[/]: a legacy API on Aurora MySQL, its successor on DynamoDB, and the way back\n"
+            "[bold]streamback[/]: from Aurora MySQL to DynamoDB, and the way back\n"
         )
         sandbox = lifecycle.up(NAME)
         resources = len(state.read_json(sandbox.location.resources).get("records", []))
