@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import until
+from emulator_parts import until
 
 from sandbox.emulator import version
 from sandbox.errors import SandboxError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import until
+from emulator_parts import until
 
 # Notes every delivery in a table: which keys came, in which order. Fails as its environment says.
 CODE = """
