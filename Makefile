@@ -20,7 +20,7 @@ demo: $(STAMP)  ## the whole road on this machine (KEEP=1 leaves it running, KIL
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 
 test: $(STAMP) lint  ## every check and every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)  ## ruff, pyright, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
