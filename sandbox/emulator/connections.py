@@ -9,11 +9,13 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pymysql
+from pymysql.connections import Connection
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
+from pymysql.protocol import MysqlPacket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 IDLE_LIMIT = 180.0  # seconds after which AWS ends an idle transaction
 RESTING_CHECK = 1.0  # seconds a connection may rest before it is asked whether it lives
+# Lost, refused or ended connections; PyMySQL says 0 where it noticed the loss before.
+LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013})
+STATE = slice(4, 9)  # where an error packet has its SQLSTATE
 # Times and dates as the server writes them: PyMySQL's own objects cannot hold all of them.
 AS_TEXT = (FIELD_TYPE.TIME, FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)
 CONVERSIONS: dict[Any, Any] = {
@@ -28,6 +33,25 @@ CONVERSIONS: dict[Any, Any] = {
     **dict.fromkeys(AS_TEXT, str),
     FIELD_TYPE.BIT: lambda value: value,  # pyright: ignore[reportUnknownLambdaType]
 }
+
+
+class Packet(MysqlPacket):
+    """A packet whose error keeps its SQLSTATE, which PyMySQL drops and the Data API shows."""
+
+    def raise_for_error(self) -> None:
+        """Raise the error that the server sent, with `state`."""
+        try:
+            super().raise_for_error()
+        except pymysql.err.MySQLError as error:
+            cast("Any", error).state = self.get_all_data()[STATE].decode("ascii", "replace")
+            raise
+
+
+class StatefulConnection(Connection):
+    """A connection whose errors have a `state`."""
+
+    def _read_packet(self, packet_type: Any = Packet) -> Any:
+        return super()._read_packet(packet_type)
 
 
 @dataclass(frozen=True)
@@ -64,7 +88,7 @@ class Connections:
 
     def open(self, login: Login) -> Any:
         """A new connection with autocommit."""
-        return pymysql.connect(
+        return StatefulConnection(
             unix_socket=self._socket,
             user=login.user,
             password=login.password,
@@ -78,12 +102,15 @@ class Connections:
 
     @contextlib.contextmanager
     def use(self, login: Login) -> Iterator[Any]:
-        """A pooled connection; one whose use failed on the connection itself is not kept."""
+        """A pooled connection; one whose use failed on the connection itself is not kept, nor are those beside it."""
+        self._reap()
         connection = self._take(login) or self.open(login)
         try:
             yield connection
-        except (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.InternalError):
+        except (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.InternalError) as error:
             self._close(connection)
+            if lost(error):
+                self._forget()
             raise
         except BaseException:
             self._keep(login, connection)
@@ -145,6 +172,14 @@ class Connections:
         with self._lock:
             self._idle.setdefault(login, []).append((time.monotonic(), connection))
 
+    def _forget(self) -> None:
+        """Close what rests: after a crash of the server none of it lives."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for rested in idle.values():
+            for _, connection in rested:
+                self._close(connection)
+
     def _reap(self) -> None:
         now = time.monotonic()
         for number, transaction in list(self._transactions.items()):
@@ -156,6 +191,11 @@ class Connections:
     def _close(connection: Any) -> None:
         with contextlib.suppress(Exception):
             connection.close()
+
+
+def lost(error: BaseException) -> bool:
+    """Whether the server, not the statement, is the matter."""
+    return bool(error.args) and error.args[0] in LOST
 
 
 def _lives(connection: Any) -> bool:

@@ -10,8 +10,11 @@ in threads. This file can go when MiniStack takes an external server and leaves 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import pymysql
@@ -19,16 +22,18 @@ from ministack.core.responses import json_response
 from ministack.services import rds_data as stock
 
 from sandbox.emulator import sql, version
-from sandbox.emulator.connections import Connections, Login
+from sandbox.emulator.connections import Connections, Login, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
 MOST_SETS = 1000
-LOST = frozenset({2002, 2003, 2006, 2013, 1053, 1927})
+THREADS = (
+    96  # statements at a time; on threads of their own: functions that wait for a statement hold MiniStack's
+)
 TIMED_OUT = frozenset({1969, 3024})
-SQL_STATE = "HY000"
+GENERAL = "HY000"  # the SQLSTATE of errors that have none of their own
 ROOT = Login("root", "", "")
 
 
@@ -84,7 +89,10 @@ class DataApi:
                 results = [self._one(cursor, request, each) for each in sets]
                 connection.commit()
             except BaseException:
-                connection.rollback()
+                with contextlib.suppress(
+                    pymysql.err.MySQLError
+                ):  # on a lost connection it says less than the cause
+                    connection.rollback()
                 raise
             return {"updateResults": results}
 
@@ -132,9 +140,9 @@ class DataApi:
     def _prepare(self, cluster: Mapping[str, Any]) -> None:
         """Make a cluster's master user and first database when they are first needed."""
         user, password = cluster["MasterUsername"], cluster.get("_MasterUserPassword", "password")
+        if (cluster["DBClusterArn"], password) in self._prepared:
+            return
         with self._lock, self._connections.use(ROOT) as connection, connection.cursor() as cursor:
-            if (cluster["DBClusterArn"], password) in self._prepared:
-                return
             if cluster.get("DatabaseName"):
                 cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{cluster['DatabaseName']}`")
             cursor.execute("CREATE USER IF NOT EXISTS %s@'%%'", (user,))
@@ -174,19 +182,21 @@ def _answered(api: DataApi, path: str, body: bytes) -> Any:
 def _failed(failure: pymysql.err.MySQLError) -> Any:
     error = _stock("_error")
     code, text = (*failure.args, "", "")[:2]
-    if code in LOST:
+    if lost(failure):
         return error("DatabaseUnavailableException", f"The database is not available: {text}", 504)
-    if code in TIMED_OUT:
-        return error("StatementTimeoutException", f"{text}; Error code: {code}; SQLState: {SQL_STATE}")
-    return error("BadRequestException", f"{text}; Error code: {code}; SQLState: {SQL_STATE}")
+    name = "StatementTimeoutException" if code in TIMED_OUT else "BadRequestException"
+    return error(name, f"{text}; Error code: {code}; SQLState: {getattr(failure, 'state', GENERAL)}")
 
 
 def install(socket: Path) -> None:
     """Put MariaDB behind the Data API."""
     version.check("data_api")
     api = DataApi(Connections(socket))
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="data-api")
 
     async def handle_request(_method: str, path: str, _headers: Any, body: bytes, _query: Any) -> Any:
-        return await asyncio.to_thread(_answered, api, path, body)
+        scope = contextvars.copy_context()  # the account and region of the request
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, lambda: scope.run(_answered, api, path, body))
 
     cast("Any", stock).handle_request = handle_request

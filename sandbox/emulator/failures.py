@@ -17,8 +17,8 @@ import boto3
 SHARD = "shardId-00000000000000000000-00000000"
 
 
-def put(bucket: str, mapping: dict[str, Any], batch: list[dict[str, Any]], reason: str) -> None:
-    """Put one batch; the object's name is built as AWS builds it."""
+def put(bucket: str, mapping: dict[str, Any], batch: list[dict[str, Any]], reason: str, tries: int) -> None:
+    """Put one batch that was tried so often; the object's name is built as AWS builds it."""
     now = dt.datetime.now(dt.UTC)
     name = f"aws/lambda/{mapping['UUID']}/{SHARD}/{now:%Y/%m/%d}/{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
     client = boto3.Session().client(
@@ -28,11 +28,13 @@ def put(bucket: str, mapping: dict[str, Any], batch: list[dict[str, Any]], reaso
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  # the emulator's root
     )
-    client.put_object(Bucket=bucket, Key=name, Body=json.dumps(_record(mapping, batch, reason, now)).encode())
+    client.put_object(
+        Bucket=bucket, Key=name, Body=json.dumps(_record(mapping, batch, reason, tries, now)).encode()
+    )
 
 
 def _record(
-    mapping: dict[str, Any], batch: list[dict[str, Any]], reason: str, now: dt.datetime
+    mapping: dict[str, Any], batch: list[dict[str, Any]], reason: str, tries: int, now: dt.datetime
 ) -> dict[str, Any]:
     first, last = batch[0]["dynamodb"], batch[-1]["dynamodb"]
     return {
@@ -40,7 +42,7 @@ def _record(
             "requestId": str(uuid.uuid4()),
             "functionArn": mapping.get("FunctionArn", ""),
             "condition": reason,
-            "approximateInvokeCount": 1,
+            "approximateInvokeCount": tries,
         },
         "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
         "version": "1.0",

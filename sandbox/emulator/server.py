@@ -15,12 +15,15 @@ from hypercorn.config import Config
 if TYPE_CHECKING:
     from pathlib import Path
 
+THREADS = "256"  # function calls at a time, nested ones included: the caller holds its own while it waits
 KEEP_ALIVE = 75  # seconds; longer than boto3 keeps a connection
 
 
 def serve(socket: Path, port: int) -> None:
     """Serve on 127.0.0.1:`port` with IAM enforcement, MariaDB's `socket` behind the Data API; returns after SIGTERM."""
-    os.environ.update(AUTH="true", GATEWAY_PORT=str(port), MINISTACK_PORT=str(port))
+    os.environ.update(
+        AUTH="true", GATEWAY_PORT=str(port), MINISTACK_PORT=str(port), MINISTACK_WORKER_THREADS=THREADS
+    )
     asyncio.run(_serve(_application(socket), port))
 
 

@@ -131,29 +131,30 @@ class Stream:
 
     def _batch(self, batch: list[Record], attempt: int = 0) -> bool:
         """Deliver one batch until it is done with; False when the mapping was paused first."""
-        delay = FIRST_DELAY
+        delay, answer = FIRST_DELAY, {}
         while self._live():
-            answer = self._call(batch)
-            if answer is None:
+            batch = self._young(batch, answer, attempt)
+            if not batch:
+                return True
+            called = self._call(batch)
+            if called is None:
                 time.sleep(FIRST_DELAY)
                 continue
+            answer = called
             failed = self._first_failed(batch, answer)
             if failed is None:
                 self._mapping["LastProcessingResult"] = f"OK - {len(batch)} records"
                 return True
             self._mapping["LastProcessingResult"] = "PROBLEM: Function call failed"
             batch = batch[failed:]
-            if self._too_old(batch):
-                self._park(batch, answer, "RecordAgeExceeded")
-                return True
             if self._mapping.get("BisectBatchOnFunctionError") and len(batch) > 1 and not failed:
                 time.sleep(delay)
                 half = len(batch) // 2
                 return self._batch(batch[:half], attempt) and self._batch(batch[half:], attempt)
-            if self._tried_enough(attempt):
-                self._park(batch, answer, "RetryAttemptsExhausted")
-                return True
             attempt += 1  # a split does not count as a try
+            if self._tried_enough(attempt):
+                self._park(batch, answer, "RetryAttemptsExhausted", attempt)
+                return True
             time.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
         return False
@@ -183,22 +184,33 @@ class Stream:
             return None
         return min((sequences.index(one) if one in sequences else 0) for one in failed)
 
-    def _too_old(self, batch: list[Record]) -> bool:
-        oldest = min(float(one["dynamodb"].get("ApproximateCreationDateTime", time.time())) for one in batch)
-        age = int(self._mapping.get("MaximumRecordAgeInSeconds", FOR_EVER) or FOR_EVER)
-        return age > 0 and time.time() - oldest > age
+    def _young(self, batch: list[Record], answer: dict[str, Any], attempt: int) -> list[Record]:
+        """What is young enough to be delivered; the rest is given up, tried or not."""
+        limit = int(self._mapping.get("MaximumRecordAgeInSeconds") or FOR_EVER)
+        if limit <= 0:
+            return batch
+        oldest = time.time() - limit
+        old = [record for record in batch if _created(record) < oldest]
+        if old:
+            self._park(old, answer, "RecordAgeExceeded", attempt)
+        return [record for record in batch if _created(record) >= oldest]
 
-    def _tried_enough(self, attempt: int) -> bool:
+    def _tried_enough(self, tries: int) -> bool:
         most = self._mapping.get("MaximumRetryAttempts", FOR_EVER)
-        return most is not None and int(most) != FOR_EVER and attempt >= int(most)
+        return most is not None and int(most) != FOR_EVER and tries > int(most)
 
-    def _park(self, batch: list[Record], answer: dict[str, Any], reason: str) -> None:
+    def _park(self, batch: list[Record], answer: dict[str, Any], reason: str, tries: int) -> None:
+        self._mapping["LastProcessingResult"] = f"PROBLEM: {reason}"
         destination = ((self._mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get(
             "Destination", ""
         )
         if ":s3:::" in destination:
-            failures.put(destination.split(":::")[1], self._mapping, batch, reason)
+            failures.put(destination.split(":::")[1], self._mapping, batch, reason, tries)
         else:
             functions._send_ddb_stream_failure_record(
                 self._mapping, self._function(), batch, self._arn, answer, reason
             )
+
+
+def _created(record: Record) -> float:
+    return float(record["dynamodb"].get("ApproximateCreationDateTime", time.time()))

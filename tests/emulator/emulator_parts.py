@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import time
@@ -78,3 +79,17 @@ class Parts:
 
     def put(self, table: str, key: str, value: str = "") -> None:
         self.clients["dynamodb"].put_item(TableName=table, Item={"k": {"S": key}, "v": {"S": value}})
+
+    def total(self, namespace: str, metric: str, statistic: str = "Sum", **dimensions: str) -> float | None:
+        """A metric's statistic over the last hour; None when nothing was recorded."""
+        now = dt.datetime.now(dt.UTC)
+        points = self.sandbox.client("cloudwatch").get_metric_statistics(
+            Namespace=namespace,
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            StartTime=now - dt.timedelta(hours=1),
+            EndTime=now + dt.timedelta(minutes=1),
+            Period=60,
+            Statistics=[statistic],
+        )["Datapoints"]
+        return sum(point[statistic] for point in points) if points else None

@@ -119,3 +119,14 @@ def test_what_a_function_raised_is_not_shown_to_the_client(rest):
     status, body = rest.get("/x")
     assert status in (500, 502)
     assert "secret" not in body
+
+
+def test_requests_are_counted_by_their_outcome(rest, parts):
+    rest.method("x")
+    rest.stage(who=rest.function("one"))
+    for path in ("/x", "/x", "/nowhere"):
+        rest.get(path)
+    place = {"ApiName": rest.client.get_rest_api(restApiId=rest.id)["name"], "Stage": "prod"}
+    assert parts.total("AWS/ApiGateway", "Count", **place) == 3
+    assert parts.total("AWS/ApiGateway", "4XXError", **place) == 1
+    assert parts.total("AWS/ApiGateway", "Latency", **place) > 0
