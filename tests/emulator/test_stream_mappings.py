@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from emulator_parts import until
+
+from sandbox.emulator import failures
+from sandbox.emulator.stream_mapping import Stream
 
 # Notes every delivery in a table: which keys came, in which order. Fails as its environment says.
 CODE = """
@@ -138,3 +142,42 @@ def test_a_paused_mapping_delivers_nothing_and_goes_on_where_it_was(mapped):
     found.put("c")
     until(lambda: len(found.delivered()) == 3)
     assert found.delivered() == ["a=1", "b=1", "c=1"]
+
+
+UNMARKED_ONLY = [{"exists": False}]
+OTHERS = [{"anything-but": ["legacy"]}]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [([UNMARKED_ONLY], ["plain"]), ([OTHERS], ["other"]), ([UNMARKED_ONLY, OTHERS], ["plain", "other"])],
+)
+def test_a_filter_tells_an_absent_attribute_from_another_value(mapped, parts, patterns, expected):
+    filters = [
+        {"Pattern": json.dumps({"dynamodb": {"NewImage": {"mark": {"S": pattern}}}})} for pattern in patterns
+    ]
+    end = {"Pattern": json.dumps({"dynamodb": {"Keys": {"k": {"S": ["end"]}}}})}
+    found = mapped("none", FilterCriteria={"Filters": [*filters, end]})
+    put = parts.clients["dynamodb"].put_item
+    for mark in ("plain", "legacy", "other", "end"):
+        extra = {} if mark == "plain" else {"mark": {"S": "legacy" if mark == "end" else mark}}
+        put(TableName=found.table, Item={"k": {"S": mark}, "v": {"S": "1"}, **extra})
+    until(lambda: "end=1" in found.delivered())
+    assert [key.removesuffix("=1") for key in found.delivered()] == [*expected, "end"]
+
+
+def test_records_past_the_age_limit_are_given_up_and_the_young_ones_of_their_batch_are_not(monkeypatch):
+    parked = []
+    monkeypatch.setattr(failures, "put", lambda *given: parked.append(given))
+    stream = Stream(
+        {
+            "EventSourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/x",
+            "MaximumRecordAgeInSeconds": 60,
+            "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::failures"}},
+        }
+    )
+    now = time.time()
+    old, young = ({"dynamodb": {"ApproximateCreationDateTime": now - age}} for age in (90, 5))
+    assert stream._young([old, young], {}, 2) == [young]
+    (bucket, _, batch, reason, tries) = parked[0]
+    assert (bucket, batch, reason, tries) == ("failures", [old], "RecordAgeExceeded", 2)
