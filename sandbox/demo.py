@@ -257,9 +257,7 @@ def main() -> int:
     try:
         lifecycle.down(NAME)
         begun = time.monotonic()
-        console.print(
-            "[bold]streamback[/]: from Aurora MySQL to DynamoDB, and the way back\n"
-        )
+        console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and the way back\n")
         sandbox = lifecycle.up(NAME)
         resources = len(state.read_json(sandbox.location.resources).get("records", []))
         console.print(
