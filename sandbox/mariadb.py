@@ -1,4 +1,4 @@
-"""A private MariaDB in a folder of its own: found or fetched, started, stopped, killed, from any process."""
+"""A private MariaDB in a folder of its own: made, started, stopped, killed, from any process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,31 +15,13 @@ import pymysql
 
 from sandbox import processes
 from sandbox.errors import SandboxError
+from sandbox.mariadb_programs import HELP, Programs, locate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymysql import Connection
 
-SYSTEM_FOLDERS = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec")
-# What a server needs beyond a minimal Debian or Ubuntu; names differ between releases, and missing ones are left out.
-PACKAGES = (
-    "mariadb-server-core",
-    "mariadb-client-core",
-    "libmariadb3",
-    "liburing2",
-    "libaio1",
-    "libaio1t64",
-    "libnuma1",
-    "libpmem1",
-    "libedit2",
-    "libncurses6",
-    "libbsd0",
-    "libmd0",
-    "libpcre2-8-0",
-    "libfmt9",
-)
-HELP = "Install it with `apt-get install mariadb-server` (or put mariadbd on the PATH) and try again."
 PATIENCE = 60.0  # seconds for a start; a crash recovery takes 0.2
 SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
@@ -63,94 +44,6 @@ OPTIONS = (
     "--max-connections=400",
     "--max-allowed-packet=64M",
 )
-
-
-@dataclass(frozen=True)
-class Binaries:
-    """Where a MariaDB's programs and libraries are.
-
-    Attributes:
-        root: the folder that stands for `/` of an unpacked one; None for the machine's own.
-    """
-
-    server: Path
-    root: Path | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment to run the programs in."""
-        if self.root is None:
-            return dict(os.environ)
-        libraries = [str(folder) for folder in sorted(self.root.glob("usr/lib/*-linux-gnu*"))]
-        libraries += [str(folder) for folder in sorted(self.root.glob("lib/*-linux-gnu*"))]
-        return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
-
-    @property
-    def base(self) -> Path:
-        """The installation's prefix."""
-        return self.root / "usr" if self.root else self.server.parent.parent
-
-
-def locate(cache: Path) -> Binaries:
-    """A MariaDB server: on the machine, else installed with apt as root, else unpacked below `cache` without root.
-
-    Raises:
-        SandboxError: none can be had; it says what to install.
-    """
-    found = _installed() or _unpacked(cache)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _apt("update", "-qq")
-        _apt("install", "-y", "-qq", "--no-install-recommends", "mariadb-server-core", "mariadb-client-core")
-        found = _installed()
-    if found is None and shutil.which("apt-get") and shutil.which("dpkg"):
-        _fetch(cache)
-        found = _unpacked(cache)
-    if found is None:
-        raise SandboxError(f"MariaDB's server is needed and not here. {HELP}")
-    return found
-
-
-def _installed() -> Binaries | None:
-    for folder in (*os.environ.get("PATH", "").split(":"), *SYSTEM_FOLDERS):
-        server = Path(folder) / "mariadbd"
-        if server.is_file() and os.access(server, os.X_OK):
-            return Binaries(server.resolve())
-    return None
-
-
-def _unpacked(cache: Path) -> Binaries | None:
-    root = cache / "mariadb"
-    server = root / "usr" / "sbin" / "mariadbd"
-    return Binaries(server.resolve(), root.resolve()) if server.is_file() else None
-
-
-def _apt(*arguments: str) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    command = ["apt-get", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise SandboxError(f"`{' '.join(command)}` failed: {''.join(last)} {HELP}")
-
-
-def _fetch(cache: Path) -> None:
-    """Unpack the server and its libraries from the distribution's packages, without installing anything."""
-    downloads, root = cache / "packages", cache / "mariadb.part"
-    shutil.rmtree(root, ignore_errors=True)
-    downloads.mkdir(parents=True, exist_ok=True)
-    root.mkdir(parents=True)
-    for package in PACKAGES:
-        # A name that this release does not have is no failure; a library that is missing shows at the first start.
-        command = ["apt-get", "download", "-qq", package]
-        subprocess.run(command, cwd=downloads, capture_output=True, check=False)  # noqa: S603  # fixed words
-    for archive in sorted(downloads.glob("*.deb")):
-        subprocess.run(["dpkg", "-x", str(archive), str(root)], check=True)  # noqa: S603, S607
-    if not (root / "usr" / "sbin" / "mariadbd").is_file():
-        raise SandboxError(
-            f"MariaDB's packages could not be downloaded. Run `apt-get update` as root, or: {HELP}"
-        )
-    root.rename(cache / "mariadb")
-    shutil.rmtree(downloads)
 
 
 class MariaDB:
@@ -177,14 +70,14 @@ class MariaDB:
         """
         if self.running():
             return
-        binaries = locate(self.cache)
+        programs = locate(self.cache)
         if not (self._data / "mysql").is_dir():
-            self._initialise(binaries)
+            self._initialise(programs)
         with contextlib.suppress(FileNotFoundError):
             self.socket.unlink()
         process = subprocess.Popen(  # noqa: S603  # our own arguments
-            self._command(binaries),
-            env=binaries.environment,
+            self._command(programs),
+            env=programs.environment,
             stdout=subprocess.DEVNULL,
             stderr=self.log.open("ab"),
             start_new_session=True,
@@ -232,23 +125,23 @@ class MariaDB:
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
 
-    def _initialise(self, binaries: Binaries) -> None:
+    def _initialise(self, programs: Programs) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         self._data.mkdir()
         _own(self.folder)
-        script = self._script(binaries)
+        script = self._script(programs)
         command = [
             str(script),
             "--no-defaults",
             f"--datadir={self._data}",
-            f"--basedir={binaries.base}",
+            f"--basedir={programs.base}",
             "--auth-root-authentication-method=normal",
             "--force",  # a minimal machine may not know its own name
             "--skip-test-db",
             *_user(),
         ]
-        done = subprocess.run(command, env=binaries.environment, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, env=programs.environment, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             shutil.rmtree(self._data, ignore_errors=True)
             raise SandboxError(
@@ -256,18 +149,18 @@ class MariaDB:
             )
 
     @staticmethod
-    def _script(binaries: Binaries) -> Path:
-        for folder in (binaries.base / "bin", binaries.base / "scripts"):
+    def _script(programs: Programs) -> Path:
+        for folder in (programs.base / "bin", programs.base / "scripts"):
             for name in ("mariadb-install-db", "mysql_install_db"):
                 if (folder / name).is_file():
                     return folder / name
-        raise SandboxError(f"{binaries.base} has mariadbd but not mariadb-install-db. {HELP}")
+        raise SandboxError(f"{programs.base} has mariadbd but not mariadb-install-db. {HELP}")
 
-    def _command(self, binaries: Binaries) -> Sequence[str]:
+    def _command(self, programs: Programs) -> Sequence[str]:
         return [
-            str(binaries.server),
+            str(programs.server),
             "--no-defaults",
-            f"--basedir={binaries.base}",
+            f"--basedir={programs.base}",
             f"--datadir={self._data}",
             f"--tmpdir={self.folder / 'tmp'}",
             f"--socket={self.socket}",
