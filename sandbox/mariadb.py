@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -19,6 +18,7 @@ from sandbox.mariadb_programs import HELP, Programs, locate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pymysql import Connection
 
