@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.api.contract import Contract
+from functions.api.contract import Contract, resolve
 from functions.aws import settings
 from functions.legacy.rows import LegacyStore
 
@@ -31,4 +31,4 @@ app = Contract(store_of).reads()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers GET of a collection or a record."""
-    return app.resolve(event, context)
+    return resolve(app, event, context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -108,6 +109,12 @@ def test_pages_show_every_record_once(api, system):
             break
     assert len(seen) == len(set(seen))
     assert made <= set(seen)
+
+
+@pytest.mark.parametrize("key", ["😀", "ключ", "a b", '"', "' OR 1=1", "%41", "a#b?c"])
+def test_any_key_in_a_path_is_a_key(api, system, key):
+    answer = api.get(f"{system}/chefs/{quote(key, safe='')}")
+    assert (answer.status, answer.body["message"]) == (404, "There is no such record.")
 
 
 def test_a_record_over_400_kb_is_too_large_for_both(api, system):
