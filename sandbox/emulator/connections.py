@@ -9,13 +9,11 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pymysql
-from pymysql.connections import Connection
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
-from pymysql.protocol import MysqlPacket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +23,6 @@ IDLE_LIMIT = 180.0  # seconds after which AWS ends an idle transaction
 RESTING_CHECK = 1.0  # seconds a connection may rest before it is asked whether it lives
 # Lost, refused or ended connections; PyMySQL says 0 where it noticed the loss before.
 LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013})
-STATE = slice(4, 9)  # where an error packet has its SQLSTATE
 # Times and dates as the server writes them: PyMySQL's own objects cannot hold all of them.
 AS_TEXT = (FIELD_TYPE.TIME, FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)
 CONVERSIONS: dict[Any, Any] = {
@@ -33,25 +30,6 @@ CONVERSIONS: dict[Any, Any] = {
     **dict.fromkeys(AS_TEXT, str),
     FIELD_TYPE.BIT: lambda value: value,  # pyright: ignore[reportUnknownLambdaType]
 }
-
-
-class Packet(MysqlPacket):
-    """A packet whose error keeps its SQLSTATE, which PyMySQL drops and the Data API shows."""
-
-    def raise_for_error(self) -> None:
-        """Raise the error that the server sent, with `state`."""
-        try:
-            super().raise_for_error()
-        except pymysql.err.MySQLError as error:
-            cast("Any", error).state = self.get_all_data()[STATE].decode("ascii", "replace")
-            raise
-
-
-class StatefulConnection(Connection):
-    """A connection whose errors have a `state`."""
-
-    def _read_packet(self, packet_type: Any = Packet) -> Any:
-        return super()._read_packet(packet_type)
 
 
 @dataclass(frozen=True)
@@ -88,7 +66,7 @@ class Connections:
 
     def open(self, login: Login) -> Any:
         """A new connection with autocommit."""
-        return StatefulConnection(
+        return pymysql.connect(
             unix_socket=self._socket,
             user=login.user,
             password=login.password,

@@ -185,7 +185,9 @@ def _failed(failure: pymysql.err.MySQLError) -> Any:
     if lost(failure):
         return error("DatabaseUnavailableException", f"The database is not available: {text}", 504)
     name = "StatementTimeoutException" if code in TIMED_OUT else "BadRequestException"
-    return error(name, f"{text}; Error code: {code}; SQLState: {getattr(failure, 'state', GENERAL)}")
+    return error(
+        name, f"{text}; Error code: {code}; SQLState: {getattr(failure, 'sqlstate', None) or GENERAL}"
+    )
 
 
 def install(socket: Path) -> None:
