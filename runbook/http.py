@@ -57,7 +57,7 @@ class Api:
     def __init__(self, target: Target, session: boto3.Session) -> None:
         self._target = target
         self._boto = session
-        self._http = URLLib3Session(timeout=REQUEST_TIMEOUT, socket_options=cast("Any", AT_ONCE))
+        self._http = URLLib3Session(timeout=REQUEST_TIMEOUT, socket_options=AT_ONCE)
 
     def get(self, path: str, **query: str | int) -> Answer:
         """GET; `path` begins with a slash and holds no query."""
