@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 ORIGIN_ATTRIBUTE = "streamback_origin"
 ORIGIN_LEGACY = "legacy"
+DELETING_ATTRIBUTE = "streamback_deleting"  # on an item that copy is about to delete
 PROBE_ATTRIBUTE = "streamback_probe"
 PROBE_KEY = "streamback-probe"
 
 KEY_COLUMN = "streamback_key"
 SEQUENCE_COLUMN = "streamback_sequence"
+STAMP_COLUMN = "streamback_stamp"  # the period of legacy in which legacy wrote the row last
 DELETES_TABLE = "streamback_deletes"
 PROBES_TABLE = "streamback_probes"
 STREAMS_TABLE = "streamback_streams"
+CONTROL_TABLE = "streamback_control"  # one row an entity: the fence, and the present period of legacy
+CHANGES_TABLE = "streamback_changes"  # copy's queue
 BRIDGE_USER = "streamback_bridge"
 
 KEY_BYTES = 255  # longest item key; fits the index limit of every InnoDB row format
 RESERVED_PREFIX = "streamback_"
 STAGE = "prod"
+LANES = 4  # of copy, per entity: the keys of one lane have one writer
+
+# The records of an entity in the journal table.
+STATE_RECORD, GATE_RECORD, COPY_RECORD, VERIFIED_RECORD = "state", "gate", "copy", "verified"
 
 # What the stream mapping lets through: every REMOVE, and what copy has not written.
 # The list is an OR. On AWS `anything-but` does not match a missing attribute, so absence has its own line.
@@ -43,3 +52,13 @@ def reads_variable(entity: str) -> str:
 def writes_variable(entity: str) -> str:
     """The stage variable that names the function behind an entity's public writes."""
     return f"{entity}_writes"
+
+
+def lane_record(lane: int) -> str:
+    """The journal's record of a lane of copy."""
+    return f"lane#{lane}"
+
+
+def lane_of(key: str) -> int:
+    """The lane of an item key; the triggers reckon it the same way."""
+    return zlib.crc32(key.encode()) % LANES
