@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
@@ -10,10 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.errors import AUTO_INCREMENT_LOCK, DEADLOCK, LOCK_WAIT, TransientError, classify
+from functions.aws.errors import (
+    AUTO_INCREMENT_LOCK,
+    DEADLOCK,
+    LOCK_WAIT,
+    DataApiError,
+    TransientError,
+    classify,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_rds_data.type_defs import ExecuteStatementResponseTypeDef, FieldOutputTypeDef
@@ -73,6 +81,35 @@ class DataApi:
             )
         )
 
+    def together(self, statements: Sequence[str], variables: Mapping[str, int]) -> None:
+        """Run statements without parameters on one connection, in a transaction, under these session variables.
+
+        The variables have their defaults again when it ends, however it ends.
+        """
+        with self._transaction() as run:
+            try:
+                for name, value in variables.items():
+                    run(f"SET SESSION {name} = {int(value)}")
+                for statement in statements:
+                    run(statement)
+            finally:
+                with contextlib.suppress(DataApiError):  # why: a connection that is lost needs no reset
+                    for name in variables:
+                        run(f"SET SESSION {name} = DEFAULT")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[Callable[[str], object]]:
+        target, client = cast("Any", self._target), self._client
+        place = {key: target[key] for key in ("resourceArn", "secretArn")}
+        begun = self._patiently(lambda: client.begin_transaction(**target))["transactionId"]
+        try:
+            yield lambda sql: _once(lambda: client.execute_statement(**target, sql=sql, transactionId=begun))
+        except BaseException:
+            with contextlib.suppress(DataApiError):  # why: what failed before tells more
+                _once(lambda: client.rollback_transaction(**place, transactionId=begun))
+            raise
+        _once(lambda: client.commit_transaction(**place, transactionId=begun))
+
     def _execute(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> ExecuteStatementResponseTypeDef:
         return self._patiently(
             lambda: self._client.execute_statement(
@@ -91,6 +128,13 @@ class DataApi:
                     raise error from raised
             time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  # jitter
         raise TransientError("unreachable")
+
+
+def _once(call: Callable[[], Answer]) -> Answer:
+    try:
+        return call()
+    except (ClientError, BotoCoreError) as raised:
+        raise classify(raised) from raised
 
 
 def _parameters(values: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -1,4 +1,7 @@
-"""Prepares the legacy databases for the bridge: its columns, its tables, its user. The runbook invokes it."""
+"""Prepares the legacy databases: for the bridge its columns, tables and user, for copy and fence the triggers.
+
+The runbook invokes it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.aws import settings
-from functions.bridge import account, checks, streams, tables
+from functions.bridge import account, checks, streams, tables, triggers
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -17,12 +20,13 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
 
 logger = Logger()
 
 
 class UnknownActionError(Exception):
-    """The event names no action of this function."""
+    """The event names no action of this function, or no entity."""
 
 
 class MappingMismatchError(Exception):
@@ -31,14 +35,28 @@ class MappingMismatchError(Exception):
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Answers what is installed, per entity; a failure is raised and reaches the invoker whole.
+    """Answers what was done, per entity; a failure is raised and reaches the invoker whole.
 
-    The event: `{"action": "install", "streams": {entity: ARN of the stream that the bridge follows}}`.
+    The event is one of:
+        `{"action": "install", "streams": {entity: ARN of the stream that the bridge follows}}`,
+        `{"action": "capture", "entity": name}` adds the triggers of copy and fence,
+        `{"action": "release", "entity": name}` drops them.
     """
     action = event.get("action")
-    if action != "install":
-        raise UnknownActionError(f"action: expected 'install', got {action!r}")
-    return {"installed": install(settings.database(), event.get("streams") or {})}
+    if action == "install":
+        return {"installed": install(settings.database(), event.get("streams") or {})}
+    if action == "capture":
+        return {"captured": triggers.install(settings.database(), _entity(event))}
+    if action == "release":
+        return {"released": triggers.remove(settings.database(), _entity(event))}
+    raise UnknownActionError(f"action: expected 'install', 'capture' or 'release', got {action!r}")
+
+
+def _entity(event: Mapping[str, Any]) -> Entity:
+    entities, name = settings.mapping(), str(event.get("entity"))
+    if name not in entities:
+        raise UnknownActionError(f"entity: expected one of {', '.join(entities)}, got {name!r}")
+    return entities[name]
 
 
 def install(server: DataApi, followed: Mapping[str, str]) -> dict[str, Any]:

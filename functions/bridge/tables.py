@@ -1,4 +1,4 @@
-"""What the bridge adds to a legacy database: two invisible columns a table, and tables of its own."""
+"""What streamback adds to a legacy database: invisible columns in each entity's table, and tables of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 COLUMNS = {
     names.KEY_COLUMN: f"VARBINARY({names.KEY_BYTES}) NULL INVISIBLE",
     names.SEQUENCE_COLUMN: "DECIMAL(40,0) NULL INVISIBLE",
+    names.STAMP_COLUMN: "INT NULL INVISIBLE",
 }
 TABLES = {
     names.DELETES_TABLE: (
         f"entity VARCHAR(64) NOT NULL, item_key VARBINARY({names.KEY_BYTES}) NOT NULL, "
-        "sequence DECIMAL(40,0) NOT NULL, deleted_at DATETIME(6) NOT NULL, "
+        "sequence DECIMAL(40,0) NOT NULL, deleted_at DATETIME(6) NOT NULL, legacy_stamp INT NULL, "
         "PRIMARY KEY (entity, item_key), INDEX deleted_at (deleted_at)"
     ),
     names.PROBES_TABLE: (
@@ -25,6 +26,16 @@ TABLES = {
         "sequence DECIMAL(40,0) NOT NULL, applied_at DATETIME(6) NOT NULL"
     ),
     names.STREAMS_TABLE: "entity VARCHAR(64) NOT NULL PRIMARY KEY, stream_arn VARCHAR(1024) NOT NULL",
+    names.CONTROL_TABLE: (
+        "entity VARCHAR(64) NOT NULL PRIMARY KEY, fenced TINYINT NOT NULL DEFAULT 0, "
+        "legacy_stamp INT NOT NULL DEFAULT 0, generation INT NOT NULL DEFAULT 0"
+    ),
+    names.CHANGES_TABLE: (
+        "change_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, entity VARCHAR(64) NOT NULL, "
+        f"lane SMALLINT NOT NULL, item_key VARBINARY({names.KEY_BYTES}) NOT NULL, "
+        "enqueued_at DATETIME(6) NOT NULL, backfill TINYINT NOT NULL DEFAULT 0, "
+        "INDEX lane (entity, lane, change_id)"
+    ),
 }
 
 
@@ -33,6 +44,10 @@ def prepare(server: DataApi, entity: Entity) -> None:
     database = entity.legacy.database
     for name, columns in TABLES.items():
         server.execute(f"CREATE TABLE IF NOT EXISTS `{database}`.{name} ({columns}) CHARACTER SET utf8mb4")
+    server.execute(
+        f"INSERT IGNORE INTO `{database}`.{names.CONTROL_TABLE} (entity) VALUES (:entity)",  # noqa: S608  # checked
+        {"entity": {"stringValue": entity.name}},
+    )
     missing = [
         f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not _has_column(server, entity, name)
     ]

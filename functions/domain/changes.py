@@ -63,6 +63,8 @@ def _change(entity: Entity, record: Mapping[str, Any]) -> Change | None:
         token = str(image.get(names.PROBE_ATTRIBUTE, {}).get("S", ""))
         return Change(key=key, sequence=sequence, kind=Kind.PROBE, token=token) if token else None
     if record["eventName"] == "REMOVE":
+        if names.DELETING_ATTRIBUTE in (data.get("OldImage") or {}):
+            return None  # copy did it, after legacy; the row may be back by now
         return Change(key=key, sequence=sequence, kind=Kind.DELETE)
     return _upsert(entity, key, sequence, image)
 

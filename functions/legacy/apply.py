@@ -13,7 +13,7 @@ from functions.aws.data_api import chunks
 from functions.aws.errors import DUPLICATE, PermanentError, TransientError
 from functions.domain import mapping, names
 from functions.domain.changes import Kind
-from functions.legacy.statements import Statements
+from functions.legacy.statements import Statements, cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from functions.domain.changes import Change
     from functions.domain.entities import Entity
 
+CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay settles it"
 KEYS_AT_ONCE = 500  # looked up in one statement; the answer stays under half a MiB
 
 
@@ -56,10 +57,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Present:
-    """A row that exists: its primary key cell's value and the sequence it shows (-1 for none)."""
+    """A row that exists: its primary key cell's value, its sequence (-1 for none), legacy's stamp (0 for none)."""
 
     primary_key: str
     sequence: int
+    stamp: int
 
 
 class Applier:
@@ -88,8 +90,12 @@ class Applier:
         usable = [change for change in changes if not self._misfit(change, outcome)]
         self._probes([change for change in usable if change.kind == Kind.PROBE], outcome)
         # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
-        self._deletes([change for change in usable if change.kind == Kind.DELETE], outcome)
-        self._upserts([change for change in usable if change.kind == Kind.UPSERT], outcome)
+        deletes = [change for change in usable if change.kind == Kind.DELETE]
+        self._deletes(deletes, outcome)
+        upserts = [change for change in usable if change.kind == Kind.UPSERT]
+        updated = self._upserts(upserts, outcome)
+        conflicts = self._conflicts([*deletes, *upserts], outcome)
+        self._confirm([change for change in updated if change.key not in conflicts])
         return outcome
 
     def _misfit(self, change: Change, outcome: Outcome) -> bool:
@@ -115,11 +121,12 @@ class Applier:
             keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
             for sql, values in self._sql.lookups(keys):
                 for row in self._database.query(sql, values):
-                    key, primary_key, sequence = self._sql.looked_up(row)
-                    found[key] = Present(primary_key, sequence)
+                    key, primary_key, sequence, stamp = self._sql.looked_up(row)
+                    found[key] = Present(primary_key, sequence, stamp)
         return found
 
-    def _upserts(self, upserts: Sequence[Change], outcome: Outcome) -> None:
+    def _upserts(self, upserts: Sequence[Change], outcome: Outcome) -> list[Change]:
+        """Returns the changes that were updates."""
         present = self._present(upserts)
         known = [change for change in upserts if change.key in present]
         newer = [change for change in known if change.sequence > present[change.key].sequence]
@@ -131,10 +138,46 @@ class Applier:
             lambda c: self._sql.update_values(c, present[c.key].primary_key),
             outcome,
         )
-        self._confirm(updated)
         outcome.upserts += len(updated) + len(
             self._run(self._sql.insert, new, self._sql.insert_values, outcome)
         )
+        return updated
+
+    def _conflicts(self, changes: Sequence[Change], outcome: Outcome) -> set[str]:
+        """Report changes that came after legacy had written their record in its present period.
+
+        The statements left those rows alone. A change is remembered as seen, so that the same one delivered in a later
+        period is an old one.
+        """
+        period = int(cell_text(self._database.query(self._sql.period, self._sql.entity_value)[0][0]))
+        if not period or not changes:
+            return set()
+        present, found = self._present(changes), set[str]()
+        buried = self._buried([change for change in changes if change.key not in present], period)
+        for change in changes:
+            row = present.get(change.key)
+            if row is not None and row.stamp == period and row.sequence < change.sequence:
+                self._park(change, CONFLICT, 0, outcome)
+                self._database.execute(self._sql.pass_over, self._sql.delete_values(change, row.primary_key))
+            elif (
+                row is None
+                and change.kind == Kind.UPSERT
+                and buried.get(change.key, change.sequence) < change.sequence
+            ):
+                self._park(change, CONFLICT, 0, outcome)
+                self._database.execute(self._sql.remember, self._sql.remember_values(change))
+            else:
+                continue
+            found.add(change.key)
+        return found
+
+    def _buried(self, changes: Sequence[Change], period: int) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(changes), KEYS_AT_ONCE):
+            keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
+            rows = self._database.query(*self._sql.buried(keys, period))
+            found |= {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
+        return found
 
     def _confirm(self, updated: Sequence[Change]) -> None:
         """An update tells nothing when its row has gone, so look: an older delete may have run in between."""

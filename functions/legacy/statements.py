@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SEQUENCE = "CAST(:sequence AS DECIMAL(40,0))"
 REMEMBERED = "48 HOUR"  # twice what a stream keeps
 FORGOTTEN_AT_ONCE = 500
+# Legacy's present period, 0 where modern is the source of truth.
+PERIOD = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608  # names of ours
 
 
 class Statements:
@@ -34,9 +36,14 @@ class Statements:
         self._key = f"`{entity.legacy.key}`"
         columns = [f"`{field.column}`" for field in entity.fields.values()]
         older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} < {SEQUENCE})"
+        older_by_bridge = f"{older} AND ({names.STAMP_COLUMN} IS NULL OR {names.STAMP_COLUMN} <> ({PERIOD}))"
         sets = ", ".join(f"{column} = :f{i}" for i, column in enumerate(columns))
         self.update = (
             f"UPDATE {self._table} SET {sets}, {names.SEQUENCE_COLUMN} = {SEQUENCE} "  # noqa: S608  # checked names
+            f"WHERE {self._key} = :pk AND {older_by_bridge}"
+        )
+        self.pass_over = (
+            f"UPDATE {self._table} SET {names.SEQUENCE_COLUMN} = {SEQUENCE} "  # noqa: S608
             f"WHERE {self._key} = :pk AND {older}"
         )
         key = self._key if self._natural else names.KEY_COLUMN
@@ -45,9 +52,10 @@ class Statements:
             f"INSERT INTO {self._table} ({', '.join(columns)}, {key}, {names.SEQUENCE_COLUMN}) "  # noqa: S608
             f"SELECT {marks}, :item, {SEQUENCE} FROM DUAL WHERE NOT EXISTS ("
             f"SELECT 1 FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item "
-            f"AND sequence >= {SEQUENCE})"
+            f"AND (sequence >= {SEQUENCE} OR legacy_stamp = ({PERIOD})))"
         )
-        self.delete = f"DELETE FROM {self._table} WHERE {self._key} = :pk AND {older}"  # noqa: S608
+        self.delete = f"DELETE FROM {self._table} WHERE {self._key} = :pk AND {older_by_bridge}"  # noqa: S608
+        self.period = PERIOD
         self.remember = (
             f"INSERT INTO {names.DELETES_TABLE} (entity, item_key, sequence, deleted_at) "  # noqa: S608
             f"VALUES (:entity, :item, {SEQUENCE}, NOW(6)) ON DUPLICATE KEY UPDATE "
@@ -65,7 +73,7 @@ class Statements:
 
     def lookups(self, keys: Sequence[str]) -> list[tuple[str, Values]]:
         """The SELECTs that find which of these keys have a row; plain reads, since locking ones would deadlock."""
-        select = f"SELECT {self._key}, {{}}, {names.SEQUENCE_COLUMN} FROM {self._table} WHERE "  # noqa: S608
+        select = f"SELECT {self._key}, {{}}, {names.SEQUENCE_COLUMN}, {names.STAMP_COLUMN} FROM {self._table} WHERE "  # noqa: S608
         texts = [{"stringValue": key} for key in keys]
         if self._natural:
             where, values = within(self._key, texts)
@@ -78,11 +86,26 @@ class Statements:
             found.append((select.format("NULL") + f"{where} AND {names.KEY_COLUMN} IS NULL", values))
         return found
 
-    def looked_up(self, row: Row) -> tuple[str, str, int]:
-        """Item key, primary key and sequence (-1 for none) of a looked-up row."""
+    def looked_up(self, row: Row) -> tuple[str, str, int, int]:
+        """Item key, primary key, sequence (-1 for none) and legacy's stamp (0 for none) of a looked-up row."""
         primary_key = cell_text(row[0])
         key = primary_key if row[1].get("isNull") else cell_text(row[1])
-        return key, primary_key, -1 if row[2].get("isNull") else int(cell_text(row[2]))
+        sequence = -1 if row[2].get("isNull") else int(cell_text(row[2]))
+        return key, primary_key, sequence, 0 if row[3].get("isNull") else int(cell_text(row[3]))
+
+    def buried(self, keys: Sequence[str], period: int) -> tuple[str, Values]:
+        """The SELECT of keys that legacy deleted in a period, with the sequence that each showed then."""
+        where, values = within("item_key", [{"stringValue": key} for key in keys])
+        sql = (
+            f"SELECT item_key, sequence FROM {names.DELETES_TABLE} "  # noqa: S608
+            f"WHERE entity = :entity AND legacy_stamp = {int(period)} AND {where}"
+        )
+        return sql, {**values, **self.entity_value}
+
+    @property
+    def entity_value(self) -> Values:
+        """The parameter `:entity`."""
+        return {"entity": {"stringValue": self._entity.name}}
 
     def update_values(self, change: Change, primary_key: str) -> Values:
         """The parameters of `update`."""
@@ -95,17 +118,15 @@ class Statements:
     def delete_values(self, change: Change, primary_key: str) -> Values:
         """The parameters of `delete`."""
         place = {"stringValue": primary_key} if self._natural else {"longValue": int(primary_key)}
-        return {"pk": place, "sequence": _sequence(change)}
+        return {"pk": place, "sequence": _sequence(change), **self.entity_value}
 
     def remember_values(self, change: Change) -> Values:
         """The parameters of `remember`."""
-        entity = {"stringValue": self._entity.name}
-        return {"entity": entity, "item": {"stringValue": change.key}, "sequence": _sequence(change)}
+        return {**self.entity_value, "item": {"stringValue": change.key}, "sequence": _sequence(change)}
 
     def probe_values(self, change: Change) -> Values:
         """The parameters of `probe`."""
-        entity, token = {"stringValue": self._entity.name}, {"stringValue": change.token}
-        return {"entity": entity, "token": token, "sequence": _sequence(change)}
+        return {**self.entity_value, "token": {"stringValue": change.token}, "sequence": _sequence(change)}
 
     def _fields(self, change: Change) -> dict[str, dict[str, Any]]:
         if change.record is None:

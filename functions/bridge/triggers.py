@@ -1,0 +1,171 @@
+"""The triggers on an entity's legacy table: the fence stops writers, the capture tells copy what they wrote.
+
+The fence reads one row with a shared lock, so that raising it waits for whoever is inside. It also stamps what legacy
+writes with legacy's present period, by which the bridge knows what it must not overwrite (docs/adr/0010). The bridge's
+own user passes all of them unseen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.aws.errors import LOCK_WAIT, DataApiError
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
+
+FIRST_PERIOD = 1
+LOCK_SECONDS = 3  # that changing a trigger may wait; everybody who uses the table waits behind it
+ATTEMPTS = 5
+EVENTS = ("INSERT", "UPDATE", "DELETE")
+OTHERS = f"SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}'"
+
+
+class TableBusyError(Exception):
+    """A transaction holds the table; nobody was kept waiting for longer than a few seconds."""
+
+
+def install(server: DataApi, entity: Entity) -> list[str]:
+    """Add the triggers that are missing or have another text, and begin legacy's first period.
+
+    Returns:
+        The names of those that were made now.
+
+    Raises:
+        TableBusyError: a transaction uses the table all the time.
+    """
+    _begin_period(server, entity)
+    present, made = _present(server, entity), list[str]()
+    for name, (when, body) in bodies(entity).items():
+        if present.get(name) == body:
+            continue
+        statements = [f"DROP TRIGGER {_place(entity)}.{name}"] if name in present else []
+        statements.append(
+            f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}"
+        )
+        _change(server, entity, statements)
+        made.append(name)
+    return made
+
+
+def remove(server: DataApi, entity: Entity) -> list[str]:
+    """Drop the triggers that are there; returns their names."""
+    found = [name for name in bodies(entity) if name in _present(server, entity)]
+    for name in found:
+        _change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"])
+    return found
+
+
+def bodies(entity: Entity) -> dict[str, tuple[str, str]]:
+    """When each trigger runs and what it does, by name. The capture's come after whatever others the table has."""
+    found = {_name("fence", event, entity): (f"BEFORE {event}", _fence(entity, event)) for event in EVENTS}
+    return found | {
+        _name("capture", event, entity): (f"AFTER {event}", _capture(entity, event)) for event in EVENTS
+    }
+
+
+def _name(role: str, event: str, entity: Entity) -> str:
+    return f"{names.RESERVED_PREFIX}{role}_{event[0].lower()}_{entity.name}"  # at most 64 characters
+
+
+def _control(entity: Entity, columns: str, variables: str) -> str:
+    # why a locking read: a plain one would show an old transaction the control row as it was when that began
+    return (
+        f"SELECT {columns} INTO {variables} FROM {_place(entity)}.{names.CONTROL_TABLE} "  # noqa: S608
+        f"WHERE entity = '{entity.name}' LOCK IN SHARE MODE; "
+    )
+
+
+def _fence(entity: Entity, event: str) -> str:
+    stamp = f"IF stamp > 0 THEN SET NEW.{names.STAMP_COLUMN} = stamp; END IF; "
+    return (
+        "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
+        f"IF {OTHERS} THEN "
+        f"{_control(entity, 'fenced, legacy_stamp', 'raised, stamp')}"
+        "IF raised THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
+        f"'streamback: writes to {entity.name} are fenced'; END IF; "
+        f"{'' if event == 'DELETE' else stamp}"
+        "END IF; END"
+    )
+
+
+def _capture(entity: Entity, event: str) -> str:
+    if event == "INSERT":
+        work = _enqueue(entity, "NEW")
+    elif event == "UPDATE":
+        moved = f"IF {_identity(entity, 'OLD')} <> {_identity(entity, 'NEW')} THEN {_enqueue(entity, 'OLD')}END IF; "
+        work = _enqueue(entity, "NEW") + moved
+    else:
+        work = _enqueue(entity, "OLD") + _remember(entity)
+    variable = "DECLARE stamp INT DEFAULT 0; " if event == "DELETE" else ""
+    return f"BEGIN {variable}IF {OTHERS} THEN {work}END IF; END"
+
+
+def _identity(entity: Entity, row: str) -> str:
+    """The item key of a row, as bytes."""
+    key = f"{row}.`{entity.legacy.key}`"
+    if entity.legacy.key_type == "string":
+        return f"CAST(CONVERT({key} USING utf8mb4) AS BINARY)"
+    return f"COALESCE({row}.{names.KEY_COLUMN}, CAST(CAST({key} AS CHAR) AS BINARY))"
+
+
+def _enqueue(entity: Entity, row: str) -> str:
+    key = _identity(entity, row)
+    return (
+        f"INSERT INTO {_place(entity)}.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "  # noqa: S608
+        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, NOW(6)); "
+    )
+
+
+def _remember(entity: Entity) -> str:
+    """Legacy deleted it in this period, so a late record of the bridge must not bring it back."""
+    return _control(entity, "legacy_stamp", "stamp") + (
+        f"INSERT INTO {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked names
+        "(entity, item_key, sequence, deleted_at, legacy_stamp) "
+        f"VALUES ('{entity.name}', {_identity(entity, 'OLD')}, COALESCE(OLD.{names.SEQUENCE_COLUMN}, 0), "
+        "NOW(6), stamp) "
+        "ON DUPLICATE KEY UPDATE sequence = GREATEST(sequence, VALUES(sequence)), "
+        "deleted_at = VALUES(deleted_at), legacy_stamp = VALUES(legacy_stamp); "
+    )
+
+
+def _begin_period(server: DataApi, entity: Entity) -> None:
+    server.execute(
+        f"UPDATE {_place(entity)}.{names.CONTROL_TABLE} SET generation = {FIRST_PERIOD}, "  # noqa: S608
+        f"legacy_stamp = {FIRST_PERIOD} WHERE entity = :entity AND generation = 0 AND fenced = 0",
+        {"entity": {"stringValue": entity.name}},
+    )
+
+
+def _present(server: DataApi, entity: Entity) -> dict[str, str]:
+    rows = server.query(
+        "SELECT trigger_name, action_statement FROM information_schema.triggers "
+        "WHERE event_object_schema = :database AND event_object_table = :table",
+        {"database": {"stringValue": entity.legacy.database}, "table": {"stringValue": entity.legacy.table}},
+    )
+    return {row[0].get("stringValue", ""): row[1].get("stringValue", "") for row in rows}
+
+
+def _change(server: DataApi, entity: Entity, statements: list[str]) -> None:
+    for _ in range(ATTEMPTS):
+        try:
+            server.together(statements, {"lock_wait_timeout": LOCK_SECONDS})
+        except DataApiError as error:
+            if error.code != LOCK_WAIT:
+                raise
+        else:
+            return
+    raise TableBusyError(
+        f"{entity.legacy.table} was in use for {ATTEMPTS} times {LOCK_SECONDS} seconds; end its long transactions "
+        "(see SHOW PROCESSLIST), then run the command again"
+    )
+
+
+def _place(entity: Entity) -> str:
+    return f"`{entity.legacy.database}`"
+
+
+def _table(entity: Entity) -> str:
+    return f"{_place(entity)}.`{entity.legacy.table}`"
