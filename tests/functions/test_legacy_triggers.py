@@ -1,0 +1,261 @@
+"""Fence, capture and stamps: what the triggers on a legacy table do to whoever writes there, and to the bridge."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import pymysql
+import pytest
+from conftest import BASE, record
+
+from functions.aws.data_api import DataApi
+from functions.aws.errors import FencedError
+from functions.bridge import tables, triggers
+from functions.domain import entities, names
+
+FENCED = "streamback: writes to chefs are fenced"
+
+
+@pytest.fixture(scope="session")
+def bridge_user(sandbox, data_api):
+    """Makes the bridge's own view of a legacy table: its user, its rights, the sandbox's secret."""
+    functions, outputs = sandbox.client("lambda"), sandbox.outputs
+    for name, event in (
+        ("legacyInitFunction", {"httpMethod": "GET", "path": "/aurora"}),
+        ("bridgeInstallFunction", {"action": "install"}),
+    ):
+        answer = functions.invoke(FunctionName=outputs[name], Payload=json.dumps(event))
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def of(legacy):
+        for grant in tables.grants(legacy.entity):
+            data_api().execute(f"GRANT {grant} TO '{names.BRIDGE_USER}'@'%'")
+        client, place = sandbox.client("rds-data"), (outputs["clusterArn"], outputs["bridgeSecretArn"])
+        return replace(legacy, database=DataApi(client, *place, legacy.entity.legacy.database))
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def captured_chefs(make_legacy):
+    made = make_legacy("chefs")
+    assert len(triggers.install(made.server, made.entity)) == 6
+    return made
+
+
+@pytest.fixture
+def legacy(captured_chefs):
+    """Chefs in legacy's first period, with nothing in the queue."""
+    _control(captured_chefs, fenced=0, legacy_stamp=1, generation=1)
+    captured_chefs.clear()
+    captured_chefs.database.execute(f"DELETE FROM {names.CHANGES_TABLE}")
+    return captured_chefs
+
+
+@pytest.fixture
+def bridge(legacy, bridge_user):
+    """The same table as the bridge sees it; what it parks is seen in both."""
+    return bridge_user(legacy)
+
+
+def _control(legacy, **values: int) -> None:
+    sets = ", ".join(f"{name} = {value}" for name, value in values.items())
+    legacy.database.execute(f"UPDATE {names.CONTROL_TABLE} SET {sets} WHERE entity = '{legacy.entity.name}'")
+
+
+def _queue(legacy) -> list[str]:
+    rows = legacy.database.query(f"SELECT lane, item_key FROM {names.CHANGES_TABLE} ORDER BY change_id")
+    for lane, key in rows:
+        assert lane["longValue"] == names.lane_of(key["blobValue"].decode())
+    return [key["blobValue"].decode() for _, key in rows]
+
+
+def _born(legacy, name: str = "Ana") -> str:
+    return legacy.store.create(None, {"firstName": name, "lastName": "Roš"}).key
+
+
+def test_installing_again_changes_nothing(legacy):
+    assert triggers.install(legacy.server, legacy.entity) == []
+
+
+def test_a_trigger_of_an_older_text_is_replaced(make_legacy):
+    legacy = make_legacy("chefs")
+    triggers.install(legacy.server, legacy.entity)
+    name, (when, _) = next(iter(triggers.bodies(legacy.entity).items()))
+    database, table = legacy.entity.legacy.database, legacy.entity.legacy.table
+    legacy.server.execute(f"DROP TRIGGER `{database}`.{name}")
+    legacy.server.execute(
+        f"CREATE TRIGGER `{database}`.{name} {when} ON `{database}`.{table} FOR EACH ROW BEGIN END"
+    )
+    assert triggers.install(legacy.server, legacy.entity) == [name]
+    assert triggers.remove(legacy.server, legacy.entity) == list(triggers.bodies(legacy.entity))
+    assert triggers.remove(legacy.server, legacy.entity) == []
+
+
+def test_names_fit_for_the_longest_entity():
+    raw = {"legacy": {"database": "d", "table": "t", "key": "id"}, "modern": {"table": "ttt", "key": "Id"}}
+    entity = entities.parse({"e" * 41: {**raw, "fields": {"a": {"column": "a", "type": "string"}}}})["e" * 41]
+    assert max(map(len, triggers.bodies(entity))) <= 64
+
+
+def test_every_write_of_legacy_is_in_the_queue(legacy):
+    key = _born(legacy)
+    legacy.store.replace(key, {"firstName": "Anja", "lastName": "Roš"})
+    legacy.store.delete(key)
+    assert _queue(legacy) == [key] * 3
+
+
+def test_a_counted_key_is_still_answered_to_the_client(legacy):
+    assert legacy.store.get(_born(legacy)).fields["firstName"] == "Ana"
+
+
+def test_a_row_that_came_from_modern_is_queued_under_its_item_key(legacy, bridge):
+    bridge.apply(record("uuid-1", BASE, firstName="Ana"))
+    legacy.store.replace("uuid-1", {"firstName": "Anja", "lastName": "Roš"})
+    assert _queue(legacy) == ["uuid-1"]
+
+
+def test_a_changed_primary_key_is_a_delete_and_an_insert(legacy):
+    key = _born(legacy)
+    legacy.database.execute(f"UPDATE `{legacy.entity.legacy.table}` SET id = 9000000 WHERE id = {key}")
+    assert _queue(legacy) == [key, "9000000", key]
+
+
+def test_what_the_bridge_writes_is_neither_queued_nor_stamped(legacy, bridge):
+    bridge.apply(record("a", BASE, firstName="Ana"), record("b", BASE + 1, firstName="Bea"))
+    bridge.apply(record("a", BASE + 2, "MODIFY", firstName="Anja"), record("b", BASE + 3, "REMOVE"))
+    assert _queue(legacy) == []
+    assert {key: fields["firstName"] for key, fields in bridge.everything().items()} == {"a": "Anja"}
+    assert not legacy.parked.changes
+
+
+def test_the_fence_stops_api_raw_clients_and_procedures_but_not_the_bridge(legacy, bridge, sandbox):
+    key, table = _born(legacy), legacy.entity.legacy.table
+    _control(legacy, fenced=1)
+    for write in (
+        lambda: _born(legacy),
+        lambda: legacy.store.replace(key, {"firstName": "x", "lastName": "y"}),
+        lambda: legacy.store.delete(key),
+    ):
+        with pytest.raises(FencedError):
+            write()
+    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+        cursor.execute("DROP PROCEDURE IF EXISTS sneak")
+        cursor.execute(f"CREATE PROCEDURE sneak() INSERT INTO {table} (cheffirst) VALUES ('x')")
+        for statement in (
+            f"DELETE FROM {table}",
+            f"REPLACE INTO {table} (id) VALUES ({key})",
+            "CALL sneak()",
+        ):
+            with pytest.raises(pymysql.err.MySQLError, match=FENCED):
+                cursor.execute(statement)
+    bridge.apply(record("a", BASE, firstName="Bea"))
+    assert {fields["firstName"] for fields in legacy.everything().values()} == {"Ana", "Bea"}
+
+
+def test_raising_the_fence_waits_for_a_writer_inside(legacy, sandbox):
+    raised = threading.Event()
+
+    def raise_fence():
+        _control(legacy, fenced=1)
+        raised.set()
+
+    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+        client.begin()
+        cursor.execute(f"INSERT INTO {legacy.entity.legacy.table} (cheffirst) VALUES ('inside')")
+        thread = threading.Thread(target=raise_fence)
+        thread.start()
+        _until_waiting(sandbox, "UPDATE streamback_control")
+        assert not raised.is_set()
+        client.commit()
+    thread.join()
+    assert [fields["firstName"] for fields in legacy.everything().values()] == ["inside"]
+    with pytest.raises(FencedError):
+        _born(legacy)
+
+
+def _until_waiting(sandbox, statement: str) -> None:
+    with sandbox.mariadb.connect() as client, client.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT info FROM information_schema.processlist WHERE command <> 'Sleep'")
+            if any(info and info.startswith(statement) for (info,) in cursor.fetchall()):
+                return
+
+
+def test_an_old_transaction_meets_the_fence_as_it_is_now(legacy, sandbox):
+    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+        client.begin()
+        cursor.execute("SELECT * FROM streamback_control")
+        _control(legacy, fenced=1)
+        with pytest.raises(pymysql.err.MySQLError, match=FENCED):
+            cursor.execute(f"INSERT INTO {legacy.entity.legacy.table} (cheffirst) VALUES ('late')")
+
+
+def test_a_late_record_does_not_overwrite_what_legacy_wrote_since(legacy, bridge):
+    _control(legacy, legacy_stamp=0, fenced=1)
+    bridge.apply(record("a", BASE, firstName="modern"), record("b", BASE, firstName="modern"))
+    _control(legacy, legacy_stamp=2, generation=2, fenced=0)  # a forced rollback
+    legacy.store.replace("a", {"firstName": "legacy", "lastName": "x"})
+    legacy.store.delete("b")
+    bridge.apply(
+        record("a", BASE + 1, "MODIFY", firstName="late"), record("b", BASE + 2, "MODIFY", firstName="late")
+    )
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "legacy"}
+    assert {key: reason[:8] for key, (reason, _) in legacy.parked.changes.items()} == {
+        "a": "conflict",
+        "b": "conflict",
+    }
+    bridge.apply(record("a", BASE + 3, "REMOVE"))
+    assert list(legacy.everything()) == ["a"]
+
+
+def test_a_late_record_of_what_legacy_did_not_touch_is_applied(legacy, bridge):
+    _control(legacy, legacy_stamp=0, fenced=1)
+    bridge.apply(record("a", BASE, firstName="modern"))
+    _control(legacy, legacy_stamp=2, generation=2, fenced=0)
+    bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), record("c", BASE + 2, firstName="new"))
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
+        "a": "late",
+        "c": "new",
+    }
+    assert not legacy.parked.changes
+
+
+def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, bridge):
+    _control(legacy, legacy_stamp=0, fenced=1)
+    first = [
+        record("a", BASE, firstName="1"),
+        record("b", BASE, firstName="1"),
+        record("c", BASE, firstName="1"),
+    ]
+    bridge.apply(*first)
+    _control(legacy, legacy_stamp=2, generation=2, fenced=0)
+    legacy.store.replace("a", {"firstName": "legacy", "lastName": "x"})
+    legacy.store.delete("b")
+    conflict = record("c", BASE + 5, "MODIFY", firstName="late")
+    legacy.store.replace("c", {"firstName": "legacy", "lastName": "x"})
+    bridge.apply(conflict)
+    _control(legacy, legacy_stamp=0, fenced=1)
+    bridge.apply(*first, conflict)
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
+        "a": "legacy",
+        "c": "legacy",
+    }
+    bridge.apply(
+        record("a", BASE + 9, "MODIFY", firstName="modern"), record("b", BASE + 9, firstName="again")
+    )
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
+        "a": "modern",
+        "b": "again",
+        "c": "legacy",
+    }
+
+
+def test_the_bridge_ignores_what_copy_deleted(legacy, bridge):
+    key = _born(legacy)
+    removal = record(key, BASE, "REMOVE")
+    removal["dynamodb"]["OldImage"] = {names.DELETING_ATTRIBUTE: {"BOOL": True}}
+    bridge.apply(removal)
+    assert list(legacy.everything()) == [key]
