@@ -1,0 +1,34 @@
+"""The keys that the clients write: who owns which, and which ones a reader may look at."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+RECENT = 40  # how many of the last written keys a reader prefers
+
+
+class Keys:
+    """Every key that is or was there, for readers; a writer keeps its own list of what it owns."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._all = list(keys)
+        self._recent: list[str] = []
+        self._lock = threading.Lock()
+
+    def written(self, key: str, *, new: bool) -> None:
+        """Note that a key was just written or deleted."""
+        with self._lock:
+            if new:
+                self._all.append(key)
+            self._recent = [*self._recent[1 - RECENT :], key]
+
+    def any(self, dice: random.Random) -> str:
+        """A key to read, every second time one that was just written; empty when there is none."""
+        with self._lock:
+            chosen = self._recent if self._recent and dice.random() < 0.5 else self._all  # noqa: PLR2004  # every second
+            return dice.choice(chosen) if chosen else ""

@@ -1,0 +1,224 @@
+"""The threads that send: writers, each with keys of its own, and readers who look at anybody's."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from sandbox.load.client import Answer, Client, Endpoint
+from sandbox.load.records import (
+    DELETE,
+    EXPECTED,
+    GET,
+    LIST,
+    MAYBE,
+    NO_ANSWER,
+    NOTHING,
+    POST,
+    PUT,
+    TORN,
+    UNAVAILABLE,
+    Attempt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sandbox.load.keys import Keys
+
+FEW = 3  # keys of its own below which a writer only makes new ones
+PAGE_SIZES = (1, 10, 25)
+LISTS = 0.2  # share of the reads that are lists
+RAMP = (
+    2.0  # seconds in which the workers join in, lest each of their first requests is a cold start of its own
+)
+LONGEST_PAUSE = 10.0  # seconds, whatever Retry-After says
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a unique value becomes a record: the first field holds it, the others follow from it.
+
+    Args:
+        entity: whose collection.
+        fields: the names of its text fields.
+        prefix: with which every value of this load begins.
+    """
+
+    entity: str
+    fields: Sequence[str]
+    prefix: str
+
+    def body(self, value: str) -> dict[str, str]:
+        """The record's fields."""
+        return {name: value if name == self.fields[0] else f"{value} {name}" for name in self.fields}
+
+    def value(self, body: Any) -> tuple[str, str]:
+        """The value of a record that was read, and TORN when its fields are not of one write."""
+        record = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+        value = str(record.get(self.fields[0]))
+        whole = all(record.get(name) == text for name, text in self.body(value).items())
+        return value, "" if whole or not value.startswith(self.prefix) else TORN
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all workers share.
+
+    Args:
+        endpoint: the API.
+        shape: of the records.
+        keys: that readers may look at.
+        over: set when the load ends.
+        note: takes each attempt.
+        seed: of all randomness.
+    """
+
+    endpoint: Endpoint
+    shape: Shape
+    keys: Keys
+    over: threading.Event
+    note: Callable[[Attempt], None]
+    seed: int
+
+
+class Worker(threading.Thread):
+    """Sends at its own pace until the load is over, whatever others wait for.
+
+    Args:
+        ground: what it shares with the others.
+        number: which one it is.
+        rate: operations a second; those that it misses while it waits for an answer are not made up for.
+    """
+
+    def __init__(self, ground: Ground, number: int, rate: float) -> None:
+        super().__init__(name=f"load-{number}", daemon=True)
+        self.ground = ground
+        self.number = number
+        self.dice = random.Random(f"{ground.seed}/{number}")  # noqa: S311  # a load, not a secret
+        self.operation = 0
+        self._every = 1 / rate
+        self._client = Client(ground.endpoint)
+
+    def run(self) -> None:
+        """Send until it is over."""
+        due = time.monotonic() + self.dice.random() * max(self._every, RAMP)
+        while not self.ground.over.wait(max(0.0, due - time.monotonic())):
+            self.operation += 1
+            self.act()
+            due = max(due + self._every * self.dice.uniform(0.5, 1.5), time.monotonic())
+        self._client.close()
+
+    def act(self) -> None:
+        """One operation, with as many attempts as it takes."""
+        raise NotImplementedError
+
+    def attempt(
+        self, kind: str, key: str = "", value: str = "", body: Any = None
+    ) -> tuple[Attempt, Answer | None]:
+        """One request, noted; the answer is None where none came."""
+        path = f"/{self.ground.shape.entity}" + (f"/{quote(key, safe='')}" if key else "")
+        query = f"limit={self.dice.choice(PAGE_SIZES)}" if kind == LIST else ""
+        begun = time.monotonic()
+        try:
+            answer, outcome = self._client.send(GET if kind == LIST else kind, path, query, body), ""
+        except (OSError, http.client.HTTPException) as error:
+            answer, outcome = None, f"{type(error).__name__}: {error}"
+        ended = time.monotonic()
+        seen = self._seen(kind, key, value, answer) if answer else (key, value, outcome)
+        status = answer.status if answer else NO_ANSWER
+        done = Attempt(self.number, self.operation, kind, seen[0], seen[1], begun, ended, status, seen[2])
+        self.ground.note(done)
+        return done, answer
+
+    def settle(self, send: Callable[[], tuple[Attempt, Answer | None]]) -> Attempt:
+        """Send until there is an answer that is no "try again"; the load's end does not cut it short."""
+        while True:
+            done, answer = send()
+            if not done.retried or answer is None:
+                return done
+            time.sleep(min(answer.retry_after, LONGEST_PAUSE))
+
+    def _seen(self, kind: str, key: str, value: str, answer: Answer) -> tuple[str, str, str]:
+        """The key, the value and the outcome that the answer tells."""
+        if answer.status not in EXPECTED[kind]:
+            return key, value, _excuse(answer)
+        if kind == POST:
+            return str(cast("Mapping[str, Any]", answer.body or {}).get("id", "")), value, ""
+        if kind == GET and answer.status != NOT_FOUND:
+            return key, *self.ground.shape.value(answer.body)
+        if kind == LIST:
+            return "", "", self._torn(answer.body)
+        return key, value, ""
+
+    def _torn(self, body: Any) -> str:
+        items = cast("Mapping[str, Any]", body or {}).get("items", [])
+        return TORN if any(self.ground.shape.value(item)[1] for item in items) else ""
+
+
+class Writer(Worker):
+    """Makes, replaces and deletes records of its own; each attempt has a value that no other has."""
+
+    def __init__(self, ground: Ground, number: int, rate: float, keys: Sequence[str] = ()) -> None:
+        super().__init__(ground, number, rate)
+        self._own = list(keys)
+        self._values = 0
+
+    def act(self) -> None:
+        """One write."""
+        choice = self.dice.random()
+        if len(self._own) < FEW or choice < 0.35:  # noqa: PLR2004  # a mix: 35 POST, 45 PUT, 20 DELETE of 100
+            self._create()
+        elif choice < 0.8:  # noqa: PLR2004  # likewise
+            self._replace(self.dice.choice(self._own))
+        else:
+            self._remove(self.dice.choice(self._own))
+
+    def _create(self) -> None:
+        done = self.settle(lambda: self._write(POST))
+        if done.status in EXPECTED[POST]:
+            self._own.append(done.key)
+            self.ground.keys.written(done.key, new=True)
+
+    def _replace(self, key: str) -> None:
+        done = self.settle(lambda: self._write(PUT, key))
+        self._note_own(key, gone=done.status == NOT_FOUND)
+
+    def _remove(self, key: str) -> None:
+        done = self.settle(lambda: self.attempt(DELETE, key))
+        self._note_own(key, gone=done.status in EXPECTED[DELETE])
+
+    def _note_own(self, key: str, *, gone: bool) -> None:
+        if gone:
+            self._own.remove(key)
+        self.ground.keys.written(key, new=False)
+
+    def _write(self, kind: str, key: str = "") -> tuple[Attempt, Answer | None]:
+        self._values += 1
+        value = f"{self.ground.shape.prefix}{self.number}-{self._values}"
+        return self.attempt(kind, key, value, self.ground.shape.body(value))
+
+
+class Reader(Worker):
+    """Reads one record or a page."""
+
+    def act(self) -> None:
+        """One read."""
+        key = self.ground.keys.any(self.dice)
+        kind = LIST if not key or self.dice.random() < LISTS else GET
+        self.settle(lambda: self.attempt(kind, key if kind == GET else ""))
+
+
+def _excuse(answer: Answer) -> str:
+    """What an answer that is no success says of itself."""
+    body = cast("dict[str, Any]", answer.body) if isinstance(answer.body, dict) else {}
+    outcome = body.get("outcome")
+    if answer.status == UNAVAILABLE and outcome in {NOTHING, MAYBE}:
+        return str(outcome)
+    return str(body.get("message") or body.get("error") or "no message")[:200]
