@@ -7,6 +7,8 @@ of a change that was not made.
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from runbook.errors import LockLostError, PreconditionError
+from functions.domain import names
+from runbook.errors import FailedError, LockLostError, PreconditionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-STATE = "state"
+STATE = names.STATE_RECORD
 EVENT = "event#"
+CONFLICTS = 20  # tries of a transaction that meets another write of its items
+CONFLICT_WAIT = 0.02  # seconds
 
 
 def now() -> str:
@@ -189,10 +194,51 @@ class Journal:
         }
         update = self._update(entity, expression.strip(), "#lock.#id = :id", attributes, values)
         if not self._transact([update, *([self._event(event)] if event else [])]):
-            raise LockLostError(
-                f"another operator took over {entity} while this command ran",
-                "See `runbook status` and `runbook history`.",
-            )
+            raise _lock_lost(entity)
+
+    def enter(self, lock: Lock, entity: str, phase: Phase) -> None:
+        """Enter a phase: the state, and in the same transaction the record that the gate reads.
+
+        Raises:
+            LockLostError: when the lock is no longer ours; nothing was written.
+        """
+        state = self._update(
+            entity,
+            "SET #phase = :phase, #since = :since",
+            "#lock.#id = :id",
+            {"#phase": "phase", "#since": "phase_since", "#lock": "lock", "#id": "id"},
+            {":phase": phase.value, ":since": now(), ":id": lock.id},
+        )
+        # Nobody is inside modern's writer before that phase begins, whatever was not counted out before.
+        fresh = ", #inflight = :none" if phase == Phase.MODERN else ""
+        gate: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(entity, names.GATE_RECORD),
+                "UpdateExpression": f"SET #phase = :phase{fresh}",
+                "ExpressionAttributeNames": {
+                    "#phase": "phase",
+                    **({"#inflight": "inflight"} if fresh else {}),
+                },
+                "ExpressionAttributeValues": _typed(
+                    {":phase": phase.value, **({":none": 0} if fresh else {})}
+                ),
+            }
+        }
+        if not self._transact([state, gate]):
+            raise _lock_lost(entity)
+
+    def inflight(self, entity: str) -> int:
+        """How many requests the gate has let into modern's writer that have not come out."""
+        found = self._client.get_item(
+            TableName=self._table, Key=_key(entity, names.GATE_RECORD), ConsistentRead=True
+        )
+        return int(_plain(found.get("Item", {})).get("inflight", 0))
+
+    def find_record(self, entity: str, record: str) -> Mapping[str, Any] | None:
+        """Another record of the entity, such as copy's; None when there is none."""
+        found = self._client.get_item(TableName=self._table, Key=_key(entity, record), ConsistentRead=True)
+        return _plain(found["Item"]) if "Item" in found else None
 
     def record(self, event: Event) -> None:
         """Add an event on its own: something that was refused or only looked at changes no state."""
@@ -235,14 +281,27 @@ class Journal:
         }
 
     def _transact(self, items: Sequence[TransactWriteItemTypeDef]) -> bool:
-        try:
-            self._client.transact_write_items(TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons = error.response.get("CancellationReasons", [])
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-                return False
-            raise
-        return True
+        """Write all or nothing; False when a condition did not hold."""
+        for _ in range(CONFLICTS):
+            try:
+                self._client.transact_write_items(TransactItems=items)
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+                if "ConditionalCheckFailed" in codes:
+                    return False
+                if "TransactionConflict" not in codes:
+                    raise
+            else:
+                return True
+            time.sleep(random.uniform(CONFLICT_WAIT / 2, CONFLICT_WAIT))  # noqa: S311  # jitter
+        raise FailedError("the journal is being written by too many at once", "Run the command again.")
+
+
+def _lock_lost(entity: str) -> LockLostError:
+    return LockLostError(
+        f"another operator took over {entity} while this command ran",
+        "See `runbook status` and `runbook history`.",
+    )
 
 
 def _key(entity: str, record: str) -> dict[str, Any]:

@@ -27,10 +27,14 @@ FIRST_WAIT = 0.2
 
 
 class Side(StrEnum):
-    """A system that can answer; `unknown` is a function that is neither's, `unset` no function at all."""
+    """A system that can answer, or the gate before both.
+
+    `unknown` is a function that is none of theirs, `unset` no function at all.
+    """
 
     LEGACY = "legacy"
     MODERN = "modern"
+    GATE = "gate"
     UNKNOWN = "unknown"
     UNSET = "unset"
 
@@ -66,6 +70,7 @@ class Routing:
                 variables.get(entity.writes_variable),
                 self._target.legacy_write_function,
                 entity.write_function,
+                self._target.gate_function,
             ),
         )
 
@@ -125,6 +130,7 @@ class Routing:
             (Side.LEGACY, "write"): self._target.legacy_write_function,
             (Side.MODERN, "read"): entity.read_function,
             (Side.MODERN, "write"): entity.write_function,
+            (Side.GATE, "write"): self._target.gate_function,
         }.get((side, role))
         if not found:
             raise PreconditionError(
@@ -138,9 +144,8 @@ def _differing(present: Mapping[str, str], wanted: Mapping[str, str]) -> dict[st
     return {name: value for name, value in wanted.items() if present.get(name) != value}
 
 
-def _side(value: str | None, legacy: str, modern: str) -> Side:
+def _side(value: str | None, legacy: str, modern: str, gate: str = "") -> Side:
     if not value:
         return Side.UNSET
-    if value == legacy:
-        return Side.LEGACY
-    return Side.MODERN if value == modern else Side.UNKNOWN
+    known = {modern: Side.MODERN, gate: Side.GATE, legacy: Side.LEGACY}
+    return known.get(value, Side.UNKNOWN)

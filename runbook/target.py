@@ -68,6 +68,8 @@ class Target:
     quarantine_table: str = ""
     bridge_secret_arn: str = ""
     bridge_install_function: str = ""
+    copy_function: str = ""
+    gate_function: str = ""
     failure_bucket: str = ""
     endpoint_url: str | None = None
     access_key_id: str | None = None
@@ -158,6 +160,8 @@ def _target(
         quarantine_table=text("quarantineTable"),
         bridge_secret_arn=text("bridgeSecretArn"),
         bridge_install_function=text("bridgeInstallFunction"),
+        copy_function=text("copyFunction"),
+        gate_function=text("gateFunction"),
         failure_bucket=text("failureBucket"),
         endpoint_url=text("endpointUrl") or None,
         access_key_id=text("accessKeyId") or None,

@@ -170,9 +170,17 @@ def _limit(text: str | None) -> int:
 def guarded(run: Callable[[], object]) -> dict[str, Any]:
     """Run outside any route, with the contract's answers to failures, as API Gateway's proxy integration wants it."""
     try:
-        response = answer(200, run())
+        return _proxied(answer(200, run()))
     except Exception as error:  # noqa: BLE001  # the last one of ERRORS takes whatever it is
-        response = next(handle for kind, handle in ERRORS if isinstance(error, kind))(error)
+        return failed(error)
+
+
+def failed(error: Exception) -> dict[str, Any]:
+    """The contract's answer to a failure, as API Gateway's proxy integration wants it."""
+    return _proxied(next(handle for kind, handle in ERRORS if isinstance(error, kind))(error))
+
+
+def _proxied(response: Response[str]) -> dict[str, Any]:
     return {"statusCode": response.status_code, "headers": response.headers, "body": response.body}
 
 

@@ -1,0 +1,147 @@
+"""Sends each public write to the source of truth, and holds it for a moment while that changes.
+
+In phase `legacy` the fence decides: what it refuses was not written, so the request waits and is asked again. In
+phase `modern` the request is counted in by the write that checks the phase, so that once the phase has left `modern`
+and the count is back at zero nobody is inside. In every other phase it waits. Past the limit: 503, nothing written.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.api.contract import FENCED_HEADER
+from functions.api.store import UnavailableError
+from functions.gate.phases import COMPLETE, LEGACY, MODERN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_lambda import LambdaClient
+
+Event = dict[str, Any]
+Answer = dict[str, Any]
+# The writer was not started.
+NOT_STARTED = frozenset({"TooManyRequestsException", "EC2ThrottledException"})
+
+logger = Logger(child=True)
+
+
+class PhaseSource(Protocol):
+    """What the gate asks the journal."""
+
+    def now(self) -> str:
+        """The phase."""
+        ...
+
+    def enter(self, phase: str) -> bool:
+        """Count a request in, if it is that phase still."""
+        ...
+
+    def leave(self) -> None:
+        """Count it out."""
+        ...
+
+
+class NotStartedError(Exception):
+    """The writer took no request now."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A writer function.
+
+    Args:
+        client: boto3's `lambda`, which must not repeat calls by itself.
+        function: its name.
+    """
+
+    client: LambdaClient
+    function: str
+
+    def __call__(self, event: Event) -> Answer:
+        """Its answer to an API event.
+
+        Raises:
+            NotStartedError: nothing was written.
+            UnavailableError: it did not end well, and may have written.
+        """
+        try:
+            reply = self.client.invoke(FunctionName=self.function, Payload=json.dumps(event).encode())
+        except ClientError as error:
+            name = str(cast("Any", error).response["Error"]["Code"])
+            if name in NOT_STARTED:
+                raise NotStartedError(name) from error
+            raise UnavailableError(maybe_written=True) from error
+        except BotoCoreError as error:
+            raise UnavailableError(maybe_written=True) from error
+        if reply.get("FunctionError"):
+            logger.error("a writer failed", extra={"function": self.function})
+            raise UnavailableError(maybe_written=True)
+        return json.loads(reply["Payload"].read())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """The gate of one entity.
+
+    Attributes:
+        phases: the journal.
+        legacy: the legacy writer.
+        modern: the modern writer.
+        limit: seconds that a request is held at most.
+        poll: seconds between two looks while it is held.
+    """
+
+    phases: PhaseSource
+    legacy: Callable[[Event], Answer]
+    modern: Callable[[Event], Answer]
+    limit: float
+    poll: float = 0.025
+
+    def __call__(self, event: Event) -> Answer:
+        """The answer of whichever system is the source of truth.
+
+        Raises:
+            UnavailableError: it was held for too long and nothing was written, or a writer did not end well.
+        """
+        deadline = time.monotonic() + self.limit
+        while True:
+            answer = self._attempt(event)
+            if answer is not None:
+                return answer
+            if time.monotonic() > deadline:
+                raise UnavailableError
+            time.sleep(self.poll)
+
+    def _attempt(self, event: Event) -> Answer | None:
+        phase = self.phases.now()
+        try:
+            if phase == LEGACY:
+                answer = self.legacy(event)
+                return None if _fenced(answer) else answer
+            if phase in (MODERN, COMPLETE) and self.phases.enter(phase):
+                return self._counted(event)
+        except NotStartedError:
+            logger.warning("a writer takes no request now")
+        return None
+
+    def _counted(self, event: Event) -> Answer:
+        try:
+            return self.modern(event)
+        finally:
+            try:
+                self.phases.leave()
+            except (ClientError, BotoCoreError):
+                logger.exception("a request could not be counted out")
+
+
+def _fenced(answer: Answer) -> bool:
+    """Whether the fence refused it. The header's name is looked for in any spelling."""
+    headers = cast("dict[str, Any]", answer.get("headers") or answer.get("multiValueHeaders") or {})
+    return any(name.lower() == FENCED_HEADER.lower() for name in headers)

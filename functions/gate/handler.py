@@ -1,0 +1,71 @@
+"""The gate's function: one for all entities; the path names the entity."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from functions.api import contract
+from functions.api.store import NotFoundError
+from functions.aws import settings
+from functions.gate.gate import Gate, Writer
+from functions.gate.phases import Phases
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+
+HOLD_LIMIT = 18.0  # seconds; API Gateway waits for 29, and the writer needs its share
+WRITER_LIMIT = 28  # seconds that a writer's answer is waited for
+WARM = "warm"  # an event with this key only starts the function
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Answers a public write as API Gateway's proxy integration wants it."""
+    if WARM in event:
+        return {"warm": _gate(str(event[WARM])).phases.now()}
+    try:
+        return _gate(_entity(event))(event)
+    except Exception as error:  # noqa: BLE001  # the contract has an answer to each
+        return contract.failed(error)
+
+
+def _entity(event: dict[str, Any]) -> str:
+    return event["path"].strip("/").partition("/")[0]
+
+
+@cache
+def _gate(entity: str) -> Gate:
+    if entity not in settings.mapping():
+        raise NotFoundError(entity)
+    modern = json.loads(settings.variable("MODERN_WRITE_FUNCTIONS"))
+    return Gate(
+        phases=Phases(_dynamodb(), settings.variable("JOURNAL_TABLE"), entity),
+        legacy=Writer(_functions(), settings.variable("LEGACY_WRITE_FUNCTION")),
+        modern=Writer(_functions(), modern[entity]),
+        limit=HOLD_LIMIT,
+    )
+
+
+@cache
+def _functions() -> LambdaClient:
+    return boto3.Session().client("lambda", config=_once(WRITER_LIMIT))
+
+
+@cache
+def _dynamodb() -> DynamoDBClient:
+    return boto3.Session().client("dynamodb", config=_once(5))
+
+
+def _once(read_timeout: int) -> Config:
+    """No repeats by the SDK: a write or a count whose answer was lost must not be done again."""
+    return Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=read_timeout)

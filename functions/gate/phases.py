@@ -1,0 +1,91 @@
+"""The gate's view of the journal: which phase an entity is in, and how many requests are inside modern's writer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+LEGACY, MODERN, COMPLETE = "legacy", "modern", "complete"
+HELD = "switching"  # also what is assumed while the journal does not answer
+# What another writer of the record, or a busy service, answers; nothing was written.
+PASSING = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingException",
+        "TransactionConflictException",
+    }
+)
+REFUSED = "ConditionalCheckFailedException"
+
+
+class Phases:
+    """One entity's gate record in the journal: `phase`, and `inflight`, the requests inside modern's writer.
+
+    Args:
+        client: boto3's `dynamodb`, which must not repeat a count by itself: one too many only delays the way back,
+            one too few would open it too early.
+        table: the journal.
+        entity: its partition key there.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, entity: str) -> None:
+        self._client = client
+        self._place: dict[str, Any] = {
+            "TableName": table,
+            "Key": {"entity": {"S": entity}, "record": {"S": names.GATE_RECORD}},
+        }
+
+    def now(self) -> str:
+        """The phase as the last completed write left it."""
+        try:
+            found = self._client.get_item(**self._place, ConsistentRead=True)
+        except (ClientError, BotoCoreError) as error:
+            if not _passes(error):
+                raise
+            return HELD
+        return cast("dict[str, Any]", found.get("Item", {})).get("phase", {}).get("S", LEGACY)
+
+    def enter(self, phase: str) -> bool:
+        """Count a request in, if it is that phase still: check and count are one write."""
+        try:
+            self._count(1, ConditionExpression="#phase = :phase", phase=phase)
+        except (ClientError, BotoCoreError) as error:
+            if not _passes(error) and _name(error) != REFUSED:
+                raise
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Count a request out. Should that fail for good, the way back waits for as long as a writer may run."""
+        self._count(-1)
+
+    def _count(self, step: int, phase: str = "", **condition: str) -> None:
+        values: dict[str, Any] = {":step": {"N": str(step)}}
+        named = {"#inflight": "inflight"}
+        if phase:
+            values[":phase"] = {"S": phase}
+            named["#phase"] = "phase"
+        self._client.update_item(
+            **self._place,
+            **cast("Any", condition),
+            UpdateExpression="ADD #inflight :step",
+            ExpressionAttributeNames=named,
+            ExpressionAttributeValues=values,
+        )
+
+
+def _passes(error: ClientError | BotoCoreError) -> bool:
+    return not isinstance(error, ClientError) or _name(error) in PASSING
+
+
+def _name(error: ClientError | BotoCoreError) -> str:
+    return str(cast("Any", error).response["Error"]["Code"]) if isinstance(error, ClientError) else ""

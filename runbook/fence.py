@@ -1,0 +1,138 @@
+"""The fence of an entity in Aurora: one row, read by the triggers on its table with a shared lock.
+
+Raising it waits for every writer that is inside, for a few seconds at most: whoever comes meanwhile waits behind, so it
+backs off, lets all of them through, and tries again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from functions.aws.data_api import DataApi
+from functions.aws.errors import DEADLOCK, LOCK_WAIT, NO_DATABASE, NO_TABLE, DataApiError, TransientError
+from functions.domain import names
+from functions.legacy.statements import cell_text
+from runbook.errors import FailedError, PreconditionError
+
+if TYPE_CHECKING:
+    from functions.aws.data_api import Row
+    from runbook.context import Context
+    from runbook.target import EntityTarget
+
+LOCK_SECONDS = 3  # that writers inside are waited for; the database counts in whole seconds
+ATTEMPTS = 3
+BACK_OFF = 0.5  # seconds between attempts, for those who waited behind
+RAISE_PATIENCE = 5.0  # seconds with a database that does not answer; requests are held meanwhile
+PATIENCE = 60.0  # seconds, otherwise; Aurora restarts in less
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """An entity's row of control.
+
+    Attributes:
+        fenced: whether legacy's writers are stopped.
+        legacy_stamp: what they stamp their rows with; 0 while modern is the source of truth.
+        generation: how many periods legacy has had.
+    """
+
+    fenced: bool
+    legacy_stamp: int
+    generation: int
+
+
+class Fence:
+    """The fence of one entity."""
+
+    def __init__(self, context: Context, entity: EntityTarget) -> None:
+        target, clients = context.target, context.clients
+        legacy = target.mapping[entity.name].legacy
+        self._database = DataApi(
+            clients.rds_data, target.cluster_arn, target.master_secret_arn, legacy.database
+        )
+        self._entity = entity.name
+
+    def control(self) -> Control:
+        """The row as it is now.
+
+        Raises:
+            PreconditionError: it is not there: `runbook init` makes it.
+        """
+        sql = (
+            f"SELECT fenced, legacy_stamp, generation FROM {names.CONTROL_TABLE} "  # noqa: S608  # names of ours
+            f"WHERE entity = '{self._entity}'"
+        )
+        rows = self._query(sql)
+        if not rows:
+            raise PreconditionError(f"{self._entity} has no fence in Aurora yet", "Run `runbook init` first.")
+        fenced, stamp, generation = (int(cell_text(cell)) for cell in rows[0])
+        return Control(fenced=bool(fenced), legacy_stamp=stamp, generation=generation)
+
+    def queue_empty(self) -> bool:
+        """Whether copy has written all that legacy's writers left in its queue."""
+        sql = f"SELECT 1 FROM {names.CHANGES_TABLE} WHERE entity = '{self._entity}' LIMIT 1"  # noqa: S608
+        return not self._query(sql)
+
+    def raise_(self) -> None:
+        """Stop legacy's writers once those inside have finished; the bridge may write everything from now on.
+
+        Raises:
+            PreconditionError: somebody stays inside; nobody is kept waiting any longer.
+        """
+        self._set("fenced = 1, legacy_stamp = 0", RAISE_PATIENCE)
+
+    def lower(self, generation: int) -> None:
+        """Let legacy's writers in, in this period: what they write, the bridge leaves alone."""
+        self._set(f"fenced = 0, legacy_stamp = {int(generation)}, generation = {int(generation)}", PATIENCE)
+
+    def _query(self, sql: str) -> list[Row]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._database.query(sql)
+            except TransientError as error:
+                _give_up(error, deadline)
+            except DataApiError as error:
+                if error.code in {NO_TABLE, NO_DATABASE}:
+                    return []
+                raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
+
+    def _set(self, change: str, patience: float) -> None:
+        statement = f"UPDATE {names.CONTROL_TABLE} SET {change} WHERE entity = '{self._entity}'"  # noqa: S608
+        attempts, deadline = 0, time.monotonic() + patience
+        while attempts < ATTEMPTS:
+            try:
+                self._database.together([statement], {"innodb_lock_wait_timeout": LOCK_SECONDS})
+            except DataApiError as error:
+                attempts += self._meaning(error, deadline)
+            else:
+                return
+        raise PreconditionError(
+            f"a transaction on {self._entity}'s table did not end within {ATTEMPTS} times {LOCK_SECONDS} s",
+            "Look for it with SHOW PROCESSLIST, then run the command again.",
+        )
+
+    @staticmethod
+    def _meaning(error: DataApiError, deadline: float) -> bool:
+        """Wait after a failure that passes; whether it was somebody inside."""
+        if error.code in {LOCK_WAIT, DEADLOCK}:
+            time.sleep(BACK_OFF * random.uniform(1, 2))  # noqa: S311  # jitter
+            return True
+        if not isinstance(error, TransientError):
+            raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
+        _give_up(error, deadline)  # the statement may be repeated: it sets what it sets
+        return False
+
+
+def _give_up(error: TransientError, deadline: float) -> None:
+    """Wait a moment, or end the waiting.
+
+    Raises:
+        FailedError: the deadline has passed.
+    """
+    if time.monotonic() > deadline:
+        raise FailedError(f"Aurora does not answer: {error}", "See the cluster's state.") from error
+    time.sleep(0.2)
