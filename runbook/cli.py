@@ -3,14 +3,14 @@
 Each checks, calls its service, shows the result.
 """
 
-import shlex
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from runbook import probe, render
-from runbook.context import Context
-from runbook.errors import FailedError, MismatchError, PreconditionError
+from runbook.commands import writes
+from runbook.commands.switching import Asked, perform
+from runbook.errors import FailedError, MismatchError
 from runbook.options import (
     EntitiesOption,
     EntityOption,
@@ -21,13 +21,14 @@ from runbook.options import (
     StackOption,
     YesOption,
 )
+from runbook.parts import Choices
 from runbook.services import history as history_service
 from runbook.services import init as init_service
 from runbook.services import status as status_service
 from runbook.services import verify as verify_service
 from runbook.services.smoke import Smoke
 from runbook.services.switching import Scope, Switch
-from runbook.session import confirm, opened
+from runbook.session import opened
 
 app = typer.Typer(
     name="runbook",
@@ -170,52 +171,19 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     Shows the plan with the value of every gate; --execute acts.
     """
-    options = _Options(entity, execute, yes, probe_timeout, as_json)
+    asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs)
     with opened(stack, outputs, as_json=as_json) as context:
-        _switch(context, "cutover", Scope.READS, options, _again(stack, outputs))
+        choices = Choices(patience=probe_timeout)
+        perform(
+            context, Switch(context, context.target.entity(entity), "cutover", Scope.READS, choices), asked
+        )
 
 
-@cutover_app.command("writes")
-def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the command
-    entity: EntityOption = None,
-    execute: ExecuteOption = False,
-    yes: YesOption = None,
-    probe_timeout: PatienceOption = probe.PATIENCE,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Send public writes to modern.
-
-    DynamoDB is the source of truth from then on, and the bridge keeps Aurora true for the way back.
-    Shows the plan with the value of every gate; --execute acts.
-    """
-    options = _Options(entity, execute, yes, probe_timeout, as_json)
-    with opened(stack, outputs, as_json=as_json) as context:
-        _switch(context, "cutover", Scope.WRITES, options, _again(stack, outputs))
-
-
+cutover_app.command("writes")(writes.cutover_writes)
 app.add_typer(cutover_app, name="cutover", rich_help_panel="The road, in order")
 
 
-@app.command(rich_help_panel="The road back, and what happened")
-def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
-    scope: Annotated[Scope, typer.Argument(help="What returns to legacy.")] = Scope.BOTH,
-    entity: EntityOption = None,
-    execute: ExecuteOption = False,
-    yes: YesOption = None,
-    probe_timeout: PatienceOption = probe.PATIENCE,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Send reads, writes or both back to legacy.
-
-    Shows the plan with the value of every gate; --execute acts.
-    """
-    options = _Options(entity, execute, yes, probe_timeout, as_json)
-    with opened(stack, outputs, as_json=as_json) as context:
-        _switch(context, "rollback", scope, options, _again(stack, outputs))
+app.command(rich_help_panel="The road back, and what happened")(writes.rollback)
 
 
 @app.command(rich_help_panel="The road back, and what happened")
@@ -235,44 +203,3 @@ def history(
             render.document({"events": events})
         else:
             render.history(events)
-
-
-class _Options:
-    """What the switching commands have in common."""
-
-    def __init__(
-        self, entity: str | None, execute: bool, yes: str | None, patience: float, as_json: bool
-    ) -> None:
-        self.entity, self.execute, self.yes = entity, execute, yes
-        self.patience, self.as_json = patience, as_json
-
-
-def _switch(context: Context, verb: str, scope: Scope, options: _Options, target: str) -> None:
-    entity = context.target.entity(options.entity)
-    switch = Switch(context, entity, verb, scope, options.patience)
-    act = f"runbook {switch.command} --entity {entity.name} --execute{target}"
-    if not options.execute:
-        _show_plan(switch, act, as_json=options.as_json)
-        return
-    confirm(context, act, options.yes, as_json=options.as_json)
-    result = switch.execute()
-    if options.as_json:
-        render.document({"entity": entity.name, "executed": True, **render.plain(result)})
-    else:
-        render.done(entity.name, result)
-
-
-def _show_plan(switch: Switch, act: str, *, as_json: bool) -> None:
-    plan = switch.plan()
-    if as_json:
-        render.document(render.plan_document(switch.entity.name, plan))
-    else:
-        render.plan(switch.entity.name, plan, act)
-    if not plan.green:
-        raise typer.Exit(PreconditionError.exit_code)
-
-
-def _again(*given: Any) -> str:
-    """The target's options as typed, for the command that a message tells to run."""
-    options = zip(("--stack", "--outputs"), given, strict=True)
-    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options if value)

@@ -62,6 +62,9 @@ EntitiesOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and never ask.")]
 ExecuteOption = Annotated[bool, typer.Option("--execute", help="Act; without it, only show the plan.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only show the plan, which is what happens without --execute too.")
+]
 YesOption = Annotated[
     str | None,
     typer.Option(

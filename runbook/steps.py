@@ -43,9 +43,9 @@ class Step:
 
     name: str
     says: str
-    do: Callable[[], None]
+    do: Callable[[], object]
     unsays: str = ""
-    undo: Callable[[], None] = _nothing
+    undo: Callable[[], object] = _nothing
     done: Callable[[], bool] = _unknown
     commit: bool = False
 

@@ -5,14 +5,16 @@ What was left half-done is settled first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from runbook import checks, probe
+from runbook import checks
 from runbook.errors import PreconditionError
+from runbook.fence import Fence
 from runbook.journal import Event, Phase
 from runbook.lock import held
+from runbook.parts import Choices
 from runbook.routing import Side
 from runbook.sequences import ALL, Steps
 from runbook.services import gates
@@ -36,6 +38,9 @@ class Scope(StrEnum):
     READS = "reads"
     WRITES = "writes"
     BOTH = "both"
+
+
+ROUTE, ROUTES = "route", "routes"  # of an operation: the phase is right, the stage variables are not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +78,18 @@ class Done:
 
 @dataclass(frozen=True)
 class Switch:
-    """One command for one entity: `verb` is cutover or rollback; a probe may take `patience` seconds."""
+    """One command for one entity: `verb` is cutover or rollback."""
 
     context: Context
     entity: EntityTarget
     verb: str
     scope: Scope
-    patience: float = probe.PATIENCE
+    choices: Choices = field(default_factory=Choices)
 
     @property
     def command(self) -> str:
         """The command as the journal tells it."""
-        return f"{self.verb} {self.scope}"
+        return f"{self.verb} {self.scope}{' --force' if self.choices.force else ''}"
 
     def plan(self) -> Plan:
         """Look, without the lock.
@@ -95,7 +100,7 @@ class Switch:
         routes = self.context.routing.routes(self.entity)
         result = self._foreseen(state.operation) if state.operation else ""
         later, there = _after(state.operation, result, state, routes) if state.operation else (state, routes)
-        steps = self._steps(self._needed(later, there), None)
+        steps = self._steps(self._needed(later, there))
         return Plan(
             command=self.command,
             state=state,
@@ -116,7 +121,7 @@ class Switch:
         """
         journal, name = self.context.journal, self.entity.name
         with held(journal, name, self.context.clients.operator, self.command) as lease:
-            settled = settle(self.context, self.entity, lease, self.patience)
+            settled = settle(self.context, self.entity, lease)
             state = journal.state(name)
             needed = self._needed(state, self.context.routing.routes(self.entity))
             passed = self._act(state, needed, lease) if needed else []
@@ -129,17 +134,27 @@ class Switch:
                 settled=settled,
             )
 
-    def _act(self, state: State, needed: Scope, lease: Lease) -> list[Check]:
+    def _act(self, state: State, needed: str, lease: Lease) -> list[Check]:
         found = self._gates(state)
         try:
             checks.demand(found)
         except PreconditionError as error:
             self.context.journal.record(self._refused(lease, error.message))
             raise
-        steps = self._steps(needed, lease)
-        runner = Runner(self.context.journal, lease, steps, self.context.say)
-        runner.run(self.command, {"verb": self.verb, "scope": needed.value})
+        arguments = self._arguments(needed, self._choices(needed))
+        steps = Steps(self.context, self.entity, lease).of(arguments)
+        Runner(self.context.journal, lease, steps, self.context.say).run(self.command, arguments)
         return found
+
+    def _choices(self, needed: str) -> Choices:
+        """With the period that legacy begins when writes come back."""
+        if self.verb == "cutover" or needed in {Scope.READS, ROUTE, ROUTES}:
+            return self.choices
+        generation = Fence(self.context, self.entity).control().generation
+        return replace(self.choices, generation=generation + 1)
+
+    def _arguments(self, needed: str, choices: Choices) -> dict[str, str]:
+        return {"verb": self.verb, "scope": str(needed), **choices.written()}
 
     def _refused(self, lease: Lease, reason: str) -> Event:
         return Event(
@@ -150,61 +165,51 @@ class Switch:
             details={"reason": reason},
         )
 
-    def _steps(self, needed: Scope | None, lease: Lease | None) -> list[Step]:
+    def _steps(self, needed: str | None) -> list[Step]:
         if needed is None:
             return []
-        return Steps(self.context, self.entity, lease, self.patience).of(self.verb, needed)
+        return Steps(self.context, self.entity).of(self._arguments(needed, self.choices))
 
     def _gates(self, state: State) -> list[Check]:
         return gates.of(self, state)
 
-    def _needed(self, state: State, routes: Routes) -> Scope | None:
+    def _needed(self, state: State, routes: Routes) -> str | None:
         """The part of the scope that is not already so, by the journal and by the routes both."""
         side, phase, percent = (
             (Side.MODERN, Phase.MODERN, ALL) if self.verb == "cutover" else (Side.LEGACY, Phase.LEGACY, 0)
         )
         reads = self.scope != Scope.WRITES and (state.reads != percent or routes.reads != side)
-        writes = self.scope != Scope.READS and (state.phase != phase or routes.writes != side)
-        if reads and writes:
-            return Scope.BOTH
+        writes = self.scope != Scope.READS and state.phase != phase
         if writes:
-            return Scope.WRITES
+            return Scope.BOTH if reads else Scope.WRITES
+        if self.scope != Scope.READS and routes.writes != side:
+            return ROUTES if reads else ROUTE
         return Scope.READS if reads else None
 
     def _foreseen(self, pending: Operation) -> str:
-        return "finished" if finishes(_steps_of(self.context, self.entity, pending), pending) else "undone"
+        steps = Steps(self.context, self.entity).of(pending.arguments)
+        return "finished" if finishes(steps, pending) else "undone"
 
 
 def _after(pending: Operation, result: str, state: State, routes: Routes) -> tuple[State, Routes]:
     """Where an entity will stand when what is half-done has been finished or undone."""
     side = Side.MODERN if (pending.arguments["verb"] == "cutover") == (result == "finished") else Side.LEGACY
     modern, scope = side == Side.MODERN, pending.arguments["scope"]
-    if scope != Scope.WRITES:
+    if scope in {Scope.READS, Scope.BOTH, ROUTES} and result == "finished":
         state, routes = replace(state, reads=ALL if modern else 0), replace(routes, reads=side)
-    if scope != Scope.READS:
+    if scope in {ROUTE, ROUTES}:
+        routes = replace(routes, writes=side)
+    elif scope != Scope.READS:
         phase = Phase.MODERN if modern else Phase.LEGACY
         state, routes = replace(state, phase=phase), replace(routes, writes=side)
     return state, routes
 
 
-def settle(
-    context: Context, entity: EntityTarget, lease: Lease, patience: float = probe.PATIENCE
-) -> Outcome | None:
+def settle(context: Context, entity: EntityTarget, lease: Lease) -> Outcome | None:
     """Finish or undo what another run left half-done; None when there is nothing."""
     pending = context.journal.state(entity.name).operation
     if pending is None:
         return None
     context.say(f"settling `{pending.command}`, left half-done at {pending.step}")
-    steps = _steps_of(context, entity, pending, lease, patience)
+    steps = Steps(context, entity, lease).of(pending.arguments)
     return Runner(context.journal, lease, steps, context.say).recover(pending)
-
-
-def _steps_of(
-    context: Context,
-    entity: EntityTarget,
-    pending: Operation,
-    lease: Lease | None = None,
-    patience: float = probe.PATIENCE,
-) -> list[Step]:
-    arguments = pending.arguments
-    return Steps(context, entity, lease, patience).of(arguments["verb"], arguments["scope"])

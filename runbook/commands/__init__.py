@@ -1,0 +1,1 @@
+"""The runbook's commands, a module each; `runbook.cli` puts them together."""

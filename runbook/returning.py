@@ -1,0 +1,105 @@
+"""Writes come back: hold them for a moment, let the bridge apply the last changes, and let them go to legacy.
+
+Before anybody is held the stream is followed to its end, so that only its tail is left to wait for. The fence coming
+down commits: from then on legacy may write. With force nothing is waited for; what the bridge applies late never
+overwrites what legacy has written since.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from runbook.errors import PreconditionError
+from runbook.journal import Phase
+from runbook.routing import Routes, Side
+from runbook.steps import Step
+
+if TYPE_CHECKING:
+    from runbook.parts import Parts
+    from runbook.stream import Follower, Seen
+
+WRITER_LIMIT = 30.0  # seconds after which a request that was let in has ended, however it ended
+LOOK = 0.1  # seconds between two looks while nobody waits
+SHOWN = 3  # keys in a message
+
+
+def steps(parts: Parts, *, reads: bool) -> list[Step]:
+    """The sequence; with `reads` they come back too."""
+    to = Routes(reads=Side.LEGACY if reads else None, writes=Side.LEGACY)
+    last = [
+        _fence(parts),
+        parts.phase(Phase.LEGACY),
+        parts.route(to, to),
+        *([parts.record_reads(Side.LEGACY)] if reads else []),
+    ]
+    if parts.choices.force:
+        return [parts.phase(Phase.RETURNING, undo=Phase.MODERN), *last]
+    tail = _Tail(parts)
+    return [
+        Step(name="follow", says="wait until the bridge has applied all that the stream has", do=tail.follow),
+        parts.gate_on(Side.MODERN, parts.context.target.legacy_write_function),
+        parts.phase(Phase.RETURNING, undo=Phase.MODERN),
+        Step(name="quiet", says="wait until no request is inside modern's writer", do=lambda: _quiet(parts)),
+        Step(name="drain", says="wait until the bridge has applied the last changes", do=tail.drain),
+        *last,
+    ]
+
+
+def _fence(parts: Parts) -> Step:
+    return Step(
+        name="fence",
+        says="fence down in Aurora: legacy's writers may write again",
+        do=lambda: parts.fence.lower(parts.choices.generation),
+        done=lambda: not parts.fence.control().fenced,
+        commit=True,
+    )
+
+
+def _quiet(parts: Parts) -> None:
+    """Requests inside end by themselves; one whose gate died was never counted out, so the wait has an end."""
+    deadline = time.monotonic() + WRITER_LIMIT
+    while time.monotonic() < deadline and parts.context.journal.inflight(parts.entity.name) > 0:
+        time.sleep(0.02)
+    parts.held_since = time.monotonic()  # the limit of the hold is for what comes now
+
+
+class _Tail:
+    """What the stream has shown and Aurora does not have yet."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._followers: list[Follower] = []
+        self._left: dict[str, Seen] = {}
+
+    def follow(self) -> None:
+        """Follow the stream from its beginning until all of it is applied."""
+        parts = self._parts
+        self._followers = [parts.follower(None)]
+        self._followers[0].reach(parts.choices.patience)
+        self._until_applied(time.monotonic() + parts.choices.patience, LOOK)
+
+    def drain(self) -> None:
+        """Follow what came since, to the last write that was let in."""
+        parts = self._parts
+        deadline = parts.held_since + parts.choices.hold
+        self._followers[0].reach(parts.choices.hold)
+        self._until_applied(deadline, 0.02)
+
+    def _until_applied(self, deadline: float, look: float) -> None:
+        from runbook import drain
+
+        parts, follower = self._parts, self._followers[0]
+        while True:
+            self._left = drain.unapplied(parts.context, parts.entity, {**self._left, **follower.take()})
+            if not self._left:
+                return
+            if time.monotonic() > deadline:
+                shown = ", ".join(list(self._left)[:SHOWN])
+                raise PreconditionError(
+                    f"the bridge has not applied {len(self._left)} changes in time: {shown}",
+                    "See `runbook status` and `runbook quarantine list`.",
+                )
+            self._parts.context.say(f"{len(self._left):,} changes on their way to Aurora")
+            time.sleep(look)
+            follower.poll()
