@@ -85,6 +85,10 @@ class Api:
                 return answer
             time.sleep(answer.retry_after)
 
+    def once(self, method: str, path: str, body: Any = None) -> Answer:
+        """One request that is not tried again, whatever the answer."""
+        return self._send(method, path, body, {})
+
     def _send(self, method: str, path: str, body: Any, query: Mapping[str, str | int]) -> Answer:
         url = self._target.api_url + path + (f"?{urlencode(query)}" if query else "")
         data = b"" if body is None else json.dumps(body).encode()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runbook.errors import FailedError
 from runbook.http import Answer, path
+from runbook.journal import Phase
 from runbook.services import samples
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ BRIDGE_PATIENCE = 60.0  # seconds until a change must have come through the brid
 FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
 PAGE = 1000
 PAGES = 10  # pages of a listing that are looked through; past them a record is asked for by its id
-CREATED, NO_CONTENT, OK, NOT_FOUND = 201, 204, 200, 404
+CREATED, NO_CONTENT, OK, NOT_FOUND, UNAVAILABLE = 201, 204, 200, 404, 503
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +80,50 @@ class Smoke:
 
     def _plan(self) -> list[tuple[str, str, Callable[[], str]]]:
         name = self.entity.name
-        return [
-            ("GET /aurora initialises the database", "legacy", self._initialise),
-            (f"GET /aurora/{name} answers a list", "legacy", lambda: self._lists("aurora")),
-            (f"POST /aurora/{name} inserts a row", "legacy", lambda: self._creates("aurora", samples.FIRST)),
-            (f"GET /aurora/{name} shows it", "legacy", lambda: self._shows("aurora")),
+        modern: list[tuple[str, str, Callable[[], str]]] = [
             (f"GET /dynamo/{name} answers a list", "modern", lambda: self._lists("dynamo")),
             (f"POST /dynamo/{name} adds an item", "modern", lambda: self._creates("dynamo", samples.SECOND)),
             (f"GET /dynamo/{name} shows it", "modern", lambda: self._shows("dynamo")),
-            (f"GET /aurora/{name} shows both: the bridge wrote it back", "bridge", self._bridged),
+        ]
+        if self._phase == Phase.COMPLETE:  # no bridge, and no legacy table that is kept true
+            return modern
+        if self._fenced:
+            legacy = [(f"POST /aurora/{name} is refused: the fence is up", "legacy", self._is_refused)]
+        else:
+            legacy = [
+                (
+                    f"POST /aurora/{name} inserts a row",
+                    "legacy",
+                    lambda: self._creates("aurora", samples.FIRST),
+                ),
+                (f"GET /aurora/{name} shows it", "legacy", lambda: self._shows("aurora")),
+            ]
+        both = "it" if self._fenced else "both"
+        return [
+            ("GET /aurora initialises the database", "legacy", self._initialise),
+            (f"GET /aurora/{name} answers a list", "legacy", lambda: self._lists("aurora")),
+            *legacy,
+            *modern,
+            (f"GET /aurora/{name} shows {both}: the bridge wrote it back", "bridge", self._bridged),
             (f"PUT /dynamo/{name}/… comes through the bridge", "bridge", self._updates),
             (f"DELETE /dynamo/{name}/… comes through the bridge", "bridge", self._deletes),
         ]
+
+    @cached_property
+    def _phase(self) -> Phase:
+        state = self.context.journal.find(self.entity.name)
+        return state.phase if state else Phase.LEGACY
+
+    @property
+    def _fenced(self) -> bool:
+        return self._phase == Phase.MODERN
+
+    def _is_refused(self) -> str:
+        body = samples.body(self.context.target.mapping[self.entity.name], samples.FIRST)
+        answer = self.context.api.once("POST", path("aurora", self.entity.name), body)
+        if answer.status == CREATED:
+            self.mine.append(("aurora", str(answer.body["id"])))
+        return _expect(answer, UNAVAILABLE)
 
     def _initialise(self) -> str:
         return _expect(self.context.api.get("/aurora"), OK)
@@ -126,7 +160,7 @@ class Smoke:
         self._shows("aurora")
         if self._find("aurora", identity) is None:
             raise FailedError(f"record {identity} came through the bridge but is not in the list")
-        return f"both are there, the second after {seconds:.1f} s"
+        return f"{'it is' if self._fenced else 'both are'} there, after {seconds:.1f} s"
 
     def _updates(self) -> str:
         identity = self._own("dynamo")
@@ -189,8 +223,8 @@ class Smoke:
             self._remove("aurora", identity)
 
     def _remove(self, system: str, identity: str) -> None:
-        if system == "aurora" and "legacy" not in self.context.target.parts:
-            return
+        if system == "aurora" and ("legacy" not in self.context.target.parts or self._fenced):
+            return  # behind the fence the bridge removes the row
         answer = self.context.api.request("DELETE", path(system, self.entity.name, identity))
         if answer.status not in {NO_CONTENT, NOT_FOUND}:
             raise FailedError(
