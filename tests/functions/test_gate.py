@@ -113,13 +113,13 @@ def test_what_is_held_goes_to_the_winner(journal, first, then, winner):
         return found
 
     phases.now = now
-    gate = Gate(phases=phases, legacy=lambda _: "legacy", modern=lambda _: "modern", limit=30)
+    gate = Gate(phases=phases, legacy=lambda _: {"by": "legacy"}, modern=lambda _: {"by": "modern"}, limit=30)
     thread = threading.Thread(target=lambda: answers.append(gate(EVENT)))
     thread.start()
     assert looked.wait(10)
     journal.enter(then)
     thread.join(10)
-    assert answers == [winner]
+    assert answers == [{"by": winner}]
 
 
 def test_what_the_fence_refused_is_held_and_asked_again(journal):
