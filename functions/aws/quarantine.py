@@ -21,12 +21,14 @@ class Quarantine:
         client: boto3's `dynamodb`.
         table: partition key `entity`, sort key `item_key`.
         request: the invocation, to find its log by.
+        stream: where the changes come from; their sequences compare within it only.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, request: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, request: str, stream: str) -> None:
         self._client = client
         self._table = table
         self._request = request
+        self._stream = stream
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
         """Park a change. A failure is the caller's to raise: the record is nowhere else."""
@@ -41,5 +43,6 @@ class Quarantine:
                 "event_name": {"S": change.kind.value},
                 "quarantined_at": {"S": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")},
                 "request_id": {"S": self._request},
+                "stream": {"S": self._stream},
             },
         )

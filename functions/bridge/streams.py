@@ -34,19 +34,19 @@ def check(database: DataApi, entity: Entity, stream_arn: str) -> None:
     Raises:
         UnknownStreamError: it is not the stream that `runbook init` was last run for.
     """
-    known = _known(database, entity)
-    if known != stream_arn:
+    expected = known(database, entity)
+    if expected != stream_arn:
         raise UnknownStreamError(
-            f"{entity.name}: records come from {stream_arn}, prepared for {known or 'none yet'}; run `runbook init`"
+            f"{entity.name}: records come from {stream_arn}, prepared for {expected or 'none yet'}; run `runbook init`"
         )
 
 
 def settle(server: DataApi, entity: Entity, stream_arn: str) -> bool:
     """Make a stream the known one; whether it was another before, and its numbers are now forgotten."""
-    known = _known(server, entity)
-    if known == stream_arn:
+    before = known(server, entity)
+    if before == stream_arn:
         return False
-    if known:
+    if before:
         _forget(server, entity)
     values = {"entity": {"stringValue": entity.name}, "arn": {"stringValue": stream_arn}}
     server.execute(
@@ -54,7 +54,7 @@ def settle(server: DataApi, entity: Entity, stream_arn: str) -> bool:
         "ON DUPLICATE KEY UPDATE stream_arn = VALUES(stream_arn)",
         values,
     )
-    return bool(known)
+    return bool(before)
 
 
 def _forget(server: DataApi, entity: Entity) -> None:
@@ -67,7 +67,8 @@ def _forget(server: DataApi, entity: Entity) -> None:
         pass
 
 
-def _known(database: DataApi, entity: Entity) -> str:
+def known(database: DataApi, entity: Entity) -> str:
+    """The stream that the rows' sequence numbers belong to; empty before `runbook init`."""
     sql = f"SELECT stream_arn FROM {_table(entity)} WHERE entity = :entity"  # noqa: S608  # checked names
     rows = database.query(sql, {"entity": {"stringValue": entity.name}})
     return cell_text(rows[0][0]) if rows else ""

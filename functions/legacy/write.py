@@ -36,11 +36,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | N
 @metrics.log_metrics
 def _from_stream(event: dict[str, Any], context: LambdaContext) -> None:
     entity = settings.mapping()[settings.variable("ENTITY")]
+    stream = event["Records"][0]["eventSourceARN"]
     quarantine = Quarantine(
-        settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id
+        settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id, stream
     )
     database = settings.database(entity.legacy.database)
-    streams.check(database, entity, event["Records"][0]["eventSourceARN"])
+    streams.check(database, entity, stream)
     applier = Applier(entity, database, quarantine)
     outcome = applier.apply(changes.from_stream(entity, event["Records"]))
     logger.info("applied a batch", extra={"records": len(event["Records"]), **outcome.counts()})

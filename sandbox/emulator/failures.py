@@ -1,6 +1,8 @@
 """What a stream mapping gives up, put into S3 with the whole payload.
 
-On AWS an on-failure bucket gets one object a batch: the invocation record, and in `payload` the event as text.
+On AWS an on-failure bucket gets one object a batch: the invocation record, and in `payload` the event as text; its key
+is `aws/lambda/<mapping>/<shard>/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-<UUID>` (Lambda's guide, "Retain discarded records for a
+DynamoDB event source").
 MiniStack knows queues and topics as destinations only. This file can go when it knows buckets.
 """
 
@@ -46,7 +48,7 @@ def _record(
         },
         "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
         "version": "1.0",
-        "timestamp": now.isoformat(timespec="milliseconds"),
+        "timestamp": _told(now, "milliseconds"),
         "DDBStreamBatchInfo": {
             "shardId": SHARD,
             "startSequenceNumber": str(first["SequenceNumber"]),
@@ -61,4 +63,8 @@ def _record(
 
 
 def _moment(data: dict[str, Any]) -> str:
-    return dt.datetime.fromtimestamp(float(data["ApproximateCreationDateTime"]), dt.UTC).isoformat()
+    return _told(dt.datetime.fromtimestamp(float(data["ApproximateCreationDateTime"]), dt.UTC), "seconds")
+
+
+def _told(moment: dt.datetime, precision: str) -> str:
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
