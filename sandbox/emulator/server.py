@@ -31,6 +31,7 @@ def _application(socket: Path) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
     from sandbox.emulator import (  # noqa: PLC0415  # likewise
+        cold_starts,
         data_api,
         deployments,
         filters,
@@ -39,6 +40,7 @@ def _application(socket: Path) -> Any:
         metrics,
         stage_variables,
         stream_mapping,
+        throttling,
     )
 
     data_api.install(socket)
@@ -49,10 +51,11 @@ def _application(socket: Path) -> Any:
         filters,
         stream_mapping,
         lambda_runtime,
+        cold_starts,
         metrics,
     ):
         gap.install()
-    return cast("Any", app).app
+    return throttling.wrapped(cast("Any", app).app)
 
 
 async def _serve(application: Any, port: int) -> None:
