@@ -1,4 +1,4 @@
-"""`make demo`: the whole road on this machine, from an empty folder to a rollback, with a line for each step."""
+"""`make demo`: the whole road on this machine, over and back and over again, under load, with a line for each step."""
 
 from __future__ import annotations
 
@@ -6,57 +6,69 @@ import argparse
 import json
 import subprocess
 import sys
-import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from functions.domain import entities, names
+from functions.domain import entities
 from runbook import target as targets
 from sandbox import chefs, lifecycle, state
 from sandbox.errors import SandboxError
-from sandbox.lag import LagSampler, percentile
-from sandbox.story import Readers, Seen, StoryError, write_all
+from sandbox.load import Load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Sequence
 
     from runbook.target import Target
     from sandbox.lifecycle import Sandbox
+    from sandbox.load import History, Waits
 
 NAME = "demo"
 ENTITY = "chefs"
 CHEFS = 10_000
-PUBLIC_CHEFS = 8  # written through the public endpoint while it is on modern
-CUTOVER_AT, ROLLBACK_AT = 0.25, 0.75  # shares of the chefs after which the endpoint moves
-MISMATCH = 3  # what `runbook verify` ends with when the sides differ
+WRITES, READS = 50, 200  # a second, through the public API
+AT_ONCE = 1000  # rows in one INSERT
+PAUSE = 3.0  # seconds of ordinary traffic between two switches
 OUTAGE = 10.0  # seconds, with --kill-database
-ARRIVAL_PATIENCE = 180.0  # seconds
+LONGEST = 1.0  # seconds that a switch may let anybody wait
+SWITCHES = ("cutover writes", "rollback", "cutover writes again")
 
 console = Console()
+
+
+class StoryError(Exception):
+    """A step of the demo failed."""
 
 
 @dataclass
 class Result:
     """What the demo found."""
 
-    written: int
-    bridged: int
+    rows: int
+    rate: float
     equal: int
     different: int
-    lags: list[float]
-    readers: Seen
-    seconds: float
+    history: History
+    windows: list[tuple[str, Waits]] = field(default_factory=list["tuple[str, Waits]"])
+
+    @property
+    def failed(self) -> int:
+        """Requests with an answer that the API must not give, over the whole demo."""
+        return len(self.history.failures)
+
+    @property
+    def longest(self) -> float:
+        """The longest that anybody waited in a switch, in seconds."""
+        return max(waits.longest for name, waits in self.windows if name in SWITCHES)
 
     @property
     def held(self) -> bool:
         """Whether every promise held."""
-        return not self.different and not self.readers.failed and self.written == self.bridged == self.equal
+        return not self.different and not self.failed and self.longest < LONGEST
 
 
 class Demo:
@@ -66,10 +78,9 @@ class Demo:
         self._sandbox = sandbox
         self._outputs = sandbox.location.outputs
         self._target: Target = targets.resolve(outputs=self._outputs)
-        self._entity = entities.parse(sandbox.outputs["mapping"])[ENTITY]
+        self._legacy = entities.parse(sandbox.outputs["mapping"])[ENTITY].legacy
         self._count = count
         self._kill_database = kill_database
-        self._moved: list[str] = []
 
     def run(self) -> Result:
         """The story.
@@ -77,159 +88,152 @@ class Demo:
         Raises:
             StoryError: a step failed.
         """
-        self._runbook("init", says="legacy tables, bridge, routes, journal")
+        self._fill()
+        self._runbook("init", says="beside the rows: invisible columns, the bridge's user, routes, journal")
         self._runbook("smoke", says="the article's eight requests, update and delete")
-        sampler = LagSampler(self._sandbox.mariadb.connect, self._entity)
-        begun = time.monotonic()
-        with Readers(self._target, f"/{ENTITY}") as seen:
-            written = self._write(sampler)
-            seconds = time.monotonic() - begun
-            bridged = self._wait_for(written)
-        return self._result(written, bridged, sampler.finish(), seen, seconds)
-
-    def _write(self, sampler: LagSampler) -> int:
-        """The chefs, and the moves of the endpoint while they are written."""
-        with _progress() as progress:
-            task = progress.add_task(f"{self._count:,} chefs through /dynamo/{ENTITY}", total=self._count)
-            done = threading.Semaphore(0)
-
-            def written(key: str) -> None:
-                sampler.written(key)
-                progress.advance(task)
-                done.release()
-
-            mover = _Background(lambda: self._move(done, progress))
-            mover.start()
-            keys = write_all(self._target, f"/dynamo/{ENTITY}", self._generated(), written)
-            mover.finish()
-        return len(keys) + PUBLIC_CHEFS
-
-    def _generated(self) -> Iterator[dict[str, str]]:
-        return chefs.generate(self._count)
-
-    def _move(self, done: threading.Semaphore, progress: Progress) -> None:
-        self._after(done, int(self._count * CUTOVER_AT))
-        self._switch(progress, "cutover", "reads")
-        self._switch(progress, "cutover", "writes")
-        public = write_all(self._target, f"/{ENTITY}", chefs.generate(PUBLIC_CHEFS, seed=1), lambda _: None)
-        progress.console.print(
-            f"  [green]✓[/] POST /{ENTITY}: {len(public)} chefs through the public endpoint, now modern"
+        self._runbook("preflight", says="every hazard of this road, looked at")
+        console.print(f"\n  {WRITES} writes and {READS} reads a second on the public API from here on\n")
+        with Load(self._target, ENTITY, writes_per_s=WRITES, reads_per_s=READS) as load:
+            copied = self._copy(load)
+            self._over_and_back(load)
+            found = self._verify("both sides again, record by record", settle=30)
+            self._step(load, "complete", "complete", "--execute", says="no trace is left in Aurora")
+            time.sleep(PAUSE)
+            history = load.stop()
+        return Result(
+            rows=copied["rows_done"],
+            rate=copied["rate"],
+            equal=found["equal"],
+            different=len(found["differences"]),
+            history=history,
+            windows=[(name, waits) for name, waits in history.windows() if name not in {"start", "between"}],
         )
+
+    def _fill(self) -> None:
+        """The rows of an old application, by its own SQL."""
+        begun = time.monotonic()
+        self._legacy_tables()
+        fields = entities.parse(self._sandbox.outputs["mapping"])[ENTITY].fields
+        names = ", ".join(field.column for field in fields.values())
+        sql = f"INSERT INTO `{self._legacy.table}` ({names}) VALUES (%s, %s)"  # noqa: S608  # checked names
+        rows = [
+            tuple(each.get(name, field.default) for name, field in fields.items())
+            for each in chefs.generate(self._count)
+        ]
+        with (
+            self._sandbox.mariadb.connect(database=self._legacy.database) as client,
+            client.cursor() as cursor,
+        ):
+            for start in range(0, len(rows), AT_ONCE):
+                cursor.executemany(sql, rows[start : start + AT_ONCE])
+            client.commit()
+        _told(f"{self._count:,} rows in Aurora, written by an old application", time.monotonic() - begun)
+
+    def _legacy_tables(self) -> None:
+        functions, name = self._sandbox.client("lambda"), self._target.legacy_init_function
+        event = json.dumps({"httpMethod": "GET", "path": "/aurora"})
+        answer = functions.invoke(FunctionName=name, Payload=event)
+        if "FunctionError" in answer:
+            raise StoryError(f"{name} failed: {answer['Payload'].read()}")
+
+    def _copy(self, load: Load) -> dict[str, Any]:
+        """Copy under load; returns copy's own figures."""
+        begun = time.monotonic()
+        load.mark("copy")
+        self._call("copy", "start", "--entity", ENTITY)
+        self._call("copy", "watch", "--entity", ENTITY)
+        seconds = time.monotonic() - begun
+        load.mark("between")
+        status = json.loads(self._call("copy", "status", "--entity", ENTITY, "--json"))["entities"][0]
+        _told("runbook copy start, watch", seconds, f"{status['rows_done']:,} keys done, under load")
+        self._verify("every record on both sides, while both change")
+        return {**status, "rate": status["rows_done"] / seconds}
+
+    def _over_and_back(self, load: Load) -> None:
+        reads = ("cutover", "reads", "--percent")
+        self._step(
+            load, "reads at 10%", *reads, "10", "--watch", "5", "--execute", says="API Gateway's canary"
+        )
+        self._step(load, "reads at 100%", *reads, "100", "--watch", "0", "--execute", says="all reads")
+        self._step(load, SWITCHES[0], "cutover", "writes", "--execute", says="gate, fence, last rows, modern")
         if self._kill_database:
-            self._outage(progress)
-        self._after(done, int(self._count * (ROLLBACK_AT - CUTOVER_AT)))
-        self._switch(progress, "rollback")
+            self._outage()
+        time.sleep(PAUSE)
+        self._step(load, SWITCHES[1], "rollback", "--execute", says="reads and writes back to legacy")
+        time.sleep(PAUSE)
+        self._verify("before the second time", "--changed-since", "last")
+        self._step(load, "reads again", *reads, "100", "--watch", "0", "--execute", says="all reads")
+        self._step(load, SWITCHES[2], "cutover", "writes", "--execute", says="no new backfill was needed")
+        time.sleep(PAUSE)
 
-    @staticmethod
-    def _after(done: threading.Semaphore, count: int) -> None:
-        for _ in range(count):
-            done.acquire()
-
-    def _switch(self, progress: Progress, *words: str) -> None:
+    def _step(self, load: Load, name: str, *words: str, says: str) -> None:
         begun = time.monotonic()
-        self._call(*words, "--entity", ENTITY, "--execute")
-        took = time.monotonic() - begun
-        progress.console.print(
-            f"  [green]✓[/] runbook {' '.join(words)} --execute  [dim]{took:.1f} s, under load[/]"
-        )
+        with load.window(name):
+            self._call(*words, "--entity", ENTITY)
+        _told(f"runbook {' '.join(words)}", time.monotonic() - begun, f"{says}, under load")
 
-    def _outage(self, progress: Progress) -> None:
+    def _verify(self, says: str, *words: str, settle: float = 10) -> dict[str, Any]:
+        answer = self._call("verify", "--entity", ENTITY, "--settle", f"{settle:g}", *words, "--json")
+        found = json.loads(answer)["entities"][0]
+        _told(
+            f"runbook {' '.join(('verify', *words))}", found["seconds"], f"{found['equal']:,} equal; {says}"
+        )
+        return found
+
+    def _outage(self) -> None:
         database = self._sandbox.mariadb
         database.kill()
-        progress.console.print(f"  [yellow]![/] kill -9 of the database, for {OUTAGE:.0f} seconds")
+        console.print(f"  [yellow]![/] kill -9 of the legacy database, for {OUTAGE:.0f} seconds")
         time.sleep(OUTAGE)
         database.start()
-        progress.console.print("  [green]✓[/] the database is back")
+        console.print("  [green]✓[/] the database is back")
 
     def _runbook(self, command: str, says: str) -> None:
         begun = time.monotonic()
         self._call(command)
-        console.print(f"  [green]✓[/] runbook {command}  [dim]{says}, {time.monotonic() - begun:.1f} s[/]")
+        _told(f"runbook {command}", time.monotonic() - begun, says)
 
     def _call(self, *words: str) -> str:
         command = [str(Path(sys.executable).parent / "runbook"), *words, "--outputs", str(self._outputs)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
-        if done.returncode not in (0, MISMATCH):
+        if done.returncode:
             raise StoryError(
                 f"`runbook {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done.stdout
 
-    def _wait_for(self, written: int) -> int:
-        """Wait until Aurora has every written chef; returns how many it has."""
-        legacy = self._entity.legacy
-        sql = (
-            f"SELECT COUNT(*) FROM `{legacy.database}`.`{legacy.table}` WHERE {names.KEY_COLUMN} IS NOT NULL"  # noqa: S608
-        )
-        deadline = time.monotonic() + ARRIVAL_PATIENCE
-        with self._sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
-            while True:
-                cursor.execute(sql)
-                found = (cursor.fetchone() or (0,))[0]
-                if found >= written or time.monotonic() > deadline:
-                    return found
-                time.sleep(0.05)
 
-    def _result(self, written: int, bridged: int, lags: list[float], seen: Seen, seconds: float) -> Result:
-        found = json.loads(self._call("verify", "--entity", ENTITY, "--json"))["entities"][0]
-        console.print(
-            f"  [green]✓[/] runbook verify  [dim]every record on both sides, {found['seconds']:.1f} s[/]"
-        )
-        return Result(
-            written=written,
-            bridged=bridged,
-            equal=found["equal"],
-            different=len(found["differences"]),
-            lags=lags,
-            readers=seen,
-            seconds=seconds,
-        )
-
-
-class _Background:
-    """Work in a thread whose failure is raised where it is awaited."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._failure: BaseException | None = None
-        self._work = work
-        self._thread = threading.Thread(target=self._run, name="mover", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def finish(self) -> None:
-        self._thread.join()
-        if self._failure:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as failure:  # noqa: BLE001  # handed to whoever awaits it
-            self._failure = failure
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)
+def _told(what: str, seconds: float, says: str = "") -> None:
+    console.print(
+        f"  [green]✓[/] {what}  [dim]{says}{', ' if says else ''}{seconds:.1f} s[/]", highlight=False
+    )
 
 
 def table(result: Result) -> Table:
     """The figures at the end."""
-    shown = Table(title="The way back is open" if result.held else "It did not hold", show_header=False)
-    p50, p99 = percentile(result.lags, 0.5), percentile(result.lags, 0.99)
-    rows = (
-        ("chefs written to DynamoDB", f"{result.written:,} in {result.seconds:.0f} s"),
-        ("bridged to Aurora", f"{result.bridged:,}"),
-        ("lag of the bridge, p50 / p99", f"{p50:.2f} s / {p99:.2f} s ({len(result.lags):,} samples)"),
-        ("equal on both sides", f"{result.equal:,}"),
-        ("different, or on one side only", f"{result.different:,}"),
-        ("public reads while it moved", f"{result.readers.total:,}, {result.readers.failed} failed"),
-        ("slowest public read", f"{result.readers.slowest * 1000:.0f} ms"),
+    title = "Over, back, over again: nothing lost" if result.held else "It did not hold"
+    shown = Table(title=title)
+    for name in ("meanwhile", "reads", "longest", "writes", "longest", "asked to retry", "failed"):
+        shown.add_column(name, justify="left" if name == "meanwhile" else "right")
+    for name, waits in (*result.windows, ("the whole demo", result.history.waits())):
+        shown.add_row(
+            name,
+            f"{waits.reads:,}",
+            _milliseconds(waits.read),
+            f"{waits.writes:,}",
+            _milliseconds(waits.write),
+            f"{waits.retried}",
+            f"{waits.failed}",
+        )
+    shown.caption = (
+        f"{result.rows:,} keys copied under load, {result.rate:,.0f} a second; "
+        f"{result.equal:,} records equal on both sides, {result.different} different"
     )
-    for name, value in rows:
-        shown.add_row(name, value)
     return shown
+
+
+def _milliseconds(waits: Sequence[float]) -> str:
+    return f"{waits[-1] * 1000:.0f} ms" if waits else "-"
 
 
 def _curls(sandbox: Sandbox) -> None:
@@ -237,7 +241,7 @@ def _curls(sandbox: Sandbox) -> None:
     user = f"{found['accessKeyId']}:{found['secretAccessKey']}"
     signed = f'curl -s --aws-sigv4 "aws:amz:{found["region"]}:execute-api" --user "{user}"'
     body = """-X POST -d '{"firstName": "Ana", "lastName": "Roš"}'"""
-    calls = (f'"{found["apiUrl"]}/chefs?limit=3"', f'{body} "{found["apiUrl"]}/dynamo/chefs"')
+    calls = (f'"{found["apiUrl"]}/chefs?limit=3"', f'{body} "{found["apiUrl"]}/chefs"')
     console.print("\nIt is still up. Three things to try:\n")
     for call in (*calls, f'"{found["apiUrl"]}/aurora/chefs?limit=3"'):
         console.print(f"  {signed} {call}\n", soft_wrap=True, highlight=False, markup=False)
@@ -248,7 +252,7 @@ def main() -> int:
     """Run the demo; 0 only if every promise held."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
-    parser.add_argument("--count", type=int, default=CHEFS, help="how many chefs to write")
+    parser.add_argument("--count", type=int, default=CHEFS, help="how many rows to begin with")
     parser.add_argument(
         "--kill-database", action="store_true", help="kill -9 the database for ten seconds meanwhile"
     )
@@ -260,12 +264,13 @@ def main() -> int:
         console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and the way back\n")
         sandbox = lifecycle.up(NAME)
         resources = len(state.read_json(sandbox.location.resources).get("records", []))
-        console.print(
-            f"  [green]✓[/] sandbox up  [dim]{resources} resources, {time.monotonic() - begun:.1f} s[/]"
-        )
+        _told("sandbox up", time.monotonic() - begun, f"{resources} resources")
         result = Demo(sandbox, count=chosen.count, kill_database=chosen.kill_database).run()
         held = result.held
+        console.print()
         console.print(table(result))
+        for failure in result.history.failures[:5]:
+            console.print(f"  {failure}", markup=False)
         if chosen.keep:
             _curls(sandbox)
     except (SandboxError, StoryError) as error:
