@@ -1,0 +1,84 @@
+"""What the faults and the road of one run share: the sandbox, its clients, the diary of what happened."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psutil
+
+from runbook import target as targets
+from runbook.clients import Clients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from functions.domain.entities import Entity
+    from runbook.target import EntityTarget, Target
+    from sandbox.lifecycle import Sandbox
+
+WORKER = "ministack-lambda-"  # in the command line of every worker, before its function's name
+
+
+@dataclass
+class Arena:
+    """One sandbox in one run.
+
+    Args:
+        sandbox: it.
+        name: the entity that moves.
+        say: shows a line as it happens.
+    """
+
+    sandbox: Sandbox
+    name: str
+    say: Callable[[str], None]
+    begun: float = field(default_factory=time.monotonic)
+    diary: list[str] = field(default_factory=list[str])
+    kills: list[float] = field(default_factory=list[float])
+    problems: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        self.target: Target = targets.resolve(outputs=self.sandbox.location.outputs)
+        self.clients = Clients(self.target)
+        self._lock = threading.Lock()
+
+    @property
+    def entity(self) -> Entity:
+        """The mapping of the entity."""
+        return self.target.mapping[self.name]
+
+    @property
+    def deployed(self) -> EntityTarget:
+        """Its resources."""
+        return self.target.entity(self.name)
+
+    def note(self, text: str) -> None:
+        """Write a line into the diary and show it."""
+        line = f"{time.monotonic() - self.begun:7.2f} s  {text}"
+        with self._lock:
+            self.diary.append(line)
+        self.say(line)
+
+    def problem(self, text: str) -> None:
+        """Note what must not happen."""
+        self.problems.append(text)
+        self.note(f"PROBLEM: {text}")
+
+    def workers(self, functions: frozenset[str] | None = None) -> list[psutil.Process]:
+        """The Lambda workers that live, of all functions or of some."""
+        served = self.sandbox.location.daemon()
+        children = psutil.Process(served.pid).children() if served else []
+        return [child for child in children if self._serves(child, functions)]
+
+    @staticmethod
+    def _serves(process: psutil.Process, functions: frozenset[str] | None) -> bool:
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            return False
+        if functions is None:
+            return WORKER in line
+        return any(f"{WORKER}{name}-" in line for name in functions)

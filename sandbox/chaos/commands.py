@@ -1,0 +1,106 @@
+"""Runs the real `runbook` as a process of its own, again and again until it ends well, and lets others kill it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.chaos.arena import Arena
+
+PATIENCE = 120.0  # seconds in which a command must have ended well
+LONGEST = 90.0  # seconds of one try
+BETWEEN = 0.5  # seconds before the next try of what ended without success
+KILLED = -9
+DONE, USAGE, REFUSED = 0, 2, 5
+
+
+class StuckError(Exception):
+    """A command did not end well, however often it was run."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one try ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        """The last line it said, for the diary."""
+        lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
+        return next((line for line in lines if line), "")[:160]
+
+
+class Runbook:
+    """The runbook's commands against one sandbox."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self.tries = 0
+
+    def once(self, words: Sequence[str], *, main: bool = False) -> Ended:
+        """Run a command once; `main` makes it the one that `kill` kills."""
+        program = str(Path(sys.executable).parent / "runbook")
+        outputs = str(self._arena.sandbox.location.outputs)
+        process = subprocess.Popen(  # noqa: S603  # our own program
+            [program, *words, "--outputs", outputs],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if main:
+            with self._lock:
+                self._process = process
+        try:
+            out, err = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            self._arena.problem(f"`runbook {' '.join(words)}` hung for {LONGEST:.0f} s")
+        if "Traceback (most recent call last)" in err:
+            self._arena.problem(f"`runbook {' '.join(words)}` fell with a traceback:\n{err}")
+        return Ended(process.returncode, out, err)
+
+    def kill(self) -> bool:
+        """Kill the main command as a crash would; False when none runs."""
+        with self._lock:
+            process = self._process
+        if process is None or process.poll() is not None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return True
+
+    def until_done(self, words: Sequence[str], patience: float = PATIENCE) -> Ended:
+        """Run a command until it ends with 0.
+
+        Raises:
+            StuckError: it never did, or it cannot be used like that.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            self.tries += 1
+            ended = self.once(words, main=True)
+            if ended.code == DONE:
+                return ended
+            self._arena.note(f"`runbook {' '.join(words)}` ended with {ended.code}: {ended.said}")
+            if ended.code == USAGE or time.monotonic() > deadline:
+                raise StuckError(
+                    f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}"
+                )
+            if ended.code != KILLED:
+                time.sleep(BETWEEN)

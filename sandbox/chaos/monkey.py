@@ -1,0 +1,63 @@
+"""Throws faults into a stretch of the road, at moments that its dice choose."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.chaos.faults import FAULTS, Attack
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from typing import Self
+
+    from sandbox.chaos.arena import Arena
+    from sandbox.chaos.commands import Runbook
+    from sandbox.chaos.road import Stretch
+
+
+class Monkey:
+    """The faults of one stretch, thrown from a thread of its own while the stretch lasts.
+
+    Args:
+        arena, runbook: where.
+        stretch: which faults may come, and how many.
+        seed: the same for the same faults at the same moments of the stretch.
+        thrown: counts them.
+    """
+
+    def __init__(
+        self, arena: Arena, runbook: Runbook, stretch: Stretch, seed: str, thrown: Counter[str]
+    ) -> None:
+        self._arena = arena
+        self._over = threading.Event()
+        self._thrown = thrown
+        dice = random.Random(seed)  # noqa: S311  # repeatable faults
+        count = dice.randint(*stretch.many) if stretch.faults else 0
+        self._plan = sorted(
+            (dice.uniform(0.0, stretch.span), dice.choice(stretch.faults)) for _ in range(count)
+        )
+        self._attack = Attack(arena, runbook, dice, stretch.words, self._over.is_set)
+        self._thread = threading.Thread(target=self._run, name="monkey", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for the fault that is being thrown; those whose moment has not come are not thrown."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        for delay, name in self._plan:
+            if self._over.wait(max(0.0, begun + delay - time.monotonic())):
+                return
+            self._thrown[name] += 1
+            try:
+                FAULTS[name](self._attack)
+            except Exception as error:  # noqa: BLE001  # a fault that fails is no verdict on the product, but is told
+                self._arena.note(f"  fault: {name} itself failed: {type(error).__name__}: {error}")

@@ -1,0 +1,63 @@
+"""A record that can never be applied: written past the API, found in quarantine, mended, and replayed or dropped."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import random
+
+    from sandbox.chaos.arena import Arena
+    from sandbox.chaos.commands import Runbook
+    from sandbox.load import Shape
+
+ROOM = 400  # characters; the column takes 255
+PATIENCE = 60.0  # seconds until it is in quarantine
+POLL = 0.5  # seconds
+
+
+class Poison:
+    """One such record, with the story of its cure."""
+
+    def __init__(self, arena: Arena, runbook: Runbook, shape: Shape, dice: random.Random) -> None:
+        self._arena = arena
+        self._runbook = runbook
+        self._shape = shape
+        self._key = f"poison-{dice.randrange(10**6)}"
+        self._drops = dice.random() < 0.5  # noqa: PLR2004  # every second
+
+    def cure(self) -> dict[str, str]:
+        """The whole story; returns key and value of what is there in the end.
+
+        Raises:
+            TimeoutError: it never came to quarantine, or did not leave it.
+        """
+        self._put("x" * ROOM)
+        self._arena.note(f"  fault: a poison record {self._key} in DynamoDB")
+        self._wait(parked=True)
+        value = f"cured-{self._key}"
+        self._put(value)
+        word = "drop" if self._drops else "replay"
+        # What is mended comes over the stream, too; dropped is only what the stream has overtaken.
+        self._runbook.until_done(("quarantine", word, "--entity", self._arena.name, self._key, "--execute"))
+        self._wait(parked=False)
+        self._arena.note(f"  the poison record was mended, its parked change: {word}")
+        return {self._key: value}
+
+    def _put(self, value: str) -> None:
+        item: dict[str, Any] = {name: {"S": text} for name, text in self._shape.body(value).items()}
+        item[self._arena.entity.modern.key] = {"S": self._key}
+        self._arena.clients.dynamodb.put_item(TableName=self._arena.deployed.modern_table, Item=item)
+
+    def _wait(self, *, parked: bool) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while self._parked() != parked:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the record {self._key} is {'not ' if parked else ''}in quarantine")
+            time.sleep(POLL)
+
+    def _parked(self) -> bool:
+        ended = self._runbook.once(("quarantine", "list", "--entity", self._arena.name, "--json"))
+        return ended.code == 0 and self._key in json.dumps(json.loads(ended.out))

@@ -1,0 +1,72 @@
+"""What a run shows at its end, and what it leaves behind when a promise was broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import astuple
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from sandbox.load import records
+from sandbox.state import default_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from sandbox.chaos.checker import Found
+    from sandbox.chaos.run import Verdict
+
+SHOWN = 5  # violations on the terminal; all of them are in the folder
+
+
+def table(verdict: Verdict) -> Table:
+    """The figures of a run."""
+    held = "[green]kept every promise[/]" if verdict.held else "[red]broke a promise[/]"
+    shown = Table(title=f"seed {verdict.seed} {held}", show_header=False)
+    waits = verdict.history.waits()
+    statuses = Counter(one.status for one in verdict.history.attempts)
+    rows = [
+        ("took", f"{verdict.seconds:.0f} s, {verdict.tries} runs of the runbook"),
+        (
+            "faults thrown",
+            ", ".join(f"{name} {count}" for name, count in sorted(verdict.thrown.items())) or "none",
+        ),
+        ("requests", f"{waits.writes:,} writes, {waits.reads:,} reads"),
+        ("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))),
+        ("told to try again (503)", f"{waits.retried:,}"),
+        ("records at the end", f"{len(verdict.source):,} modern, {len(verdict.other):,} legacy"),
+    ]
+    rows += [(f"longest wait in {name}", f"{found.longest:.2f} s") for name, found in verdict.switches]
+    rows += [("violations", str(len(verdict.violations))), ("problems", str(len(verdict.problems)))]
+    for name, value in rows:
+        shown.add_row(name, value)
+    return shown
+
+
+def keep(verdict: Verdict, root: Path | None = None) -> Path:
+    """Write down all that is needed to understand a broken promise; returns the folder."""
+    folder = (root or default_root()) / "chaos-failures" / f"seed-{verdict.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    records.write(folder / "history.jsonl", verdict.history.attempts)
+    _write(folder / "diary.txt", verdict.diary)
+    _write(folder / "violations.txt", [*verdict.problems, *map(str, verdict.violations)])
+    _write(folder / "modern.txt", map(_line, verdict.source))
+    _write(folder / "legacy.txt", map(_line, verdict.other))
+    return folder
+
+
+def broken(verdict: Verdict) -> Sequence[str]:
+    """The first broken promises, for the terminal."""
+    texts = [*verdict.problems, *map(str, verdict.violations)]
+    more = [f"... and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
+    return texts[:SHOWN] + more
+
+
+def _line(found: Found) -> str:
+    return "\t".join(map(str, astuple(found)))
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

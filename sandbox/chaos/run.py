@@ -1,0 +1,200 @@
+"""One run: a fresh sandbox, rows, clients, the road with its faults, and the verdict."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sandbox import lifecycle
+from sandbox.chaos import checker, sides
+from sandbox.chaos.arena import Arena
+from sandbox.chaos.commands import Runbook, StuckError
+from sandbox.chaos.monkey import Monkey
+from sandbox.chaos.poison import Poison
+from sandbox.chaos.road import Stretch, completion, road, settling
+from sandbox.load import History, Load, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sandbox.chaos.checker import Found, Violation
+    from sandbox.load import Waits
+
+ENTITY = "chefs"
+FEW_READS = 5.0  # a second, while the scaffolding comes down
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How big a run is.
+
+    Args:
+        seed: of clients and faults.
+        name: the sandbox's.
+        rows: in Aurora before the first copy.
+        writes, reads: a second.
+        poison: whether a record is poisoned on the way.
+        entity: what moves.
+    """
+
+    seed: int
+    name: str = "chaos"
+    rows: int = 300
+    writes: float = 20.0
+    reads: float = 40.0
+    poison: bool = True
+    entity: str = ENTITY
+
+
+@dataclass
+class Verdict:
+    """What a run came to."""
+
+    seed: int
+    violations: Sequence[Violation] = ()
+    problems: Sequence[str] = ()
+    diary: Sequence[str] = ()
+    thrown: Mapping[str, int] = field(default_factory=dict[str, int])
+    switches: Sequence[tuple[str, Waits]] = ()
+    history: History = field(default_factory=lambda: History(()))
+    seconds: float = 0.0
+    tries: int = 0
+    source: Sequence[Found] = ()
+    other: Sequence[Found] = ()
+
+    @property
+    def held(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.violations and not self.problems
+
+
+class Run:
+    """One run on a sandbox of its own."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._say = say
+        self._thrown: Counter[str] = Counter()
+        self._strict: list[tuple[float, float]] = []
+        self._strict_since: float | None = None
+        self._switches: list[tuple[str, float, float]] = []
+        self._before: dict[str, str] = {}
+        self._sides: tuple[list[Found], list[Found]] = ([], [])
+
+    def go(self) -> Verdict:
+        """The whole run. The sandbox is left up, so that a broken promise can be looked into."""
+        lifecycle.down(self._settings.name)
+        sandbox = lifecycle.up(self._settings.name, current=False)
+        self._arena = Arena(sandbox, self._settings.entity, self._say)
+        self._runbook = Runbook(self._arena)
+        self._shape = shape_of(self._arena.target, self._settings.entity, self._settings.seed)
+        history = History(())
+        try:
+            definition = self._prepare()
+            history = self._under_load()
+            self._complete(definition)
+        except (StuckError, TimeoutError) as error:
+            self._arena.problem(str(error))
+        return self._verdict(history)
+
+    def _prepare(self) -> str:
+        """Tables and rows that were there before anybody thought of moving; returns the table's definition."""
+        self._arena.clients.functions.invoke(
+            FunctionName=self._arena.target.legacy_init_function,
+            Payload=b'{"httpMethod": "GET", "path": "/aurora"}',
+        )
+        definition = sides.definition(self._arena)
+        self._before = sides.seed(self._arena, self._shape, self._settings.rows)
+        return definition
+
+    def _under_load(self) -> History:
+        settings = self._settings
+        keys = list(self._before)
+        load = Load(
+            self._arena.target, settings.entity, settings.writes, settings.reads, settings.seed, keys
+        ).start()
+        self._strict_since = time.monotonic()
+        try:
+            for number, stretch in enumerate(road(settings.entity)):
+                self._walk(stretch, number)
+                if stretch.name == "cutover writes" and settings.poison and "poison" not in self._thrown:
+                    self._poison()
+            self._walk_to_rest()
+        finally:
+            history = load.stop()
+        self._settle()
+        return history
+
+    def _walk(self, stretch: Stretch, number: int) -> None:
+        begun = time.monotonic()
+        self._arena.note(f"{stretch.name}")
+        if not stretch.strict:
+            self._loosen(begun)
+        seed = f"{self._settings.seed}/{number}"
+        with Monkey(self._arena, self._runbook, stretch, seed, self._thrown):
+            self._runbook.until_done(stretch.words)
+        ended = time.monotonic()
+        if stretch.switch:
+            self._switches.append((stretch.name, begun, ended))
+        if stretch.strict and self._strict_since is None:
+            self._strict_since = ended
+
+    def _loosen(self, moment: float) -> None:
+        """From now on reads may lag behind writes."""
+        if self._strict_since is not None:
+            self._strict.append((self._strict_since, moment))
+            self._strict_since = None
+
+    def _walk_to_rest(self) -> None:
+        time.sleep(0.5)  # some reads from where all is modern
+        self._loosen(time.monotonic())
+
+    def _poison(self) -> None:
+        self._thrown["poison"] += 1
+        dice = random.Random(f"{self._settings.seed}/poison")  # noqa: S311  # repeatable
+        self._before |= Poison(self._arena, self._runbook, self._shape, dice).cure()
+
+    def _settle(self) -> None:
+        """Nobody writes any more: what both sides hold when they say that they are equal."""
+        self._runbook.until_done(settling(self._settings.entity).words)
+        self._sides = (sides.modern(self._arena, self._shape), sides.legacy(self._arena, self._shape))
+
+    def _complete(self, definition: str) -> None:
+        """The scaffolding comes down under reads, which may not notice."""
+        load = Load(self._arena.target, self._settings.entity, 0, FEW_READS, self._settings.seed + 1).start()
+        try:
+            self._walk(completion(self._settings.entity), 99)
+        finally:
+            history = load.stop()
+        for attempt in history.failures:
+            self._arena.problem(f"a read failed during complete: {attempt}")
+        found = sides.definition(self._arena)
+        if found != definition:
+            self._arena.problem(f"the legacy table was\n{definition}\nand is after complete\n{found}")
+
+    def _verdict(self, history: History) -> Verdict:
+        source, other = self._sides
+        story = checker.Story(
+            before=self._before,
+            attempts=history.attempts,
+            source=source,
+            other=other,
+            strict=self._strict,
+            kills=self._arena.kills,
+        )
+        return Verdict(
+            seed=self._settings.seed,
+            violations=checker.check(story) if source or other else (),
+            problems=self._arena.problems,
+            diary=self._arena.diary,
+            thrown=self._thrown,
+            switches=[(name, history.waits(begun, ended)) for name, begun, ended in self._switches],
+            history=history,
+            seconds=time.monotonic() - self._arena.begun,
+            tries=self._runbook.tries,
+            source=source,
+            other=other,
+        )
