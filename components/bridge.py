@@ -114,7 +114,7 @@ class StreamBridge(pulumi.ComponentResource):
     def _install(self) -> Function:
         args = self._args
         rights = [
-            *policies.sql(args.cluster_arn, args.master_secret_arn),
+            *policies.sql(args.cluster_arn, args.master_secret_arn, transactions=True),
             *policies.make_account(self.secret.arn),
         ]
         variables = {

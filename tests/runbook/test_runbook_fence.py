@@ -1,0 +1,113 @@
+"""The fence from the operator's side: up, down, and away again when somebody stays inside."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from functions.domain import names
+from runbook import fence as fences
+from runbook import target as targets
+from runbook.context import Context
+from runbook.errors import FailedError, PreconditionError
+from runbook.fence import Control, Fence
+from runbook.services import init as init_service
+
+ENTITY = "specimens"
+
+
+@pytest.fixture(scope="module")
+def road(sandbox):
+    """The context of the shared sandbox, initialised, with the triggers on the entity's table."""
+    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
+    init_service.run(context)
+    event = json.dumps({"action": "capture", "entity": ENTITY})
+    function = context.target.bridge_install_function
+    answer = context.clients.functions.invoke(FunctionName=function, Payload=event)
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    return context
+
+
+@pytest.fixture
+def fence(road):
+    made = Fence(road, road.target.entity(ENTITY))
+    yield made
+    made.lower(1)
+
+
+@pytest.fixture
+def writer(road, sandbox):
+    """A connection with a transaction of an old application; what it wrote is rolled back at the end."""
+    legacy = road.target.mapping[ENTITY].legacy
+    with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+        client.begin()
+        cursor.execute(f"DELETE FROM {legacy.table} WHERE {legacy.key} = 0")
+        cursor.execute(
+            f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('inside', 1, '2026-01-01')"
+        )
+        yield client
+        client.rollback()
+
+
+def test_it_goes_up_and_down_with_legacys_period(fence):
+    fence.raise_()
+    assert fence.control() == Control(fenced=True, legacy_stamp=0, generation=1)
+    fence.raise_()
+    fence.lower(2)
+    assert fence.control() == Control(fenced=False, legacy_stamp=2, generation=2)
+
+
+def test_it_backs_off_from_somebody_who_stays_inside_and_lets_others_write(
+    fence, writer, monkeypatch, sandbox, road
+):
+    monkeypatch.setattr(fences, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(fences, "ATTEMPTS", 2)
+    monkeypatch.setattr(fences, "BACK_OFF", 0)
+    with pytest.raises(PreconditionError, match="did not end within 2 times 1 s"):
+        fence.raise_()
+    assert not fence.control().fenced
+    legacy = road.target.mapping[ENTITY].legacy
+    with sandbox.mariadb.connect(database=legacy.database) as other, other.cursor() as cursor:
+        cursor.execute("SET innodb_lock_wait_timeout = 1")
+        cursor.execute(f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('x', 1, '2026-01-01')")
+        other.rollback()
+
+
+def test_the_connection_it_used_waits_as_long_as_before(fence, road, monkeypatch):
+    monkeypatch.setattr(fences, "LOCK_SECONDS", 1)
+    fence.raise_()
+    database = road.target.mapping[ENTITY].legacy.database
+    seconds = [
+        road.aurora.query(database, "SELECT @@SESSION.innodb_lock_wait_timeout")[0][0] for _ in range(8)
+    ]
+    assert min(map(int, seconds)) > 1
+
+
+def test_before_init_there_is_none(road, monkeypatch):
+    monkeypatch.setattr(names, "CONTROL_TABLE", "streamback_of_nobody")
+    with pytest.raises(PreconditionError, match="no fence in Aurora yet"):
+        Fence(road, road.target.entity(ENTITY)).control()
+
+
+def test_a_database_that_does_not_answer_is_told_in_time(fence, monkeypatch, sandbox):
+    monkeypatch.setattr(fences, "RAISE_PATIENCE", 0.1)
+    sandbox.mariadb.kill()
+    try:
+        with pytest.raises(FailedError, match="does not answer"):
+            fence.raise_()
+    finally:
+        sandbox.mariadb.start()
+
+
+def test_the_queue_is_empty_when_copy_has_taken_all(fence, road):
+    database = road.target.mapping[ENTITY].legacy.database
+    road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
+    assert fence.queue_empty()
+    road.aurora.query(
+        database,
+        f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
+        f"VALUES ('{ENTITY}', 0, 'k', NOW(6))",
+    )
+    assert not fence.queue_empty()
+    road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
