@@ -42,7 +42,6 @@ def writer(road, sandbox):
     legacy = road.target.mapping[ENTITY].legacy
     with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
         client.begin()
-        cursor.execute(f"DELETE FROM {legacy.table} WHERE {legacy.key} = 0")
         cursor.execute(
             f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('inside', 1, '2026-01-01')"
         )
