@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo chaos bench test lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -18,6 +18,12 @@ $(STAMP): requirements.txt pyproject.toml
 
 demo: $(STAMP)  ## the whole road on this machine (KEEP=1 leaves it running, KILL=1 kills the database meanwhile)
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
+
+chaos: $(STAMP)  ## the road under load while faults are thrown in (SEED=n, RUNS=n, KEEP=1)
+	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)
+
+bench: $(STAMP)  ## what capture, fence and gate cost, and how fast copy, bridge and verify are
+	@$(BIN)/python -m sandbox.bench $(if $(KEEP),--keep)
 
 test: $(STAMP) lint  ## every check and every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
