@@ -131,22 +131,26 @@ def throttle(attack: Attack) -> None:
     """A share of the calls to one service is throttled for a while."""
     service = attack.dice.choice(("dynamodb", "rds-data", "lambda"))
     share, seconds = attack.dice.uniform(0.2, 0.6), attack.dice.uniform(0.5, 2.0)
+    request_throttling(attack.arena, service, share, seconds)
+    attack.note(f"{share:.0%} of the calls to {service} throttled for {seconds:.1f} s")
+
+
+def request_throttling(arena: Arena, service: str, share: float, seconds: float) -> None:
+    """Have the emulator throttle a share (0 to 1) of the calls to one service for so many seconds."""
     wanted = {"service": service, "share": share, "seconds": seconds}
-    url = f"{attack.arena.target.endpoint_url}{PATH}"
+    url = f"{arena.target.endpoint_url}{PATH}"
     request = urllib.request.Request(url, json.dumps(wanted).encode(), method="POST")  # noqa: S310  # loopback
     urllib.request.urlopen(request, timeout=5).close()  # noqa: S310  # loopback
-    attack.note(f"{share:.0%} of the calls to {service} throttled for {seconds:.1f} s")
 
 
 def pause_bridge(attack: Attack) -> None:
     """The bridge's mapping is switched off for a moment, as an operator might do."""
     away, functions = attack.dice.uniform(0.3, 2.0), attack.arena.clients.functions
     mapping = attack.arena.deployed.bridge_mapping_id
-    with contextlib.suppress(ClientError):
-        functions.update_event_source_mapping(UUID=mapping, Enabled=False)
-        attack.note(f"the bridge is paused for {away:.1f} s")
-        time.sleep(away)
-    while not attack.over() or away:
+    functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+    attack.note(f"the bridge is paused for {away:.1f} s")
+    time.sleep(away)
+    while True:  # throttled meanwhile, it must be tried again
         try:
             functions.update_event_source_mapping(UUID=mapping, Enabled=True)
         except ClientError:

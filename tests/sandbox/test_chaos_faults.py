@@ -1,0 +1,169 @@
+"""Each fault does the harm it tells of, and leaves the machine whole again."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from functions.domain import names
+from sandbox.chaos import faults, sides
+from sandbox.chaos.arena import Arena
+from sandbox.chaos.commands import Runbook, StuckError
+from sandbox.chaos.faults import FAULTS, Attack
+from sandbox.chaos.monkey import Monkey
+from sandbox.chaos.road import Stretch, completion, road
+from sandbox.load import Load, shape_of
+
+STATUS = ("status", "--entity", "chefs")
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module")
+def arena(sandbox):
+    found = Arena(sandbox, "chefs", lambda _: None)
+    assert Runbook(found).once(("init",)).code == 0
+    return found
+
+
+@pytest.fixture
+def attack(arena):
+    arena.diary.clear()
+    return Attack(arena, Runbook(arena), random.Random(1), STATUS, lambda: False)
+
+
+def wait_for(happened):
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Low:
+    """Dice that begin at the beginning and take all."""
+
+    randrange = staticmethod(lambda _: 0)
+    randint = staticmethod(lambda _, most: most)
+
+
+def enabled(arena):
+    mapping = arena.clients.functions.get_event_source_mapping(UUID=arena.deployed.bridge_mapping_id)
+    return mapping["State"] == "Enabled"
+
+
+def test_a_load_on_the_real_api_sees_no_failure_and_both_kinds_of_requests(arena):
+    load = Load(arena.target, "chefs", writes_per_s=10, reads_per_s=20, seed=5).start()
+    wait_for(lambda: load.counts["reads"] >= 20 and load.counts["writes"] >= 10)
+    history = load.stop()
+    assert history.failures == []
+    assert {one.kind for one in history.attempts} >= {"POST", "GET"}
+
+
+def test_the_database_is_killed_and_comes_back(arena, attack):
+    before = arena.sandbox.mariadb._process().pid
+    faults.restart_database(attack)
+    assert arena.sandbox.mariadb._process().pid != before
+    assert "kill -9 of the database" in arena.diary[-1]
+
+
+def test_workers_are_killed_by_the_name_of_their_function(arena, attack):
+    read = arena.target.legacy_read_function
+    client = Load(arena.target, "chefs", writes_per_s=0, reads_per_s=10).start()
+    wait_for(lambda: arena.workers(frozenset({read})))
+    client.stop()
+    workers = arena.workers(frozenset({read}))
+    faults._kill(attack, workers, "readers")
+    wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers))
+    assert arena.kills
+
+
+def test_calls_to_one_service_are_throttled_for_a_while(arena, attack):
+    client = arena.clients._client("dynamodb", Config(retries={"total_max_attempts": 1}))
+    faults.request_throttling(arena, "dynamodb", share=1.0, seconds=0.5)
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        client.list_tables()
+
+    def passes():
+        try:
+            return bool(client.list_tables()["TableNames"])
+        except ClientError:
+            return False
+
+    wait_for(passes)
+
+
+def test_the_bridge_is_paused_and_goes_on(arena, attack):
+    faults.pause_bridge(attack)
+    assert enabled(arena)
+    assert "paused" in arena.diary[-1]
+
+
+def test_an_old_batch_that_comes_again_changes_nothing(arena, attack):
+    shape = shape_of(arena.target, "chefs")
+    key = arena.entity.modern.key
+    for value in ("first", "second"):
+        item = {name: {"S": text} for name, text in shape.body(value).items()}
+        arena.clients.dynamodb.put_item(
+            TableName=arena.deployed.modern_table, Item={key: {"S": "again"}, **item}
+        )
+    wait_for(lambda: [one.value for one in sides.legacy(arena, shape) if one.key == "again"] == ["second"])
+    before = sides.legacy(arena, shape)
+    attack.dice = Low()
+    faults.deliver_again(attack)
+    assert "on delivered again" in arena.diary[-1]
+    assert "failed" not in arena.diary[-1]
+    assert sides.legacy(arena, shape) == before
+
+
+def test_a_replayed_stream_has_no_record_that_the_filter_drops(arena):
+    shape = shape_of(arena.target, "chefs")
+    item = {name: {"S": text} for name, text in shape.body("copied").items()}
+    item |= {
+        arena.entity.modern.key: {"S": "copied"},
+        names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY},
+    }
+    arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item=item)
+    keys = [record["dynamodb"]["Keys"][arena.entity.modern.key]["S"] for record in faults.stream(arena)]
+    assert "copied" not in keys
+
+
+def test_a_killed_command_is_run_again_until_it_ends_well(arena):
+    runbook, over = Runbook(arena), threading.Event()
+
+    def kill_once():
+        while not over.is_set() and not runbook.kill():
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_once)
+    killer.start()
+    assert runbook.until_done(STATUS).code == 0
+    over.set()
+    killer.join()
+    assert runbook.tries == 2
+
+
+def test_a_command_that_cannot_be_used_like_that_is_not_run_again(arena):
+    runbook = Runbook(arena)
+    with pytest.raises(StuckError, match="ended with 2"):
+        runbook.until_done(("status", "--no-such-option"))
+    assert runbook.tries == 1
+
+
+def test_the_same_seed_plans_the_same_faults(arena):
+    stretch = Stretch(name="any", words=STATUS, faults=tuple(FAULTS), many=(3, 6))
+
+    def plan(seed):
+        return Monkey(arena, Runbook(arena), stretch, seed, Counter())._plan
+
+    assert plan("1/0") == plan("1/0")
+    assert plan("1/0") != plan("2/0")
+
+
+def test_every_fault_of_the_road_exists_and_every_fault_is_on_the_road():
+    on_the_road = {name for stretch in (*road("chefs"), completion("chefs")) for name in stretch.faults}
+    assert on_the_road == set(FAULTS)
