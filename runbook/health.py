@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from functions.domain import names
+from runbook import parked
 from runbook.checks import Check
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 VIEW = "NEW_AND_OLD_IMAGES"
 LAG_WINDOW = timedelta(minutes=5)
 REDEPLOY = "Run `pulumi up` (or `sandbox up`): it puts the mapping back as the program says."
+SETTLE = "`runbook quarantine replay --all`."
 
 
 def bridge(clients: Clients, target: Target, entity: EntityTarget) -> list[Check]:
@@ -113,14 +115,16 @@ def _quarantine(dynamodb: DynamoDBClient, target: Target, entity: EntityTarget) 
         ConsistentRead=True,
     )
     count = sum(page["Count"] for page in pages)
-    remedy = f"Look at the table {target.quarantine_table}: each record there has its reason."
+    remedy = f"See why with `runbook quarantine list --entity {entity.name}`, mend it, then {SETTLE}"
     return Check(name="quarantine", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)
 
 
 def _failures(s3: S3Client, target: Target, entity: EntityTarget) -> Check:
-    prefix = f"aws/lambda/{entity.bridge_mapping_id}/"  # where Lambda puts what a mapping gave up on
-    count = s3.list_objects_v2(Bucket=target.failure_bucket, Prefix=prefix, MaxKeys=1000)["KeyCount"]
-    remedy = f"Look at s3://{target.failure_bucket}/{prefix}: batches that outlived the record age limit."
+    count = s3.list_objects_v2(Bucket=target.failure_bucket, Prefix=parked.prefix(entity), MaxKeys=1000)[
+        "KeyCount"
+    ]
+    look = f"`runbook quarantine list --entity {entity.name}`"
+    remedy = f"Batches outlived the record age limit: see {look}, then {SETTLE}"
     return Check(name="given up", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)
 
 

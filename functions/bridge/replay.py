@@ -1,0 +1,186 @@
+"""Brings a row to what its item is now, for a change that was parked; the runbook runs it as the bridge's user.
+
+Replay never writes an old image: the item is read, consistently, and written by the code that applies the stream. What
+is to be chosen is the sequence to write it under, so that what is newer wins, whenever it comes:
+
+* The sequence must not be above that of the item's last change, or the stream's record of a later change would be
+  taken for an old one. So it is one that a record of this very item is known to have had: the parked change's, the
+  row's, or that of the remembered delete, whichever is highest. All three are read before the item is, and a record
+  gets its sequence when its change is made, so the item that is read then is at least as new as each of them.
+* It must not be lower than what the row or the memory of a delete has already, or the write would be refused; where
+  it is the same (a conflict is passed over by noting its sequence, without its content), the note is set back by one
+  first. No record of this item lies between the two, so nothing else is let in but the noted record again.
+* Records between that sequence and the item's last change may still be on their way. They are applied after, in
+  order, and end in the same item. A record that comes before this write makes it the older one, which does nothing.
+
+Sequences of another stream say nothing (see `functions.bridge.streams`): such a parked change brings none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from functions.aws.errors import TransientError
+from functions.bridge import streams
+from functions.domain import changes, names
+from functions.domain.changes import Kind
+from functions.legacy.apply import Applier
+from functions.legacy.statements import SEQUENCE, Statements, cell_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from functions.aws.data_api import DataApi, Values
+    from functions.domain.changes import Change
+    from functions.domain.entities import Entity
+
+    Item = Mapping[str, Any]
+
+NONE = -1  # in place of a sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What Aurora knows of a key.
+
+    Attributes:
+        primary_key: of its row; empty when there is none.
+        sequence: of its row; -1 for none.
+        deleted: the sequence of the remembered delete; -1 for none.
+        buried: the period of legacy in which legacy deleted it; 0 when it did not.
+    """
+
+    primary_key: str = ""
+    sequence: int = NONE
+    deleted: int = NONE
+    buried: int = 0
+
+    @property
+    def highest(self) -> int:
+        """The highest sequence known."""
+        return max(self.sequence, self.deleted, 0)
+
+
+@dataclass
+class Verdict:
+    """Why a change can still not be applied; empty when it was. It is where the applier parks a change."""
+
+    reason: str = ""
+    code: int = 0
+
+    def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
+        """Keep the reason."""
+        del entity, change
+        self.reason, self.code = reason, code
+
+
+class Replay:
+    """Replays the changes of one entity.
+
+    Args:
+        entity: whose table.
+        database: the Data API as the bridge's user, on the entity's database.
+    """
+
+    def __init__(self, entity: Entity, database: DataApi) -> None:
+        self._entity = entity
+        self._database = database
+        self._sql = Statements(entity)
+        self._stream = ""
+
+    def place(self, key: str) -> Place:
+        """What Aurora knows of a key now."""
+        row = self._row(key)
+        sql = (
+            "SELECT sequence, COALESCE(legacy_stamp, 0) "  # noqa: S608  # names of ours
+            f"FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item"
+        )
+        memory = self._database.query(sql, self._item_values(key))
+        deleted, buried = (int(cell_text(cell)) for cell in memory[0]) if memory else (NONE, 0)
+        return Place(primary_key=row[0], sequence=row[1], deleted=deleted, buried=buried)
+
+    def _row(self, key: str) -> tuple[str, int]:
+        for sql, values in self._sql.lookups([key]):
+            for row in self._database.query(sql, values):
+                _, primary_key, sequence, _ = self._sql.looked_up(row)
+                return primary_key, sequence
+        return "", NONE
+
+    def apply(self, key: str, parked: int, stream: str, read: Callable[[], Item | None]) -> Verdict:
+        """Write what the item is now.
+
+        Args:
+            key: the item's.
+            parked: the sequence of the parked change.
+            stream: the ARN of the stream that the sequence belongs to.
+            read: reads the item, consistently; called after Aurora was looked at.
+
+        Raises:
+            TransientError: the database is not there now, or another run is at work; do the same again.
+            DataApiError: something nobody foresaw.
+        """
+        place = self.place(key)
+        sequence = max(place.highest, parked if stream and stream == self._known() else 0)
+        (change,) = changes.from_stream(self._entity, [self._record(key, sequence, read())])
+        verdict = Verdict()
+        self._shift(key, place, sequence, sequence - 1)
+        Applier(self._entity, self._database, verdict).apply([change])
+        if verdict.reason:
+            self._shift(key, place, sequence - 1, sequence)
+        else:
+            self._confirm(change)
+        return verdict
+
+    def _known(self) -> str:
+        if not self._stream:
+            self._stream = streams.known(self._database, self._entity)
+        return self._stream
+
+    def _record(self, key: str, sequence: int, item: Item | None) -> dict[str, Any]:
+        """The item as the stream would tell of it, under another sequence."""
+        data: dict[str, Any] = {
+            "Keys": {self._entity.modern.key: {"S": key}},
+            "SequenceNumber": str(sequence),
+        }
+        if item is None:
+            return {"eventName": "REMOVE", "dynamodb": data}
+        return {"eventName": "MODIFY", "dynamodb": {**data, "NewImage": item}}
+
+    def _shift(self, key: str, place: Place, old: int, new: int) -> None:
+        """Change the sequence that is noted at the row, or at the memory of a delete, if it is this one."""
+        noted = max(old, new)
+        values = {"old": {"stringValue": str(old)}, "sequence": {"stringValue": str(new)}}
+        held = "CAST(:old AS DECIMAL(40,0))"
+        if place.primary_key and place.sequence == noted:
+            legacy, column = self._entity.legacy, names.SEQUENCE_COLUMN
+            self._database.execute(
+                f"UPDATE `{legacy.table}` SET {column} = {SEQUENCE} "  # noqa: S608  # checked names
+                f"WHERE `{legacy.key}` = :pk AND {column} = {held}",
+                {**values, "pk": self._primary_key(place)},
+            )
+        if place.deleted == noted:
+            self._database.execute(
+                f"UPDATE {names.DELETES_TABLE} SET sequence = {SEQUENCE} "  # noqa: S608  # names of ours
+                f"WHERE entity = :entity AND item_key = :item AND sequence = {held}",
+                {**values, **self._item_values(key)},
+            )
+
+    def _primary_key(self, place: Place) -> dict[str, Any]:
+        natural = self._entity.legacy.key_type == "string"
+        return {"stringValue": place.primary_key} if natural else {"longValue": int(place.primary_key)}
+
+    def _item_values(self, key: str) -> Values:
+        return {**self._sql.entity_value, "item": {"stringValue": key}}
+
+    def _confirm(self, change: Change) -> None:
+        """Believe nothing: the row is what was written or newer, or it is gone by this or a newer delete."""
+        now = self.place(change.key)
+        if change.kind == Kind.DELETE:
+            done = not now.primary_key or now.sequence > change.sequence
+        elif change.kind == Kind.UPSERT:
+            done = now.sequence >= change.sequence or now.deleted > change.sequence
+        else:
+            done = True
+        if not done:
+            raise TransientError("the row is not what was written: another run is at work")
