@@ -30,10 +30,11 @@ class Handlers:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiArgs:
-    """What the API is; `auth` is `AWS_IAM` or `NONE`."""
+    """What the API is; `auth` is `AWS_IAM` or `NONE`, `gate` is None until the bridge is deployed."""
 
     routes: Sequence[Route]
     init: Function
+    gate: Function | None
     handlers: Mapping[str, Handlers]
     auth: str
     region: str
@@ -109,20 +110,21 @@ class Api(pulumi.ComponentResource):
         return f"{prefix}/{function}:${{stageVariables.{variable}}}/invocations"
 
     def _answering(self, route: Route) -> list[Function]:
-        """The functions that may be asked for a route: one, or both systems' for a public one."""
+        """The functions that may be asked for a route: one, or for a public one both systems' and the gate."""
         if route.system == "init":
             return [self._args.init]
         known = self._args.handlers[route.entity]
         legacy = known.legacy_read if route.reads else known.legacy_write
         modern = known.modern_read if route.reads else known.modern_write
-        wanted = {"legacy": [legacy], "modern": [modern], "public": [legacy, modern]}[route.system]
+        gate = None if route.reads else self._args.gate
+        wanted = {"legacy": [legacy], "modern": [modern], "public": [legacy, modern, gate]}[route.system]
         return [function for function in wanted if function is not None]
 
     def _permissions(self, route: Route) -> list[aws.lambda_.Permission]:
         source = pulumi.Output.concat(
             self.rest.execution_arn, "/", names.STAGE, "/", route.method, route.pattern
         )
-        labels = ("", "-modern")
+        labels = ("", "-modern", "-gate")
         return [
             aws.lambda_.Permission(
                 f"{self._name}{_slug(route.path)}-{route.method.lower()}-permission{label}",

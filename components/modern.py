@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from functions.domain.entities import Entities, Entity
 
+TIMEOUT = 28  # seconds; the way back waits as long for a request that was never counted out
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModernSystemArgs:
@@ -89,6 +91,7 @@ class ModernSystem(pulumi.ComponentResource):
                 statements=[rights],
                 variables={"ENTITY": entity.name, "TABLE_NAME": table.name},
                 log_retention_days=args.log_retention_days,
+                timeout=TIMEOUT,
                 tags=args.tags,
             ),
             pulumi.ResourceOptions(parent=self),

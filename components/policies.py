@@ -65,6 +65,27 @@ def put_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
     return allow(["dynamodb:PutItem"], [table_arn])
 
 
+def copy_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Look many items of one table up and write them."""
+    many = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"]
+    return allow([*many, *write_items(table_arn)["Action"]], [table_arn])
+
+
+def keep_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Read and change single records of the journal."""
+    return allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table_arn])
+
+
+def count_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Read records of the journal and count in them."""
+    return allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn])
+
+
+def invoke(function_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    """Call some functions."""
+    return allow(["lambda:InvokeFunction"], function_arns)
+
+
 def read_stream(stream_arn: pulumi.Input[str]) -> dict[str, Any]:
     """Read one stream, as a stream mapping does."""
     actions = [

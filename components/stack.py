@@ -9,6 +9,8 @@ import pulumi_aws as aws
 
 from components.api import Api, ApiArgs, Handlers
 from components.bridge import StreamBridge, StreamBridgeArgs
+from components.copy import Copy, CopyArgs
+from components.gate import Gate, GateArgs
 from components.journal import Journal, JournalArgs
 from components.legacy import LegacySystem, LegacySystemArgs
 from components.modern import ModernSystem, ModernSystemArgs
@@ -45,6 +47,8 @@ class Streamback:
         self.legacy = self._legacy()
         self.modern = self._modern() if "modern" in settings.parts else None
         self.bridge = self._bridge(self.modern) if self.modern and "bridge" in settings.parts else None
+        self.copy = self._copy(self.modern, self.bridge) if self.modern and self.bridge else None
+        self.gate = self._gate(self.modern) if self.modern and self.bridge else None
         self.api = self._api()
         self.outputs = self._outputs()
 
@@ -89,6 +93,40 @@ class Streamback:
             ),
         )
 
+    def _copy(self, modern: ModernSystem, bridge: StreamBridge) -> Copy:
+        place = (
+            f"{aws.get_partition().partition}:lambda:{self._region}:{aws.get_caller_identity().account_id}"
+        )
+        return Copy(
+            f"{self._name}-copy",
+            CopyArgs(
+                tables={name: entity.table for name, entity in modern.entities.items()},
+                cluster_arn=self.legacy.cluster_arn,
+                secret_arn=bridge.secret.arn,
+                journal=self.journal.table,
+                quarantine=bridge.quarantine,
+                functions_arn=f"arn:{place}:function",
+                alarm_topic_arn=self._settings.alarm_topic_arn,
+                **self._small,
+            ),
+        )
+
+    def _gate(self, modern: ModernSystem) -> Gate:
+        return Gate(
+            f"{self._name}-gate",
+            GateArgs(
+                legacy=self.legacy.write,
+                modern={name: entity.write for name, entity in modern.entities.items()},
+                journal=self.journal.table,
+                **self._small,
+            ),
+        )
+
+    @property
+    def _small(self) -> dict[str, Any]:
+        """What parts without data of their own have in common."""
+        return {name: value for name, value in self._common.items() if name != "production"}
+
     def _api(self) -> Api:
         settings, modern = self._settings, self.modern.entities if self.modern else {}
         handlers = {
@@ -105,6 +143,7 @@ class Streamback:
             ApiArgs(
                 routes=routes(settings.entities, settings.parts),
                 init=self.legacy.init,
+                gate=self.gate.function if self.gate else None,
                 handlers=handlers,
                 auth=settings.api_auth,
                 region=self._region,
@@ -134,6 +173,8 @@ class Streamback:
             "legacyWriteFunction": self.legacy.write.name,
             "entities": {name: self._entity_outputs(name) for name in settings.entities},
         }
+        if self.copy and self.gate:
+            outputs |= {"copyFunction": self.copy.worker.name, "gateFunction": self.gate.function.name}
         if bridge:
             outputs |= {
                 "quarantineTable": bridge.quarantine.name,

@@ -1,0 +1,144 @@
+"""Copy: the worker that takes keys from Aurora's queue and writes their items, and the schedules that keep it alive."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+from components import policies
+from components.function import Function, FunctionArgs
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+TIMEOUT = 300  # seconds; a worker hands over to its successor shortly before
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyArgs:
+    """What copy is.
+
+    Attributes:
+        tables: the modern tables by entity.
+        cluster_arn: the legacy cluster.
+        secret_arn: the bridge's user, which the triggers on the legacy tables let pass unseen.
+        journal: where copy's state and the lanes' leases are.
+        quarantine: for rows that no item can hold.
+        functions_arn: the ARN of this account's functions, without a name.
+        alarm_topic_arn: the SNS topic that hears the alarm; empty for none.
+    """
+
+    tables: Mapping[str, aws.dynamodb.Table]
+    cluster_arn: pulumi.Input[str]
+    secret_arn: pulumi.Input[str]
+    journal: aws.dynamodb.Table
+    quarantine: aws.dynamodb.Table
+    functions_arn: str
+    alarm_topic_arn: str
+    code: pulumi.Archive
+    layers: Sequence[pulumi.Input[str]]
+    log_retention_days: int
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Copy(pulumi.ComponentResource):
+    """One `worker` for all entities; a schedule for each lane of each."""
+
+    def __init__(self, name: str, args: CopyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("streamback:copy:Copy", name, None, opts)
+        self._name = name
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.worker = self._worker()
+        self._alarm()
+        role = self._scheduler()
+        for entity in args.tables:
+            for lane in range(names.LANES):
+                self._schedule(entity, lane, role)
+        self.register_outputs({"worker": self.worker.name})
+
+    def _worker(self) -> Function:
+        args, name = self._args, f"{self._name}-worker"
+        tables = {entity: table.name for entity, table in args.tables.items()}
+        rights = [
+            *policies.sql(args.cluster_arn, args.secret_arn, batches=True),
+            *[policies.copy_items(table.arn) for table in args.tables.values()],
+            policies.keep_records(args.journal.arn),
+            policies.put_items(args.quarantine.arn),
+            policies.invoke([f"{args.functions_arn}:{name}-*"]),  # itself: Pulumi appends to the name
+        ]
+        return Function(
+            name,
+            FunctionArgs(
+                handler="functions.copy.worker.handler",
+                code=args.code,
+                layers=args.layers,
+                statements=rights,
+                variables={
+                    "CLUSTER_ARN": args.cluster_arn,
+                    "SECRET_ARN": args.secret_arn,
+                    "JOURNAL_TABLE": args.journal.name,
+                    "QUARANTINE_TABLE": args.quarantine.name,
+                    "TABLES": pulumi.Output.json_dumps(tables),
+                },
+                log_retention_days=args.log_retention_days,
+                timeout=TIMEOUT,
+                tags=args.tags,
+            ),
+            self._child,
+        )
+
+    def _scheduler(self) -> aws.iam.Role:
+        role = aws.iam.Role(
+            f"{self._name}-scheduler",
+            assume_role_policy=pulumi.Output.json_dumps(policies.trust("scheduler.amazonaws.com")),
+            tags=self._args.tags,
+            opts=self._child,
+        )
+        aws.iam.RolePolicy(
+            f"{self._name}-scheduler-rights",
+            role=role.name,
+            policy=policies.document([policies.invoke([self.worker.arn])]),
+            opts=self._child,
+        )
+        return role
+
+    def _schedule(self, entity: str, lane: int, role: aws.iam.Role) -> None:
+        """The safety net: a worker that died has a successor within a minute. One with nothing to do ends at once."""
+        aws.scheduler.Schedule(
+            f"{self._name}-{entity}-{lane}",
+            schedule_expression="rate(1 minute)",
+            flexible_time_window={"mode": "OFF"},
+            target={
+                "arn": self.worker.arn,
+                "role_arn": role.arn,
+                "input": json.dumps({"entity": entity, "lane": lane}),
+                "retry_policy": {"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": 60},
+            },
+            opts=self._child,
+        )
+
+    def _alarm(self) -> None:
+        topics = [self._args.alarm_topic_arn] if self._args.alarm_topic_arn else []
+        aws.cloudwatch.MetricAlarm(
+            f"{self._name}-failing",
+            alarm_description="Copy keeps failing: see `runbook copy status` and the function's log",
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            dimensions={"FunctionName": self.worker.name},
+            statistic="Sum",
+            period=60,
+            evaluation_periods=5,
+            threshold=0,
+            comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching",
+            alarm_actions=topics,
+            ok_actions=topics,
+            tags=self._args.tags,
+            opts=self._child,
+        )
