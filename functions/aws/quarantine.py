@@ -32,15 +32,21 @@ class Quarantine:
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
         """Park a change. A failure is the caller's to raise: the record is nowhere else."""
+        self.park(entity.name, change.kind.value, change.key, reason, code=code, sequence=change.sequence)
+
+    def park(  # noqa: PLR0913  # an entry's attributes
+        self, entity: str, event: str, key: str, reason: str, *, code: int = 0, sequence: int = 0
+    ) -> None:
+        """Park what happened to a key, by any road."""
         self._client.put_item(
             TableName=self._table,
             Item={
-                "entity": {"S": entity.name},
-                "item_key": {"S": change.key},
+                "entity": {"S": entity},
+                "item_key": {"S": key},
                 "reason": {"S": reason[:LONGEST_REASON]},
                 "error_code": {"N": str(code)},
-                "sequence": {"S": str(change.sequence)},
-                "event_name": {"S": change.kind.value},
+                "sequence": {"S": str(sequence)},
+                "event_name": {"S": event},
                 "quarantined_at": {"S": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")},
                 "request_id": {"S": self._request},
                 "stream": {"S": self._stream},

@@ -1,0 +1,163 @@
+"""One lane of an entity's copy: a round takes keys from the queue, writes their items, and removes them from it.
+
+A lane has the keys of one hash value and, by its lease, one worker, so that no two write one item. Everything is done
+in an order that a worker may be killed in: a key leaves the queue only after its item is written.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from functions.copy import backfill
+from functions.copy.backfill import Backfill
+from functions.copy.items import Items
+from functions.copy.lease import Lease
+from functions.copy.queue import Queue
+from functions.copy.state import Records
+from functions.copy.throttle import Bucket, Load
+from functions.copy.writer import Writer
+from functions.domain import names
+from functions.legacy.rows import LegacyStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from functions.aws.data_api import DataApi
+    from functions.copy.queue import Taken
+    from functions.copy.state import Copy
+    from functions.copy.writer import Outcome, Park
+    from functions.domain.entities import Entity
+
+ROUND = 500  # rows of the queue taken at once
+SLICE = 200  # keys whose records are in memory at once; of 400 KB each, they stay under the function's memory
+PAUSE = 1.0  # seconds between two rounds while Aurora is busy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a lane reads and writes.
+
+    Attributes:
+        database: the Data API, on the entity's database, as the bridge's user: it passes the triggers.
+        dynamodb: must not repeat calls by itself.
+        table: the entity's DynamoDB table.
+        journal: the journal's.
+        park: takes the records that cannot be items.
+    """
+
+    database: DataApi
+    dynamodb: DynamoDBClient
+    table: str
+    journal: str
+    park: Park
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What a round did.
+
+    Attributes:
+        running: False when copy is not to run now; nothing was done.
+        rows: of the queue that are done.
+        enqueued: keys that the backfill added.
+        wait: seconds that a limit wants before the next round.
+        hurries: whether clients wait for the queue to be empty.
+    """
+
+    running: bool = True
+    rows: int = 0
+    enqueued: int = 0
+    wait: float = 0.0
+    hurries: bool = False
+
+
+class CopyLane:
+    """One worker on one lane.
+
+    Args:
+        entity: whose.
+        lane: 0 to `names.LANES` - 1; the first does the backfill.
+        places: where it reads and writes.
+        owner: the worker's name; no two workers share one.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        entity: Entity,
+        lane: int,
+        places: Places,
+        owner: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        store = LegacyStore(entity, places.database)
+        self._lane = lane
+        self.records = Records(places.dynamodb, places.journal, entity.name)
+        self.lease = Lease(places.dynamodb, places.journal, entity.name, lane, owner, clock)
+        self.queue = Queue(places.database, entity)
+        items = Items(places.dynamodb, places.table, entity.modern.key, self.lease.check)
+        self._writer = Writer(entity, store, items, places.park)
+        self._backfill = Backfill(store, self.queue, self.records)
+        self._bucket = Bucket(clock)
+        self._load = Load(places.database, clock)
+
+    def round(self) -> Round:
+        """One round; the lease must have been taken.
+
+        Raises:
+            LeaseLostError: another worker has the lane; nothing was written since.
+            TransientError, PassingError: try again later; everything can be repeated.
+        """
+        copy = self.records.read()
+        if not copy.runs:
+            return Round(running=False)
+        self.lease.keep()
+        wait = self._held_back(copy)
+        if wait:
+            return Round(wait=wait)
+        taken = self.queue.take(self._lane, ROUND if copy.hurries else self._bucket.available(ROUND))
+        self._bucket.take(len(taken))
+        self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
+        for some in _slices(taken):
+            self._finish(some)
+        return Round(rows=len(taken), enqueued=self._fill(copy), hurries=copy.hurries)
+
+    def _held_back(self, copy: Copy) -> float:
+        """Seconds to wait before anything is taken; none while clients wait."""
+        reason = "" if copy.hurries else self._load.excess(copy.threads)
+        if reason != copy.paused and self._lane == backfill.LANE:
+            self.records.pause(reason)
+        if reason or copy.hurries:
+            return PAUSE if reason else 0.0
+        self._bucket.limit(copy.rate / names.LANES)
+        return self._bucket.wait()
+
+    def _finish(self, rows: Sequence[Taken]) -> None:
+        """Write the items of some rows, and only then remove the rows."""
+        outcome = self._writer.copy(list(dict.fromkeys(row.key for row in rows)))
+        self.queue.remove(row.id for row in rows)
+        self._report(rows, outcome)
+
+    def _report(self, rows: Sequence[Taken], outcome: Outcome) -> None:
+        backfilled = sum(row.backfill for row in rows)
+        self.records.count(
+            rows_done=backfilled,
+            changes_done=len(rows) - backfilled,
+            deleted=outcome.deleted,
+            skipped=outcome.skipped,
+            parked=outcome.parked,
+        )
+        self.lease.note(rows=len(rows))
+
+    def _fill(self, copy: Copy) -> int:
+        if self._lane != backfill.LANE or copy.backfilled or copy.hurries:
+            return 0
+        return self._backfill.advance(copy)
+
+
+def _slices(rows: Sequence[Taken]) -> list[Sequence[Taken]]:
+    return [rows[start : start + SLICE] for start in range(0, len(rows), SLICE)]

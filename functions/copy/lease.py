@@ -1,0 +1,134 @@
+"""A lane's lease in the journal: who works on the lane now, so that each key has one writer.
+
+A worker may write while its lease lasts for longer than the longest request could take; who takes an expired lease
+over finds nothing of its predecessor's still on the way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Any
+
+from functions.copy.calls import LONGEST, RefusedError, called
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SECONDS = 20.0  # of a lease
+RENEWED = 2.0  # seconds after which it is renewed
+TAKEN = "attribute_not_exists(#expires) OR #expires < :now OR #owner = :owner"
+OURS = "#owner = :owner"
+
+
+class LeaseLostError(Exception):
+    """Another worker has the lane, or may have it before a write would end; nothing was written."""
+
+
+class Lease:
+    """One worker's hold on one lane.
+
+    Args:
+        client: boto3's `dynamodb`, which must not repeat calls by itself.
+        table: the journal.
+        entity: its partition key there.
+        lane: which one.
+        owner: the worker's name; no two workers share one.
+        clock: monotonic seconds, by which the worker trusts its own lease.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what it holds, where, and for whom
+        self,
+        client: DynamoDBClient,
+        table: str,
+        entity: str,
+        lane: int,
+        owner: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._key = {"entity": {"S": entity}, "record": {"S": names.lane_record(lane)}}
+        self._owner = owner
+        self._clock = clock
+        self._renewed = self._until = float("-inf")
+        self._rows = 0
+        self._lag = 0.0
+
+    def take(self) -> bool:
+        """Take the lane; False when a living worker has it."""
+        try:
+            self._write(TAKEN)
+        except RefusedError:
+            return False
+        return True
+
+    def note(self, rows: int = 0, lag: float | None = None) -> None:
+        """What the next renewal shall tell: rows done, and the age in seconds of the oldest change seen."""
+        self._rows += rows
+        self._lag = self._lag if lag is None else lag
+
+    def keep(self) -> None:
+        """Renew the lease if it is time. An expired one that nobody has taken is as good as new.
+
+        Raises:
+            LeaseLostError: another worker has the lane.
+        """
+        if self._clock() - self._renewed < RENEWED:
+            return
+        try:
+            self._write(OURS)
+        except RefusedError as error:
+            self._until = float("-inf")
+            raise LeaseLostError from error
+
+    def may_write(self) -> bool:
+        """Whether a write that begins now ends while the lane is surely ours."""
+        return self._until - self._clock() > LONGEST
+
+    def check(self) -> None:
+        """Before each write.
+
+        Raises:
+            LeaseLostError: it must not be done.
+        """
+        self.keep()
+        if not self.may_write():
+            raise LeaseLostError
+
+    def release(self) -> None:
+        """Let the lane go, if it is still ours."""
+        try:
+            self._write(OURS, seconds=-1.0)
+        except RefusedError:
+            return
+        finally:
+            self._until = float("-inf")
+
+    def _write(self, condition: str, seconds: float = SECONDS) -> None:
+        began, wall = self._clock(), time.time()
+        values: dict[str, Any] = {
+            ":owner": {"S": self._owner},
+            ":expires": {"N": f"{wall + seconds:.3f}"},
+            ":beat": {"S": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")},
+            ":lag": {"N": f"{self._lag:.3f}"},
+            ":rows": {"N": str(self._rows)},
+        }
+        if ":now" in condition:
+            values[":now"] = {"N": f"{wall:.3f}"}
+        called(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=self._key,
+                UpdateExpression="SET #owner = :owner, #expires = :expires, #beat = :beat, #lag = :lag ADD #rows :rows",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={
+                    f"#{name}": name for name in ("owner", "expires", "beat", "lag", "rows")
+                },
+                ExpressionAttributeValues=values,
+            )
+        )
+        self._renewed, self._until, self._rows = began, began + seconds, 0

@@ -1,0 +1,150 @@
+"""What the journal tells copy: whether it runs, how fast, how far the backfill is; and what copy tells the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from functions.copy.calls import RefusedError, called
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+RUNNING = "running"
+LEGACY, SWITCHING = "legacy", "switching"
+BOUND = 20_000  # rows of the queue that the backfill may have waiting, when the record does not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """One reading of the journal.
+
+    Attributes:
+        phase: of the entity.
+        state: running or stopped; empty before the first start.
+        rate: rows a second over all lanes; 0 for no limit.
+        threads: of Aurora that may be at work; 0 for no limit.
+        bound: rows of the queue that the backfill may have waiting.
+        position: the last primary key that the backfill has enqueued.
+        backfilled: whether it has come to the end.
+        started_at: tells one backfill from the next.
+        paused: why copy waits.
+    """
+
+    phase: str
+    state: str = ""
+    rate: float = 0
+    threads: int = 0
+    bound: int = BOUND
+    position: str = ""
+    backfilled: bool = False
+    started_at: str = ""
+    paused: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether copy may write: legacy is the source of truth, and the operator wants it."""
+        return self.state == RUNNING and self.phase in (LEGACY, SWITCHING)
+
+    @property
+    def hurries(self) -> bool:
+        """Whether clients wait for the queue to be empty, so that no limit holds."""
+        return self.phase == SWITCHING
+
+
+class Records:
+    """An entity's `state` and `copy` records in the journal.
+
+    Args:
+        client: boto3's `dynamodb`.
+        table: the journal.
+        entity: its partition key there.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, entity: str) -> None:
+        self._client = client
+        self._table = table
+        self._entity = entity
+
+    def read(self) -> Copy:
+        """Both, as the last completed writes left them.
+
+        The phase comes first: whoever sees a lane's row in the queue after it knows that it holds, since no phase
+        ends while a row waits.
+        """
+        phase = _text(self._get(names.STATE_RECORD), "phase")
+        copy = self._get(names.COPY_RECORD)
+        return Copy(
+            phase=phase,
+            state=_text(copy, "state"),
+            rate=_number(copy, "rate", 0),
+            threads=int(_number(copy, "threads", 0)),
+            bound=int(_number(copy, "bound", BOUND)),
+            position=_text(copy, "position"),
+            backfilled=bool(copy.get("backfilled", {}).get("BOOL")),
+            started_at=_text(copy, "started_at"),
+            paused=_text(copy, "paused"),
+        )
+
+    def count(self, **counts: int) -> None:
+        """Add to counters of the copy record."""
+        some = {name: count for name, count in counts.items() if count}
+        if some:
+            adds = ", ".join(f"#{name} :{name}" for name in some)
+            self._update(f"ADD {adds}", {name: {"N": str(count)} for name, count in some.items()})
+
+    def checkpoint(self, seen: Copy, position: str, enqueued: int) -> None:
+        """Note how far the backfill is, "" for the end, unless it was begun anew since `seen`."""
+        values: dict[str, Any] = {"enqueued": {"N": str(enqueued)}, "backfilled": {"BOOL": not position}}
+        values["position"] = {"S": position or seen.position}
+        self._update(
+            "SET #position = :position, #backfilled = :backfilled ADD #enqueued :enqueued",
+            values,
+            seen.started_at,
+        )
+
+    def pause(self, reason: str) -> None:
+        """Tell why copy waits, "" when it goes on."""
+        self._update("SET #paused = :paused", {"paused": {"S": reason}})
+
+    def _get(self, record: str) -> Mapping[str, Any]:
+        found = called(
+            lambda: self._client.get_item(TableName=self._table, Key=self._key(record), ConsistentRead=True)
+        )
+        return cast("Mapping[str, Any]", found.get("Item", {}))
+
+    def _update(self, expression: str, values: Mapping[str, Any], started_at: str = "") -> None:
+        """Change the copy record if there is one, and if it is that of this start."""
+        condition, attributes = "attribute_exists(#entity)", {"#entity": "entity"}
+        wanted = {f":{name}": value for name, value in values.items()}
+        if started_at:
+            condition += " AND #started_at = :started_at"
+            attributes["#started_at"] = "started_at"
+            wanted[":started_at"] = {"S": started_at}
+        try:
+            called(
+                lambda: self._client.update_item(
+                    TableName=self._table,
+                    Key=self._key(names.COPY_RECORD),
+                    UpdateExpression=expression,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=attributes | {f"#{name}": name for name in values},
+                    ExpressionAttributeValues=wanted,
+                )
+            )
+        except RefusedError:
+            return  # another start's record, or none: the next round reads it
+
+    def _key(self, record: str) -> dict[str, Any]:
+        return {"entity": {"S": self._entity}, "record": {"S": record}}
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    return str(item.get(name, {}).get("S", ""))
+
+
+def _number(item: Mapping[str, Any], name: str, default: float) -> float:
+    return float(item.get(name, {}).get("N", default))

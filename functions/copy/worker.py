@@ -1,0 +1,181 @@
+"""Copy's function: works on one lane of one entity until shortly before its time is up, then calls its successor."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.aws import settings
+from functions.aws.data_api import DataApi
+from functions.aws.errors import TransientError
+from functions.aws.quarantine import Quarantine
+from functions.copy import calls
+from functions.copy.calls import LONGEST, InDoubtError, PassingError, backoff
+from functions.copy.lane import CopyLane, Places
+from functions.copy.lease import LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_rds_data import RDSDataServiceClient
+
+    from functions.copy.lane import Round
+    from functions.domain.entities import Entity
+
+END = 15.0  # seconds before the function's timeout at which it begins no further round
+SOON, LATE, HURRY = (
+    0.1,
+    0.5,
+    0.05,
+)  # seconds between two looks at an empty queue: at first, at last, while switching
+BEGINNINGS = 4  # tries to read the journal and take the lease
+READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
+STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Takes {"entity", "lane"}; answers how it ended: `stopped`, `held` by another worker, `lost` to one, or `over`.
+
+    Errors that pass are waited out; any other is raised once the lane is free again.
+    """
+    entity, lane = settings.mapping()[event["entity"]], int(event["lane"])
+    work = Work(_lane(entity, lane, context), lambda: context.get_remaining_time_in_millis() / 1000)
+    ended = work.run()
+    logger.info("copy ended", extra={"entity": entity.name, "lane": lane, "ended": ended, "rows": work.rows})
+    if ended == OVER:
+        _call_successor({"entity": entity.name, "lane": lane}, context)
+    return {ended: True, "rows": work.rows}
+
+
+@dataclass
+class Work:
+    """A worker's life on its lane.
+
+    Args:
+        lane: which.
+        remaining: seconds that it may still run.
+        sleep: waits for some seconds.
+    """
+
+    lane: CopyLane
+    remaining: Callable[[], float]
+    sleep: Callable[[float], None] = time.sleep
+    rows: int = field(default=0, init=False)
+    _idle: float = field(default=SOON, init=False)
+    _failures: int = field(default=0, init=False)
+
+    def run(self) -> str:
+        """Rounds until copy stops, the lane is another's, or the time is up; returns which."""
+        if not self._patiently(self.lane.records.read).runs:
+            return STOPPED
+        if not self._patiently(self.lane.lease.take):
+            return HELD
+        try:
+            return self._rounds()
+        except LeaseLostError:
+            return LOST
+        finally:
+            self._release()
+
+    def _rounds(self) -> str:
+        while self.remaining() > END:
+            try:
+                done = self.lane.round()
+            except (TransientError, PassingError) as error:
+                self._recover(error)
+                continue
+            self._failures = 0
+            if not done.running:
+                return STOPPED
+            self.rows += done.rows
+            self._rest(done)
+        return OVER
+
+    def _recover(self, error: Exception) -> None:
+        """Wait: after a write in doubt for as long as it could still be done, or the next owner might meet it."""
+        self._failures += 1
+        wait = LONGEST if isinstance(error, InDoubtError) else backoff(self._failures)
+        logger.warning("copy waits", extra={"reason": str(error), "seconds": round(wait, 2)})
+        self.sleep(wait)
+
+    def _rest(self, done: Round) -> None:
+        if done.rows or done.enqueued:
+            self._idle = SOON
+        elif done.wait:
+            self.sleep(min(done.wait, 1.0))  # why a bound: limits change while it runs
+        elif done.hurries:
+            self.sleep(HURRY)
+        else:
+            self.sleep(self._idle)
+            self._idle = min(LATE, self._idle * 1.5)
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        for attempt in range(BEGINNINGS):
+            try:
+                return call()
+            except PassingError:
+                if attempt == BEGINNINGS - 1:
+                    raise
+            self.sleep(backoff(attempt))
+        return None
+
+    def _release(self) -> None:
+        try:
+            self._patiently(self.lane.lease.release)
+        except PassingError:
+            logger.warning("the lane was not released; its lease ends by itself")
+
+
+def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
+    quarantine = Quarantine(
+        settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id
+    )
+    places = Places(
+        database=DataApi(
+            _rds_data(),
+            settings.variable("CLUSTER_ARN"),
+            settings.variable("SECRET_ARN"),
+            entity.legacy.database,
+        ),
+        dynamodb=calls.dynamodb(),
+        table=json.loads(settings.variable("TABLES"))[entity.name],
+        journal=settings.variable("JOURNAL_TABLE"),
+        park=partial(quarantine.park, entity.name, "copy"),
+    )
+    # why not the request's id alone: a retry of an invocation has the same one
+    return CopyLane(entity, lane, places, owner=f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}")
+
+
+def _call_successor(event: dict[str, Any], context: LambdaContext) -> None:
+    """Go on without a gap; should it fail, the schedule starts a worker within a minute."""
+    try:
+        _functions().invoke(
+            FunctionName=context.function_name, InvocationType="Event", Payload=json.dumps(event).encode()
+        )
+    except (ClientError, BotoCoreError):
+        logger.exception("the successor could not be called")
+
+
+@cache
+def _rds_data() -> RDSDataServiceClient:
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=READ_TIMEOUT)
+    return boto3.Session().client("rds-data", config=config)
+
+
+@cache
+def _functions() -> LambdaClient:
+    return boto3.Session().client("lambda", config=Config(connect_timeout=2, read_timeout=5))

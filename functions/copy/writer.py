@@ -1,0 +1,169 @@
+"""Makes the items of some keys what their rows are now.
+
+What copy writes carries the origin mark, which the bridge's filter drops. A removal has no new image to carry a mark,
+so an item is marked first and then deleted: the bridge knows it by its old image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from functions.domain import mapping, names
+from functions.domain.errors import UnmappableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from functions.copy.items import Item, Items
+    from functions.domain.entities import Entity
+    from functions.domain.mapping import Record
+    from functions.legacy.rows import LegacyStore
+
+ORIGIN = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+DELETING = {names.DELETING_ATTRIBUTE: {"BOOL": True}}
+TOO_LARGE = "its item would have more than 400 KB"
+
+
+class Park(Protocol):
+    """Where a record goes that cannot be an item."""
+
+    def __call__(self, key: str, reason: str) -> None:
+        """Keep the key and the reason; a failure is raised, so that the key stays in the queue."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """How many of the keys were written, deleted, parked, or left alone as they are right already."""
+
+    written: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    parked: int = 0
+
+
+@dataclass
+class _Plan:
+    puts: list[Item] = field(default_factory=list["Item"])
+    removals: list[Item] = field(default_factory=list["Item"])
+
+
+class Writer:
+    """Writes the items of one entity.
+
+    Args:
+        entity: the mapping.
+        store: its rows.
+        items: its items.
+        park: takes what cannot be written.
+    """
+
+    def __init__(self, entity: Entity, store: LegacyStore, items: Items, park: Park) -> None:
+        self._entity = entity
+        self._store = store
+        self._items = items
+        self._park = park
+
+    def copy(self, keys: Sequence[str]) -> Outcome:
+        """Read rows and items, and write those that differ. It can be broken off anywhere and repeated.
+
+        Raises:
+            LeaseLostError: before a write that must not be done.
+            TransientError, PassingError: try again later.
+        """
+        outcome = Outcome()
+        rows = self._rows([key for key in keys if self._usable(key, outcome)], outcome)
+        present = self._items.get(list(rows))
+        plan = _Plan()
+        for key, record in rows.items():
+            self._decide(key, record, present.get(key), plan, outcome)
+        self._put(plan.puts, outcome)
+        self._remove(plan.removals, outcome)
+        return outcome
+
+    def _usable(self, key: str, outcome: Outcome) -> bool:
+        if mapping.usable_key(key):
+            return True
+        self._refuse(key, f"an item's key has 1 to {names.KEY_BYTES} bytes", outcome)
+        return False
+
+    def _refuse(self, key: str, reason: str, outcome: Outcome) -> None:
+        self._park(key, reason)
+        outcome.parked += 1
+
+    def _rows(self, keys: Sequence[str], outcome: Outcome) -> dict[str, Record | None]:
+        """The record of each key, None where the row is gone; without those that do not fit the mapping."""
+        try:
+            found = self._store.many(keys)
+        except UnmappableError as error:
+            if len(keys) == 1:
+                self._refuse(keys[0], str(error), outcome)
+                return {}
+            half = len(keys) // 2
+            return self._rows(keys[:half], outcome) | self._rows(keys[half:], outcome)
+        # By the keys asked for: a case-insensitive column may answer with another spelling, which is another item.
+        return {key: found.get(key) for key in keys}
+
+    def _decide(
+        self, key: str, record: Record | None, item: Item | None, plan: _Plan, outcome: Outcome
+    ) -> None:
+        if item is not None and names.PROBE_ATTRIBUTE in item:
+            if record is not None:
+                self._refuse(key, "a probe of streamback's has its key", outcome)
+        elif record is not None:
+            self._decide_put(record, item or {}, plan, outcome)
+        elif item is not None:
+            plan.removals.append(item)
+        else:
+            outcome.skipped += 1
+
+    def _decide_put(self, record: Record, item: Item, plan: _Plan, outcome: Outcome) -> None:
+        fresh = mapping.item_from_record(self._entity, record)
+        if self._equal(item, fresh):
+            outcome.skipped += 1
+            return
+        made = {**self._unmapped(item), **fresh, **ORIGIN}
+        if mapping.item_size(made) > mapping.ITEM_LIMIT:
+            self._refuse(record.key, TOO_LARGE, outcome)
+        else:
+            plan.puts.append(made)
+
+    def _equal(self, item: Item, fresh: Item) -> bool:
+        """Compared as attributes: as JSON values, true and 1 would be equal."""
+        if not item or names.DELETING_ATTRIBUTE in item:
+            return False
+        try:
+            record = mapping.record_from_item(self._entity, item, limited=False)
+        except UnmappableError:
+            return False
+        return mapping.item_from_record(self._entity, record) == fresh
+
+    def _unmapped(self, item: Mapping[str, Item]) -> Item:
+        return {
+            name: value
+            for name, value in item.items()
+            if name not in self._entity.fields and name != names.DELETING_ATTRIBUTE
+        }
+
+    def _put(self, items: Sequence[Item], outcome: Outcome) -> None:
+        refused = self._items.put(items)
+        for key, reason in refused.items():
+            self._refuse(key, reason, outcome)
+        outcome.written += len(items) - len(refused)
+
+    def _remove(self, items: Sequence[Item], outcome: Outcome) -> None:
+        refused = self._items.put([self._marked(item) for item in items])
+        for key, reason in refused.items():
+            self._refuse(key, reason, outcome)
+        keys = [mapping.key_of_item(self._entity, item) for item in items]
+        self._items.delete([key for key in keys if key not in refused])
+        outcome.deleted += len(items) - len(refused)
+
+    def _marked(self, item: Item) -> Item:
+        """The item with both marks; where they make it too large, the marks alone, since it goes at once."""
+        marked = {**item, **ORIGIN, **DELETING}
+        if mapping.item_size(marked) <= mapping.ITEM_LIMIT:
+            return marked
+        key = self._entity.modern.key
+        return {key: item[key], **ORIGIN, **DELETING}
