@@ -142,7 +142,7 @@ class Work:
 
 def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
     quarantine = Quarantine(
-        settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id
+        settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id, stream=""
     )
     places = Places(
         database=DataApi(
