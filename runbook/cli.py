@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from runbook import probe, render
-from runbook.commands import quarantine, writes
+from runbook.commands import copy, quarantine, writes
 from runbook.commands.switching import Asked, perform
 from runbook.errors import FailedError, MismatchError
 from runbook.options import (
@@ -118,6 +118,9 @@ def status(  # noqa: PLR0913, PLR0917  # each is an option of the command
             return
         for one in found:
             render.status(one)
+
+
+app.add_typer(copy.app, name="copy", rich_help_panel="The road, in order")
 
 
 @app.command(rich_help_panel="The road, in order")

@@ -183,16 +183,12 @@ class Journal:
         Raises:
             LockLostError: when the lock is no longer ours; nothing was written.
         """
-        sets = [f"#{name} = :{name}" for name, value in changes.items() if value is not None]
-        removes = [f"#{name}" for name, value in changes.items() if value is None]
-        expression = (f"SET {', '.join(sets)} " if sets else "") + (
-            f"REMOVE {', '.join(removes)}" if removes else ""
-        )
+        expression = _assignments(changes)
         attributes = {f"#{name}": name for name in changes} | {"#lock": "lock", "#id": "id"}
         values = {f":{name}": value for name, value in changes.items() if value is not None} | {
             ":id": lock.id
         }
-        update = self._update(entity, expression.strip(), "#lock.#id = :id", attributes, values)
+        update = self._update(entity, expression, "#lock.#id = :id", attributes, values)
         if not self._transact([update, *([self._event(event)] if event else [])]):
             raise _lock_lost(entity)
 
@@ -239,6 +235,36 @@ class Journal:
         """Another record of the entity, such as copy's; None when there is none."""
         found = self._client.get_item(TableName=self._table, Key=_key(entity, record), ConsistentRead=True)
         return _plain(found["Item"]) if "Item" in found else None
+
+    def change_record(
+        self, entity: str, record: str, changes: Mapping[str, Any], expected: Mapping[str, Any]
+    ) -> bool:
+        """Change another record of the entity if it is as expected; False when it is not, and nothing was written.
+
+        Args:
+            entity: whose record.
+            record: which one.
+            changes: attributes and their new values; None removes one.
+            expected: attributes and the values that they must have before; None for one that must not be there.
+        """
+        conditions = [
+            f"attribute_not_exists(#{name})" if value is None else f"#{name} = :was_{name}"
+            for name, value in expected.items()
+        ]
+        values = {f":{name}": value for name, value in changes.items() if value is not None}
+        values |= {f":was_{name}": value for name, value in expected.items() if value is not None}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(entity, record),
+                UpdateExpression=_assignments(changes),
+                ConditionExpression=" AND ".join(conditions),
+                ExpressionAttributeNames={f"#{name}": name for name in {**changes, **expected}},
+                ExpressionAttributeValues=_typed(values),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def record(self, event: Event) -> None:
         """Add an event on its own: something that was refused or only looked at changes no state."""
@@ -295,6 +321,13 @@ class Journal:
                 return True
             time.sleep(random.uniform(CONFLICT_WAIT / 2, CONFLICT_WAIT))  # noqa: S311  # jitter
         raise FailedError("the journal is being written by too many at once", "Run the command again.")
+
+
+def _assignments(changes: Mapping[str, Any]) -> str:
+    """An update expression; None removes an attribute."""
+    sets = ", ".join(f"#{name} = :{name}" for name, value in changes.items() if value is not None)
+    removes = ", ".join(f"#{name}" for name, value in changes.items() if value is None)
+    return " ".join([*([f"SET {sets}"] if sets else []), *([f"REMOVE {removes}"] if removes else [])])
 
 
 def _lock_lost(entity: str) -> LockLostError:

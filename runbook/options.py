@@ -60,6 +60,15 @@ EntitiesOption = Annotated[
         autocompletion=complete_entity,
     ),
 ]
+EntityNamesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--entity",
+        metavar="NAME",
+        help="Only this entity, may be repeated; all of them by default.",
+        autocompletion=complete_entity,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and never ask.")]
 ExecuteOption = Annotated[bool, typer.Option("--execute", help="Act; without it, only show the plan.")]
 DryRunOption = Annotated[

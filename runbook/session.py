@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(stack: str | None, outputs: Path | None, *, as_json: bool) -> Generator[Context]:
-    """The context of the command's target.
+def opened(
+    stack: str | None, outputs: Path | None, *, as_json: bool, quiet: bool = False
+) -> Generator[Context]:
+    """The context of the command's target; `quiet` for one that shows its progress itself.
 
     What goes wrong inside is said and ends the process with its exit code.
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         found = target.resolve(stack, outputs)
-        with render.progress(quiet=as_json) as say:
+        with render.progress(quiet=as_json or quiet) as say:
             yield Context.of(found, say)
     except RunbookError as problem:
         render.error(problem, as_json=as_json)

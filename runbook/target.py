@@ -94,6 +94,10 @@ class Target:
         """The entity called `name`, or all of them without a name."""
         return [self.entity(name)] if name else list(self.entities.values())
 
+    def several(self, given: list[str] | None) -> list[EntityTarget]:
+        """The entities of these names, each once; all of them without a name."""
+        return [self.entity(name) for name in dict.fromkeys(given or self.entities)]
+
 
 def resolve(stack: str | None = None, outputs: Path | None = None, folder: Path | None = None) -> Target:
     """The stack that `--stack` or `--outputs` names, else the running sandbox.

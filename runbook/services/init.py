@@ -5,25 +5,17 @@ Legacy tables, the bridge's side of Aurora, routes, journal.
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from runbook.errors import FailedError
+from runbook.invoking import body, invoke
 from runbook.journal import Event, Phase
 from runbook.lock import held
 from runbook.routing import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from runbook.context import Context
     from runbook.target import EntityTarget
-
-PATIENCE = 120.0  # seconds; Aurora Serverless v2 wakes from zero in about 15, a new cluster may take longer
-PASSING = ("resuming", "starting", "unavailable", "timed out", "timeout", "throttl", "transient")
-OK = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +38,9 @@ def run(context: Context) -> list[Line]:
 
 def _legacy(context: Context) -> Line:
     context.say("preparing the legacy tables")
-    answer = _invoke(context, context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
+    answer = invoke(context, context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
     return Line(
-        name="legacy tables", result="done", detail=", ".join(_body(answer).get("initialised", [])) or "ready"
+        name="legacy tables", result="done", detail=", ".join(body(answer).get("initialised", [])) or "ready"
     )
 
 
@@ -60,7 +52,7 @@ def _bridge(context: Context) -> Line:
         name: entity.stream_arn for name, entity in context.target.entities.items() if entity.stream_arn
     }
     event = {"action": "install", "streams": followed}
-    _invoke(context, context.target.bridge_install_function, event)
+    invoke(context, context.target.bridge_install_function, event)
     return Line(name="bridge", result="done", detail="invisible columns, helper tables, its MySQL user")
 
 
@@ -97,49 +89,3 @@ def _journal(context: Context, entity: EntityTarget) -> Line:
     event = Event(entity=entity.name, command="init", result="done", operator=context.clients.operator)
     created = context.journal.create(entity.name, entity.stream_arn, event)
     return Line(name=name, result="done" if created else "unchanged", detail="phase legacy")
-
-
-def _invoke(context: Context, function: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Call a function that may be repeated, again while the database wakes.
-
-    Raises:
-        FailedError: with what the function said.
-    """
-    deadline = time.monotonic() + PATIENCE
-    wait = 1.0
-    while True:
-        answer, problem = _call(context, function, event)
-        if problem is None:
-            return answer
-        if not _passing(problem) or time.monotonic() + wait > deadline:
-            raise FailedError(
-                f"{function}: {problem}", "Its log group has more. Then run `runbook init` again."
-            )
-        context.say(f"waiting for Aurora ({problem})")
-        time.sleep(wait)
-        wait = min(wait * 2, 10.0)
-
-
-def _call(context: Context, function: str, event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
-    reply = context.clients.functions.invoke(FunctionName=function, Payload=json.dumps(event).encode())
-    payload = json.loads(reply["Payload"].read() or b"null")
-    answer = cast("dict[str, Any]", payload if isinstance(payload, dict) else {})
-    if reply.get("FunctionError"):
-        return (
-            answer,
-            f"{answer.get('errorType', 'Error')}: {answer.get('errorMessage', 'it gave no message')}",
-        )
-    status = int(answer.get("statusCode", OK))
-    return answer, None if status == OK else f"{status} {_body(answer).get('message', '')}".strip()
-
-
-def _passing(problem: str) -> bool:
-    return problem.startswith("503") or any(word in problem.lower() for word in PASSING)
-
-
-def _body(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    body = answer.get("body")
-    try:
-        return cast("Mapping[str, Any]", json.loads(body)) if isinstance(body, str) else {}
-    except ValueError:
-        return {}

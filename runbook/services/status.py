@@ -79,7 +79,7 @@ def run(context: Context, entity: EntityTarget, *, send_probe: bool, exact: bool
         routes=routes,
         agree=state is None or _agree(state, routes),
         bridge=bridge,
-        legacy=_legacy_count(context, entity, exact=exact) if state and context.target.cluster_arn else None,
+        legacy=legacy_count(context, entity, exact=exact) if state and context.target.cluster_arn else None,
         modern=_modern_count(context, entity, exact=exact) if entity.modern_table else None,
         lag=health.lag_seconds(context.clients.cloudwatch, entity) if deployed else None,
     )
@@ -92,7 +92,8 @@ def _agree(state: State, routes: Routes) -> bool:
     return routes.reads == reads and (routes.writes == writes or state.operation is not None)
 
 
-def _legacy_count(context: Context, entity: EntityTarget, *, exact: bool) -> Count:
+def legacy_count(context: Context, entity: EntityTarget, *, exact: bool) -> Count:
+    """The rows of the legacy table; an estimate where there are too many to count, unless `exact`."""
     table = context.target.mapping[entity.name].legacy
     if not exact:
         estimate = context.aurora.query(

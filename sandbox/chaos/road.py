@@ -51,7 +51,7 @@ def road(entity: str) -> tuple[Stretch, ...]:
         ),
         Stretch(
             name="copy start",
-            words=("copy", "start", *this, act),
+            words=("copy", "start", *this),
             faults=("kill_runbook", "kill_runbook", *COPY, *OUTAGES, *OTHERS),
             span=2.0,
             strict=True,

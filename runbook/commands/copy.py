@@ -1,0 +1,187 @@
+"""`runbook copy start|stop|status|watch|set`."""
+
+from typing import Annotated
+
+import typer
+
+from runbook import render
+from runbook.errors import FailedError
+from runbook.options import EntityNamesOption, JsonOption, OutputsOption, StackOption
+from runbook.rendering import copy as rendering
+from runbook.services import copying, progress
+from runbook.services.copying import DEFAULTS, Done, Limits
+from runbook.session import opened
+
+app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB, and keep them the same.")
+
+HELD = "What holds it back"
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rate",
+        metavar="N",
+        min=0,
+        help="Rows a second over all lanes; 0 for as fast as it goes.",
+        rich_help_panel=HELD,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-threads",
+        metavar="N",
+        min=0,
+        help="Pause while Aurora has more threads at work (Threads_running); 0 for never.",
+        rich_help_panel=HELD,
+    ),
+]
+BoundOption = Annotated[
+    int | None,
+    typer.Option(
+        "--queue-bound",
+        metavar="N",
+        min=1,
+        help=f"Keys of the backfill that may wait in the queue ({DEFAULTS.bound:,} at first).",
+        rich_help_panel=HELD,
+    ),
+]
+
+
+@app.command()
+def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    entity: EntityNamesOption = None,
+    rate: RateOption = None,
+    max_threads: ThreadsOption = None,
+    queue_bound: BoundOption = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Begin the backfill anew: every row goes once more.")
+    ] = False,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin to copy, or go on where it was stopped.
+
+    Looks for hazards first (`runbook preflight`). Then adds triggers to the legacy table, which put the key of every
+    row that is written into a queue, puts every row there is into the same queue, and calls the workers that write
+    the items. Public traffic is not touched. Limits that are not given stay as they are.
+    """
+    limits = Limits(rate=rate, threads=max_threads, bound=queue_bound)
+    with opened(stack, outputs, as_json=as_json) as context:
+        done: list[Done] = []
+        for each in context.target.several(entity):
+            done.append(copying.start(context, each, limits, again=again))
+            _shown(done, as_json=as_json)
+        _document(done, as_json=as_json)
+
+
+@app.command("set")
+def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    entity: EntityNamesOption = None,
+    rate: RateOption = None,
+    max_threads: ThreadsOption = None,
+    queue_bound: BoundOption = None,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change what holds it back, while it runs."""
+    limits = Limits(rate=rate, threads=max_threads, bound=queue_bound)
+    with opened(stack, outputs, as_json=as_json) as context:
+        done: list[Done] = []
+        for each in context.target.several(entity):
+            done.append(copying.change(context, each, limits))
+            _shown(done, as_json=as_json)
+        _document(done, as_json=as_json)
+
+
+@app.command()
+def stop(
+    entity: EntityNamesOption = None,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop the workers; nothing is lost.
+
+    The triggers go on telling of every change, so the queue grows until `runbook copy start`, which goes on exactly
+    there.
+    """
+    with opened(stack, outputs, as_json=as_json) as context:
+        done: list[Done] = []
+        for each in context.target.several(entity):
+            done.append(copying.stop(context, each))
+            _shown(done, as_json=as_json)
+        _document(done, as_json=as_json)
+
+
+@app.command()
+def status(
+    entity: EntityNamesOption = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, help="How long to look, for the rate.")] = 3.0,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """See rows done, rate, ETA, queue, lag and lanes. Changes nothing."""
+    with opened(stack, outputs, as_json=as_json) as context:
+        found = progress.looks(context, context.target.several(entity), seconds)
+        if as_json:
+            render.document({"entities": found})
+        else:
+            rendering.status(found)
+
+
+@app.command()
+def watch(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    entity: EntityNamesOption = None,
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(
+            "--until-caught-up/--keep-watching", help="End when all rows are copied and the queue is short."
+        ),
+    ] = True,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            "--every", metavar="SECONDS", min=0.1, help="Between two looks; 1 on a terminal, 3 elsewhere."
+        ),
+    ] = None,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch until everything is copied and the queue is drained. Changes nothing.
+
+    Under live traffic the queue is never empty for long: keeping up within five seconds counts as drained.
+    """
+    apart = every or (1.0 if render.out().is_terminal else 3.0)
+    with opened(stack, outputs, as_json=as_json, quiet=True) as context:
+        looks = progress.follow(
+            context, context.target.several(entity), apart, until_caught_up=until_caught_up
+        )
+        found: list[progress.Progress] = []
+        try:
+            with rendering.watching(quiet=as_json) as show:
+                for found in looks:
+                    show(found)
+        except KeyboardInterrupt as interrupt:
+            if until_caught_up:
+                raise FailedError(
+                    "stopped watching before copy had caught up", "Copy goes on; watch it again at any time."
+                ) from interrupt
+        if as_json:
+            render.document({"entities": found})
+        elif until_caught_up:
+            rendering.caught_up(found)
+
+
+def _shown(done: list[Done], *, as_json: bool) -> None:
+    """One entity's result as soon as it is there."""
+    if not as_json:
+        rendering.done(done[-1])
+
+
+def _document(done: list[Done], *, as_json: bool) -> None:
+    if as_json:
+        render.document({"entities": done})
