@@ -10,6 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from functions.domain import names
+from runbook import lanes
 from runbook.errors import PreconditionError
 from runbook.journal import Phase
 from runbook.routing import Routes, Side
@@ -38,7 +39,7 @@ def steps(parts: Parts) -> list[Step]:
         _drain(parts),
         _compare_last(parts, followed),
         parts.phase(Phase.MODERN, commit=True),
-        parts.route(Routes(writes=Side.MODERN), Routes(writes=Side.MODERN)),
+        parts.route(Routes(writes=Side.MODERN)),
     ]
 
 
@@ -75,9 +76,7 @@ def _drain(parts: Parts) -> Step:
         try:
             parts.until("copying the last rows", parts.fence.queue_empty, min(NUDGE, parts.choices.hold))
         except PreconditionError:
-            from runbook.services import copying
-
-            copying.wake(parts.context, parts.entity)
+            lanes.wake(parts.context, parts.entity)
             parts.until("copying the last rows", parts.fence.queue_empty)
 
     return Step(name="drain", says="wait until copy's queue is empty", do=do)

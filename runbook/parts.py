@@ -110,14 +110,16 @@ class Parts:
             commit=commit,
         )
 
-    def route(self, to: Routes, back: Routes, name: str = "route", *, commit: bool = False) -> Step:
-        """Change stage variables."""
+    def route(
+        self, to: Routes, back: Routes | None = None, name: str = "route", *, commit: bool = False
+    ) -> Step:
+        """Change stage variables; `back` undoes it."""
         return Step(
             name=name,
             says=_says(to),
             do=lambda: self.send(to),
-            unsays=_says(back),
-            undo=lambda: self.send(back),
+            unsays=_says(back) if back else "",
+            undo=lambda: self.send(back) if back else False,
             done=lambda: self._goes(to),
             commit=commit,
         )

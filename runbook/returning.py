@@ -30,7 +30,7 @@ def steps(parts: Parts, *, reads: bool) -> list[Step]:
     last = [
         _fence(parts),
         parts.phase(Phase.LEGACY),
-        parts.route(to, to),
+        parts.route(to),
         *([parts.record_reads(Side.LEGACY)] if reads else []),
     ]
     if parts.choices.force:

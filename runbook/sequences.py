@@ -41,10 +41,9 @@ class Steps:
         if scope == "reads":
             return parts.reads(side)
         if scope == "route":
-            return [parts.route(Routes(writes=side), Routes(writes=side), commit=True)]
+            return [parts.route(Routes(writes=side), commit=True)]
         if scope == "routes":
-            both = Routes(reads=side, writes=side)
-            return [parts.route(both, both, commit=True), parts.record_reads(side)]
+            return [parts.route(Routes(reads=side, writes=side), commit=True), parts.record_reads(side)]
         if side == Side.MODERN:
             return crossing.steps(parts)
         return returning.steps(parts, reads=scope == "both")

@@ -5,12 +5,11 @@ The workers are Lambda's; what they are told stands in the journal's copy record
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from functions.domain import names
-from runbook import checks
+from runbook import checks, lanes
 from runbook.errors import FailedError, PreconditionError, UsageError
 from runbook.invoking import invoke
 from runbook.journal import Event, Phase, now
@@ -92,7 +91,7 @@ def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool
         lease.check()
         result = _begin(context, entity, limits, again=again)
         _note(context, entity, lease, "copy start", result, limits)
-    wake(context, entity)
+    lanes.wake(context, entity)
     return Done(
         entity=entity.name, result=result, record=record(context, entity), triggers=triggers, settled=settled
     )
@@ -117,15 +116,6 @@ def stop(context: Context, entity: EntityTarget) -> Done:
         PreconditionError: it was never started.
     """
     return _changed(context, entity, "copy stop", STOPPED, {"state": STOPPED, "paused": ""})
-
-
-def wake(context: Context, entity: EntityTarget) -> None:
-    """Call every lane at once; one that has a worker refuses the second."""
-    for lane in range(names.LANES):
-        event = json.dumps({"entity": entity.name, "lane": lane}).encode()
-        context.clients.functions.invoke(
-            FunctionName=context.target.copy_function, InvocationType="Event", Payload=event
-        )
 
 
 def record(context: Context, entity: EntityTarget) -> Mapping[str, Any]:
