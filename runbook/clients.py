@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_s3 import S3Client
@@ -69,6 +70,11 @@ class Clients:
     def dynamodb(self) -> DynamoDBClient:
         """The journal, the quarantine and the modern tables."""
         return self._client("dynamodb")
+
+    @cached_property
+    def streams(self) -> DynamoDBStreamsClient:
+        """The streams of the modern tables."""
+        return self._client("dynamodbstreams")
 
     @cached_property
     def functions(self) -> LambdaClient:

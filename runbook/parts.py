@@ -15,6 +15,7 @@ from runbook.fence import Fence
 from runbook.journal import Phase
 from runbook.routing import Routes, Side
 from runbook.steps import Step
+from runbook.stream import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from runbook.context import Context
     from runbook.lock import Lease
-    from runbook.stream import Follower
     from runbook.target import EntityTarget
 
 POLL = 0.02  # seconds between two looks while clients wait
@@ -87,8 +87,6 @@ class Parts:
 
     def follower(self, since: datetime | None) -> Follower:
         """A follower of the entity's stream."""
-        from runbook.stream import Follower
-
         return Follower(self.context, self.entity, since)
 
     def reads(self, side: Side) -> list[Step]:

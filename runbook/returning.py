@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from runbook import drain
 from runbook.errors import PreconditionError
 from runbook.journal import Phase
 from runbook.routing import Routes, Side
@@ -87,8 +88,6 @@ class _Tail:
         self._until_applied(deadline, 0.02)
 
     def _until_applied(self, deadline: float, look: float) -> None:
-        from runbook import drain
-
         parts, follower = self._parts, self._followers[0]
         while True:
             self._left = drain.unapplied(parts.context, parts.entity, {**self._left, **follower.take()})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions.aws.data_api import DataApi
-from runbook.comparing import Comparison, Difference, Sides, compare
+from runbook.comparing import Comparison, Difference, Sides, compare, settled
 from runbook.errors import PreconditionError
 from runbook.journal import Event
 from runbook.pace import Pace
@@ -81,6 +81,13 @@ def run(context: Context, entity: EntityTarget, options: Options) -> Verificatio
     result = _result(entity, found, options, time.monotonic() - begun)
     context.journal.record(_event(context, result))
     return result
+
+
+def changed(
+    context: Context, entity: EntityTarget, keys: Sequence[str], settle: float
+) -> Sequence[Difference]:
+    """Compare just these records; what differs may take `settle` seconds to be the same."""
+    return settled(_sides(context, entity, Options()), keys, settle)
 
 
 def _sides(context: Context, entity: EntityTarget, options: Options) -> Sides:
