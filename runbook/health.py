@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from functions.domain import names
-from runbook import parked
 from runbook.checks import Check
+from runbook.failures import Failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,9 +120,7 @@ def _quarantine(dynamodb: DynamoDBClient, target: Target, entity: EntityTarget) 
 
 
 def _failures(s3: S3Client, target: Target, entity: EntityTarget) -> Check:
-    count = s3.list_objects_v2(Bucket=target.failure_bucket, Prefix=parked.prefix(entity), MaxKeys=1000)[
-        "KeyCount"
-    ]
+    count = len(Failures(s3, target, entity).names())
     look = f"`runbook quarantine list --entity {entity.name}`"
     remedy = f"Batches outlived the record age limit: see {look}, then {SETTLE}"
     return Check(name="given up", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)

@@ -18,8 +18,9 @@ from runbook.options import (
     complete_entity,
 )
 from runbook.rendering import quarantine as rendering
-from runbook.services.quarantine import Intent, Outcome, Quarantine
+from runbook.services.quarantine import Intent, Quarantine
 from runbook.session import confirm, opened
+from runbook.settling import Outcome
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -13,8 +13,9 @@ from runbook import render
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runbook.parked import Entry
-    from runbook.services.quarantine import Exhibit, Intent, Outcome
+    from runbook.entry import Entry
+    from runbook.services.quarantine import Exhibit, Intent
+    from runbook.settling import Outcome
 
 LONGEST = 200  # characters of a value
 ROWS = 50  # of a table

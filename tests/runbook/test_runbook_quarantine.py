@@ -11,11 +11,16 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
+from functions.aws.quarantine import Quarantine as AwsQuarantine
 from functions.domain import names
+from functions.domain.changes import Change, Kind
+from functions.domain.errors import shown
 from runbook import health, parked
 from runbook.cli import app
 from runbook.comparing import MASKED
 from runbook.context import Context
+from runbook.entry import without_masked
+from runbook.failures import prefix
 from runbook.journal import Phase
 from runbook.lock import held
 from runbook.services import init
@@ -107,12 +112,30 @@ class World:
 
     def poisoned(self, row="old") -> str:
         """A record whose row is `row` and whose item has a value that no column takes; parked by the bridge."""
-        key = self.key()
-        if row is not None:
-            self.item(key, row)
-            until(lambda: self.row(key) == row)
+        key = self._with_row(row)
         self.item(key, TOO_LONG)
         until(lambda: self.entry(key))
+        return key
+
+    def parked(self) -> str:
+        """The same without the wait for the bridge, by what it parks with; the item bears the mark of copy."""
+        key = self._with_row("old")
+        self.item(key, TOO_LONG, unseen=True)
+        table, stream = self.context.target.quarantine_table, self.record(key, 0)["eventSourceARN"]
+        change = Change(key=key, sequence=BASE, kind=Kind.UPSERT)
+        entity = self.context.target.mapping["chefs"]
+        AwsQuarantine(self.dynamodb, table, "a test", stream).put(entity, change, "firstName: a test")
+        return key
+
+    def _with_row(self, name) -> str:
+        key = self.key()
+        if name is not None:
+            self.sql(
+                "INSERT INTO chefdb.cheftable (cheffirst, cheflast, streamback_key, streamback_sequence) "
+                "VALUES (%s, 'Q', %s, 1)",
+                name,
+                key,
+            )
         return key
 
     def entry(self, key):
@@ -146,7 +169,7 @@ class World:
         self.control(fenced=0, legacy_stamp=0, generation=0)
         for key in self.made:
             self.dynamodb.delete_item(TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}})
-            until(lambda key=key: self.row(key) is None)
+            self.sql("DELETE FROM chefdb.cheftable WHERE streamback_key = %s", key)
         for entry in parked.entries(self.context, self.chefs):
             parked.Parked(self.context, self.chefs).settle([entry])
         self.sql("DELETE FROM chefdb.streamback_changes")
@@ -174,7 +197,7 @@ def test_a_poison_record_is_listed_with_all_that_is_known_of_it(world, run):
 
 
 def test_show_puts_both_sides_side_by_side_and_tells_what_replay_would_do(world, run):
-    key = world.poisoned()
+    key = world.parked()
     world.phase(Phase.MODERN)
     _, told = run("show", key)
     (entry,) = told["entries"]
@@ -185,7 +208,7 @@ def test_show_puts_both_sides_side_by_side_and_tells_what_replay_would_do(world,
 
 
 def test_in_modern_what_fails_again_stays_with_its_new_reason(world, run, context):
-    key = world.poisoned()
+    key = world.parked()
     world.phase(Phase.MODERN)
     context.clients.dynamodb.update_item(
         TableName=context.target.quarantine_table,
@@ -200,7 +223,7 @@ def test_in_modern_what_fails_again_stays_with_its_new_reason(world, run, contex
 
 
 def test_in_modern_the_row_becomes_what_the_item_is(world, run):
-    key = world.poisoned()
+    key = world.parked()
     world.item(key, "mended", unseen=True)
     world.phase(Phase.MODERN)
     code, plan = run("replay", key)
@@ -226,7 +249,7 @@ def test_in_modern_replay_passes_the_fence(world, run):
 
 
 def test_in_modern_an_item_that_is_gone_takes_its_row_along(world, run, chefs):
-    key = world.poisoned()
+    key = world.parked()
     world.phase(Phase.MODERN)
     world.dynamodb.delete_item(TableName=chefs.modern_table, Key={"ChefId": {"S": key}})
     assert run("replay", key, "--execute")[0] == 0
@@ -234,7 +257,7 @@ def test_in_modern_an_item_that_is_gone_takes_its_row_along(world, run, chefs):
 
 
 def test_in_legacy_with_capture_the_key_goes_into_copy_s_queue(world, run):
-    key = world.poisoned()
+    key = world.parked()
     world.control(legacy_stamp=1, generation=1)
     assert run("replay", key)[1]["entries"][0]["action"] == "queue"
     assert run("replay", key, "--execute")[0] == 0
@@ -244,7 +267,7 @@ def test_in_legacy_with_capture_the_key_goes_into_copy_s_queue(world, run):
 
 
 def test_in_legacy_without_capture_the_item_is_written_from_the_row(world, run):
-    key = world.poisoned()
+    key = world.parked()
     assert run("replay", key, "--execute")[0] == 0
     assert (world.name(key), world.row(key), world.entry(key)) == ("old", "old", None)
     assert world.read(key)[names.ORIGIN_ATTRIBUTE] == {"S": names.ORIGIN_LEGACY}
@@ -285,7 +308,7 @@ def test_in_legacy_without_capture_a_copied_item_without_a_row_is_deleted_unseen
 
 @pytest.mark.parametrize("phase", [Phase.SWITCHING, Phase.RETURNING, Phase.COMPLETE])
 def test_while_nobody_knows_the_source_of_truth_replay_is_refused(world, run, phase):
-    key = world.poisoned()
+    key = world.parked()
     world.phase(phase)
     for arguments in (["replay", key], ["replay", key, "--execute"]):
         code, told = run(*arguments)
@@ -296,7 +319,7 @@ def test_while_nobody_knows_the_source_of_truth_replay_is_refused(world, run, ph
 
 
 def test_another_operator_keeps_replay_and_drop_out(world, run, context):
-    key = world.poisoned()
+    key = world.parked()
     with held(context.journal, "chefs", "somebody", "copy start"):
         assert run("replay", key, "--execute")[0] == run("drop", key, "--execute")[0] == 5
     assert world.entry(key)
@@ -308,7 +331,7 @@ def test_keys_or_all_must_be_said(run, verb):
 
 
 def test_drop_shows_its_plan_and_then_forgets_and_tells_the_history(world, run, context):
-    key = world.poisoned()
+    key = world.parked()
     code, plan = run("drop", key)
     assert (code, plan["executed"], plan["entries"][0]["key"]) == (0, False, key)
     assert world.entry(key)
@@ -370,8 +393,23 @@ def test_what_fails_again_of_a_batch_goes_on_in_the_table(world, run, monkeypatc
     assert "firstName" in entry.reason
 
 
+def test_what_a_mapping_left_that_is_no_more_is_still_seen(world, run, monkeypatch, context, chefs):
+    key = world.key()
+    name = world.given_up(monkeypatch, world.record(key, 1))
+    place = {"Bucket": context.target.failure_bucket}
+    body = context.clients.s3.get_object(**place, Key=name)["Body"].read()
+    former = name.replace(chefs.bridge_mapping_id, str(uuid.uuid4()))
+    context.clients.s3.put_object(**place, Key=former, Body=body)
+    context.clients.s3.delete_object(**place, Key=name)
+    assert [entry["objects"] for entry in run("list")[1]["entries"]] == [[former]]
+    others = parked.entries(context, context.target.entity("specimens"))
+    assert [entry for entry in others if former in entry.objects] == []
+    found = {check.name: check.value for check in health.bridge(context.clients, context.target, chefs)}
+    assert found["given up"] == "1 waiting"
+
+
 def test_a_key_that_is_in_both_places_is_one_entry(world, run, monkeypatch):
-    key = world.poisoned()
+    key = world.parked()
     name = world.given_up(monkeypatch, world.record(key, 1))
     (entry,) = run("list")[1]["entries"]
     assert (entry["table"], entry["objects"]) == (True, [name])
@@ -382,7 +420,7 @@ def test_a_key_that_is_in_both_places_is_one_entry(world, run, monkeypatch):
 def test_probes_and_objects_without_records_are_told_and_can_be_removed(world, run, monkeypatch, context):
     image = {names.PROBE_ATTRIBUTE: {"S": "token"}}
     probed = world.given_up(monkeypatch, world.record(names.PROBE_KEY, 1, **image))
-    odd = {"Bucket": context.target.failure_bucket, "Key": f"{parked.prefix(world.chefs)}odd"}
+    odd = {"Bucket": context.target.failure_bucket, "Key": f"{prefix(world.chefs.bridge_mapping_id)}odd"}
     context.clients.s3.put_object(**odd, Body=b"{}")
     kinds = {entry["kind"]: entry["key"] for entry in run("list")[1]["entries"]}
     assert set(kinds) == {"probe", "unreadable"}
@@ -394,7 +432,7 @@ def test_probes_and_objects_without_records_are_told_and_can_be_removed(world, r
 
 
 def test_a_replay_that_is_killed_before_it_forgets_does_the_same_again(world, run, monkeypatch, context):
-    key = world.poisoned()
+    key = world.parked()
     world.item(key, "mended", unseen=True)
     world.phase(Phase.MODERN)
 
@@ -418,12 +456,15 @@ def test_a_masked_field_shows_no_value_and_no_reason_quotes_one(context, chefs):
     (first, _) = pairs(entity, item, None)
     assert (first.legacy, first.modern, first.same) == ("(none)", MASKED, False)
     reason = "Incorrect string value: 'secret' for column 'cheffirst' at row 1"
-    assert parked.without_masked(entity, reason) == reason.replace("secret", "***")
-    assert parked.without_masked(described, reason) == reason
+    assert without_masked(entity, reason) == reason.replace("secret", "***")
+    assert without_masked(described, reason) == reason
+    for quoted in ("secret", "it's secret", "secret " * 20, 12):
+        told = without_masked(entity, f"firstName: expected a string, got {shown(quoted)}, in the item 'k'")
+        assert told.startswith("firstName: expected a string, got '***', in the item")
 
 
 def test_people_see_tables(world, sandbox):
-    key = world.poisoned()
+    key = world.parked()
     for arguments in (["list"], ["show", key], ["replay", key], ["drop", "--all"]):
         command = ["quarantine", *arguments, "--entity", "chefs", "--outputs", str(sandbox.location.outputs)]
         result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
@@ -433,6 +474,6 @@ def test_people_see_tables(world, sandbox):
 
 
 def test_the_remedies_of_status_name_the_commands(world, context, chefs):
-    world.poisoned()
+    world.parked()
     (check,) = (c for c in health.bridge(context.clients, context.target, chefs) if c.name == "quarantine")
     assert "runbook quarantine list --entity chefs" in check.remedy
