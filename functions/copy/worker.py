@@ -39,7 +39,7 @@ SOON, LATE, HURRY = (
     0.5,
     0.05,
 )  # seconds between two looks at an empty queue: at first, at last, while switching
-BEGINNINGS = 4  # tries to read the journal and take the lease
+BEGINNINGS = 8  # tries to read the journal and take the lease
 READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
 STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
 

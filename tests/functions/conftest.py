@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from functions.aws.data_api import DataApi
 from functions.bridge import tables
-from functions.domain import changes, entities
+from functions.domain import changes, entities, names
 from functions.legacy import schema
 from functions.legacy.apply import Applier
 from functions.legacy.rows import LegacyStore
@@ -93,6 +94,26 @@ def make_legacy(data_api):
         return Legacy(entity, server, data_api(database))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bridge_user(sandbox, data_api):
+    """Makes the bridge's own view of a legacy table: its user, its rights, the sandbox's secret."""
+    functions, outputs = sandbox.client("lambda"), sandbox.outputs
+    for name, event in (
+        ("legacyInitFunction", {"httpMethod": "GET", "path": "/aurora"}),
+        ("bridgeInstallFunction", {"action": "install"}),
+    ):
+        answer = functions.invoke(FunctionName=outputs[name], Payload=json.dumps(event))
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def of(legacy):
+        for grant in tables.grants(legacy.entity):
+            data_api().execute(f"GRANT {grant} TO '{names.BRIDGE_USER}'@'%'")
+        client, place = sandbox.client("rds-data"), (outputs["clusterArn"], outputs["bridgeSecretArn"])
+        return replace(legacy, database=DataApi(client, *place, legacy.entity.legacy.database))
+
+    return of
 
 
 @pytest.fixture(scope="session")

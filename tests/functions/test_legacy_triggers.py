@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from dataclasses import replace
 
 import pymysql
 import pytest
 from conftest import BASE, record
 
-from functions.aws.data_api import DataApi
 from functions.aws.errors import FencedError
-from functions.bridge import tables, triggers
+from functions.bridge import triggers
 from functions.domain import entities, names
 
 FENCED = "streamback: writes to chefs are fenced"
-
-
-@pytest.fixture(scope="session")
-def bridge_user(sandbox, data_api):
-    """Makes the bridge's own view of a legacy table: its user, its rights, the sandbox's secret."""
-    functions, outputs = sandbox.client("lambda"), sandbox.outputs
-    for name, event in (
-        ("legacyInitFunction", {"httpMethod": "GET", "path": "/aurora"}),
-        ("bridgeInstallFunction", {"action": "install"}),
-    ):
-        answer = functions.invoke(FunctionName=outputs[name], Payload=json.dumps(event))
-        assert "FunctionError" not in answer, answer["Payload"].read()
-
-    def of(legacy):
-        for grant in tables.grants(legacy.entity):
-            data_api().execute(f"GRANT {grant} TO '{names.BRIDGE_USER}'@'%'")
-        client, place = sandbox.client("rds-data"), (outputs["clusterArn"], outputs["bridgeSecretArn"])
-        return replace(legacy, database=DataApi(client, *place, legacy.entity.legacy.database))
-
-    return of
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,255 @@
+"""Copy on the real databases: both sides become equal, whatever legacy's writers do meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from copying import make_copying
+
+from functions.copy.queue import drained
+from functions.copy.writer import TOO_LARGE
+from functions.domain import changes, names
+
+
+@pytest.fixture(scope="session")
+def copied_chefs(make_legacy, bridge_user, sandbox):
+    legacy = make_legacy("chefs")
+    return make_copying(legacy, bridge_user(legacy).database, sandbox.client("dynamodb"))
+
+
+@pytest.fixture
+def chefs(copied_chefs):
+    copied_chefs.clear()
+    copied_chefs.begin()
+    return copied_chefs
+
+
+@pytest.fixture(scope="session")
+def copied_natural(make_legacy, bridge_user, sandbox):
+    legacy = make_legacy("chefs", key_type="string")
+    return make_copying(legacy, bridge_user(legacy).database, sandbox.client("dynamodb"))
+
+
+@pytest.fixture
+def natural(copied_natural):
+    copied_natural.clear()
+    copied_natural.begin()
+    return copied_natural
+
+
+@pytest.fixture(scope="session")
+def specimens(make_legacy, bridge_user, sandbox):
+    legacy = make_legacy("specimens")
+    made = make_copying(legacy, bridge_user(legacy).database, sandbox.client("dynamodb"))
+    made.begin()
+    return made
+
+
+def _fill(copying, rows: int) -> None:
+    """Rows from before the triggers."""
+    table = copying.entity.legacy.table
+    copying.legacy.database.batch(
+        f"INSERT INTO {table} (cheffirst, cheflast) VALUES (:first, 'x')",
+        [{"first": {"stringValue": f"chef {n}"}} for n in range(rows)],
+    )
+
+
+def test_the_backfill_copies_every_row(chefs):
+    _fill(chefs, 700)
+    chefs.settle()
+    assert chefs.converged()
+    assert len(chefs.modern()) == chefs.number("rows_done") == chefs.number("enqueued") == 700
+    assert drained(chefs.legacy.database, chefs.entity)
+
+
+def test_changes_during_and_after_the_backfill_converge(chefs):
+    _fill(chefs, 600)
+    keys = list(chefs.legacy.everything())
+    for n in range(4):
+        chefs.once()
+        chefs.changed(keys[n], "changed early")
+        chefs.changed(keys[-n - 1], "changed late")
+        chefs.writers.store.delete(keys[100 + n])
+        chefs.born("new")
+    chefs.settle()
+    assert chefs.converged()
+    assert len(chefs.modern()) == 600
+    assert chefs.number("changes_done") == 16
+
+
+def test_a_row_that_is_deleted_between_enqueueing_and_copying_leaves_no_item(chefs):
+    _fill(chefs, 10)
+    assert chefs.round(chefs.lane(0)).enqueued == 10
+    for key in list(chefs.legacy.everything())[:5]:
+        chefs.writers.store.delete(key)
+    chefs.settle()
+    assert len(chefs.modern()) == 5
+    assert chefs.converged()
+
+
+def test_a_row_that_comes_and_goes_many_times_is_written_once_a_round(chefs):
+    chefs.begin(backfilled=True)
+    key = chefs.born()
+    for n in range(5):
+        chefs.changed(key, f"name {n}")
+    chefs.once()
+    assert chefs.modern()[key]["firstName"] == "name 4"
+    assert chefs.number("changes_done") == 6
+    assert chefs.queued() == 0
+
+
+def test_lanes_at_work_at_once_beside_a_busy_writer_converge(chefs):
+    _fill(chefs, 300)
+    stop = threading.Event()
+
+    def write() -> None:
+        for n in range(60):
+            key = chefs.born(f"busy {n}")
+            if n % 2:
+                chefs.changed(key, "changed")
+            if n % 3 == 0:
+                chefs.writers.store.delete(key)
+        stop.set()
+
+    def work(lane) -> None:
+        assert lane.lease.take()
+        while not stop.is_set():
+            lane.round()
+        lane.lease.release()
+
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in chefs.lanes()]
+    threads.append(threading.Thread(target=write))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    chefs.settle()
+    assert chefs.converged()
+
+
+def test_attributes_outside_the_mapping_are_kept(chefs):
+    key = chefs.born("Ana")
+    chefs.put(key, firstName="old", lastName="old", stars={"N": "3"})
+    chefs.settle()
+    assert chefs.items()[key] == {
+        "ChefId": {"S": key},
+        "firstName": {"S": "Ana"},
+        "lastName": {"S": "Roš"},
+        "stars": {"N": "3"},
+        names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY},
+    }
+
+
+def test_an_equal_item_is_not_written(chefs):
+    key = chefs.born("Gordon")
+    chefs.put(key, lastName="Roš")  # without firstName: its default
+    chefs.settle()
+    assert names.ORIGIN_ATTRIBUTE not in chefs.items()[key]
+    assert chefs.number("skipped") >= 1
+
+
+def test_an_equal_item_that_was_about_to_be_deleted_is_written_without_the_mark(chefs):
+    key = chefs.born("Ana")
+    chefs.put(key, firstName="Ana", lastName="Roš", **{names.DELETING_ATTRIBUTE: {"BOOL": True}})
+    chefs.settle()
+    assert names.DELETING_ATTRIBUTE not in chefs.items()[key]
+    assert chefs.converged()
+
+
+def test_probes_are_not_touched(natural):
+    probe = {names.PROBE_ATTRIBUTE: "token"}
+    natural.put(names.PROBE_KEY, **probe)
+    natural.put("taken", **probe)
+    natural.born(key=names.PROBE_KEY)
+    natural.writers.store.delete(names.PROBE_KEY)
+    natural.born(key="taken")
+    before = natural.items()
+    natural.settle()
+    assert natural.items() == before
+    assert list(natural.parked) == ["taken"]
+
+
+def _stream(sandbox, copying):
+    streams = sandbox.client("dynamodbstreams")
+    arn = streams.list_streams(TableName=copying.table)["Streams"][0]["StreamArn"]
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        place = {"StreamArn": arn, "ShardId": shard["ShardId"]}
+        iterator = streams.get_shard_iterator(**place, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        while iterator:
+            answer = streams.get_records(ShardIterator=iterator)
+            yield from answer["Records"]
+            iterator = answer.get("NextShardIterator") if answer["Records"] else None
+
+
+def test_the_bridge_ignores_everything_that_copy_does(chefs, sandbox):
+    key, other = chefs.born("one"), chefs.born("two")
+    chefs.put("orphan", firstName="of modern's", lastName="x")
+    chefs.legacy.database.execute(
+        f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
+        f"VALUES ('chefs', {names.lane_of('orphan')}, 'orphan', NOW(6))"
+    )
+    seen = len(list(_stream(sandbox, chefs)))
+    chefs.settle()
+    chefs.writers.store.delete(key)
+    chefs.changed(other, "changed")
+    chefs.settle()
+    written = list(_stream(sandbox, chefs))[seen:]
+    assert [record["eventName"] for record in written].count("REMOVE") == 2
+    for record in written:
+        image = record["dynamodb"].get("NewImage", {})
+        if record["eventName"] == "REMOVE":
+            assert names.DELETING_ATTRIBUTE in record["dynamodb"]["OldImage"]
+            assert changes.from_stream(chefs.entity, [record]) == []
+        else:
+            assert image[names.ORIGIN_ATTRIBUTE] == {"S": names.ORIGIN_LEGACY}
+
+
+def test_natural_keys_converge_by_their_own_spelling(natural):
+    for key in ("abc", "Zürich 8001", "日本"):
+        natural.born(key, key=key)
+    natural.settle()
+    assert natural.converged()
+    table = natural.entity.legacy.table
+    natural.writers.database.execute(f"UPDATE {table} SET id = 'ABC' WHERE id = 'abc'")
+    natural.settle()
+    assert set(natural.modern()) == {"ABC", "Zürich 8001", "日本"}
+    assert natural.converged()
+
+
+def test_a_key_that_no_item_can_have_is_parked_and_the_rest_goes_on(natural):
+    natural.born("nameless", key="x")
+    natural.writers.database.execute(f"UPDATE {natural.entity.legacy.table} SET id = '' WHERE id = 'x'")
+    natural.born("named", key="y")
+    natural.settle()
+    assert list(natural.modern()) == ["y"]
+    assert list(natural.parked) == [""]
+
+
+def test_a_row_that_no_item_can_hold_is_parked_and_the_rest_goes_on(specimens):
+    sql = (
+        f"INSERT INTO {specimens.entity.legacy.table} (label, notes, price, found_at) "
+        "VALUES (:label, REPEAT('n', :long), 1, '2020-01-01')"
+    )
+    labels = {"small": 10, "large": 300_000, "too large": 500_000}
+    specimens.writers.database.batch(
+        sql, [{"label": {"stringValue": k}, "long": {"longValue": v}} for k, v in labels.items()]
+    )
+    specimens.settle()
+    assert sorted(fields["label"] for fields in specimens.modern().values()) == ["large", "small"]
+    assert list(specimens.parked.values()) == [TOO_LARGE]
+
+
+def test_a_row_that_does_not_fit_the_mapping_is_parked_and_the_rest_goes_on(
+    make_legacy, bridge_user, sandbox
+):
+    legacy = make_legacy("chefs")
+    copying = make_copying(legacy, bridge_user(legacy).database, sandbox.client("dynamodb"))
+    legacy.server.execute(
+        f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable MODIFY cheffirst VARBINARY(255)"
+    )
+    legacy.database.execute("INSERT INTO cheftable (cheffirst, cheflast) VALUES (0xFF, 'x'), ('fine', 'x')")
+    copying.begin()
+    copying.settle()
+    assert set(copying.parked) == {"1"}
+    assert list(copying.modern()) == ["2"]

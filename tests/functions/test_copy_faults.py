@@ -1,0 +1,284 @@
+"""Copy when something breaks: killed between any two steps, robbed of its lane, refused by a service."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from copying import Faulty, KilledError, failing, killed_after, make_copying
+
+from functions.copy.calls import LONGEST, PassingError
+from functions.copy.lease import SECONDS, LeaseLostError
+from functions.copy.queue import drained
+from functions.copy.worker import END, HELD, LOST, OVER, STOPPED, Work
+from functions.domain import names
+
+
+@pytest.fixture(scope="module")
+def copied(make_legacy, bridge_user, sandbox):
+    legacy = make_legacy("chefs")
+    return make_copying(legacy, bridge_user(legacy).database, sandbox.client("dynamodb"))
+
+
+@pytest.fixture
+def chefs(copied):
+    copied.clear()
+    copied.begin()
+    return copied
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _of_lane(chefs, lane: int, count: int) -> list[str]:
+    found = []
+    while len(found) < count:
+        key = chefs.born()
+        if names.lane_of(key) == lane:
+            found.append(key)
+    return found
+
+
+def test_killed_after_any_call_and_run_again_it_converges(chefs):
+    changed, deleted, *spare = _of_lane(chefs, 0, 40)
+    chefs.settle()
+    for calls in itertools.count(1):
+        chefs.changed(changed, f"name {calls}")
+        chefs.writers.store.delete(deleted)
+        deleted = spare.pop()
+        chefs.begin()  # the backfill, too, begins anew
+        fault = killed_after(calls)
+        lane = chefs.lane(0, Faulty(chefs.dynamodb, fault), database=Faulty(chefs.legacy.database, fault))
+        try:
+            chefs.round(lane)
+        except KilledError:
+            chefs.forget_leases()
+            chefs.settle()
+            assert chefs.converged()
+            assert drained(chefs.legacy.database, chefs.entity)
+        else:
+            break
+    assert calls > 15
+
+
+def test_a_lane_has_one_worker(chefs):
+    first, second = chefs.lane(2), chefs.lane(2)
+    assert first.lease.take()
+    assert not second.lease.take()
+    assert chefs.lane(3).lease.take()
+    first.lease.release()
+    assert second.lease.take()
+
+
+def test_a_worker_that_was_away_for_too_long_writes_nothing(chefs):
+    clock = Clock()
+    late = chefs.lane(0, clock=clock)
+    assert late.lease.take()
+    _of_lane(chefs, 0, 1)
+    clock.now += SECONDS
+    chefs.forget_leases()
+    assert chefs.lane(0).lease.take()
+    with pytest.raises(LeaseLostError):
+        late.round()
+    assert not chefs.items()
+
+
+def test_a_lane_that_is_lost_while_rows_are_read_is_not_written_to(chefs):
+    clock = Clock()
+    _of_lane(chefs, 0, 1)
+
+    def slow(name, call):
+        answer = call()
+        if name == "batch_get_item":
+            clock.now += SECONDS
+            chefs.forget_leases()
+            assert chefs.lane(0).lease.take()
+        return answer
+
+    late = chefs.lane(0, Faulty(chefs.dynamodb, slow), clock=clock)
+    assert late.lease.take()
+    with pytest.raises(LeaseLostError):
+        late.round()
+    assert not chefs.items()
+    assert chefs.queued() > 0
+
+
+def test_an_expired_lease_that_nobody_took_goes_on(chefs):
+    clock = Clock()
+    lane = chefs.lane(0, clock=clock)
+    assert lane.lease.take()
+    clock.now += SECONDS - LONGEST
+    assert not lane.lease.may_write()
+    lane.lease.check()
+    assert lane.lease.may_write()
+
+
+def test_the_lane_tells_its_beat_its_rows_and_its_lag(chefs):
+    clock = Clock()
+    chefs.begin(backfilled=True)
+    chefs.legacy.database.execute(
+        f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
+        "VALUES ('chefs', 1, 'gone', NOW(6) - INTERVAL 90 SECOND)"
+    )
+    lane = chefs.lane(1, clock=clock)
+    assert lane.lease.take()
+    lane.round()
+    lane.lease.release()
+    assert chefs.number("rows", "lane#1") == 1
+    assert 89 < chefs.number("lag", "lane#1") < 120
+    assert chefs.record("lane#1")["beat"]["S"].endswith("+00:00")
+
+
+def _work(chefs, lane, rounds: int = 50) -> tuple[Work, list[float]]:
+    slept: list[float] = []
+    left = itertools.chain([END + 1] * rounds, itertools.repeat(0.0))
+    return Work(lane, lambda: next(left), slept.append), slept
+
+
+def test_a_worker_waits_out_what_passes(chefs):
+    _of_lane(chefs, 0, 3)
+    aurora = Faulty(chefs.legacy.database._client, failing("execute_statement", times=3))
+    database = type(chefs.legacy.database)(aurora, *_target(chefs.legacy.database))
+    dynamodb = Faulty(chefs.dynamodb, failing("batch_write_item", "get_item", "update_item", times=5))
+    work, slept = _work(chefs, chefs.lane(0, dynamodb, database=database))
+    assert work.run() == OVER
+    assert len(slept) > 5
+    chefs.settle()
+    assert chefs.converged()
+
+
+def _target(database):
+    target = database._target
+    return target["resourceArn"], target["secretArn"], target["database"]
+
+
+def test_items_that_dynamodb_leaves_over_are_written_again(chefs):
+    _of_lane(chefs, 0, 3)
+    left = [2]
+
+    def throttled(name, call):
+        if name != "batch_write_item" or not left[0]:
+            return call()
+        left[0] -= 1
+        return {"UnprocessedItems": wanted}
+
+    wanted: dict = {}
+    dynamodb = Faulty(chefs.dynamodb, throttled)
+    real = dynamodb.batch_write_item
+
+    def write(RequestItems):  # noqa: N803  # boto3's name
+        wanted.clear()
+        wanted.update(RequestItems)
+        return real(RequestItems=RequestItems)
+
+    dynamodb.batch_write_item = write
+    chefs.round(chefs.lane(0, dynamodb))
+    chefs.settle()
+    assert chefs.converged()
+
+
+def test_one_item_that_dynamodb_refuses_does_not_stop_the_others(chefs):
+    keys = _of_lane(chefs, 0, 3)
+
+    dynamodb = Faulty(chefs.dynamodb, lambda _name, call: call())
+    real = chefs.dynamodb.batch_write_item
+
+    def write(RequestItems):  # noqa: N803  # boto3's name
+        if keys[1] in json.dumps(RequestItems):
+            details = {"Error": {"Code": "ValidationException", "Message": "nested too deep"}}
+            raise ClientError(details, "BatchWriteItem")
+        return real(RequestItems=RequestItems)
+
+    dynamodb.batch_write_item = write
+    chefs.round(chefs.lane(0, dynamodb))
+    assert set(chefs.items()) == {keys[0], keys[2]}
+    assert chefs.parked == {keys[1]: "nested too deep"}
+
+
+def test_after_a_write_in_doubt_it_waits_until_that_must_have_ended(chefs):
+    _of_lane(chefs, 0, 1)
+    left = [1]
+
+    def lost(name, call):
+        if name == "batch_write_item" and left[0]:
+            left[0] -= 1
+            raise ReadTimeoutError(endpoint_url="here")
+        return call()
+
+    work, slept = _work(chefs, chefs.lane(0, Faulty(chefs.dynamodb, lost)), rounds=5)
+    assert work.run() == OVER
+    assert slept[0] == LONGEST
+    assert len(chefs.items()) == 1
+
+
+def test_what_nobody_foresaw_is_raised_and_the_lane_is_free(chefs):
+    dynamodb = Faulty(chefs.dynamodb, failing("batch_get_item", times=1, error="ResourceNotFoundException"))
+    _of_lane(chefs, 0, 1)
+    with pytest.raises(ClientError):
+        _work(chefs, chefs.lane(0, dynamodb))[0].run()
+    assert chefs.lane(0).lease.take()
+    assert chefs.queued() > 0
+
+
+def test_a_journal_that_does_not_answer_is_an_error(chefs):
+    dynamodb = Faulty(chefs.dynamodb, failing("get_item", times=99))
+    with pytest.raises(PassingError):
+        _work(chefs, chefs.lane(0, dynamodb))[0].run()
+
+
+@pytest.mark.parametrize(
+    ("phase", "state"),
+    [("legacy", "stopped"), ("modern", "running"), ("returning", "running"), ("complete", "")],
+)
+def test_it_does_nothing_unless_copy_runs_and_legacy_is_the_source_of_truth(chefs, phase, state):
+    _of_lane(chefs, 0, 1)
+    chefs.begin(phase, state=state)
+    assert _work(chefs, chefs.lane(0))[0].run() == STOPPED
+    assert not chefs.items()
+
+
+def test_before_the_first_start_it_does_nothing(chefs):
+    key = {"entity": {"S": "chefs"}, "record": {"S": names.COPY_RECORD}}
+    chefs.dynamodb.delete_item(TableName=chefs.journal, Key=key)
+    assert _work(chefs, chefs.lane(0))[0].run() == STOPPED
+
+
+def test_a_worker_ends_when_its_time_is_up_when_copy_stops_or_when_the_lane_is_anothers(chefs):
+    other = chefs.lane(1)
+    assert other.lease.take()
+    assert _work(chefs, chefs.lane(1))[0].run() == HELD
+    assert _work(chefs, chefs.lane(0), rounds=3)[0].run() == OVER
+    clock = Clock()
+    work, _ = _work(chefs, chefs.lane(0, clock=clock))
+
+    def robbed(_seconds: float) -> None:
+        clock.now += SECONDS
+        chefs.forget_leases()
+        assert chefs.lane(0).lease.take()
+
+    work.sleep = robbed
+    assert work.run() == LOST
+    work, _ = _work(chefs, chefs.lane(2))
+    work.sleep = lambda _seconds: chefs.begin(state="stopped")
+    assert work.run() == STOPPED
+
+
+def test_it_looks_often_while_clients_wait_and_seldom_when_idle(chefs):
+    chefs.begin(backfilled=True)
+    work, slept = _work(chefs, chefs.lane(0), rounds=8)
+    work.run()
+    assert slept[0] == 0.1
+    assert slept[-1] == 0.5
+    chefs.begin("switching", backfilled=True)
+    work, slept = _work(chefs, chefs.lane(0), rounds=3)
+    work.run()
+    assert slept == [0.05] * 3
