@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 MASKED = "'***'"
 # What MySQL quotes, and what the mapping says it got, which may be cut short within its quotes.
 QUOTED = re.compile(
-    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<=\bgot )(?!DynamoDB type).*?(?=, in the item|$)""", re.DOTALL
+    r"(?<=\bgot )(?!DynamoDB type).*?(?=, in the item|$)"
+    r"|'(?:[^'\\]|\\.)*'"
+    r'|"(?:[^"\\]|\\.)*"',
+    re.DOTALL,
 )
 
 

@@ -55,6 +55,9 @@ class Action(StrEnum):
     NONE = "nothing: look at the object, then drop it"
 
 
+QUEUED = frozenset({Action.QUEUE, Action.QUEUE_DELETE})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What became of an entry.
@@ -124,7 +127,8 @@ class Settler:
         action = self.action(entry)
         reason, code = self._do(entry, action)
         if not reason:
-            return Outcome(entity=self._entity.name, key=entry.key, settled=True, says=_told(action))
+            says = _told(action) + (self._when if action in QUEUED else "")
+            return Outcome(entity=self._entity.name, key=entry.key, settled=True, says=says)
         return self._stays(entry, reason, code)
 
     def _stays(self, entry: Entry, reason: str, code: int) -> Outcome:
@@ -142,7 +146,7 @@ class Settler:
                 entry.key, entry.sequence, entry.stream, lambda: self._item(entry.key)
             )
             return verdict.reason, verdict.code
-        if action in {Action.QUEUE, Action.QUEUE_DELETE}:
+        if action in QUEUED:
             self._rewriter.enqueue(entry.key)
         elif action in {Action.WRITE_ITEM, Action.DELETE_ITEM}:
             return self._rewritten(entry.key), 0
@@ -187,6 +191,13 @@ class Settler:
         except UnmappableError as error:
             row = error
         return pairs(self._described, self._item(entry.key), row)
+
+    @cached_property
+    def _when(self) -> str:
+        """When copy comes to what is in its queue, if that is not at once."""
+        record = self._context.journal.find_record(self._entity.name, names.COPY_RECORD) or {}
+        running = record.get("state") == "running"
+        return "" if running else f", once it runs: `runbook copy start --entity {self._entity.name}`"
 
     @cached_property
     def _database(self) -> DataApi:
