@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from functions.copy.writer import Outcome, Park
     from functions.domain.entities import Entity
 
-ROUND = 500  # rows of the queue taken at once
+ROUND, FIRST, FEWEST = 500, 25, 5  # rows of the queue taken at once: at most, at first, at least
+FAST, SLOW = (
+    1.0,
+    3.0,
+)  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
 SLICE = 200  # keys whose records are in memory at once; of 400 KB each, they stay under the function's memory
 PAUSE = 1.0  # seconds between two rounds while Aurora is busy
 
@@ -104,6 +108,8 @@ class CopyLane:
         self._backfill = Backfill(store, self.queue, self.records)
         self._bucket = Bucket(clock)
         self._load = Load(places.database, clock)
+        self._clock = clock
+        self._most = FIRST
 
     def round(self) -> Round:
         """One round; the lease must have been taken.
@@ -119,12 +125,23 @@ class CopyLane:
         wait = self._held_back(copy)
         if wait:
             return Round(wait=wait)
-        taken = self.queue.take(self._lane, ROUND if copy.hurries else self._bucket.available(ROUND))
+        began = self._clock()
+        taken = self.queue.take(
+            self._lane, self._most if copy.hurries else self._bucket.available(self._most)
+        )
         self._bucket.take(len(taken))
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
         for some in _slices(taken):
             self._finish(some)
+        self._adapt(len(taken), self._clock() - began)
         return Round(rows=len(taken), enqueued=self._fill(copy), hurries=copy.hurries)
+
+    def _adapt(self, rows: int, seconds: float) -> None:
+        """Keep rounds short enough to renew the lease in time, and to end before the function must."""
+        if seconds > SLOW:
+            self._most = max(FEWEST, self._most // 2)
+        elif seconds < FAST and rows == self._most:
+            self._most = min(ROUND, self._most * 2)
 
     def _held_back(self, copy: Copy) -> float:
         """Seconds to wait before anything is taken; none while clients wait."""

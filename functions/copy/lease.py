@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SECONDS = 20.0  # of a lease
 RENEWED = 2.0  # seconds after which it is renewed
+SILENT = 6.0  # seconds without a renewal after which its owner is taken for dead: still it lasts to its end
 TAKEN = "attribute_not_exists(#expires) OR #expires < :now OR #owner = :owner"
 OURS = "#owner = :owner"
 
@@ -65,6 +66,15 @@ class Lease:
         except RefusedError:
             return False
         return True
+
+    def vacancy(self) -> float:
+        """Seconds until the lane falls free, if its owner seems dead; 0 when it lives."""
+        found = called(
+            lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
+        )
+        expires = float(found.get("Item", {}).get("expires", {}).get("N", "0"))
+        left = max(0.0, expires - time.time())
+        return left + 0.1 if left < SECONDS - SILENT else 0.0
 
     def note(self, rows: int = 0, lag: float | None = None) -> None:
         """What the next renewal shall tell: rows done, and the age in seconds of the oldest change seen."""

@@ -82,7 +82,7 @@ class Work:
         """Rounds until copy stops, the lane is another's, or the time is up; returns which."""
         if not self._patiently(self.lane.records.read).runs:
             return STOPPED
-        if not self._patiently(self.lane.lease.take):
+        if not self._take():
             return HELD
         try:
             return self._rounds()
@@ -90,6 +90,15 @@ class Work:
             return LOST
         finally:
             self._release()
+
+    def _take(self) -> bool:
+        """Take the lane; that of a dead worker as soon as its lease ends."""
+        lease = self.lane.lease
+        if self._patiently(lease.take):
+            return True
+        wait = self._patiently(lease.vacancy)
+        self.sleep(wait)
+        return bool(wait) and self._patiently(lease.take)
 
     def _rounds(self) -> str:
         while self.remaining() > END:

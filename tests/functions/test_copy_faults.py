@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -110,6 +111,35 @@ def test_a_lane_that_is_lost_while_rows_are_read_is_not_written_to(chefs):
         late.round()
     assert not chefs.items()
     assert chefs.queued() > 0
+
+
+def test_a_dead_workers_lane_is_taken_when_its_lease_ends(chefs, monkeypatch):
+    dead = chefs.lane(0)
+    assert dead.lease.take()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 10)
+    work, slept = _work(chefs, chefs.lane(0), rounds=1)
+    work.sleep = lambda seconds: (slept.append(seconds), monkeypatch.setattr(time, "time", lambda: now + 21))
+    assert work.run() == OVER
+    assert slept[0] == pytest.approx(SECONDS - 10, abs=1)
+
+
+def test_rounds_are_small_while_rows_are_slow_to_read(chefs):
+    clock, seconds = Clock(), [4.0]
+    chefs.legacy.database.batch(
+        f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) VALUES ('chefs', 1, :key, NOW(6))",
+        [{"key": {"stringValue": f"gone {n}"}} for n in range(120)],
+    )
+
+    def slow(name, call):
+        clock.now += seconds[0] if name == "batch_get_item" else 0
+        return call()
+
+    lane = chefs.lane(1, Faulty(chefs.dynamodb, slow), clock=clock)
+    assert lane.lease.take()
+    assert [lane.round().rows for _ in range(4)] == [25, 12, 6, 5]
+    seconds[0] = 0.1
+    assert [lane.round().rows for _ in range(4)] == [5, 10, 20, 37]
 
 
 def test_an_expired_lease_that_nobody_took_goes_on(chefs):
