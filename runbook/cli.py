@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from runbook import probe, render
-from runbook.commands import copy, quarantine, writes
+from runbook.commands import complete, copy, quarantine, writes
 from runbook.commands.switching import Asked, perform
 from runbook.errors import FailedError, MismatchError
 from runbook.options import (
@@ -184,6 +184,7 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
 cutover_app.command("writes")(writes.cutover_writes)
 app.add_typer(cutover_app, name="cutover", rich_help_panel="The road, in order")
+app.command("complete", rich_help_panel="The road, in order")(complete.complete)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel="The road back, and what happened")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from runbook import drain
+from runbook import drain, lanes
 from runbook.errors import PreconditionError
 from runbook.journal import Phase
 from runbook.routing import Routes, Side
@@ -31,12 +31,13 @@ def steps(parts: Parts, *, reads: bool) -> list[Step]:
     last = [
         _fence(parts),
         parts.phase(Phase.LEGACY),
+        Step(name="copy", says="copy goes on", do=lambda: lanes.wake(parts.context, parts.entity)),
         parts.route(to),
         *([parts.record_reads(Side.LEGACY)] if reads else []),
     ]
     if parts.choices.force:
         return [parts.phase(Phase.RETURNING, undo=Phase.MODERN), *last]
-    tail = _Tail(parts)
+    tail = Tail(parts)
     return [
         Step(name="follow", says="wait until the bridge has applied all that the stream has", do=tail.follow),
         parts.gate_on(Side.MODERN, parts.context.target.legacy_write_function),
@@ -65,7 +66,7 @@ def _quiet(parts: Parts) -> None:
     parts.held_since = time.monotonic()  # the limit of the hold is for what comes now
 
 
-class _Tail:
+class Tail:
     """What the stream has shown and Aurora does not have yet."""
 
     def __init__(self, parts: Parts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runbook import crossing, returning
+from runbook import completing, crossing, returning
 from runbook.parts import Choices, Parts
 from runbook.routing import Routes, Side
 
@@ -32,12 +32,14 @@ class Steps:
         """The steps of an operation by its arguments in the journal.
 
         Args:
-            arguments: `verb` (cutover or rollback), `scope` (reads, writes or both; route or routes where only stage
-                variables are wrong), and those of `Choices`.
+            arguments: `verb` (cutover, rollback or complete), `scope` (reads, writes or both; route or routes where
+                only stage variables are wrong), and those of `Choices`.
         """
         side = Side.MODERN if arguments["verb"] == "cutover" else Side.LEGACY
         parts = Parts(self.context, self.entity, self.lease, Choices.read(arguments))
         scope = arguments["scope"]
+        if arguments["verb"] == "complete":
+            return completing.steps(parts)
         if scope == "reads":
             return parts.reads(side)
         if scope == "route":

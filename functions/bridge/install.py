@@ -11,11 +11,11 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.aws import settings
-from functions.bridge import account, checks, streams, tables, triggers
+from functions.bridge import account, checks, removal, streams, tables, triggers
 from functions.domain import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -38,18 +38,22 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answers what was done, per entity; a failure is raised and reaches the invoker whole.
 
     The event is one of:
-        `{"action": "install", "streams": {entity: ARN of the stream that the bridge follows}}`,
+        `{"action": "install", "streams": {entity: ARN of the stream that the bridge follows}, "without": [entity]}`,
         `{"action": "capture", "entity": name}` adds the triggers of copy and fence,
-        `{"action": "release", "entity": name}` drops them.
+        `{"action": "release", "entity": name}` drops them,
+        `{"action": "remove", "entity": name}` leaves no trace of the entity.
     """
     action = event.get("action")
     if action == "install":
-        return {"installed": install(settings.database(), event.get("streams") or {})}
+        without = event.get("without") or ()
+        return {"installed": install(settings.database(), event.get("streams") or {}, without)}
     if action == "capture":
         return {"captured": triggers.install(settings.database(), _entity(event))}
     if action == "release":
         return {"released": triggers.remove(settings.database(), _entity(event))}
-    raise UnknownActionError(f"action: expected 'install', 'capture' or 'release', got {action!r}")
+    if action == "remove":
+        return {"removed": removal.remove(settings.database(), _entity(event))}
+    raise UnknownActionError(f"action: expected 'install', 'capture', 'release' or 'remove', got {action!r}")
 
 
 def _entity(event: Mapping[str, Any]) -> Entity:
@@ -59,13 +63,13 @@ def _entity(event: Mapping[str, Any]) -> Entity:
     return entities[name]
 
 
-def install(server: DataApi, followed: Mapping[str, str]) -> dict[str, Any]:
-    """Check every mapping, then change the databases, then make the user.
+def install(server: DataApi, followed: Mapping[str, str], without: Collection[str] = ()) -> dict[str, Any]:
+    """Check every mapping, then change the databases, then make the user; leaves alone what is complete.
 
     Raises:
         MappingMismatchError: with every difference between entities.toml and the tables; nothing was changed.
     """
-    entities = settings.mapping()
+    entities = {name: entity for name, entity in settings.mapping().items() if name not in without}
     problems = [problem for entity in entities.values() for problem in checks.problems(server, entity)]
     if problems:
         raise MappingMismatchError("; ".join(problems))
@@ -73,6 +77,8 @@ def install(server: DataApi, followed: Mapping[str, str]) -> dict[str, Any]:
         tables.prepare(server, entity)
         if followed.get(entity.name):
             streams.settle(server, entity, followed[entity.name])
+    if not entities:
+        return {}
     secrets = account.Secret(boto3.Session().client("secretsmanager"), settings.variable("BRIDGE_SECRET_ARN"))
     account.ensure(server, secrets, [statement for e in entities.values() for statement in tables.grants(e)])
     logger.info("installed", entities=list(entities))

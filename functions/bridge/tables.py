@@ -49,42 +49,45 @@ def prepare(server: DataApi, entity: Entity) -> None:
         {"entity": {"stringValue": entity.name}},
     )
     missing = [
-        f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not _has_column(server, entity, name)
+        f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)
     ]
     if missing:
-        server.execute(f"ALTER TABLE {_table(entity)} {', '.join(missing)}")
-    if not _has_index(server, entity):
+        server.execute(f"ALTER TABLE {place(entity)} {', '.join(missing)}")
+    if not has_index(server, entity):
         server.execute(
-            f"ALTER TABLE {_table(entity)} ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})"
+            f"ALTER TABLE {place(entity)} ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})"
         )
 
 
 def grants(entity: Entity) -> list[str]:
     """The bridge's rights: rows of the entity's table and of the helper tables, nothing else."""
     helpers = [f"`{entity.legacy.database}`.{name}" for name in TABLES]
-    return [f"SELECT, INSERT, UPDATE, DELETE ON {table}" for table in (_table(entity), *helpers)]
+    return [f"SELECT, INSERT, UPDATE, DELETE ON {table}" for table in (place(entity), *helpers)]
 
 
-def _table(entity: Entity) -> str:
+def place(entity: Entity) -> str:
+    """The entity's table in a statement."""
     return f"`{entity.legacy.database}`.`{entity.legacy.table}`"
 
 
-def _place(entity: Entity, name: str) -> dict[str, dict[str, str]]:
+def _named(entity: Entity, name: str) -> dict[str, dict[str, str]]:
     parts = {"database": entity.legacy.database, "table": entity.legacy.table, "name": name}
     return {key: {"stringValue": value} for key, value in parts.items()}
 
 
-def _has_column(server: DataApi, entity: Entity, name: str) -> bool:
+def has_column(server: DataApi, entity: Entity, name: str) -> bool:
+    """Whether the entity's table has a column."""
     sql = (
         "SELECT 1 FROM information_schema.columns "
         "WHERE table_schema = :database AND table_name = :table AND column_name = :name"
     )
-    return bool(server.query(sql, _place(entity, name)))
+    return bool(server.query(sql, _named(entity, name)))
 
 
-def _has_index(server: DataApi, entity: Entity) -> bool:
+def has_index(server: DataApi, entity: Entity) -> bool:
+    """Whether the entity's table has the index of item keys."""
     sql = (
         "SELECT 1 FROM information_schema.statistics "
         "WHERE table_schema = :database AND table_name = :table AND index_name = :name"
     )
-    return bool(server.query(sql, _place(entity, names.KEY_COLUMN)))
+    return bool(server.query(sql, _named(entity, names.KEY_COLUMN)))

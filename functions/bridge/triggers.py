@@ -45,7 +45,7 @@ def install(server: DataApi, entity: Entity) -> list[str]:
         statements.append(
             f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}"
         )
-        _change(server, entity, statements)
+        change(server, entity, statements)
         made.append(name)
     return made
 
@@ -54,7 +54,7 @@ def remove(server: DataApi, entity: Entity) -> list[str]:
     """Drop the triggers that are there; returns their names."""
     found = [name for name in bodies(entity) if name in _present(server, entity)]
     for name in found:
-        _change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"])
+        change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"])
     return found
 
 
@@ -148,7 +148,12 @@ def _present(server: DataApi, entity: Entity) -> dict[str, str]:
     return {row[0].get("stringValue", ""): row[1].get("stringValue", "") for row in rows}
 
 
-def _change(server: DataApi, entity: Entity, statements: list[str]) -> None:
+def change(server: DataApi, entity: Entity, statements: list[str]) -> None:
+    """Run DDL on the entity's table, again while somebody uses it.
+
+    Raises:
+        TableBusyError: it was in use all the time; nobody was kept waiting for longer than a few seconds.
+    """
     for _ in range(ATTEMPTS):
         try:
             server.together(statements, {"lock_wait_timeout": LOCK_SECONDS})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from runbook.invoking import body, invoke
 from runbook.journal import Event, Phase
 from runbook.lock import held
-from runbook.routing import Side
+from runbook.routing import ALL, Side
 
 if TYPE_CHECKING:
     from runbook.context import Context
@@ -33,6 +33,8 @@ def run(context: Context) -> list[Line]:
     for entity in context.target.entities.values():
         lines.append(_routes(context, entity))
         lines.append(_journal(context, entity))
+    if context.routing.renew_canary():
+        lines.append(Line(name="canary", result="done", detail="serves the present deployment"))
     return lines
 
 
@@ -51,7 +53,9 @@ def _bridge(context: Context) -> Line:
     followed = {
         name: entity.stream_arn for name, entity in context.target.entities.items() if entity.stream_arn
     }
-    event = {"action": "install", "streams": followed}
+    states = {name: context.journal.find(name) for name in context.target.entities}
+    complete = [name for name, state in states.items() if state and state.phase == Phase.COMPLETE]
+    event = {"action": "install", "streams": followed, "without": complete}
     invoke(context, context.target.bridge_install_function, event)
     return Line(name="bridge", result="done", detail="invisible columns, helper tables, its MySQL user")
 
@@ -63,7 +67,7 @@ def _routes(context: Context, entity: EntityTarget) -> Line:
     lost = {Side.UNSET, Side.UNKNOWN}
     wanted: dict[str, str] = {}
     if routes.reads in lost:
-        modern = state is not None and state.reads > 0
+        modern = state is not None and state.reads == ALL
         wanted[entity.reads_variable] = (
             entity.read_function if modern else context.target.legacy_read_function
         )

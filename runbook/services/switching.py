@@ -193,6 +193,8 @@ class Switch:
 
 def _after(pending: Operation, result: str, state: State, routes: Routes) -> tuple[State, Routes]:
     """Where an entity will stand when what is half-done has been finished or undone."""
+    if pending.arguments["verb"] == "complete":
+        return replace(state, phase=Phase.COMPLETE if result == "finished" else Phase.MODERN), routes
     side = Side.MODERN if (pending.arguments["verb"] == "cutover") == (result == "finished") else Side.LEGACY
     modern, scope = side == Side.MODERN, pending.arguments["scope"]
     if scope in {Scope.READS, Scope.BOTH, ROUTES} and result == "finished":

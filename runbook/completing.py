@@ -1,0 +1,84 @@
+"""The end of the road: the bridge stops, and what streamback put into Aurora is taken away.
+
+Reads and writes are modern's already and stay there. The phase `complete` commits: from then on Aurora is no longer
+kept true and there is no way back, so everything that the stream has is waited for before.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from functions.domain import names
+from runbook import health
+from runbook.checks import demand
+from runbook.errors import FailedError
+from runbook.invoking import invoke
+from runbook.journal import Phase
+from runbook.returning import Tail
+from runbook.steps import Step
+
+if TYPE_CHECKING:
+    from runbook.parts import Parts
+
+PATIENCE = 180.0  # seconds; Lambda takes up to a minute to switch a mapping
+LOOK = 0.2  # seconds between two looks at it
+REMOVES = "from Aurora: triggers, invisible columns and their index; helper tables and the bridge's user when unneeded"
+
+
+def steps(parts: Parts) -> list[Step]:
+    """The sequence."""
+    return [
+        Step(
+            name="follow",
+            says="wait until the bridge has applied all that the stream has",
+            do=lambda: _follow(parts),
+        ),
+        Step(
+            name="bridge-off",
+            says="stream mapping off: Aurora is no longer kept true",
+            do=lambda: _switch(parts, enabled=False),
+            unsays="stream mapping on",
+            undo=lambda: _switch(parts, enabled=True),
+        ),
+        parts.phase(Phase.COMPLETE, commit=True),
+        Step(name="copy-off", says="copy stopped for good", do=lambda: _stop_copy(parts)),
+        Step(name="remove", says=REMOVES, do=lambda: _remove(parts)),
+    ]
+
+
+def _follow(parts: Parts) -> None:
+    """Nothing may be parked either: what is in quarantine counts as applied to a rollback, but not here."""
+    Tail(parts).follow()
+    demand(health.bridge(parts.context.clients, parts.context.target, parts.entity))
+
+
+def _switch(parts: Parts, *, enabled: bool) -> None:
+    """Switch the mapping on or off, and wait until it is: a batch under way ends before."""
+    functions, mapping = parts.context.clients.functions, parts.entity.bridge_mapping_id
+    wanted, deadline = "Enabled" if enabled else "Disabled", time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        state = functions.get_event_source_mapping(UUID=mapping).get("State", "")
+        if state == wanted:
+            return
+        if state in {"Enabled", "Disabled"}:
+            functions.update_event_source_mapping(UUID=mapping, Enabled=enabled)
+        time.sleep(LOOK)
+    raise FailedError(
+        f"the stream mapping {mapping} is not {wanted} after {PATIENCE:.0f} s",
+        "Look at it in Lambda's console.",
+    )
+
+
+def _stop_copy(parts: Parts) -> None:
+    journal, name = parts.context.journal, parts.entity.name
+    record = journal.find_record(name, names.COPY_RECORD)
+    if record:
+        journal.change_record(
+            name, names.COPY_RECORD, {"state": "stopped"}, {"started_at": record["started_at"]}
+        )
+
+
+def _remove(parts: Parts) -> None:
+    event = {"action": "remove", "entity": parts.entity.name}
+    invoke(parts.context, parts.context.target.bridge_install_function, event, "runbook complete")
