@@ -85,9 +85,11 @@ class Api:
                 return answer
             time.sleep(answer.retry_after)
 
-    def once(self, method: str, path: str, body: Any = None) -> Answer:
+    def once(
+        self, method: str, path: str, body: Any = None, query: Mapping[str, str | int] | None = None
+    ) -> Answer:
         """One request that is not tried again, whatever the answer."""
-        return self._send(method, path, body, {})
+        return self._send(method, path, body, query or {})
 
     def _send(self, method: str, path: str, body: Any, query: Mapping[str, str | int]) -> Answer:
         url = self._target.api_url + path + (f"?{urlencode(query)}" if query else "")

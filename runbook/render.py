@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from runbook.routing import Side
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
@@ -113,7 +115,9 @@ def status(found: Status) -> None:
 
 def _facts(found: Status) -> Mapping[str, str]:
     state = found.state
-    facts = {"phase": _phase(state), "reads": f"→ {found.routes.reads}", "writes": f"→ {found.routes.writes}"}
+    split = f", {state.reads}% on modern" if state and found.routes.reads == Side.SPLIT else ""
+    reads = f"→ {found.routes.reads}{split}"
+    facts = {"phase": _phase(state), "reads": reads, "writes": f"→ {found.routes.writes}"}
     if not found.agree:
         facts["note"] = "[red]the journal says otherwise; run the command for the side you want again[/]"
     if state and state.operation:

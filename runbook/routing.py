@@ -1,23 +1,31 @@
 """Which system the public endpoint's reads and writes of an entity go to.
 
-The API stage's variables, read and changed.
+The API stage's variables and its canary's overrides of them, read and changed.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from runbook import stage as stages
 from runbook.errors import FailedError, PreconditionError
+from runbook.stage import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mypy_boto3_apigateway import APIGatewayClient
+    from mypy_boto3_apigateway.type_defs import PatchOperationTypeDef
 
+    from runbook.stage import Stage
     from runbook.target import EntityTarget, Target
+
+    Needed = Callable[[Stage], Sequence[PatchOperationTypeDef]]
+
+ALL = 100  # percent of reads
 
 PATIENCE = (
     60.0  # seconds; UpdateStage shares a low account-wide rate and answers ConflictException while it works
@@ -29,12 +37,13 @@ FIRST_WAIT = 0.2
 class Side(StrEnum):
     """A system that can answer, or the gate before both.
 
-    `unknown` is a function that is none of theirs, `unset` no function at all.
+    `split` is both, by percentage; `unknown` is a function that is none of theirs, `unset` no function at all.
     """
 
     LEGACY = "legacy"
     MODERN = "modern"
     GATE = "gate"
+    SPLIT = "split"
     UNKNOWN = "unknown"
     UNSET = "unset"
 
@@ -54,28 +63,67 @@ class Routing:
         self._client = client
         self._target = target
 
+    def stage(self) -> Stage:
+        """The stage as it is now."""
+        return stages.read(
+            self._client.get_stage(restApiId=self._target.api_id, stageName=self._target.stage_name)
+        )
+
     def variables(self) -> Mapping[str, str]:
         """The stage's variables as they are now."""
-        stage = self._client.get_stage(restApiId=self._target.api_id, stageName=self._target.stage_name)
-        return stage.get("variables", {})
+        return self.stage().variables
 
     def routes(self, entity: EntityTarget) -> Routes:
         """Where the entity's reads and writes go now."""
-        variables = self.variables()
+        stage = self.stage()
+        reads = _side(
+            stage.variables.get(entity.reads_variable),
+            self._target.legacy_read_function,
+            entity.read_function,
+        )
         return Routes(
-            reads=_side(
-                variables.get(entity.reads_variable), self._target.legacy_read_function, entity.read_function
-            ),
+            reads=Side.SPLIT if 0 < _percent(stage, entity) < ALL else reads,
             writes=_side(
-                variables.get(entity.writes_variable),
+                stage.variables.get(entity.writes_variable),
                 self._target.legacy_write_function,
                 entity.write_function,
                 self._target.gate_function,
             ),
         )
 
+    def reads_percent(self, entity: EntityTarget) -> int:
+        """The share of the entity's public reads that modern answers, 0 to 100."""
+        return _percent(self.stage(), entity)
+
+    def send_reads(self, entity: EntityTarget, percent: int, others: int | None = None) -> bool:
+        """Let modern answer so many of 100 public reads, in one call, and look that it took effect.
+
+        From 1 to 99 by the canary, whose percentage every entity in it shares; 0 and 100 by the variable itself,
+        and the entity leaves the canary.
+
+        Args:
+            entity: whose reads.
+            percent: 0 to 100.
+            others: with 0 or 100, the percentage of those who stay in the canary; as it is by default.
+
+        Returns:
+            Whether anything had to be changed.
+
+        Raises:
+            PreconditionError: when modern or legacy is not deployed.
+            FailedError: as `route` does.
+        """
+        if percent in {0, ALL}:
+            side = Side.MODERN if percent else Side.LEGACY
+            return self._reach(replace(self._change(entity, Routes(reads=side)), percent=others))
+        legacy, modern = (self._function(entity, side, "read") for side in (Side.LEGACY, Side.MODERN))
+        name = entity.reads_variable
+        return self._reach(Change(variables={name: legacy}, overrides={name: modern}, percent=percent))
+
     def route(self, entity: EntityTarget, change: Routes) -> bool:
         """Send reads and writes where `change` says, both in one call, and look that it took effect.
+
+        Reads that were split by the canary are taken out of it.
 
         Returns:
             Whether anything had to be changed.
@@ -84,39 +132,51 @@ class Routing:
             PreconditionError: when that system is not deployed.
             FailedError: when the stage is still not as asked after `PATIENCE` seconds.
         """
-        wanted: dict[str, str] = {}
-        if change.reads:
-            wanted[entity.reads_variable] = self._function(entity, change.reads, "read")
-        if change.writes:
-            wanted[entity.writes_variable] = self._function(entity, change.writes, "write")
-        return self.set(wanted)
+        return self._reach(self._change(entity, change))
 
     def set(self, wanted: Mapping[str, str]) -> bool:
         """Give stage variables these values, as `route` does."""
+        return self._reach(Change(variables=wanted))
+
+    def renew_canary(self) -> bool:
+        """Let the canary serve what the stage serves since the last deploy; whether it had been left behind."""
+        return self._until(lambda stage: stage.renewal())
+
+    def _change(self, entity: EntityTarget, routes: Routes) -> Change:
+        variables: dict[str, str] = {}
+        if routes.reads:
+            variables[entity.reads_variable] = self._function(entity, routes.reads, "read")
+        if routes.writes:
+            variables[entity.writes_variable] = self._function(entity, routes.writes, "write")
+        return Change(variables=variables, overrides={entity.reads_variable: None} if routes.reads else {})
+
+    def _reach(self, change: Change) -> bool:
+        return self._until(lambda stage: stage.operations(change))
+
+    def _until(self, needed: Needed) -> bool:
+        """Patch the stage until nothing is needed any more."""
         deadline = time.monotonic() + PATIENCE
         wait, changed = FIRST_WAIT, False
-        while missing := _differing(self.variables(), wanted):
+        while missing := needed(self.stage()):
             if time.monotonic() > deadline:
+                paths = ", ".join(each.get("path", "") for each in missing)
                 raise FailedError(
-                    f"the API stage still has other values for {', '.join(missing)} after {PATIENCE:.0f} s",
+                    f"the API stage still has other values for {paths} after {PATIENCE:.0f} s",
                     "Something else changes the stage (a deployment?): wait for it, run the command again.",
                 )
             changed = self._patch(missing) or changed
-            if _differing(self.variables(), wanted):
+            if needed(self.stage()):
                 time.sleep(wait)
                 wait = min(wait * 2, 5.0)
         return changed
 
-    def _patch(self, values: Mapping[str, str]) -> bool:
+    def _patch(self, operations: Sequence[PatchOperationTypeDef]) -> bool:
         """One UpdateStage; False when the stage was busy and nothing changed."""
         try:
             self._client.update_stage(
                 restApiId=self._target.api_id,
                 stageName=self._target.stage_name,
-                patchOperations=[
-                    {"op": "replace", "path": f"/variables/{name}", "value": value}
-                    for name, value in values.items()
-                ],
+                patchOperations=operations,
             )
         except self._client.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") in BUSY:
@@ -140,8 +200,22 @@ class Routing:
         return found
 
 
-def _differing(present: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in wanted.items() if present.get(name) != value}
+def reads_side(percent: int) -> Side:
+    """Where reads go when modern answers so many of 100."""
+    return {0: Side.LEGACY, ALL: Side.MODERN}.get(percent, Side.SPLIT)
+
+
+def _percent(stage: Stage, entity: EntityTarget) -> int:
+    """Whole percents; never 0 or 100 while both answer, whatever else has set a fraction."""
+    if not entity.read_function:
+        return 0
+    name, canary = entity.reads_variable, stage.canary
+    base = ALL * (stage.variables.get(name) == entity.read_function)
+    if canary is None or name not in canary.overrides:
+        return base
+    over = ALL * (canary.overrides[name] == entity.read_function)
+    share = (over * canary.percent + base * (ALL - canary.percent)) / ALL
+    return round(share) if share in {0, ALL} else min(max(round(share), 1), ALL - 1)
 
 
 def _side(value: str | None, legacy: str, modern: str, gate: str = "") -> Side:

@@ -12,7 +12,7 @@ from functions.domain import names
 from runbook import health, probe
 from runbook.checks import green
 from runbook.journal import Phase
-from runbook.routing import Side
+from runbook.routing import Side, reads_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,8 +88,9 @@ def run(context: Context, entity: EntityTarget, *, send_probe: bool, exact: bool
 def _agree(state: State, routes: Routes) -> bool:
     """Whether the public endpoint goes where the journal says."""
     writes = Side.MODERN if state.phase in {Phase.MODERN, Phase.COMPLETE} else Side.LEGACY
-    reads = Side.MODERN if state.reads else Side.LEGACY
-    return routes.reads == reads and (routes.writes == writes or state.operation is not None)
+    return routes.reads == reads_side(state.reads) and (
+        routes.writes == writes or state.operation is not None
+    )
 
 
 def legacy_count(context: Context, entity: EntityTarget, *, exact: bool) -> Count:

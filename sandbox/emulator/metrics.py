@@ -1,8 +1,10 @@
 # pyright: basic
 # MiniStack has no types that a strict check could use.
-"""Metrics that AWS records by itself: API Gateway's, a stream mapping's iterator age, and those in the log (EMF).
+"""Metrics that AWS records by itself.
 
-MiniStack records none of the three; alarms and `runbook status` look at them. This file can go when it does.
+API Gateway's, those of a function that API Gateway calls, a stream mapping's iterator age, and those in the log (EMF).
+MiniStack records none of the four (of functions only those called by Invoke); alarms, `runbook status` and the watch of
+`runbook cutover reads` look at them. This file can go when it does.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ def install() -> None:
     version.check("metrics")
     wrap(api, "_handle_execute_in_scope", _measuring_requests)
     wrap(functions, "_execute_function", _measuring_calls)
+    wrap(api, "_call_lambda_raw", _measuring_functions)
 
 
 def _measuring_requests(stock: Any) -> Any:
@@ -50,6 +53,21 @@ def _record_request(name: str, stage: str, status: int, milliseconds: float) -> 
     )
     for metric, value, unit in values:
         cloudwatch.record_metric("AWS/ApiGateway", metric, value, unit, place)
+
+
+def _measuring_functions(stock: Any) -> Any:
+    async def call(reference: str, event: Any, **scope: Any) -> Any:
+        begun = time.monotonic()
+        result, missing = await stock(reference, event, **scope)
+        if result is not None and not result.get(
+            "throttle"
+        ):  # a throttled one is recorded where it is refused
+            name = functions._get_func_record_for_ref_in_scope(reference, **scope)[2]
+            took = (time.monotonic() - begun) * 1000
+            functions._emit_lambda_metrics(name, took, error=bool(result.get("error")), throttle=False)
+        return result, missing
+
+    return call
 
 
 def _measuring_calls(stock: Any) -> Any:

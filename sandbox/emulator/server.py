@@ -31,6 +31,7 @@ def _application(socket: Path) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
     from sandbox.emulator import (  # noqa: PLC0415  # likewise
+        canary,
         cold_starts,
         data_api,
         deployments,
@@ -48,6 +49,7 @@ def _application(socket: Path) -> Any:
         deployments,
         lambda_permissions,
         stage_variables,
+        canary,
         filters,
         stream_mapping,
         lambda_runtime,

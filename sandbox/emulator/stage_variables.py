@@ -3,8 +3,8 @@
 """Stage variables in integration URIs, and the canary's overrides of them.
 
 On AWS `${stageVariables.x}` in an integration's URI becomes the stage's variable, or the canary's override
-for a request that the canary got. MiniStack takes the URI as it is and keeps no canary settings. This file can go when
-it does both.
+for a request that the canary got, which is a random share of them. MiniStack takes the URI as it is and has no canary
+(how its settings are kept is in canary.py). This file can go when it does both.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from sandbox.emulator import deployments, version
 from sandbox.emulator.patching import wrap
 
 VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
-CREATED = 201
-DEFAULTS = {"percentTraffic": 0.0, "useStageCache": False}
 
 # The canary settings of the request at hand, when the canary got it.
 _canary: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("canary", default=None)
@@ -30,21 +28,8 @@ _canary: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
 def install() -> None:
     """Fill the gap."""
     version.check("stage_variables")
-    wrap(api, "_create_stage", _keeping_canary)
     wrap(api, "_execute_in_scope", _choosing)
     wrap(api, "_invoke_lambda_proxy_v1", _naming)
-
-
-def _keeping_canary(stock: Any) -> Any:
-    def create_stage(api_id: str, data: dict[str, Any]) -> Any:
-        answer = stock(api_id, data)
-        stage = api._stages_v1.get(api_id, {}).get(data.get("stageName", ""))
-        if stage is None or not data.get("canarySettings"):
-            return answer
-        stage["canarySettings"] = {**DEFAULTS, **data["canarySettings"]}
-        return api._v1_response(stage, CREATED)
-
-    return create_stage
 
 
 def _choosing(stock: Any) -> Any:

@@ -86,10 +86,7 @@ class Stage(Handler):
         if "accessLogSettings" in changed:
             paths |= _access_log(section(inputs, "accessLogSettings"))
         if "canarySettings" in changed:
-            paths |= {
-                "/canarySettings": None,
-                **{f"/canarySettings/{key}": v for key, v in _canary(inputs).items()},
-            }
+            paths |= _canary_paths(_canary(record.inputs), _canary(inputs))
         self._patch(inputs, paths)
         return self._outputs(inputs)
 
@@ -114,6 +111,17 @@ class Stage(Handler):
 def _canary(inputs: Mapping[str, Any]) -> dict[str, Any]:
     wanted = "deploymentId percentTraffic stageVariableOverrides useStageCache"
     return take(known(section(inputs, "canarySettings"), wanted), wanted)
+
+
+def _canary_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The canary made anew: overrides have a path each."""
+    paths: dict[str, Any] = {"/canarySettings": None} if old else {}
+    overrides: Mapping[str, str] = new.get("stageVariableOverrides", {})
+    simple = {key: value for key, value in new.items() if key != "stageVariableOverrides"}
+    paths |= {f"/canarySettings/{key}": value for key, value in simple.items()}
+    return paths | {
+        f"/canarySettings/stageVariableOverrides/{name}": value for name, value in overrides.items()
+    }
 
 
 def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str | None]:
