@@ -101,5 +101,4 @@ class Tail:
                     "See `runbook status` and `runbook quarantine list`.",
                 )
             self._parts.context.say(f"{len(self._left):,} changes on their way to Aurora")
-            time.sleep(look)
-            follower.poll()
+            time.sleep(look)  # and take no more: under load there is always something on its way
