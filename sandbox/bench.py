@@ -169,7 +169,7 @@ class Bench:
 
     def _copy(self) -> Figure:
         begun = time.monotonic()
-        self._runbook("copy", "start", "--entity", ENTITY, "--execute")
+        self._runbook("copy", "start", "--entity", ENTITY)
         self._wait(lambda: self._items() >= self._rows)
         took = time.monotonic() - begun
         return Figure("copy", f"{self._rows / took:,.0f} rows/s", f"{self._rows:,} rows in {took:.1f} s")

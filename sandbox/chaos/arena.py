@@ -64,8 +64,9 @@ class Arena:
 
     def problem(self, text: str) -> None:
         """Note what must not happen."""
-        self.problems.append(text)
-        self.note(f"PROBLEM: {text}")
+        if text not in self.problems:
+            self.problems.append(text)
+            self.note(f"PROBLEM: {text}")
 
     def workers(self, functions: frozenset[str] | None = None) -> list[psutil.Process]:
         """The Lambda workers that live, of all functions or of some."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PATIENCE = 120.0  # seconds in which a command must have ended well
 LONGEST = 90.0  # seconds of one try
 BETWEEN = 0.5  # seconds before the next try of what ended without success
+MOST = 60  # tries
 KILLED = -9
 DONE, USAGE, REFUSED = 0, 2, 5
 
@@ -71,7 +72,7 @@ class Runbook:
             process.kill()
             out, err = process.communicate()
             self._arena.problem(f"`runbook {' '.join(words)}` hung for {LONGEST:.0f} s")
-        if "Traceback (most recent call last)" in err:
+        if "Traceback (most recent call last)" in err and process.returncode != KILLED:
             self._arena.problem(f"`runbook {' '.join(words)}` fell with a traceback:\n{err}")
         return Ended(process.returncode, out, err)
 
@@ -91,14 +92,15 @@ class Runbook:
         Raises:
             StuckError: it never did, or it cannot be used like that.
         """
-        deadline = time.monotonic() + patience
+        deadline, tries = time.monotonic() + patience, 0
         while True:
+            tries += 1
             self.tries += 1
             ended = self.once(words, main=True)
             if ended.code == DONE:
                 return ended
             self._arena.note(f"`runbook {' '.join(words)}` ended with {ended.code}: {ended.said}")
-            if ended.code == USAGE or time.monotonic() > deadline:
+            if ended.code == USAGE or tries == MOST or time.monotonic() > deadline:
                 raise StuckError(
                     f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}"
                 )

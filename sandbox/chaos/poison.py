@@ -40,10 +40,12 @@ class Poison:
         value = f"cured-{self._key}"
         self._put(value)
         word = "drop" if self._drops else "replay"
-        # What is mended comes over the stream, too; dropped is only what the stream has overtaken.
-        self._runbook.until_done(("quarantine", word, "--entity", self._arena.name, self._key, "--execute"))
+        if self._parked():  # unless what is mended came over the stream before
+            self._runbook.until_done(
+                ("quarantine", word, self._key, "--entity", self._arena.name, "--execute")
+            )
         self._wait(parked=False)
-        self._arena.note(f"  the poison record was mended, its parked change: {word}")
+        self._arena.note(f"  the poison record is mended, and gone from quarantine ({word})")
         return {self._key: value}
 
     def _put(self, value: str) -> None:

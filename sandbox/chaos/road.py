@@ -9,6 +9,9 @@ OUTAGES = ("restart_database", "kill_workers", "throttle")
 BRIDGE = ("pause_bridge", "kill_bridge", "deliver_again")
 COPY = ("kill_lane", "kill_lane")
 OTHERS = ("second_operator",)
+RATE = "60"  # rows a second, so that faults find the backfill at work
+# The emulator's routes spread at once, and the clients of a run write little.
+QUICKLY = ("--settle", "0.5", "--warm", "8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,7 @@ def road(entity: str) -> tuple[Stretch, ...]:
     this, act = ("--entity", entity), "--execute"
     cutover = Stretch(
         name="cutover writes",
-        words=("cutover", "writes", *this, act),
+        words=("cutover", "writes", *QUICKLY, *this, act),
         faults=CRASHES + OUTAGES + BRIDGE + COPY + OTHERS,
         many=(1, 3),
         span=6.0,
@@ -73,7 +76,7 @@ def road(entity: str) -> tuple[Stretch, ...]:
         cutover,
         Stretch(
             name="rollback writes",
-            words=("rollback", "writes", *this, act),
+            words=("rollback", "writes", *QUICKLY, *this, act),
             faults=CRASHES + OUTAGES + BRIDGE + OTHERS,
             many=(1, 3),
             span=6.0,

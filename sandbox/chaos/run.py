@@ -82,6 +82,7 @@ class Run:
         self._strict_since: float | None = None
         self._switches: list[tuple[str, float, float]] = []
         self._before: dict[str, str] = {}
+        self._history = History(())
         self._sides: tuple[list[Found], list[Found]] = ([], [])
 
     def go(self) -> Verdict:
@@ -91,14 +92,13 @@ class Run:
         self._arena = Arena(sandbox, self._settings.entity, self._say)
         self._runbook = Runbook(self._arena)
         self._shape = shape_of(self._arena.target, self._settings.entity, self._settings.seed)
-        history = History(())
         try:
             definition = self._prepare()
-            history = self._under_load()
+            self._under_load()
             self._complete(definition)
         except (StuckError, TimeoutError) as error:
             self._arena.problem(str(error))
-        return self._verdict(history)
+        return self._verdict()
 
     def _prepare(self) -> str:
         """Tables and rows that were there before anybody thought of moving; returns the table's definition."""
@@ -110,7 +110,7 @@ class Run:
         self._before = sides.seed(self._arena, self._shape, self._settings.rows)
         return definition
 
-    def _under_load(self) -> History:
+    def _under_load(self) -> None:
         settings = self._settings
         keys = list(self._before)
         load = Load(
@@ -124,9 +124,8 @@ class Run:
                     self._poison()
             self._walk_to_rest()
         finally:
-            history = load.stop()
+            self._history = load.stop()
         self._settle()
-        return history
 
     def _walk(self, stretch: Stretch, number: int) -> None:
         begun = time.monotonic()
@@ -175,8 +174,8 @@ class Run:
         if found != definition:
             self._arena.problem(f"the legacy table was\n{definition}\nand is after complete\n{found}")
 
-    def _verdict(self, history: History) -> Verdict:
-        source, other = self._sides
+    def _verdict(self) -> Verdict:
+        history, (source, other) = self._history, self._sides
         story = checker.Story(
             before=self._before,
             attempts=history.attempts,
