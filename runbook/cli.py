@@ -7,27 +7,20 @@ from typing import Annotated
 
 import typer
 
-from runbook import probe, render
-from runbook.commands import complete, copy, quarantine, writes
-from runbook.commands.switching import Asked, perform
+from runbook import render
+from runbook.commands import complete, copy, preflight, quarantine, reads, writes
 from runbook.errors import FailedError, MismatchError
 from runbook.options import (
     EntitiesOption,
-    EntityOption,
-    ExecuteOption,
     JsonOption,
     OutputsOption,
-    PatienceOption,
     StackOption,
-    YesOption,
 )
-from runbook.parts import Choices
 from runbook.services import history as history_service
 from runbook.services import init as init_service
 from runbook.services import status as status_service
 from runbook.services import verify as verify_service
 from runbook.services.smoke import Smoke
-from runbook.services.switching import Scope, Switch
 from runbook.session import opened
 
 app = typer.Typer(
@@ -120,6 +113,7 @@ def status(  # noqa: PLR0913, PLR0917  # each is an option of the command
             render.status(one)
 
 
+app.command("preflight", rich_help_panel="The road, in order")(preflight.preflight)
 app.add_typer(copy.app, name="copy", rich_help_panel="The road, in order")
 
 
@@ -160,28 +154,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
             )
 
 
-@cutover_app.command("reads")
-def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
-    entity: EntityOption = None,
-    execute: ExecuteOption = False,
-    yes: YesOption = None,
-    probe_timeout: PatienceOption = probe.PATIENCE,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Send public reads to modern.
-
-    Shows the plan with the value of every gate; --execute acts.
-    """
-    asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs)
-    with opened(stack, outputs, as_json=as_json) as context:
-        choices = Choices(patience=probe_timeout)
-        perform(
-            context, Switch(context, context.target.entity(entity), "cutover", Scope.READS, choices), asked
-        )
-
-
+cutover_app.command("reads")(reads.cutover_reads)
 cutover_app.command("writes")(writes.cutover_writes)
 app.add_typer(cutover_app, name="cutover", rich_help_panel="The road, in order")
 app.command("complete", rich_help_panel="The road, in order")(complete.complete)

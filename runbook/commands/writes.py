@@ -76,7 +76,7 @@ def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     is the source of truth from then on, and the bridge keeps Aurora true for the way back. Whatever fails before
     that moment puts everything back (exit 4). Shows the plan with the value of every gate; --execute acts.
     """
-    _exclusive(execute, dry_run)
+    exclusive(execute, dry_run)
     choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm)
     asked = Asked(
         execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices)
@@ -114,7 +114,7 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
     comes down and what was held goes to legacy. Copy goes on from there, so that the next cutover needs no new
     backfill. Shows the plan with the value of every gate; --execute acts.
     """
-    _exclusive(execute, dry_run)
+    exclusive(execute, dry_run)
     choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm, force=force)
     asked = Asked(
         execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices)
@@ -123,7 +123,8 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
         perform(context, Switch(context, context.target.entity(entity), "rollback", scope, choices), asked)
 
 
-def _exclusive(execute: bool, dry_run: bool) -> None:
+def exclusive(execute: bool, dry_run: bool) -> None:
+    """Refuse both at once."""
     if execute and dry_run:
         raise UsageError("--execute and --dry-run exclude each other", "Give one of them.")
 
