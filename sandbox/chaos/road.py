@@ -89,7 +89,7 @@ def road(entity: str) -> tuple[Stretch, ...]:
         cutover,
         Stretch(
             name="cutover reads 50 %",
-            words=("cutover", "reads", "--percent", "50", *this, act),
+            words=("cutover", "reads", "--percent", "50", "--watch", "2", *this, act),
             faults=CRASHES + OUTAGES,
             many=(0, 1),
             span=2.0,
@@ -97,7 +97,7 @@ def road(entity: str) -> tuple[Stretch, ...]:
         ),
         Stretch(
             name="cutover reads 100 %",
-            words=("cutover", "reads", *this, act),
+            words=("cutover", "reads", "--watch", "0", *this, act),
             faults=CRASHES + OUTAGES + BRIDGE,
             many=(0, 2),
             span=2.0,

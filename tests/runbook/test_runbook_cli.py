@@ -66,7 +66,7 @@ def test_a_plan_with_a_closed_gate_shows_value_limit_and_remedy_and_exits_4(runb
 
 
 def test_execute_acts_and_history_tells(runbook, bare, open_gates):
-    assert runbook("cutover", "reads", "--execute").exit_code == 0
+    assert runbook("cutover", "reads", "--watch", "0", "--execute").exit_code == 0
     assert runbook("cutover", "writes", "--execute").exit_code == 0
     assert bare.journal.state(ENTITY).phase == Phase.MODERN
     result = runbook("rollback", "--execute")

@@ -224,7 +224,7 @@ def test_status_tells_phase_routes_health_and_counts(road, chefs, runbook):
 
 
 def test_the_public_endpoint_goes_over_and_comes_back(road, chefs, runbook):
-    for command in (["cutover", "reads"], ["cutover", "writes"]):
+    for command in (["cutover", "reads", "--watch", "0"], ["cutover", "writes"]):
         result = runbook(*command, "--entity", ENTITY, "--execute")
         assert result.exit_code == 0, result.output
     assert road.routing.routes(chefs) == OVER
