@@ -26,6 +26,10 @@ class Aurora:
         self._cluster_arn = cluster_arn
         self._secret_arn = secret_arn
 
+    def server(self, database: str = "") -> DataApi:
+        """The Data API itself, for what the functions ask too; unlike `query` it does not wait for a waking one."""
+        return DataApi(self._client, self._cluster_arn, self._secret_arn, database)
+
     def query(self, database: str, sql: str, values: Mapping[str, str] | None = None) -> list[list[Any]]:
         """The rows of a SELECT that takes text parameters (`:name`).
 
@@ -33,7 +37,7 @@ class Aurora:
             PreconditionError: the table or database is not there: `runbook init` makes both.
             FailedError: the database did not answer in `PATIENCE` seconds, or refused.
         """
-        api = DataApi(self._client, self._cluster_arn, self._secret_arn, database)
+        api = self.server(database)
         typed = {name: {"stringValue": value} for name, value in (values or {}).items()}
         deadline, wait = time.monotonic() + PATIENCE, 0.5
         while True:

@@ -15,6 +15,7 @@ import boto3
 from botocore.config import Config
 
 from functions.aws.data_api import CONFIG as DATA_API
+from functions.copy.calls import CONFIG as COPY
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
@@ -77,9 +79,19 @@ class Clients:
         return self._client("dynamodbstreams")
 
     @cached_property
+    def dynamodb_once(self) -> DynamoDBClient:
+        """DynamoDB without the SDK's repetitions, as copy's workers need it."""
+        return self._client("dynamodb", COPY)
+
+    @cached_property
     def functions(self) -> LambdaClient:
         """The init and install functions and the stream mappings."""
         return self._client("lambda")
+
+    @cached_property
+    def rds(self) -> RDSClient:
+        """The cluster's settings."""
+        return self._client("rds")
 
     @cached_property
     def rds_data(self) -> RDSDataServiceClient:
