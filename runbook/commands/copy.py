@@ -1,16 +1,21 @@
 """`runbook copy start|stop|status|watch|set`."""
 
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from runbook import render
+from runbook.context import Context
 from runbook.errors import FailedError
 from runbook.options import EntityNamesOption, JsonOption, OutputsOption, StackOption
 from runbook.rendering import copy as rendering
-from runbook.services import copying, progress
+from runbook.services import copying, progress, working
 from runbook.services.copying import DEFAULTS, Done, Limits
+from runbook.services.progress import Progress
 from runbook.session import opened
+from runbook.target import EntityTarget
 
 app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB, and keep them the same.")
 
@@ -46,6 +51,14 @@ BoundOption = Annotated[
     ),
 ]
 
+RunHereOption = Annotated[
+    bool,
+    typer.Option(
+        "--run-here",
+        help="Let threads of this process be the workers, until all is copied; the schedules take over afterwards.",
+    ),
+]
+
 
 @app.command()
 def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
@@ -56,6 +69,7 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
     again: Annotated[
         bool, typer.Option("--again", help="Begin the backfill anew: every row goes once more.")
     ] = False,
+    run_here: RunHereOption = False,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
@@ -67,11 +81,13 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
     the items. Public traffic is not touched. Limits that are not given stay as they are.
     """
     limits = Limits(rate=rate, threads=max_threads, bound=queue_bound)
-    with opened(stack, outputs, as_json=as_json) as context:
-        done: list[Done] = []
-        for each in context.target.several(entity):
-            done.append(copying.start(context, each, limits, again=again))
+    with opened(stack, outputs, as_json=as_json, quiet=run_here) as context:
+        entities, done = context.target.several(entity), list[Done]()
+        for each in entities:
+            done.append(copying.start(context, each, limits, again=again, call=not run_here))
             _shown(done, as_json=as_json)
+        if run_here:
+            _watched(context, entities, Watching(here=True, as_json=as_json))
         _document(done, as_json=as_json)
 
 
@@ -147,6 +163,7 @@ def watch(  # noqa: PLR0913, PLR0917  # each is an option of the command
             "--every", metavar="SECONDS", min=0.1, help="Between two looks; 1 on a terminal, 3 elsewhere."
         ),
     ] = None,
+    run_here: RunHereOption = False,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
@@ -155,25 +172,55 @@ def watch(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     Under live traffic the queue is never empty for long: keeping up within five seconds counts as drained.
     """
-    apart = every or (1.0 if render.out().is_terminal else 3.0)
     with opened(stack, outputs, as_json=as_json, quiet=True) as context:
-        looks = progress.follow(
-            context, context.target.several(entity), apart, until_caught_up=until_caught_up
+        found = _watched(
+            context,
+            context.target.several(entity),
+            Watching(every=every, until_caught_up=until_caught_up, here=run_here, as_json=as_json),
         )
-        found: list[progress.Progress] = []
+        if as_json:
+            render.document({"entities": found})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching:
+    """How to watch."""
+
+    every: float | None = None
+    until_caught_up: bool = True
+    here: bool = False
+    as_json: bool = False
+
+    @property
+    def apart(self) -> float:
+        """Seconds between two looks."""
+        return self.every or (1.0 if render.out().is_terminal else 3.0)
+
+
+def _watched(context: Context, entities: list[EntityTarget], how: Watching) -> list[Progress]:
+    """Watch until the end, and show it; with workers of this process where these are asked for."""
+    found: list[Progress] = []
+    with ExitStack() as stack:
+        workers = stack.enter_context(working.Workers(context, entities)) if how.here else None
+        looks = progress.follow(
+            context,
+            entities,
+            how.apart,
+            until_caught_up=how.until_caught_up,
+            sound=workers.check if workers else lambda: None,
+        )
+        show = stack.enter_context(rendering.watching(quiet=how.as_json))
         try:
-            with rendering.watching(quiet=as_json) as show:
-                for found in looks:
-                    show(found)
+            for found in looks:
+                show(found)
         except KeyboardInterrupt as interrupt:
-            if until_caught_up:
+            if how.until_caught_up:
                 raise FailedError(
                     "stopped watching before copy had caught up", "Copy goes on; watch it again at any time."
                 ) from interrupt
-        if as_json:
-            render.document({"entities": found})
-        elif until_caught_up:
-            rendering.caught_up(found)
+    if how.until_caught_up and not how.as_json:
+        rendering.caught_up(found)
+    return found
 
 
 def _shown(done: list[Done], *, as_json: bool) -> None:

@@ -71,9 +71,10 @@ def watching(*, quiet: bool) -> Generator[Callable[[Sequence[Progress]], None]]:
 def caught_up(found: Sequence[Progress]) -> None:
     """The end of watching."""
     for one in found:
+        done = f"{one.backfill_done:,} rows and {one.changes_done:,} changes done, {_queue(one)} waiting"
         render.out().print(
-            f"{render.MARKS[True]} {escape(one.entity)} has caught up: {one.rows_done:,} keys done, "
-            f"{_queue(one)} waiting. Next: `runbook verify --entity {escape(one.entity)}`.",
+            f"{render.MARKS[True]} {escape(one.entity)} has caught up: {done}. "
+            f"Next: `runbook verify --entity {escape(one.entity)}`.",
             soft_wrap=True,
         )
 
@@ -122,7 +123,10 @@ def _facts(one: Progress) -> dict[str, str]:
         return facts
     facts["since"] = f"{one.started_at}  [dim]by {escape(one.operator.rpartition(':')[2])}[/]"
     facts["backfill"] = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
-    facts["keys done"] = f"{one.rows_done:,}, of which {one.deleted:,} deletes; {one.skipped:,} skipped"
+    facts["changes"] = f"{one.changes_done:,} done since"
+    facts["of all these"] = (
+        f"{one.skipped:,} were right already, {one.deleted:,} deletes, {one.parked:,} in quarantine"
+    )
     facts["speed"] = f"{_rate(one)}, ETA {_eta(one)}"
     facts["queue"] = f"{_queue(one)} waiting, the oldest for {one.lag:.1f} s"
     if one.paused:

@@ -14,7 +14,7 @@ from runbook.errors import FailedError, PreconditionError, UsageError
 from runbook.invoking import invoke
 from runbook.journal import Event, Phase, now
 from runbook.lock import held
-from runbook.services import status, switching
+from runbook.services import preflight, status, switching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runbook.target import EntityTarget
 
 RUNNING, STOPPED = "running", "stopped"
+COUNTERS = ("enqueued", "rows_done", "changes_done", "deleted", "skipped", "parked")
 TRIES = 5  # at a record that another command changes
 INSTEAD = {
     Phase.MODERN: "DynamoDB is the source of truth; go on with `runbook verify`, `runbook rollback` or "
@@ -76,8 +77,15 @@ class Done:
     settled: Outcome | None = None
 
 
-def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool) -> Done:
-    """Begin to copy, or go on where it was stopped; `again` enqueues every row once more.
+def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool, call: bool = True) -> Done:
+    """Begin to copy, or go on where it was stopped.
+
+    Args:
+        context: the stack.
+        entity: whose rows.
+        limits: what holds it back.
+        again: enqueue every row once more.
+        call: call the workers; their schedules do within a minute in any case.
 
     Raises:
         PreconditionError: the phase is another, or a check of preflight does not hold; nothing was changed.
@@ -90,8 +98,9 @@ def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool
         triggers = _capture(context, entity)
         lease.check()
         result = _begin(context, entity, limits, again=again)
-        _note(context, entity, lease, "copy start", result, limits)
-    lanes.wake(context, entity)
+        context.journal.record(_event(entity, lease, "copy start", result, limits.given))
+    if call:
+        lanes.wake(context, entity)
     return Done(
         entity=entity.name, result=result, record=record(context, entity), triggers=triggers, settled=settled
     )
@@ -141,8 +150,6 @@ def _demand_legacy(state: State) -> None:
 
 
 def _demand_preflight(context: Context, entity: EntityTarget, lease: Lease) -> None:
-    from runbook.services import preflight  # noqa: PLC0415  # it asks copying for its record
-
     if not context.target.copy_function:
         raise PreconditionError(
             "copy is not deployed", "Deploy the part bridge: see `parts` in the stack's settings."
@@ -195,10 +202,7 @@ def _fresh(context: Context, entity: EntityTarget) -> dict[str, Any]:
         "position": "",
         "backfilled": False,
         "total": rows.records,
-        "enqueued": 0,
-        "rows_done": 0,
-        "deleted": 0,
-        "skipped": 0,
+        **dict.fromkeys(COUNTERS, 0),
         "started_at": now(),
         "operator": context.clients.operator,
         "paused": "",
@@ -222,12 +226,6 @@ def _changed(
 
 def _too_many(entity: EntityTarget) -> FailedError:
     return FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
-
-
-def _note(  # noqa: PLR0913, PLR0917  # what is told of whom
-    context: Context, entity: EntityTarget, lease: Lease, command: str, result: str, limits: Limits
-) -> None:
-    context.journal.record(_event(entity, lease, command, result, limits.given))
 
 
 def _event(

@@ -14,7 +14,7 @@ from runbook.journal import Phase
 from runbook.services import copying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runbook.context import Context
     from runbook.journal import State
@@ -55,8 +55,10 @@ class Progress:
         state: `running`, `stopped` or `not started`.
         total: rows when it started; an estimate for big tables.
         enqueued: rows that the backfill has put into the queue.
-        rows_done: keys that the lanes have done, those that changed meanwhile too.
-        backfill_done: rows of the backfill that are done.
+        rows_done: rows of the backfill that the lanes have done; one may count twice when a worker was killed.
+        changes_done: keys done because legacy's writers changed them.
+        deleted: items deleted; `skipped` were right already, `parked` went to quarantine.
+        backfill_done: rows of the backfill that are done, each once.
         rate: keys a second now; None when there was no time to see.
         eta: seconds until the backfill is done; None when that cannot be told.
         queue: keys that wait; `queue_exact` is False when there are more than were counted.
@@ -71,6 +73,8 @@ class Progress:
     total: int = 0
     enqueued: int = 0
     rows_done: int = 0
+    changes_done: int = 0
+    parked: int = 0
     deleted: int = 0
     skipped: int = 0
     backfilled: bool = False
@@ -153,8 +157,9 @@ class Watch:
 
     def _progress(self, state: State, record: Mapping[str, Any]) -> Progress:
         waiting, backfill, lag = self._queue()
-        rate = self._rate(int(record["rows_done"]))
-        enqueued = int(record["enqueued"])
+        counts = {name: int(record.get(name, 0)) for name in copying.COUNTERS}
+        rate = self._rate(counts["rows_done"] + counts["changes_done"])
+        enqueued = counts["enqueued"]
         done = max(0, enqueued - backfill)
         total = max(int(record["total"]), enqueued)
         finished = bool(record["backfilled"])
@@ -164,10 +169,7 @@ class Watch:
             phase=state.phase,
             state=record["state"],
             total=total,
-            enqueued=enqueued,
-            rows_done=int(record["rows_done"]),
-            deleted=int(record["deleted"]),
-            skipped=int(record["skipped"]),
+            **counts,
             backfilled=finished,
             backfill_done=done,
             percent=WHOLE if left <= 0 else round(min(WHOLE * done / total, 99.9), 1),
@@ -236,9 +238,21 @@ def looks(context: Context, entities: Sequence[EntityTarget], apart: float) -> l
 
 
 def follow(
-    context: Context, entities: Sequence[EntityTarget], every: float, *, until_caught_up: bool
+    context: Context,
+    entities: Sequence[EntityTarget],
+    every: float,
+    *,
+    until_caught_up: bool,
+    sound: Callable[[], None] = lambda: None,
 ) -> Iterator[list[Progress]]:
     """Look every so many seconds, until all of them have caught up.
+
+    Args:
+        context: the stack.
+        entities: which.
+        every: seconds.
+        until_caught_up: False to go on for ever.
+        sound: raises when it is no use to go on.
 
     Raises:
         PreconditionError: copy of one of them does not run.
@@ -246,6 +260,7 @@ def follow(
     """
     watches = [Watch(context, entity) for entity in entities]
     while True:
+        sound()
         found = [watch.look() for watch in watches]
         yield found
         done = [watch.caught_up(one) for watch, one in zip(watches, found, strict=True)]

@@ -1,0 +1,321 @@
+"""Copy from the operator's side: start, stop, watch and set on the sandbox, and what it says of a fault."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+
+import pymysql
+import pytest
+from typer.testing import CliRunner
+
+from functions.domain import names
+from runbook import target as targets
+from runbook.checks import Check
+from runbook.cli import app
+from runbook.context import Context
+from runbook.errors import PreconditionError
+from runbook.journal import Phase
+from runbook.lock import held
+from runbook.services import copying, preflight, progress
+from runbook.services import init as init_service
+from runbook.services import verify as verify_service
+from runbook.services.copying import Limits
+
+CHEFS, SPECIMENS = "chefs", "specimens"
+ROWS = 300
+BETWEEN = 0.2  # seconds between two looks
+
+
+@pytest.fixture(scope="module")
+def road(sandbox):
+    """The context of the shared sandbox, initialised."""
+    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
+    init_service.run(context)
+    return context
+
+
+@pytest.fixture
+def chefs(road, database):
+    """Chefs in Aurora only, before copy was ever started; afterwards as if it never had been."""
+    with database.cursor() as cursor:
+        cursor.execute("USE chefdb")
+        cursor.execute("DELETE FROM cheftable")
+        cursor.executemany(
+            "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')",
+            [(f"chef {n}",) for n in range(ROWS)],
+        )
+        cursor.execute(f"DELETE FROM {names.CHANGES_TABLE}")
+    yield road.target.entity(CHEFS)
+    for name in (CHEFS, SPECIMENS):
+        _forget(road, road.target.entity(name))
+    with database.cursor() as cursor:
+        cursor.execute("USE chefdb")
+        cursor.execute("DELETE FROM cheftable")
+
+
+def _forget(road, entity) -> None:
+    if road.journal.find_record(entity.name, names.COPY_RECORD):
+        copying.stop(road, entity)
+        _until(lambda: not any(lane.alive and _leased(road, entity, lane) for lane in _lanes(road, entity)))
+    event = json.dumps({"action": "release", "entity": entity.name})
+    road.clients.functions.invoke(FunctionName=road.target.bridge_install_function, Payload=event)
+    for record in (names.COPY_RECORD, *map(names.lane_record, range(names.LANES))):
+        key = {"entity": {"S": entity.name}, "record": {"S": record}}
+        road.clients.dynamodb.delete_item(TableName=road.target.journal_table, Key=key)
+    for item in road.clients.dynamodb.scan(TableName=entity.modern_table)["Items"]:
+        key = {
+            name: value for name, value in item.items() if name == road.target.mapping[entity.name].modern.key
+        }
+        road.clients.dynamodb.delete_item(TableName=entity.modern_table, Key=key)
+
+
+def _lanes(road, entity):
+    return progress.Watch(road, entity).look().lanes
+
+
+def _leased(road, entity, lane) -> bool:
+    record = road.journal.find_record(entity.name, names.lane_record(lane.lane))
+    return bool(record) and record["expires"] > time.time()
+
+
+def _until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def runbook(sandbox, tmp_path):
+    """Runs a command against the sandbox."""
+    saved = tmp_path / "outputs.json"
+    saved.write_text(json.dumps(dict(sandbox.outputs)))
+
+    def run(*arguments: str):
+        command = [*arguments, "--outputs", str(saved)]
+        return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+
+    return run
+
+
+class Busy:
+    """A connection whose statement runs until it is ended."""
+
+    def __init__(self, sandbox) -> None:
+        self._connection = sandbox.mariadb.connect()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(pymysql.err.MySQLError), self._connection.cursor() as cursor:
+            cursor.execute("SELECT SLEEP(60)")
+
+    def end(self, database) -> None:
+        with database.cursor() as cursor:
+            cursor.execute(f"KILL {self._connection.thread_id()}")
+        self._thread.join()
+
+
+def _watch(runbook, *arguments: str):
+    result = runbook("copy", "watch", "--every", str(BETWEEN), *arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def _equal(road, entity) -> bool:
+    found = verify_service.run(road, entity, verify_service.Options(settle=20))
+    return found.clean and found.items == found.rows
+
+
+def test_what_there_is_and_what_changes_meanwhile_is_copied(road, chefs, runbook, database):
+    result = runbook("copy", "start", "--entity", CHEFS)
+    assert result.exit_code == 0, result.output
+    assert "started" in result.stdout
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE chefdb.cheftable SET cheflast = 'y' WHERE id % 3 = 0")
+        cursor.execute("DELETE FROM chefdb.cheftable WHERE id % 5 = 0")
+        cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('late')")
+    shown = _watch(runbook, "--entity", CHEFS).stdout
+    assert "chefs: " in shown
+    assert "chefs has caught up" in shown
+    assert _equal(road, chefs)
+    events = [(event.command, event.result) for event in road.journal.events(CHEFS, 5)]
+    assert ("copy start", "started") in events
+
+
+def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runbook, database):
+    runbook("copy", "start", "--entity", CHEFS)
+    _watch(runbook, "--entity", CHEFS)
+    stopped = runbook("copy", "stop", "--entity", CHEFS)
+    assert "triggers go on" in stopped.stdout
+    before = copying.record(road, chefs)
+    _until(lambda: not any(_leased(road, chefs, lane) for lane in _lanes(road, chefs)))
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('while stopped')")
+    found = json.loads(runbook("copy", "status", "--entity", CHEFS, "--json").stdout)["entities"][0]
+    assert (found["state"], found["queue"]) == ("stopped", 1)
+    assert "resumed" in runbook("copy", "start", "--entity", CHEFS).stdout
+    _watch(runbook, "--entity", CHEFS)
+    after = copying.record(road, chefs)
+    for name in ("started_at", "position", "backfilled", "rows_done", "enqueued", "total"):
+        assert after[name] == before[name]
+    assert _equal(road, chefs)
+
+
+def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(road, chefs, runbook):
+    runbook("copy", "start", "--entity", CHEFS, "--rate", "100000")
+    _watch(runbook, "--entity", CHEFS)
+    first = copying.record(road, chefs)
+    assert "running already" in runbook("copy", "start", "--entity", CHEFS).stdout
+    assert copying.record(road, chefs)["started_at"] == first["started_at"]
+    assert "begun anew" in runbook("copy", "start", "--entity", CHEFS, "--again").stdout
+    _watch(runbook, "--entity", CHEFS)
+    second = copying.record(road, chefs)
+    assert second["started_at"] > first["started_at"]
+    assert (second["enqueued"], second["skipped"], second["rate"]) == (ROWS, ROWS, 100000)
+
+
+def test_limits_are_changed_while_it_runs(road, chefs, runbook):
+    runbook("copy", "start", "--entity", CHEFS, "--rate", "5", "--queue-bound", "50")
+    limits = ["--rate", "0", "--max-threads", "90", "--queue-bound", "70"]
+    assert runbook("copy", "set", "--entity", CHEFS, *limits).exit_code == 0
+    record = copying.record(road, chefs)
+    assert (record["rate"], record["threads"], record["bound"]) == (0, 90, 70)
+    _watch(runbook, "--entity", CHEFS)
+    assert runbook("copy", "set", "--entity", CHEFS).exit_code == 2
+
+
+def test_a_busy_database_pauses_it_and_status_says_why(road, chefs, runbook, database, sandbox):
+    runbook("copy", "start", "--entity", CHEFS)
+    _watch(runbook, "--entity", CHEFS)
+    busy = [Busy(sandbox) for _ in range(3)]
+    try:
+        runbook("copy", "set", "--entity", CHEFS, "--max-threads", "1")
+        _until(lambda: progress.Watch(road, chefs).look().paused)
+        assert "threads running" in runbook("copy", "status", "--entity", CHEFS, "--seconds", "0").stdout
+    finally:
+        for one in busy:
+            one.end(database)
+    runbook("copy", "set", "--entity", CHEFS, "--max-threads", "0")
+    _until(lambda: not progress.Watch(road, chefs).look().paused)
+
+
+def test_several_entities_go_at_once(road, chefs, runbook):
+    result = runbook("copy", "start", "--entity", CHEFS, "--entity", SPECIMENS, "--json")
+    assert [one["entity"] for one in json.loads(result.stdout)["entities"]] == [CHEFS, SPECIMENS]
+    found = json.loads(_watch(runbook, "--json").stdout)["entities"]
+    assert {one["entity"]: one["backfilled"] for one in found} == {CHEFS: True, SPECIMENS: True}
+    assert _equal(road, chefs)
+
+
+def test_status_tells_progress_limits_and_lanes(road, chefs, runbook):
+    assert "not started" in runbook("copy", "status", "--entity", CHEFS).stdout
+    runbook("copy", "start", "--entity", CHEFS)
+    _watch(runbook, "--entity", CHEFS)
+    _until(lambda: sum(lane.rows for lane in _lanes(road, chefs)) >= ROWS)
+    found = json.loads(runbook("copy", "status", "--entity", CHEFS, "--json").stdout)["entities"][0]
+    assert (found["percent"], found["total"], found["rows_done"], found["eta"]) == (100, ROWS, ROWS, 0)
+    assert found["limits"] == {"rate": 0, "threads": 0, "bound": 20000}
+    assert [lane["lane"] for lane in found["lanes"]] == list(range(names.LANES))
+    shown = runbook("copy", "status", "--entity", CHEFS).stdout
+    for part in ("running", "300 of 300 rows", "no limit of rows/s", "heard of"):
+        assert part in shown
+
+
+def test_threads_of_this_process_can_be_the_workers(road, chefs, runbook, monkeypatch):
+    monkeypatch.setattr("runbook.lanes.wake", lambda *_: pytest.fail("no function is called"))
+    result = runbook("copy", "start", "--entity", CHEFS, "--run-here")
+    assert result.exit_code == 0, result.output
+    assert "chefs has caught up" in result.stdout
+    assert _equal(road, chefs)
+
+
+@pytest.mark.parametrize(("phase", "says"), [(Phase.MODERN, "rollback"), (Phase.COMPLETE, "end")])
+def test_in_another_phase_it_is_refused_with_what_may_come_next(road, chefs, runbook, phase, says):
+    with held(road.journal, CHEFS, "a test", "x") as lease:
+        road.journal.enter(lease.lock, CHEFS, phase)
+    try:
+        result = runbook("copy", "start", "--entity", CHEFS)
+        assert result.exit_code == 4
+        assert f"phase {phase}" in result.stderr
+        assert says in result.stderr
+        assert road.journal.find_record(CHEFS, names.COPY_RECORD) is None
+    finally:
+        with held(road.journal, CHEFS, "a test", "x") as lease:
+            road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+
+
+def test_a_hazard_refuses_it_and_nothing_was_changed(road, chefs, runbook, database, monkeypatch):
+    bad = Check(name="cascade", ok=False, value="orders", limit="none", remedy="Drop it.")
+    monkeypatch.setattr(preflight, "checks", lambda *_, **__: [bad])
+    result = runbook("copy", "start", "--entity", CHEFS)
+    assert result.exit_code == 4
+    assert "Drop it." in result.stderr
+    with database.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM information_schema.triggers WHERE event_object_table = 'cheftable'")
+        assert not cursor.fetchall()
+    assert road.journal.events(CHEFS, 1)[0].result == "refused"
+
+
+def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs, runbook, monkeypatch):
+    result = runbook("copy", "watch", "--entity", CHEFS)
+    assert result.exit_code == 4
+    assert "not started" in result.stderr
+    monkeypatch.setattr("runbook.lanes.wake", lambda *_: None)
+    monkeypatch.setattr(progress, "SILENCE", 0.3)
+    dead = [progress.Lane(lane=n, owner="", beat="", age=None, rows=0, lag=0.0) for n in range(names.LANES)]
+    monkeypatch.setattr(progress.Watch, "_lanes", lambda *_: dead)
+    monkeypatch.setattr(progress.Watch, "caught_up", lambda *_: False)
+    runbook("copy", "start", "--entity", CHEFS)
+    result = runbook("copy", "watch", "--entity", CHEFS, "--every", str(BETWEEN))
+    assert result.exit_code == 1
+    assert "no lane of chefs has been heard of" in result.stderr
+
+
+def test_stopping_what_was_never_started_says_so(road, chefs):
+    with pytest.raises(PreconditionError, match="never started"):
+        copying.stop(road, chefs)
+
+
+def _killed_at(count: int, road, entity) -> bool:
+    """Start copy in a child that kills itself with -9 before its `count`-th request."""
+    child = os.fork()
+    if child == 0:
+        left = [count]
+
+        def tick(**_):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        context = Context.of(road.target)
+        clients = context.clients
+        for client in (clients.dynamodb, clients.functions, clients.rds_data, clients.sts):
+            client.meta.events.register("before-send.*", tick)
+        try:
+            copying.start(context, entity, Limits(), again=False)
+        except BaseException:  # noqa: BLE001
+            os._exit(1)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(road, chefs, runbook, monkeypatch):
+    monkeypatch.setattr(preflight, "checks", lambda *_, **__: [])
+    count, killed = 0, True
+    while killed:
+        count += 1
+        killed = _killed_at(count, road, chefs)
+        copying.start(road, chefs, Limits(), again=False)
+        state = road.journal.state(CHEFS)
+        assert (state.phase, state.operation, state.lock) == (Phase.LEGACY, None, None)
+    assert count > 5
+    _watch(runbook, "--entity", CHEFS)
+    assert _equal(road, chefs)
