@@ -61,7 +61,9 @@ def _change(entity: Entity, record: Mapping[str, Any]) -> Change | None:
     image: Mapping[str, Any] = data.get("NewImage") or {}
     if names.PROBE_ATTRIBUTE in (image or data.get("OldImage") or {}):
         token = str(image.get(names.PROBE_ATTRIBUTE, {}).get("S", ""))
-        return Change(key=key, sequence=sequence, kind=Kind.PROBE, token=token) if token else None
+        if not token or key != names.PROBE_KEY:
+            return None  # it is gone again, or a marker that only the runbook looks for
+        return Change(key=key, sequence=sequence, kind=Kind.PROBE, token=token)
     if record["eventName"] == "REMOVE":
         if names.DELETING_ATTRIBUTE in (data.get("OldImage") or {}):
             return None  # copy did it, after legacy; the row may be back by now
