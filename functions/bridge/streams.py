@@ -62,9 +62,10 @@ def _forget(server: DataApi, entity: Entity) -> None:
     rows = f"UPDATE `{legacy.database}`.`{legacy.table}` SET {column} = NULL WHERE {column} IS NOT NULL"  # noqa: S608
     while server.execute(f"{rows} LIMIT {AT_ONCE}"):
         pass
-    deletes = f"DELETE FROM `{legacy.database}`.{names.DELETES_TABLE} WHERE entity = :entity"  # noqa: S608
-    while server.execute(f"{deletes} LIMIT {AT_ONCE}", {"entity": {"stringValue": entity.name}}):
-        pass
+    for table in (names.DELETES_TABLE, names.PROBES_TABLE):
+        old = f"DELETE FROM `{legacy.database}`.{table} WHERE entity = :entity"  # noqa: S608  # checked names
+        while server.execute(f"{old} LIMIT {AT_ONCE}", {"entity": {"stringValue": entity.name}}):
+            pass
 
 
 def known(database: DataApi, entity: Entity) -> str:

@@ -68,7 +68,8 @@ class Statements:
         self.probe = (
             f"INSERT INTO {names.PROBES_TABLE} (entity, token, sequence, applied_at) "  # noqa: S608
             f"VALUES (:entity, :token, {SEQUENCE}, NOW(6)) ON DUPLICATE KEY UPDATE "
-            "token = VALUES(token), sequence = VALUES(sequence), applied_at = VALUES(applied_at)"
+            "token = IF(VALUES(sequence) > sequence, VALUES(token), token), applied_at = VALUES(applied_at), "
+            "sequence = GREATEST(sequence, VALUES(sequence))"  # set from left to right, so the token first
         )
 
     def lookups(self, keys: Sequence[str]) -> list[tuple[str, Values]]:
