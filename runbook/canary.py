@@ -203,11 +203,20 @@ class _Steps:
                 self.context.routing.send_reads(self.entity, self.move.percent)
 
     def _undo(self) -> None:
-        if not self.move.shared and self.context.routing.reads_percent(self.entity) == self.move.before:
-            return
+        if self._untouched():
+            return  # it never began: nobody's lock is needed for nothing
         with self._locked(), self._others(split(self.move.others), self.move.others):
             others = self.move.others if self.move.shared and split(self.move.others) else None
             self.context.routing.send_reads(self.entity, self.move.before, others)
+
+    def _untouched(self) -> bool:
+        found = sharing(self.context, self.entity)
+        if self.context.routing.reads_percent(self.entity) != self.move.before:
+            return False
+        if not self.move.shared or not found.entities:
+            return True
+        told = {self.context.journal.state(one.name).reads for one in found.entities}
+        return {found.percent, *told} == {self.move.others}
 
     def _record(self) -> None:
         lease = self._held()
