@@ -115,7 +115,7 @@ def _enqueue(entity: Entity, row: str) -> str:
     key = _identity(entity, row)
     return (
         f"INSERT INTO {_place(entity)}.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "  # noqa: S608
-        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, NOW(6)); "
+        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, UTC_TIMESTAMP(6)); "
     )
 
 
@@ -125,7 +125,7 @@ def _remember(entity: Entity) -> str:
         f"INSERT INTO {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked names
         "(entity, item_key, sequence, deleted_at, legacy_stamp) "
         f"VALUES ('{entity.name}', {_identity(entity, 'OLD')}, COALESCE(OLD.{names.SEQUENCE_COLUMN}, 0), "
-        "NOW(6), stamp) "
+        "UTC_TIMESTAMP(6), stamp) "
         "ON DUPLICATE KEY UPDATE sequence = GREATEST(sequence, VALUES(sequence)), "
         "deleted_at = VALUES(deleted_at), legacy_stamp = VALUES(legacy_stamp); "
     )

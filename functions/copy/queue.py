@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from functions.domain.entities import Entity
 
 TABLE = names.CHANGES_TABLE
-AGE = "GREATEST(0, TIMESTAMPDIFF(MICROSECOND, enqueued_at, NOW(6)))"  # by the clock that wrote it
+AGE = "GREATEST(0, TIMESTAMPDIFF(MICROSECOND, enqueued_at, UTC_TIMESTAMP(6)))"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Queue:
         """Add keys for the backfill: all or none."""
         if not keys:
             return
-        rows = ", ".join(f"(:entity, {names.lane_of(key)}, :k{i}, NOW(6), 1)" for i, key in enumerate(keys))
+        rows = ", ".join(
+            f"(:entity, {names.lane_of(key)}, :k{i}, UTC_TIMESTAMP(6), 1)" for i, key in enumerate(keys)
+        )
         values = {f"k{i}": {"stringValue": key} for i, key in enumerate(keys)}
         self._database.execute(
             f"INSERT INTO {TABLE} (entity, lane, item_key, enqueued_at, backfill) VALUES {rows}",  # noqa: S608

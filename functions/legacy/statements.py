@@ -58,16 +58,16 @@ class Statements:
         self.period = PERIOD
         self.remember = (
             f"INSERT INTO {names.DELETES_TABLE} (entity, item_key, sequence, deleted_at) "  # noqa: S608
-            f"VALUES (:entity, :item, {SEQUENCE}, NOW(6)) ON DUPLICATE KEY UPDATE "
+            f"VALUES (:entity, :item, {SEQUENCE}, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE "
             "deleted_at = VALUES(deleted_at), sequence = GREATEST(sequence, VALUES(sequence))"
         )
         self.forget = (
-            f"DELETE FROM {names.DELETES_TABLE} WHERE deleted_at < NOW(6) - INTERVAL {REMEMBERED} "  # noqa: S608
+            f"DELETE FROM {names.DELETES_TABLE} WHERE deleted_at < UTC_TIMESTAMP(6) - INTERVAL {REMEMBERED} "  # noqa: S608
             f"LIMIT {FORGOTTEN_AT_ONCE}"
         )
         self.probe = (
             f"INSERT INTO {names.PROBES_TABLE} (entity, token, sequence, applied_at) "  # noqa: S608
-            f"VALUES (:entity, :token, {SEQUENCE}, NOW(6)) ON DUPLICATE KEY UPDATE "
+            f"VALUES (:entity, :token, {SEQUENCE}, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE "
             "token = IF(VALUES(sequence) > sequence, VALUES(token), token), applied_at = VALUES(applied_at), "
             "sequence = GREATEST(sequence, VALUES(sequence))"  # set from left to right, so the token first
         )

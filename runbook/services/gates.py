@@ -88,7 +88,7 @@ def _queue(context: Context, entity: EntityTarget) -> list[Check]:
     oldest = f"SELECT enqueued_at FROM {names.CHANGES_TABLE} WHERE entity = :entity LIMIT {QUEUE + 1}"  # noqa: S608
     rows = context.aurora.query(
         database,
-        "SELECT COUNT(*), COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(enqueued_at), NOW(6)), 0) "  # noqa: S608
+        "SELECT COUNT(*), COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(enqueued_at), UTC_TIMESTAMP(6)), 0) "  # noqa: S608
         f"FROM ({oldest}) AS waiting",
         {"entity": entity.name},
     )

@@ -204,7 +204,7 @@ class Watch:
         )
         sql = (
             "SELECT COUNT(*), COALESCE(SUM(backfill), 0), "  # noqa: S608
-            "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(enqueued_at), NOW(6)), 0) "
+            "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(enqueued_at), UTC_TIMESTAMP(6)), 0) "
             f"FROM ({some}) AS waiting"
         )
         waiting, backfill, age = self._context.aurora.query(database, sql, {"entity": self._entity.name})[0]

@@ -106,7 +106,7 @@ def test_the_queue_is_empty_when_copy_has_taken_all(fence, road):
     road.aurora.query(
         database,
         f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
-        f"VALUES ('{ENTITY}', 0, 'k', NOW(6))",
+        f"VALUES ('{ENTITY}', 0, 'k', UTC_TIMESTAMP(6))",
     )
     assert not fence.queue_empty()
     road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
