@@ -187,7 +187,7 @@ def test_the_bridge_ignores_everything_that_copy_does(chefs, sandbox):
     chefs.put("orphan", firstName="of modern's", lastName="x")
     chefs.legacy.database.execute(
         f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
-        f"VALUES ('chefs', {names.lane_of('orphan')}, 'orphan', NOW(6))"
+        f"VALUES ('chefs', {names.lane_of('orphan')}, 'orphan', UTC_TIMESTAMP(6))"
     )
     seen = len(list(_stream(sandbox, chefs)))
     chefs.settle()

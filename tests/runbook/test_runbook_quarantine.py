@@ -291,7 +291,7 @@ def test_in_legacy_what_legacy_deleted_in_its_present_period_goes_from_dynamodb(
     world.control(legacy_stamp=2, generation=2)
     world.sql(
         "INSERT INTO chefdb.streamback_deletes (entity, item_key, sequence, deleted_at, legacy_stamp) "
-        "VALUES ('chefs', %s, 0, NOW(6), 2)",
+        "VALUES ('chefs', %s, 0, UTC_TIMESTAMP(6), 2)",
         key,
     )
     assert run("replay", key)[1]["entries"][0]["action"] == "queue_delete"
