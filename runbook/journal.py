@@ -266,6 +266,11 @@ class Journal:
             return False
         return True
 
+    def put_record(self, entity: str, record: str, values: Mapping[str, Any]) -> None:
+        """Write another record of the entity, whole."""
+        item = _typed({"entity": entity, "record": record, **values})
+        self._client.put_item(TableName=self._table, Item=item)
+
     def record(self, event: Event) -> None:
         """Add an event on its own: something that was refused or only looked at changes no state."""
         self._transact([self._event(event)])

@@ -69,10 +69,10 @@ def run(context: Context, entity: EntityTarget, *, send_probe: bool, exact: bool
     """
     state = context.journal.find(entity.name)
     routes = context.routing.routes(entity)
-    bridge = health.bridge(context.clients, context.target, entity) if entity.bridge_mapping_id else []
+    bridged = bool(entity.bridge_mapping_id) and not (state and state.phase == Phase.COMPLETE)
+    bridge = health.bridge(context.clients, context.target, entity) if bridged else []
     if send_probe and bridge:
         bridge = [*bridge, probe.check(context, entity)]
-    deployed = bool(entity.bridge_mapping_id)
     return Status(
         entity=entity.name,
         state=state,
@@ -81,7 +81,7 @@ def run(context: Context, entity: EntityTarget, *, send_probe: bool, exact: bool
         bridge=bridge,
         legacy=legacy_count(context, entity, exact=exact) if state and context.target.cluster_arn else None,
         modern=_modern_count(context, entity, exact=exact) if entity.modern_table else None,
-        lag=health.lag_seconds(context.clients.cloudwatch, entity) if deployed else None,
+        lag=health.lag_seconds(context.clients.cloudwatch, entity) if bridged else None,
     )
 
 

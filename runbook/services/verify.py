@@ -6,12 +6,13 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.aws.data_api import DataApi
+from functions.domain import names
 from runbook.comparing import Comparison, Difference, Sides, compare, settled
 from runbook.errors import PreconditionError
-from runbook.journal import Event
+from runbook.journal import Event, Phase, now
 from runbook.pace import Pace
 
 if TYPE_CHECKING:
@@ -64,13 +65,19 @@ def run(context: Context, entity: EntityTarget, options: Options) -> Verificatio
     """Compare both sides of an entity.
 
     Raises:
-        PreconditionError: one of the two sides is not deployed.
+        PreconditionError: one of the two sides is not deployed, or legacy is no longer kept true.
     """
     if not (entity.modern_table and context.target.cluster_arn):
         raise PreconditionError(
             f"{entity.name} has only one side", "Deploy the parts legacy and modern, then run `runbook init`."
         )
-    begun = time.monotonic()
+    state = context.journal.find(entity.name)
+    if state and state.phase == Phase.COMPLETE:
+        raise PreconditionError(
+            f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare",
+            "See `runbook status`.",
+        )
+    begun, started_at = time.monotonic(), now()
     found = compare(
         _sides(context, entity, options),
         segments=options.segments,
@@ -80,7 +87,20 @@ def run(context: Context, entity: EntityTarget, options: Options) -> Verificatio
     )
     result = _result(entity, found, options, time.monotonic() - begun)
     context.journal.record(_event(context, result))
+    context.journal.put_record(entity.name, names.VERIFIED_RECORD, _verified(result, started_at))
     return result
+
+
+def _verified(found: Verification, started_at: str) -> dict[str, Any]:
+    """What the gates ask of the last verify."""
+    return {
+        "started_at": started_at,
+        "ended_at": now(),
+        "clean": found.clean,
+        "sample": found.sample,
+        "compared": found.compared,
+        "differences": len(found.differences),
+    }
 
 
 def changed(

@@ -1,0 +1,299 @@
+"""The end of the road on a system of its own: all modern, no trace in Aurora, and no way back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from functions.domain import names
+from runbook import lanes
+from runbook import target as targets
+from runbook.cli import app
+from runbook.context import Context
+from runbook.errors import PreconditionError
+from runbook.http import path
+from runbook.invoking import invoke
+from runbook.journal import Phase
+from runbook.lock import held
+from runbook.parts import Choices
+from runbook.routing import Routes, Side
+from runbook.services import init as init_service
+from runbook.services.complete import Completion
+from runbook.services.status import run as status
+from sandbox import lifecycle
+
+CHEFS, SPECIMENS = "chefs", "specimens"
+ENTITIES = Path(__file__).parents[1] / "entities.toml"
+COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
+ROWS = 50
+MODERN = Routes(reads=Side.MODERN, writes=Side.MODERN)
+
+
+@pytest.fixture(scope="module")
+def system():
+    """A sandbox of this file's own, since what it does to it is for good."""
+    made = lifecycle.up(f"test-{os.getpid()}-complete", entities=ENTITIES, current=False)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def road(system):
+    """Its context, with the legacy tables but before `runbook init`."""
+    context = Context.of(targets.parse(system.outputs, "the sandbox"))
+    invoke(context, context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
+    return context
+
+
+@pytest.fixture(scope="module")
+def before(system, road):
+    """Each table's SHOW CREATE TABLE before `runbook init`."""
+    return {name: _shown(system, road, name) for name in (CHEFS, SPECIMENS)}
+
+
+@pytest.fixture(scope="module")
+def runbook(system, tmp_path_factory):
+    """Runs a command against it."""
+    saved = tmp_path_factory.mktemp("complete") / "outputs.json"
+    saved.write_text(json.dumps(dict(system.outputs)))
+
+    def run(*arguments: str):
+        command = [*arguments, "--outputs", str(saved)]
+        return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+
+    return run
+
+
+def _done(result):
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def _shown(system, road, name: str) -> str:
+    legacy = road.target.mapping[name].legacy
+    with system.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+        cursor.execute(f"SHOW CREATE TABLE {legacy.table}")
+        return COUNTER.sub("", cursor.fetchone()[1])
+
+
+def _ours(system) -> list[str]:
+    """Everything of streamback's that is left in the database server."""
+    with system.mariadb.connect() as client, client.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'streamback%%' "
+            "UNION ALL SELECT column_name FROM information_schema.columns WHERE column_name LIKE 'streamback%%' "
+            "UNION ALL SELECT trigger_name FROM information_schema.triggers WHERE trigger_name LIKE 'streamback%%' "
+            "UNION ALL SELECT user FROM mysql.user WHERE user = %s "
+            "UNION ALL SELECT table_name FROM mysql.tables_priv WHERE user = %s",
+            [names.BRIDGE_USER, names.BRIDGE_USER],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _modern(road, name: str) -> None:
+    """As after both cutovers, without them: those have tests of their own."""
+    entity = road.target.entity(name)
+    with held(road.journal, name, "a test", "x") as lease:
+        road.journal.enter(lease.lock, name, Phase.MODERN)
+        road.journal.write(lease.lock, name, {"reads": 100})
+    init_service.run(road)
+    event = {"action": "capture", "entity": name}
+    invoke(road, road.target.bridge_install_function, event)
+    road.routing.route(entity, MODERN)
+    functions = road.clients.functions
+    if functions.get_event_source_mapping(UUID=entity.bridge_mapping_id)["State"] == "Disabled":
+        functions.update_event_source_mapping(UUID=entity.bridge_mapping_id, Enabled=True)
+
+
+def test_from_legacy_it_is_refused(road, before, runbook):
+    _done(runbook("init"))
+    result = runbook("complete", "--entity", CHEFS, "--execute")
+    assert result.exit_code == 4
+    assert "phase is legacy, expected modern" in result.stderr
+    assert before
+
+
+def test_after_the_whole_road_no_trace_is_left_and_traffic_stays_modern(system, road, before, runbook):
+    chefs = road.target.entity(CHEFS)
+    with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')",
+            [(f"chef {n}",) for n in range(ROWS)],
+        )
+        client.commit()
+    for words in (
+        ("copy", "start"),
+        ("copy", "watch", "--every", "0.2"),
+        ("verify",),
+        ("cutover", "reads", "--watch", "0", "--execute"),
+        ("cutover", "writes", "--settle", "0", "--warm", "0", "--execute"),
+    ):
+        _done(runbook(*words, "--entity", CHEFS))
+    for n in range(20):
+        assert road.api.request("POST", path(CHEFS), {"firstName": f"modern {n}"}).status == 201
+    plan = _done(runbook("complete", "--entity", CHEFS))
+    assert "no longer kept true" in plan.stdout
+    assert "Act with: runbook complete --entity chefs --execute" in plan.stdout
+    result = _done(runbook("complete", "--entity", CHEFS, "--execute"))
+    assert "The bridge stays deployed for specimens" in result.stdout
+    assert _shown(system, road, CHEFS) == before[CHEFS]
+    with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM cheftable")
+        assert cursor.fetchone() == (ROWS + 20,)
+        cursor.execute("INSERT INTO cheftable (cheffirst) VALUES ('nobody stops it')")
+    assert road.routing.routes(chefs) == MODERN
+    assert len(road.api.get(path(CHEFS), limit=1000).body["items"]) == ROWS + 20
+    assert road.api.request("POST", path(CHEFS), {"firstName": "after"}).status == 201
+    state = road.journal.state(CHEFS)
+    assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rollback", "--execute"),
+        ("rollback", "--force", "--execute"),
+        ("cutover", "writes", "--execute"),
+        ("copy", "start"),
+    ],
+)
+def test_what_would_go_back_is_refused_with_the_reason(runbook, words):
+    result = runbook(*words, "--entity", CHEFS)
+    assert result.exit_code == 4, result.output
+    assert "complete" in result.stderr
+    assert "gone" in result.stderr
+
+
+def test_again_there_is_nothing_to_do_and_init_brings_nothing_back(system, road, before, runbook):
+    found = json.loads(_done(runbook("complete", "--entity", CHEFS, "--execute", "--json")).stdout)
+    assert (found["changed"], found["afterwards"]["waiting"]) == (False, [SPECIMENS])
+    _done(runbook("init"))
+    assert _shown(system, road, CHEFS) == before[CHEFS]
+    assert _shown(system, road, SPECIMENS) != before[SPECIMENS]
+
+
+def test_status_says_that_nothing_is_missing(road, runbook):
+    found = status(road, road.target.entity(CHEFS), send_probe=True, exact=False)
+    assert (found.healthy, found.agree) == (True, True)
+    assert "complete" in runbook("status", "--entity", CHEFS).stdout
+
+
+def test_verify_compares_nothing_that_is_no_longer_kept_true(runbook):
+    result = runbook("verify", "--entity", CHEFS)
+    assert result.exit_code == 4, result.output
+    assert "no longer kept true" in result.stderr
+
+
+@pytest.fixture
+def specimens(road):
+    """Specimens on modern, ready for the end."""
+    _modern(road, SPECIMENS)
+    return road.target.entity(SPECIMENS)
+
+
+def _killed_at(count: int, road) -> bool:
+    """Complete in a child that kills itself with -9 before its `count`-th write of the journal."""
+    child = os.fork()
+    if child == 0:
+        left, context = [count], Context.of(road.target)
+
+        def tick(**_):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        context.clients.dynamodb.meta.events.register("before-send.dynamodb.TransactWriteItems", tick)
+        try:
+            Completion.of(context, context.target.entity(SPECIMENS), Choices()).execute()
+        except BaseException:  # noqa: BLE001
+            os._exit(1)
+        os._exit(0)
+    ended = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(ended) or os.WEXITSTATUS(ended) == 0
+    return os.WIFSIGNALED(ended)
+
+
+def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(
+    system, road, before, monkeypatch
+):
+    monkeypatch.setattr(Completion, "_gates", lambda *_: [])  # they have tests of their own
+    count, killed = 0, True
+    while killed:
+        count += 1
+        _modern(road, SPECIMENS)
+        killed = _killed_at(count, road)
+        Completion.of(road, road.target.entity(SPECIMENS), Choices()).execute()
+        state = road.journal.state(SPECIMENS)
+        assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None), (
+            f"killed at {count}"
+        )
+        assert _shown(system, road, SPECIMENS) == before[SPECIMENS], f"killed at {count}"
+    assert count > 10
+    assert _ours(system) == []
+
+
+def test_with_reads_on_legacy_or_a_full_queue_or_quarantine_it_is_refused(road, specimens, runbook):
+    legacy = road.target.mapping[SPECIMENS].legacy
+    key = {"entity": {"S": SPECIMENS}, "item_key": {"S": "k"}}
+    quarantine = road.target.quarantine_table
+
+    def refused(word: str) -> None:
+        result = runbook("complete", "--entity", SPECIMENS)
+        assert result.exit_code == 4
+        assert word in result.stdout
+        with pytest.raises(PreconditionError, match=word):
+            Completion.of(road, specimens, Choices()).execute()
+        assert road.journal.state(SPECIMENS).phase == Phase.MODERN
+
+    with held(road.journal, SPECIMENS, "a test", "x") as lease:
+        road.journal.write(lease.lock, SPECIMENS, {"reads": 50})
+    refused("reads")
+    with held(road.journal, SPECIMENS, "a test", "x") as lease:
+        road.journal.write(lease.lock, SPECIMENS, {"reads": 100})
+    road.clients.dynamodb.put_item(TableName=quarantine, Item=key)
+    refused("quarantine")
+    road.clients.dynamodb.delete_item(TableName=quarantine, Key=key)
+    queue = f"INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) VALUES ('{SPECIMENS}', 0, 'k', NOW(6))"
+    road.aurora.query(legacy.database, f"INSERT {queue}")
+    refused("queue")
+    road.aurora.query(legacy.database, f"DELETE FROM {names.CHANGES_TABLE}")
+
+
+def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monkeypatch):
+    legacy = road.target.mapping[SPECIMENS].legacy
+    monkeypatch.setattr(Completion, "_gates", lambda *_: [])
+    road.aurora.query(legacy.database, f"RENAME TABLE {legacy.table} TO away")
+    item = {
+        "SpecimenId": {"S": "stuck"},
+        "label": {"S": "x"},
+        "price": {"N": "1"},
+        "found": {"S": "2026-01-01T00:00:00Z"},
+    }
+    road.clients.dynamodb.put_item(TableName=specimens.modern_table, Item=item)
+    try:
+        with pytest.raises(PreconditionError, match="put back"):
+            Completion.of(road, specimens, Choices(patience=3)).execute()
+    finally:
+        road.aurora.query(legacy.database, f"RENAME TABLE away TO {legacy.table}")
+    state = road.journal.state(SPECIMENS)
+    assert (state.phase, state.operation) == (Phase.MODERN, None)
+    mapping = road.clients.functions.get_event_source_mapping(UUID=specimens.bridge_mapping_id)
+    assert mapping["State"] == "Enabled"
+
+
+def test_the_last_one_names_the_setting_to_change(runbook):
+    result = _done(runbook("complete", "--entity", SPECIMENS, "--execute"))
+    assert "streamback:parts: [legacy, modern]" in result.stdout
+
+
+def test_a_lane_that_is_called_afterwards_ends_at_once(road):
+    lanes.wake(road, road.target.entity(CHEFS))
+    event = json.dumps({"entity": CHEFS, "lane": 0}).encode()
+    answer = road.clients.functions.invoke(FunctionName=road.target.copy_function, Payload=event)
+    assert json.loads(answer["Payload"].read()) == {"stopped": True, "rows": 0}
