@@ -3,9 +3,10 @@
 Each checks, calls its service, shows the result.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from runbook import render
 from runbook.commands import complete, copy, preflight, quarantine, reads, writes
@@ -23,8 +24,25 @@ from runbook.services import verify as verify_service
 from runbook.services.smoke import Smoke
 from runbook.session import opened
 
+ROAD = (
+    *("init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
+    *("rollback", "quarantine", "history"),
+)
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the road's order; Typer would put those with sub-commands last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands' names."""
+        return sorted(
+            super().list_commands(ctx), key=lambda name: ROAD.index(name) if name in ROAD else len(ROAD)
+        )
+
+
 app = typer.Typer(
     name="runbook",
+    cls=InOrder,
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -158,7 +176,12 @@ cutover_app.command("reads")(reads.cutover_reads)
 cutover_app.command("writes")(writes.cutover_writes)
 app.add_typer(cutover_app, name="cutover", rich_help_panel="The road, in order")
 app.command("complete", rich_help_panel="The road, in order")(complete.complete)
-app.add_typer(quarantine.app, name="quarantine", rich_help_panel="The road back, and what happened")
+app.add_typer(
+    quarantine.app,
+    name="quarantine",
+    short_help="See, replay or drop what could not be applied.",
+    rich_help_panel="The road back, and what happened",
+)
 
 
 app.command(rich_help_panel="The road back, and what happened")(writes.rollback)
