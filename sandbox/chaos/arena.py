@@ -71,15 +71,15 @@ class Arena:
     def workers(self, functions: frozenset[str] | None = None) -> list[psutil.Process]:
         """The Lambda workers that live, of all functions or of some."""
         served = self.sandbox.location.daemon()
-        children = psutil.Process(served.pid).children() if served else []
+        children = psutil.Process(served.pid).children(recursive=True) if served else []
         return [child for child in children if self._serves(child, functions)]
 
     @staticmethod
     def _serves(process: psutil.Process, functions: frozenset[str] | None) -> bool:
         try:
-            line = " ".join(process.cmdline())
+            folder = process.cwd()
         except psutil.Error:
             return False
         if functions is None:
-            return WORKER in line
-        return any(f"{WORKER}{name}-" in line for name in functions)
+            return WORKER in folder
+        return any(f"{WORKER}{name}-" in folder for name in functions)

@@ -38,9 +38,8 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """The last line it said, for the diary."""
-        lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
-        return next((line for line in lines if line), "")[:160]
+        """What it said, on one line, for the diary."""
+        return " ".join((self.err or self.out).split())[:300]
 
 
 class Runbook:

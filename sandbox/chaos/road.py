@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CRASHES = ("kill_runbook", "kill_runbook", "kill_at_boundary", "kill_at_boundary")
 OUTAGES = ("restart_database", "kill_workers", "throttle")
@@ -37,8 +37,29 @@ class Stretch:
     strict: bool = False
 
 
-def road(entity: str) -> tuple[Stretch, ...]:
-    """The commands from the first copy to where everything is modern and only `complete` is left."""
+BRIEF = frozenset({"init", "copy start", "copy watch", "verify", "cutover writes", "cutover reads 100 %"})
+
+
+def road(entity: str, *, brief: bool = False) -> tuple[Stretch, ...]:
+    """The commands from the first copy to where everything is modern and only `complete` is left.
+
+    Args:
+        entity: what moves.
+        brief: without those that only repeat others, and with the way back once.
+    """
+    stretches = _whole(entity)
+    if not brief:
+        return stretches
+    kept = [one for one in stretches if one.name in {*BRIEF, "rollback writes"}]
+    return tuple(replace(one, faults=_cheap(one.faults), many=(1, 1), span=2.0) for one in kept)
+
+
+def _cheap(faults: tuple[str, ...]) -> tuple[str, ...]:
+    """Those after which all goes on at once: a dead lane is taken over only when its lease ends."""
+    return tuple(name for name in faults if name in {*CRASHES, "restart_database", "kill_bridge"})
+
+
+def _whole(entity: str) -> tuple[Stretch, ...]:
     this, act = ("--entity", entity), "--execute"
     cutover = Stretch(
         name="cutover writes",

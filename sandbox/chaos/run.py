@@ -37,6 +37,7 @@ class Settings:
         rows: in Aurora before the first copy.
         writes, reads: a second.
         poison: whether a record is poisoned on the way.
+        brief: whether to walk the short road.
         entity: what moves.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     writes: float = 20.0
     reads: float = 40.0
     poison: bool = True
+    brief: bool = False
     entity: str = ENTITY
 
 
@@ -118,7 +120,7 @@ class Run:
         ).start()
         self._strict_since = time.monotonic()
         try:
-            for number, stretch in enumerate(road(settings.entity)):
+            for number, stretch in enumerate(road(settings.entity, brief=settings.brief)):
                 self._walk(stretch, number)
                 if stretch.name == "cutover writes" and settings.poison and "poison" not in self._thrown:
                     self._poison()
