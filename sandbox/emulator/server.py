@@ -31,6 +31,7 @@ def _application(socket: Path) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
     from sandbox.emulator import (  # noqa: PLC0415  # likewise
+        births,
         canary,
         cold_starts,
         data_api,
@@ -53,6 +54,7 @@ def _application(socket: Path) -> Any:
         filters,
         stream_mapping,
         lambda_runtime,
+        births,
         cold_starts,
         metrics,
     ):
