@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from functions.aws.errors import DataApiError
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ COLUMNS = {
     names.SEQUENCE_COLUMN: "DECIMAL(40,0) NULL INVISIBLE",
     names.STAMP_COLUMN: "INT NULL INVISIBLE",
 }
+THERE_ALREADY = frozenset({1060, 1061})  # MySQL's numbers for a column and an index that exist
+
 TABLES = {
     names.DELETES_TABLE: (
         f"entity VARCHAR(64) NOT NULL, item_key VARBINARY({names.KEY_BYTES}) NOT NULL, "
@@ -52,11 +55,18 @@ def prepare(server: DataApi, entity: Entity) -> None:
         f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)
     ]
     if missing:
-        server.execute(f"ALTER TABLE {place(entity)} {', '.join(missing)}")
+        _add(server, f"ALTER TABLE {place(entity)} {', '.join(missing)}")
     if not has_index(server, entity):
-        server.execute(
-            f"ALTER TABLE {place(entity)} ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})"
-        )
+        _add(server, f"ALTER TABLE {place(entity)} ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})")
+
+
+def _add(server: DataApi, statement: str) -> None:
+    """Run it, unless somebody who prepares the same table has just done so."""
+    try:
+        server.execute(statement)
+    except DataApiError as error:
+        if error.code not in THERE_ALREADY:
+            raise
 
 
 def grants(entity: Entity) -> list[str]:
