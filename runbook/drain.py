@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from functions.aws.data_api import DataApi
 from functions.aws.errors import DataApiError, TransientError
@@ -12,7 +14,7 @@ from functions.legacy.statements import Statements, cell_text
 from runbook.errors import FailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from functions.aws.data_api import Row, Values
     from functions.domain.entities import Entity
@@ -21,13 +23,16 @@ if TYPE_CHECKING:
     from runbook.target import EntityTarget
 
 AT_ONCE = 500  # keys in one statement
+STATEMENTS_AT_ONCE = 8
+ITEMS_AT_ONCE = 100  # BatchGetItem's limit
 
 
 def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) -> dict[str, Seen]:
-    """Those of `seen` that Aurora shows nothing of as new.
+    """Those of `seen` that the bridge is not done with.
 
-    A change is applied when the key's row, or the memory of its delete, has its sequence or a later one; or when copy
-    made it. While the database does not answer, nothing counts as applied.
+    It is done with a change when the key's row, or the memory of its delete, has its sequence or a later one; when copy
+    made it; or when it is in quarantine, where it waits for the operator. While the database does not answer, nothing
+    counts as applied.
     """
     waiting = {key: one for key, one in seen.items() if not one.legacy and mapping.usable_key(key)}
     if not waiting:
@@ -36,12 +41,18 @@ def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) 
     database = DataApi(
         context.clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database
     )
-    keys = list(waiting)
-    for start in range(0, len(keys), AT_ONCE):
-        for key, sequence in _sequences(database, described, keys[start : start + AT_ONCE]):
-            if key in waiting and sequence >= waiting[key].sequence:
-                del waiting[key]
+    chunks = list(_chunks(list(waiting), AT_ONCE))
+    with ThreadPoolExecutor(min(STATEMENTS_AT_ONCE, len(chunks))) as pool:
+        for found in pool.map(partial(_sequences, database, described), chunks):
+            _strike(waiting, found)
+    _strike(waiting, _parked(context, entity, list(waiting)))
     return waiting
+
+
+def _strike(waiting: dict[str, Seen], found: Sequence[tuple[str, int]]) -> None:
+    for key, sequence in found:
+        if key in waiting and sequence >= waiting[key].sequence:
+            del waiting[key]
 
 
 def _sequences(database: DataApi, entity: Entity, keys: Sequence[str]) -> list[tuple[str, int]]:
@@ -64,3 +75,23 @@ def _rows(database: DataApi, statement: str, values: Values) -> list[Row]:
         return []
     except DataApiError as error:
         raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
+
+
+def _parked(context: Context, entity: EntityTarget, keys: Sequence[str]) -> list[tuple[str, int]]:
+    """The sequences of those keys that are in the quarantine table, parked from this stream."""
+    table, found = context.target.quarantine_table, list[tuple[str, int]]()
+    for chunk in _chunks(keys if table else [], ITEMS_AT_ONCE):
+        wanted: Any = [{"entity": {"S": entity.name}, "item_key": {"S": key}} for key in chunk]
+        while wanted:
+            request: Any = {table: {"Keys": wanted, "ConsistentRead": True}}
+            answer: Any = context.clients.dynamodb.batch_get_item(RequestItems=request)
+            for item in answer["Responses"].get(table, []):
+                sequence = item.get("sequence", {}).get("S", "")
+                if sequence.isdigit() and item.get("stream", {}).get("S") == entity.stream_arn:
+                    found.append((item["item_key"]["S"], int(sequence)))
+            wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+    return found
+
+
+def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
