@@ -297,3 +297,15 @@ def test_a_lane_that_is_called_afterwards_ends_at_once(road):
     event = json.dumps({"entity": CHEFS, "lane": 0}).encode()
     answer = road.clients.functions.invoke(FunctionName=road.target.copy_function, Payload=event)
     assert json.loads(answer["Payload"].read()) == {"stopped": True, "rows": 0}
+
+
+def test_with_the_setting_changed_the_next_deploy_takes_the_bridge_down_and_traffic_stays(system, road):
+    changed = lifecycle.up(system.name, {"parts": ["legacy", "modern"]}, entities=ENTITIES, current=False)
+    assert "bridgeInstallFunction" not in changed.outputs
+    after = Context.of(targets.parse(changed.outputs, "the sandbox"))
+    assert after.routing.routes(after.target.entity(CHEFS)) == MODERN
+    made = after.api.request("POST", path(CHEFS), {"firstName": "at last"})
+    assert made.status == 201
+    assert after.api.get(path(CHEFS, made.body["id"])).body == made.body
+    assert "skipped" in {line.result for line in init_service.run(after)}
+    assert status(after, after.target.entity(CHEFS), send_probe=False, exact=False).agree
