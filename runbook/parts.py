@@ -89,13 +89,6 @@ class Parts:
         """A follower of the entity's stream."""
         return Follower(self.context, self.entity, since)
 
-    def reads(self, side: Side) -> list[Step]:
-        """Send all reads to one side."""
-        return [
-            self.route(Routes(reads=side), Routes(reads=other(side)), commit=True),
-            self.record_reads(side),
-        ]
-
     def phase(self, phase: Phase, undo: Phase | None = None, *, commit: bool = False) -> Step:
         """Enter a phase."""
         return Step(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runbook import completing, crossing, returning
+from runbook import canary, completing, crossing, returning
+from runbook.canary import Move
 from runbook.parts import Choices, Parts
 from runbook.routing import Routes, Side
 
@@ -35,13 +36,13 @@ class Steps:
             arguments: `verb` (cutover, rollback or complete), `scope` (reads, writes or both; route or routes where
                 only stage variables are wrong), and those of `Choices`.
         """
+        if Move.known(arguments):
+            return canary.of(self.context, self.entity, self.lease, arguments)
         side = Side.MODERN if arguments["verb"] == "cutover" else Side.LEGACY
         parts = Parts(self.context, self.entity, self.lease, Choices.read(arguments))
         scope = arguments["scope"]
         if arguments["verb"] == "complete":
             return completing.steps(parts)
-        if scope == "reads":
-            return parts.reads(side)
         if scope == "route":
             return [parts.route(Routes(writes=side), commit=True)]
         if scope == "routes":

@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from runbook import checks
+from runbook.canary import Move
 from runbook.errors import PreconditionError
 from runbook.fence import Fence
 from runbook.journal import Event, Phase
 from runbook.lock import held
 from runbook.parts import Choices
-from runbook.routing import Side
+from runbook.routing import Side, reads_side
 from runbook.sequences import ALL, Steps
 from runbook.services import gates
 from runbook.steps import Runner, finishes
@@ -100,7 +101,7 @@ class Switch:
         routes = self.context.routing.routes(self.entity)
         result = self._foreseen(state.operation) if state.operation else ""
         later, there = _after(state.operation, result, state, routes) if state.operation else (state, routes)
-        steps = self._steps(self._needed(later, there))
+        steps = self._steps(self._needed(later, there), later)
         return Plan(
             command=self.command,
             state=state,
@@ -141,7 +142,7 @@ class Switch:
         except PreconditionError as error:
             self.context.journal.record(self._refused(lease, error.message))
             raise
-        arguments = self._arguments(needed, self._choices(needed))
+        arguments = self._arguments(needed, self._choices(needed), state.reads)
         steps = Steps(self.context, self.entity, lease).of(arguments)
         Runner(self.context.journal, lease, steps, self.context.say).run(self.command, arguments)
         return found
@@ -153,7 +154,9 @@ class Switch:
         generation = Fence(self.context, self.entity).control().generation
         return replace(self.choices, generation=generation + 1)
 
-    def _arguments(self, needed: str, choices: Choices) -> dict[str, str]:
+    def _arguments(self, needed: str, choices: Choices, reads: int) -> dict[str, str]:
+        if needed == Scope.READS:
+            return Move(percent=ALL if self.verb == "cutover" else 0, before=reads).written()
         return {"verb": self.verb, "scope": str(needed), **choices.written()}
 
     def _refused(self, lease: Lease, reason: str) -> Event:
@@ -165,10 +168,10 @@ class Switch:
             details={"reason": reason},
         )
 
-    def _steps(self, needed: str | None) -> list[Step]:
+    def _steps(self, needed: str | None, state: State) -> list[Step]:
         if needed is None:
             return []
-        return Steps(self.context, self.entity).of(self._arguments(needed, self.choices))
+        return Steps(self.context, self.entity).of(self._arguments(needed, self.choices, state.reads))
 
     def _gates(self, state: State) -> list[Check]:
         return gates.of(self, state)
@@ -193,6 +196,10 @@ class Switch:
 
 def _after(pending: Operation, result: str, state: State, routes: Routes) -> tuple[State, Routes]:
     """Where an entity will stand when what is half-done has been finished or undone."""
+    if Move.known(pending.arguments):
+        move = Move.read(pending.arguments)
+        percent = move.percent if result == "finished" else move.before
+        return replace(state, reads=percent), replace(routes, reads=reads_side(percent))
     if pending.arguments["verb"] == "complete":
         return replace(state, phase=Phase.COMPLETE if result == "finished" else Phase.MODERN), routes
     side = Side.MODERN if (pending.arguments["verb"] == "cutover") == (result == "finished") else Side.LEGACY

@@ -29,6 +29,7 @@ from runbook.services import init as init_service
 from runbook.services import reads as service
 from runbook.services.reads import Reads
 from runbook.services.status import run as status
+from runbook.services.switching import Scope, Switch
 from runbook.target import EntityTarget
 from runbook.watching import Options, Verdict, Witness
 
@@ -608,3 +609,16 @@ def test_an_operation_in_the_journal_holds_all_that_its_steps_need(bare):
     assert not Move.known({"verb": "cutover", "scope": "reads"})
     steps = canary.steps(bare, bare.target.entity(ENTITY), None, 30, 10)
     assert [step.name for step in steps] == ["share", "record-share"]
+
+
+@pytest.mark.parametrize("scope", ["reads", "both"])
+def test_any_other_command_settles_a_half_done_move_first(bare, open_gates, monkeypatch, scope):
+    with monkeypatch.context() as patched:
+        patched.setattr(canary._Steps, "_record", lambda _: (_ for _ in ()).throw(FailedError("no")))
+        with pytest.raises(FailedError):
+            _reads(bare, 10).execute()
+    switch = Switch(bare, bare.target.entity(ENTITY), "rollback", Scope(scope))
+    assert switch.plan().pending_result == "finished"
+    done = switch.execute()
+    assert done.settled.result == "done"
+    assert _where(bare) == (0, 0)
