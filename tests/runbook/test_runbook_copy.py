@@ -121,10 +121,13 @@ class Busy:
         self._thread.join()
 
 
-def _watch(runbook, *arguments: str):
-    result = runbook("copy", "watch", "--every", str(BETWEEN), *arguments)
+def _done(result):
     assert result.exit_code == 0, result.output
     return result
+
+
+def _watch(runbook, *arguments: str):
+    return _done(runbook("copy", "watch", "--every", str(BETWEEN), *arguments))
 
 
 def _equal(road, entity) -> bool:
@@ -133,8 +136,7 @@ def _equal(road, entity) -> bool:
 
 
 def test_what_there_is_and_what_changes_meanwhile_is_copied(road, chefs, runbook, database):
-    result = runbook("copy", "start", "--entity", CHEFS)
-    assert result.exit_code == 0, result.output
+    result = _done(runbook("copy", "start", "--entity", CHEFS))
     assert "started" in result.stdout
     with database.cursor() as cursor:
         cursor.execute("UPDATE chefdb.cheftable SET cheflast = 'y' WHERE id % 3 = 0")
@@ -149,7 +151,7 @@ def test_what_there_is_and_what_changes_meanwhile_is_copied(road, chefs, runbook
 
 
 def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runbook, database):
-    runbook("copy", "start", "--entity", CHEFS)
+    _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     stopped = runbook("copy", "stop", "--entity", CHEFS)
     assert "triggers go on" in stopped.stdout
@@ -168,7 +170,7 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runboo
 
 
 def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(road, chefs, runbook):
-    runbook("copy", "start", "--entity", CHEFS, "--rate", "100000")
+    _done(runbook("copy", "start", "--entity", CHEFS, "--rate", "100000"))
     _watch(runbook, "--entity", CHEFS)
     first = copying.record(road, chefs)
     assert "running already" in runbook("copy", "start", "--entity", CHEFS).stdout
@@ -181,7 +183,7 @@ def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(road, che
 
 
 def test_limits_are_changed_while_it_runs(road, chefs, runbook):
-    runbook("copy", "start", "--entity", CHEFS, "--rate", "5", "--queue-bound", "50")
+    _done(runbook("copy", "start", "--entity", CHEFS, "--rate", "5", "--queue-bound", "50"))
     limits = ["--rate", "0", "--max-threads", "90", "--queue-bound", "70"]
     assert runbook("copy", "set", "--entity", CHEFS, *limits).exit_code == 0
     record = copying.record(road, chefs)
@@ -191,7 +193,7 @@ def test_limits_are_changed_while_it_runs(road, chefs, runbook):
 
 
 def test_a_busy_database_pauses_it_and_status_says_why(road, chefs, runbook, database, sandbox):
-    runbook("copy", "start", "--entity", CHEFS)
+    _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     busy = [Busy(sandbox) for _ in range(3)]
     try:
@@ -215,7 +217,7 @@ def test_several_entities_go_at_once(road, chefs, runbook):
 
 def test_status_tells_progress_limits_and_lanes(road, chefs, runbook):
     assert "not started" in runbook("copy", "status", "--entity", CHEFS).stdout
-    runbook("copy", "start", "--entity", CHEFS)
+    _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     _until(lambda: sum(lane.rows for lane in _lanes(road, chefs)) >= ROWS)
     found = json.loads(runbook("copy", "status", "--entity", CHEFS, "--json").stdout)["entities"][0]
@@ -271,7 +273,7 @@ def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs
     dead = [progress.Lane(lane=n, owner="", beat="", age=None, rows=0, lag=0.0) for n in range(names.LANES)]
     monkeypatch.setattr(progress.Watch, "_lanes", lambda *_: dead)
     monkeypatch.setattr(progress.Watch, "caught_up", lambda *_: False)
-    runbook("copy", "start", "--entity", CHEFS)
+    _done(runbook("copy", "start", "--entity", CHEFS))
     result = runbook("copy", "watch", "--entity", CHEFS, "--every", str(BETWEEN))
     assert result.exit_code == 1
     assert "no lane of chefs has been heard of" in result.stderr
