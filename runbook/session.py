@@ -14,6 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
 from botocore.exceptions import HTTPClientError as BotoHTTPError
 
+from functions.aws.errors import DataApiError
 from runbook import render, target
 from runbook.context import Context
 from runbook.errors import FailedError, RefusedError, RunbookError
@@ -40,7 +41,7 @@ def opened(
     except RunbookError as problem:
         render.error(problem, as_json=as_json)
         raise typer.Exit(problem.exit_code) from problem
-    except (BotoCoreError, BotoHTTPError, ClientError) as problem:
+    except (BotoCoreError, BotoHTTPError, ClientError, DataApiError) as problem:
         told = _aws(problem)
         render.error(told, as_json=as_json)
         raise typer.Exit(told.exit_code) from problem
@@ -87,4 +88,6 @@ def _aws(problem: Exception) -> FailedError:
         return FailedError(f"nothing answers: {problem}", "Is it running? For the sandbox: `sandbox status`.")
     if isinstance(problem, NoCredentialsError):
         return FailedError("no AWS credentials were found", "Set AWS_PROFILE, or log in.")
+    if isinstance(problem, DataApiError):
+        return FailedError(f"Aurora says: {problem}", "See `runbook status`, then run the command again.")
     return FailedError(f"AWS says: {problem}", "See `runbook status`, then run the command again.")

@@ -33,7 +33,7 @@ class Secret:
 
     def password(self) -> str:
         """The stored password, or a new one that is stored first."""
-        found = self._stored()
+        found = self.stored()
         if found and PASSWORD.fullmatch(found):
             return found
         made = self._client.get_random_password(
@@ -43,7 +43,8 @@ class Secret:
         self._client.put_secret_value(SecretId=self._arn, SecretString=content)
         return made
 
-    def _stored(self) -> str:
+    def stored(self) -> str:
+        """The stored password; empty when there is none."""
         try:
             text = self._client.get_secret_value(SecretId=self._arn)["SecretString"]
         except (self._client.exceptions.ResourceNotFoundException, KeyError):
@@ -53,8 +54,10 @@ class Secret:
 
 def ensure(server: DataApi, secret: Secret, grants: Sequence[str]) -> None:
     """Make the user with the secret's password and these rights, or bring it to them."""
-    password, user = secret.password(), f"'{names.BRIDGE_USER}'@'%'"
-    server.execute(f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{password}'")
-    server.execute(f"ALTER USER {user} IDENTIFIED BY '{password}'")
+    user, password = f"'{names.BRIDGE_USER}'@'%'", ""
+    while not password or password != secret.stored():  # another installation drew one at the same time
+        password = secret.password()
+        server.execute(f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{password}'")
+        server.execute(f"ALTER USER {user} IDENTIFIED BY '{password}'")
     for grant in grants:
         server.execute(f"GRANT {grant} TO {user}")
