@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from runbook import render
-from runbook.commands import complete, copy, preflight, quarantine, reads, writes
-from runbook.errors import FailedError, MismatchError
+from runbook.commands import complete, copy, preflight, quarantine, reads, verify, writes
+from runbook.errors import FailedError
 from runbook.options import (
     EntitiesOption,
     JsonOption,
@@ -20,7 +20,6 @@ from runbook.options import (
 from runbook.services import history as history_service
 from runbook.services import init as init_service
 from runbook.services import status as status_service
-from runbook.services import verify as verify_service
 from runbook.services.smoke import Smoke
 from runbook.session import opened
 
@@ -135,43 +134,7 @@ app.command("preflight", rich_help_panel="The road, in order")(preflight.preflig
 app.add_typer(copy.app, name="copy", rich_help_panel="The road, in order")
 
 
-@app.command(rich_help_panel="The road, in order")
-def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
-    entity: EntitiesOption = None,
-    segments: Annotated[
-        int, typer.Option(min=1, max=64, help="Parts of the DynamoDB table that are read at once.")
-    ] = 4,
-    rate: Annotated[float, typer.Option(min=0, help="Items a second at most; 0 for as fast as it goes.")] = 0,
-    sample: Annotated[float, typer.Option(min=0, max=1, help="Share of the records to compare.")] = 1.0,
-    settle: Annotated[
-        float, typer.Option(min=0, help="Seconds that a difference may take to vanish before it counts.")
-    ] = 10.0,
-    show: Annotated[int, typer.Option(min=0, help="Differences to list; --json has all of them.")] = 20,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare both sides, record by record.
-
-    Reads every item once (half a read unit per 4 KB) and every row once by key, a hundred or more to a statement;
-    --rate bounds both. What differs is looked at again until --settle has passed, since the bridge may be on its
-    way. Changes nothing; the result is noted in the history. Exit code 3 when the sides differ.
-    """
-    options = verify_service.Options(segments=segments, rate=rate, sample=sample, settle=settle)
-    with opened(stack, outputs, as_json=as_json) as context:
-        found = [verify_service.run(context, one, options) for one in context.target.chosen(entity)]
-        if as_json:
-            render.document({"clean": all(one.clean for one in found), "entities": found})
-        else:
-            render.verification(found, show)
-        if not all(one.clean for one in found):
-            if as_json:
-                raise typer.Exit(MismatchError.exit_code)
-            raise MismatchError(
-                "the sides differ", "See `runbook status` for the bridge, then compare again."
-            )
-
-
+app.command("verify", rich_help_panel="The road, in order")(verify.verify)
 cutover_app.command("reads")(reads.cutover_reads)
 cutover_app.command("writes")(writes.cutover_writes)
 app.add_typer(cutover_app, name="cutover", rich_help_panel="The road, in order")

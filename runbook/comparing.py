@@ -1,4 +1,8 @@
-"""Compares both sides of an entity record by record: the items in parallel, their rows by key, as domain records."""
+"""Compares both sides of an entity record by record: the items in parallel, their rows by key, as domain records.
+
+Equal sets are proved by keys, not by counts, which could agree by accident while records come and go: every item has
+its row, and every row's key is one of the items'.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from functions.domain import mapping, names, values
 from functions.domain.errors import UnmappableError
 from functions.legacy.rows import LegacyStore
+from runbook.entry import without_masked
+from runbook.keyset import KeySet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 KEYS_AT_ONCE = 100  # BatchGetItem's limit
 PAGE = 500  # items of one Scan
 KEY_PAGE = 1000  # rows of one page of keys
+KEYS_A_RECORD = 10  # keys alone that count as one record for the pace
+CHUNKS_AT_ONCE = 4  # of keys that are compared again
 LOOK_AGAIN = 0.25  # seconds between two looks at what differed
 MASKED = "***"
 
@@ -44,7 +52,7 @@ class Difference:
 
     Attributes:
         kind: `fields`, `only in legacy`, `only in modern` or `unreadable`.
-        reason: of an unreadable one.
+        reason: of an unreadable one; of masked fields it quotes nothing.
     """
 
     key: str
@@ -72,7 +80,7 @@ class Sides:
         dynamodb: boto3's client.
         table: the modern table's name.
         database: the Data API on the entity's database.
-        pace: how fast items may be read.
+        pace: how fast records may be read; it bounds both sides, as each record is read once from either.
     """
 
     def __init__(
@@ -81,18 +89,12 @@ class Sides:
         self._entity = entity
         self._dynamodb = dynamodb
         self._table = table
-        self._database = database
         self._store = LegacyStore(entity, database)
         self._pace = pace
 
     def key(self, item: Mapping[str, Any]) -> str:
         """An item's key."""
         return mapping.key_of_item(self._entity, item)
-
-    def count_rows(self) -> int:
-        """All rows, counted by the database."""
-        rows = self._database.query(f"SELECT COUNT(*) FROM `{self._entity.legacy.table}`")  # noqa: S608  # checked name
-        return int(rows[0][0].get("longValue", 0))
 
     def scan(self, segment: int, segments: int) -> Iterator[list[Mapping[str, Any]]]:
         """The items of one segment, page by page, without probes; half a read unit per 4 KB."""
@@ -108,37 +110,39 @@ class Sides:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
+    def row_keys(self) -> Iterator[list[str]]:
+        """The keys of all rows, page by page; none is read but its key."""
+        after = ""
+        while True:
+            keys, after = self._store.keys(KEY_PAGE, after)
+            self._pace.take(len(keys) // KEYS_A_RECORD)
+            yield keys
+            if not after:
+                return
+
     def compare(self, items: Sequence[Mapping[str, Any]]) -> list[Difference]:
         """The differences between some items and their rows."""
-        rows = self.rows([mapping.key_of_item(self._entity, item) for item in items])
+        rows = self.rows([self.key(item) for item in items])
         found = (self._difference(item, rows) for item in items)
         return [difference for difference in found if difference]
 
     def again(self, keys: Sequence[str]) -> list[Difference]:
         """The differences of some keys as both sides are now, read consistently."""
-        found: list[Difference] = []
-        for start in range(0, len(keys), KEYS_AT_ONCE):
-            chunk = keys[start : start + KEYS_AT_ONCE]
-            items, rows = self.items(chunk), self.rows(chunk)
-            found += self.compare(list(items.values()))
-            found += [
-                Difference(key=key, kind="only in legacy")
-                for key in chunk
-                if key in rows and key not in items
-            ]
-        return found
+        chunks = [keys[start : start + KEYS_AT_ONCE] for start in range(0, len(keys), KEYS_AT_ONCE)]
+        if len(chunks) <= 1:
+            return [difference for chunk in chunks for difference in self._again(chunk)]
+        with ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool:
+            return [difference for found in pool.map(self._again, chunks) for difference in found]
 
-    def without_item(self) -> Iterator[str]:
-        """The keys of rows that have no item."""
-        after = ""
-        while True:
-            keys, after = self._store.keys(KEY_PAGE, after)
-            for start in range(0, len(keys), KEYS_AT_ONCE):
-                chunk = keys[start : start + KEYS_AT_ONCE]
-                self._pace.take(len(chunk))
-                yield from (key for key in chunk if key not in self.items(chunk))
-            if not after:
-                return
+    def _again(self, keys: Sequence[str]) -> list[Difference]:
+        self._pace.take(len(keys))
+        items, rows = self.items(keys), self.rows(keys)
+        found = [self._difference(item, rows) for item in items.values()]
+        missing = [key for key in keys if key in rows and key not in items]
+        return [
+            *(difference for difference in found if difference),
+            *(Difference(key=key, kind="only in legacy") for key in missing),
+        ]
 
     def rows(self, keys: Sequence[str]) -> dict[str, Record | UnmappableError]:
         """The rows of some keys as records; one that the mapping cannot read, as its error."""
@@ -151,32 +155,37 @@ class Sides:
             return {**self.rows(keys[:half]), **self.rows(keys[half:])}
 
     def items(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """The items of at most `KEYS_AT_ONCE` keys, read consistently."""
+        """The items of at most `KEYS_AT_ONCE` keys, read consistently, without probes."""
         key_name, found = self._entity.modern.key, dict[str, Mapping[str, Any]]()
-        wanted: list[dict[str, Any]] = [{key_name: {"S": key}} for key in dict.fromkeys(keys)]
+        usable = [key for key in dict.fromkeys(keys) if mapping.usable_key(key)]
+        wanted: list[dict[str, Any]] = [{key_name: {"S": key}} for key in usable]
         while wanted:
             request: Any = {self._table: {"Keys": wanted, "ConsistentRead": True}}
             answer = self._dynamodb.batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(self._table, []):
-                found[cast("Any", item)[key_name]["S"]] = item
+            for item in cast("list[Any]", answer["Responses"].get(self._table, [])):
+                if names.PROBE_ATTRIBUTE not in item:
+                    found[item[key_name]["S"]] = item
             wanted = cast("Any", answer.get("UnprocessedKeys", {})).get(self._table, {}).get("Keys", [])
         return found
 
     def _difference(
         self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]
     ) -> Difference | None:
-        key = mapping.key_of_item(self._entity, item)
+        key = self.key(item)
         legacy = rows.get(key)
         if legacy is None:
             return Difference(key=key, kind="only in modern")
         try:
             modern = mapping.record_from_item(self._entity, item)
         except UnmappableError as error:
-            return Difference(key=key, kind="unreadable", reason=f"item: {error}")
+            return self._unreadable(key, f"item: {error}")
         if isinstance(legacy, UnmappableError):
-            return Difference(key=key, kind="unreadable", reason=f"row: {legacy}")
+            return self._unreadable(key, f"row: {legacy}")
         fields = self._fields(legacy, modern)
         return Difference(key=key, kind="fields", fields=fields) if fields else None
+
+    def _unreadable(self, key: str, reason: str) -> Difference:
+        return Difference(key=key, kind="unreadable", reason=without_masked(self._entity, reason))
 
     def _fields(self, legacy: Record, modern: Record) -> list[FieldDifference]:
         found: list[FieldDifference] = []
@@ -189,14 +198,19 @@ class Sides:
         return found
 
 
-def compare(
-    sides: Sides, *, segments: int, chosen: Callable[[str], bool], settle: float, said: Callable[[int], None]
-) -> Comparison:
-    """Compare everything that `chosen` takes, then look again at what differed until `settle` seconds have passed.
+class Said(Protocol):
+    """Hears of progress."""
 
-    Rows without an item are looked for when the counts say that there are some.
-    """
-    found = Comparison(rows=sides.count_rows())
+    def __call__(self, what: str, count: int) -> None:
+        """`count` more of `what` are done."""
+        ...
+
+
+def compare(
+    sides: Sides, *, segments: int, chosen: Callable[[str], bool], settle: float, said: Said
+) -> Comparison:
+    """Compare everything that `chosen` takes, then look again at what differed until `settle` seconds have passed."""
+    found, known = Comparison(), KeySet()
     suspects: list[str] = []
 
     def segment(number: int) -> tuple[int, int, list[str]]:
@@ -204,9 +218,11 @@ def compare(
         differing: list[str] = []
         for page in sides.scan(number, segments):
             wanted = [item for item in page if chosen(sides.key(item))]
+            for item in wanted:
+                known.add(sides.key(item))
             differing += [difference.key for difference in sides.compare(wanted)]
             items, compared = items + len(page), compared + len(wanted)
-            said(len(page))
+            said("items", len(page))
         return items, compared, differing
 
     with ThreadPoolExecutor(segments) as pool:
@@ -214,8 +230,10 @@ def compare(
             found.items += items
             found.compared += compared
             suspects += differing
-    if found.rows != found.items or suspects:
-        suspects += [key for key in sides.without_item() if chosen(key)]
+    for keys in sides.row_keys():
+        found.rows += len(keys)
+        suspects += [key for key in keys if chosen(key) and key not in known]
+        said("keys of rows", len(keys))
     found.differences = settled(sides, suspects, settle)
     matched = {difference.key for difference in found.differences if difference.kind != "only in legacy"}
     found.equal = found.compared - len(matched)
@@ -223,7 +241,7 @@ def compare(
 
 
 def settled(sides: Sides, keys: Sequence[str], seconds: float) -> list[Difference]:
-    """What still differs when the bridge has had `seconds` to catch up."""
+    """What still differs when the bridge, or copy, has had `seconds` to catch up."""
     deadline = time.monotonic() + seconds
     differences = sides.again(list(dict.fromkeys(keys)))
     while differences and time.monotonic() < deadline:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from runbook.checks import Check
-    from runbook.comparing import Difference
     from runbook.errors import RunbookError
     from runbook.journal import Event, Operation, State
     from runbook.routing import Routes
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from runbook.services.smoke import Result
     from runbook.services.status import Count, Status
     from runbook.services.switching import Done, Plan
-    from runbook.services.verify import Verification
     from runbook.steps import Step
 
-LONGEST_SHOWN = 60  # characters of a value in a table
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]-[/]"}
 
 
@@ -161,37 +158,6 @@ def _count(count: Count | None) -> str:
     if count is None:
         return "no"
     return f"{count.records:,}" if count.exact else f"about {count.records:,}"
-
-
-def verification(found: Sequence[Verification], show: int) -> None:
-    """What a comparison found, and the first differences of each entity."""
-    for one in found:
-        sample = "" if one.sample >= 1 else f" (a sample of {one.sample:.0%})"
-        counts = f"{one.equal:,} of {one.compared:,} equal{sample}; {one.items:,} items, {one.rows:,} rows"
-        out().print(
-            f"{MARKS[one.clean]} [bold]{escape(one.entity)}[/]  {counts}  [dim]{one.seconds:.1f} s[/]"
-        )
-        if one.differences:
-            _differences(one.differences[:show], len(one.differences))
-
-
-def _differences(shown: Sequence[Difference], total: int) -> None:
-    table = _table("key", "what", "legacy", "modern")
-    for difference in shown:
-        if not difference.fields:
-            table.add_row(escape(difference.key), escape(difference.reason or difference.kind), "", "")
-        for field in difference.fields:
-            table.add_row(
-                escape(difference.key), escape(field.field), _shown(field.legacy), _shown(field.modern)
-            )
-    out().print(table)
-    if len(shown) < total:
-        out().print(f"[dim]… and {total - len(shown):,} more; --json has all of them[/]")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return escape(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
 
 
 def checks(found: Sequence[Check]) -> None:

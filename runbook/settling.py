@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from botocore.exceptions import ClientError
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from functions.domain.mapping import Record
     from runbook.context import Context
     from runbook.entry import Entry
-    from runbook.parked import Parked
     from runbook.sides import Pair
     from runbook.target import EntityTarget
 
@@ -82,6 +81,14 @@ class Sides:
     place: Place
 
 
+class Keeper(Protocol):
+    """Where what fails again is noted."""
+
+    def keep(self, entry: Entry, reason: str, code: int) -> None:
+        """Note why an entry stays."""
+        ...
+
+
 class Settler:
     """Settles entries of one entity in one phase.
 
@@ -94,7 +101,7 @@ class Settler:
     """
 
     def __init__(
-        self, context: Context, entity: EntityTarget, parked: Parked, phase: Phase, period: int
+        self, context: Context, entity: EntityTarget, parked: Keeper, phase: Phase, period: int
     ) -> None:
         self._context = context
         self._entity = entity

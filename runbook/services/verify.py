@@ -5,24 +5,29 @@ from __future__ import annotations
 import threading
 import time
 import zlib
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC
+from typing import TYPE_CHECKING
 
 from functions.aws.data_api import DataApi
-from functions.domain import names
+from runbook import recent, verified
 from runbook.comparing import Comparison, Difference, Sides, compare, settled
 from runbook.errors import PreconditionError
 from runbook.journal import Event, Phase, now
 from runbook.pace import Pace
+from runbook.verified import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
+    from runbook.comparing import Said
     from runbook.context import Context
     from runbook.target import EntityTarget
 
-WHOLE = 1.0
 GRAINS = 10_000  # steps of a sample's share
+PATIENCE = 60.0  # seconds that the stream may take to show the latest writes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class Options:
 
     Attributes:
         segments: parts of the table that are read at once.
-        rate: items a second over all of them; 0 for as fast as it goes.
+        rate: records a second over all of them, from either side; 0 for as fast as it goes.
         sample: the share of the records that is compared, 0 to 1; always the same ones.
         settle: seconds that a difference may take to vanish before it counts.
     """
@@ -44,16 +49,26 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What was found for one entity."""
+    """What was found for one entity.
+
+    Attributes:
+        items: how many there are; None when only what changed was compared.
+        rows: likewise.
+        since: the moment since which records changed that were compared; empty for all records.
+        base: the clean comparison of all records that this one goes on from; empty for none.
+    """
 
     entity: str
-    items: int
-    rows: int
+    items: int | None
+    rows: int | None
     compared: int
     equal: int
     sample: float
     seconds: float
+    started_at: str
     differences: Sequence[Difference]
+    since: str = ""
+    base: str = ""
 
     @property
     def clean(self) -> bool:
@@ -62,11 +77,85 @@ class Verification:
 
 
 def run(context: Context, entity: EntityTarget, options: Options) -> Verification:
-    """Compare both sides of an entity.
+    """Compare all records of an entity, or a sample of them.
 
     Raises:
         PreconditionError: one of the two sides is not deployed, or legacy is no longer kept true.
     """
+    _comparable(context, entity)
+    begun, started_at = time.monotonic(), now()
+    found = compare(
+        _sides(context, entity, options),
+        segments=options.segments,
+        chosen=lambda key: _in_sample(key, options.sample),
+        settle=options.settle,
+        said=_counter(context, entity),
+    )
+    return _noted(context, _result(entity, found, options, started_at, time.monotonic() - begun))
+
+
+def run_since(
+    context: Context, entity: EntityTarget, options: Options, since: datetime | None
+) -> Verification:
+    """Compare the records that changed since a moment, or since the last whole comparison began.
+
+    Raises:
+        PreconditionError: what changed since cannot be told; or as `run`.
+    """
+    _comparable(context, entity)
+    begun, started_at = time.monotonic(), now()
+    record = verified.last(context.journal, entity.name)
+    if since is None:
+        if record is None:
+            raise PreconditionError(
+                f"{entity.name} was never compared as a whole", "Compare everything: `runbook verify`."
+            )
+        since = verified.began(record)
+    keys = recent.changed_keys(context, entity, since, PATIENCE)
+    context.say(f"comparing {entity.name}: {len(keys):,} records that changed")
+    differences = settled(_sides(context, entity, options), keys, options.settle)
+    result = Verification(
+        entity=entity.name,
+        items=None,
+        rows=None,
+        compared=len(keys),
+        equal=len(keys) - len(differences),
+        sample=WHOLE,
+        seconds=round(time.monotonic() - begun, 3),
+        started_at=started_at,
+        differences=differences,
+        since=since.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        base=verified.base(record, since),
+    )
+    return _noted(context, result)
+
+
+def changed(
+    context: Context, entity: EntityTarget, keys: Sequence[str], settle: float, rate: float = 0
+) -> Sequence[Difference]:
+    """Compare just these records; what differs may take `settle` seconds to be the same."""
+    return settled(_sides(context, entity, Options(rate=rate)), keys, settle)
+
+
+def note(context: Context, found: Verification, differences: int) -> None:
+    """Keep in the journal how a comparison ended, for the gates and for the next one."""
+    journal = context.journal
+    if not found.since:
+        verified.note(
+            journal,
+            found.entity,
+            started_at=found.started_at,
+            sample=found.sample,
+            compared=found.compared,
+            differences=differences,
+        )
+    elif found.base:
+        verified.go_on(
+            journal, found.entity, base=found.base, started_at=found.started_at, differences=differences
+        )
+
+
+def _comparable(context: Context, entity: EntityTarget) -> None:
     if not (entity.modern_table and context.target.cluster_arn):
         raise PreconditionError(
             f"{entity.name} has only one side", "Deploy the parts legacy and modern, then run `runbook init`."
@@ -77,37 +166,6 @@ def run(context: Context, entity: EntityTarget, options: Options) -> Verificatio
             f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare",
             "See `runbook status`.",
         )
-    begun, started_at = time.monotonic(), now()
-    found = compare(
-        _sides(context, entity, options),
-        segments=options.segments,
-        chosen=lambda key: _in_sample(key, options.sample),
-        settle=options.settle,
-        said=_counter(context, entity),
-    )
-    result = _result(entity, found, options, time.monotonic() - begun)
-    context.journal.record(_event(context, result))
-    context.journal.put_record(entity.name, names.VERIFIED_RECORD, _verified(result, started_at))
-    return result
-
-
-def _verified(found: Verification, started_at: str) -> dict[str, Any]:
-    """What the gates ask of the last verify."""
-    return {
-        "started_at": started_at,
-        "ended_at": now(),
-        "clean": found.clean,
-        "sample": found.sample,
-        "compared": found.compared,
-        "differences": len(found.differences),
-    }
-
-
-def changed(
-    context: Context, entity: EntityTarget, keys: Sequence[str], settle: float
-) -> Sequence[Difference]:
-    """Compare just these records; what differs may take `settle` seconds to be the same."""
-    return settled(_sides(context, entity, Options()), keys, settle)
 
 
 def _sides(context: Context, entity: EntityTarget, options: Options) -> Sides:
@@ -118,14 +176,16 @@ def _sides(context: Context, entity: EntityTarget, options: Options) -> Sides:
     return Sides(described, clients.dynamodb, entity.modern_table, database, Pace(options.rate))
 
 
-def _counter(context: Context, entity: EntityTarget) -> Callable[[int], None]:
-    """Tells how many items have been read, over all segments."""
-    lock, total = threading.Lock(), [0]
+def _counter(context: Context, entity: EntityTarget) -> Said:
+    """Tells how much has been read, over all segments, and of how much DynamoDB knew some hours ago."""
+    table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
+    estimate, lock, totals = table.get("ItemCount", 0), threading.Lock(), Counter[str]()
 
-    def said(count: int) -> None:
+    def said(what: str, count: int) -> None:
         with lock:
-            total[0] += count
-            context.say(f"comparing {entity.name}: {total[0]:,} items")
+            totals[what] += count
+            about = f" of about {estimate:,}" if estimate >= totals[what] else ""
+            context.say(f"comparing {entity.name}: {totals[what]:,}{about} {what}")
 
     return said
 
@@ -134,7 +194,9 @@ def _in_sample(key: str, share: float) -> bool:
     return share >= WHOLE or zlib.crc32(key.encode()) % GRAINS < share * GRAINS
 
 
-def _result(entity: EntityTarget, found: Comparison, options: Options, seconds: float) -> Verification:
+def _result(
+    entity: EntityTarget, found: Comparison, options: Options, started_at: str, seconds: float
+) -> Verification:
     return Verification(
         entity=entity.name,
         items=found.items,
@@ -143,21 +205,27 @@ def _result(entity: EntityTarget, found: Comparison, options: Options, seconds: 
         equal=found.equal,
         sample=options.sample,
         seconds=round(seconds, 3),
+        started_at=started_at,
         differences=found.differences,
     )
 
 
-def _event(context: Context, found: Verification) -> Event:
+def _noted(context: Context, found: Verification) -> Verification:
     details = {
-        "items": found.items,
-        "rows": found.rows,
+        "compared": found.compared,
         "equal": found.equal,
         "different": len(found.differences),
+        "sample": found.sample,
+        "seconds": found.seconds,
     }
-    return Event(
+    whole = {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
+    event = Event(
         entity=found.entity,
-        command="verify",
+        command="verify --changed-since" if found.since else "verify",
         result="equal" if found.clean else "different",
         operator=context.clients.operator,
-        details={**details, "sample": found.sample, "seconds": found.seconds},
+        details={**details, **whole},
     )
+    context.journal.record(event)
+    note(context, found, len(found.differences))
+    return found

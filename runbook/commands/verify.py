@@ -1,0 +1,224 @@
+"""`runbook verify`."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runbook import render
+from runbook.context import Context
+from runbook.errors import MismatchError, UsageError
+from runbook.options import (
+    EntityNamesOption,
+    ExecuteOption,
+    JsonOption,
+    OutputsOption,
+    StackOption,
+    YesOption,
+)
+from runbook.rendering import verify as rendering
+from runbook.rendering.verify import Finding
+from runbook.services import verify as service
+from runbook.services.repair import Repair
+from runbook.services.verify import Options
+from runbook.session import confirm, opened
+from runbook.target import EntityTarget
+from runbook.verified import WHOLE
+
+LAST = "last"
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
+AGO = re.compile(r"(\d+(?:\.\d+)?)([smh])")
+WHAT, REPAIR = "What is compared", "What is done about it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the operator asked for.
+
+    Attributes:
+        changed: whether only what changed is compared.
+        since: the moment since when; None for the last whole comparison.
+        show: how many differences to list.
+        words: the command line again, but for `--execute`.
+    """
+
+    options: Options
+    changed: bool
+    since: datetime | None
+    repair: bool
+    execute: bool
+    show: int
+    as_json: bool
+    words: str
+
+
+def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    entity: EntityNamesOption = None,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(
+            "--changed-since",
+            metavar="TIME|last",
+            help="Only records that changed since a moment (2026-01-31T12:00, UTC unless it says otherwise), some time "
+            "ago (90m, 6h), or since the last comparison of all of them began. Follows the stream, so 24 h at most.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    sample: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of the records to compare, always the same ones.", rich_help_panel=WHAT
+        ),
+    ] = WHOLE,
+    settle: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="How long a difference may take to vanish before it counts.",
+            rich_help_panel=WHAT,
+        ),
+    ] = 10.0,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Show which side of each difference is wrong, and what would be written; --execute writes it.",
+            rich_help_panel=REPAIR,
+        ),
+    ] = False,
+    execute: ExecuteOption = False,
+    yes: YesOption = None,
+    segments: Annotated[
+        int, typer.Option(min=1, max=64, help="Parts of the DynamoDB table that are read at once.")
+    ] = 4,
+    rate: Annotated[
+        float,
+        typer.Option(
+            metavar="N", min=0, help="Records a second at most, on either side; 0 for as fast as it goes."
+        ),
+    ] = 0,
+    show: Annotated[int, typer.Option(min=0, help="Differences to list; --json has all of them.")] = 20,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare both sides, record by record, and repair what differs.
+
+    Cost: every item is scanned once (half a read unit per 4 KB), every row is
+    read once by its key, up to 200 to a statement, and the keys of all rows
+    once more; what differs is read again, consistently, until it is the same or
+    --settle has passed, since the bridge or copy may be on its way. --rate
+    bounds both sides. --changed-since reads the stream of the time, and of each
+    record that changed both sides once.
+
+    A clean comparison of all records is noted for the gates of `cutover
+    writes`; a clean one of what changed since then takes its place. Fields that
+    entities.toml masks show no value.
+
+    --repair follows the phase: in phase modern the row is written from the item
+    as it is then, by the bridge's own code; in phase legacy copy writes the
+    item from the row. It never decides against the source of truth, is refused
+    while a switch is under way or the bridge is not whole, may be killed and
+    run again, and ends with another look.
+
+    Exit code 3 when the sides differ; with --execute, when they still do.
+    """
+    if (execute or yes) and not repair:
+        raise typer.BadParameter("nothing is changed without --repair", param_hint="--execute")
+    with opened(stack, outputs, as_json=as_json) as context:
+        if changed_since and sample < WHOLE:
+            raise UsageError("--sample and --changed-since exclude each other")
+        asked = Asked(
+            options=Options(segments=segments, rate=rate, sample=sample, settle=settle),
+            changed=changed_since is not None,
+            since=moment(changed_since or LAST, datetime.now(UTC)),
+            repair=repair,
+            execute=execute,
+            show=show,
+            as_json=as_json,
+            words=_words(entity, changed_since, sample, settle, stack, outputs),
+        )
+        if execute:
+            confirm(context, f"{asked.words} --execute", yes, as_json=as_json)
+        _end(asked, [_one(context, one, asked) for one in context.target.several(entity)])
+
+
+def moment(text: str, now: datetime) -> datetime | None:
+    """The moment that the operator means; None for the last comparison of all records.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text == LAST:
+        return None
+    if found := AGO.fullmatch(text):
+        return now - timedelta(**{UNITS[found[2]]: float(found[1])})
+    try:
+        named = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--changed-since {text}: expected a time like 2026-01-31T12:00, an age like 90m or 6h, or `last`"
+        ) from error
+    return named if named.tzinfo else named.replace(tzinfo=UTC)
+
+
+def _one(context: Context, entity: EntityTarget, asked: Asked) -> Finding:
+    """Compare one entity, and plan or do its repair."""
+    repair = Repair(context, entity)
+    if asked.repair:
+        repair.phase()  # refused before anything is read, not after hours
+    if asked.changed:
+        found = service.run_since(context, entity, asked.options, asked.since)
+    else:
+        found = service.run(context, entity, asked.options)
+    if not asked.repair:
+        return Finding(found)
+    if asked.execute:
+        return Finding(found, repaired=repair.execute(found, asked.options))
+    some = found.differences if asked.as_json else found.differences[: asked.show]
+    return Finding(found, plan=repair.plan(some), checks=repair.checks() if some else [])
+
+
+def _end(asked: Asked, findings: Sequence[Finding]) -> None:
+    clean = all(one.clean for one in findings)
+    if asked.as_json:
+        render.document({"clean": clean, "entities": [rendering.document(one) for one in findings]})
+        raise typer.Exit(0 if clean else MismatchError.exit_code)
+    for one in findings:
+        rendering.finding(one, asked.show)
+    if not clean:
+        raise _mismatch(asked)
+
+
+def _mismatch(asked: Asked) -> MismatchError:
+    if not asked.repair:
+        return MismatchError(
+            "the sides differ",
+            f"See `runbook status` for the bridge and copy; then see what would mend it: {asked.words}",
+        )
+    if not asked.execute:
+        return MismatchError("the sides differ; nothing was repaired", f"Act with: {asked.words} --execute")
+    return MismatchError("the sides still differ", "See above what stays, and why; then run it again.")
+
+
+def _words(  # noqa: PLR0913, PLR0917  # the options to say again
+    entities: Sequence[str] | None,
+    changed_since: str | None,
+    sample: float,
+    settle: float,
+    stack: str | None,
+    outputs: Path | None,
+) -> str:
+    words = ["runbook", "verify", "--repair"]
+    words += [word for name in entities or () for word in ("--entity", name)]
+    words += ["--changed-since", changed_since] if changed_since else []
+    words += ["--sample", f"{sample:g}"] if sample < WHOLE else []
+    words += ["--settle", f"{settle:g}"] if settle != Options().settle else []
+    words += ["--stack", stack] if stack else ["--outputs", str(outputs)] if outputs else []
+    return shlex.join(words)

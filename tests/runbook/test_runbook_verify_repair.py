@@ -1,0 +1,393 @@
+"""`runbook verify --repair`: the side that the phase says is wrong becomes what the other is, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+from typer.testing import CliRunner
+
+from functions.aws.data_api import DataApi
+from functions.domain import names
+from runbook import drain, health
+from runbook.checks import Check
+from runbook.cli import app
+from runbook.context import Context
+from runbook.errors import PreconditionError, RefusedError
+from runbook.journal import Phase
+from runbook.lock import held
+from runbook.parts import Choices
+from runbook.services import copying, gates, history, init, repair, verify
+from runbook.services.copying import Limits
+from runbook.services.repair import Repair
+from runbook.services.switching import Scope, Switch
+from runbook.settling import Action, Settler
+from runbook.stream import Follower
+from runbook.target import resolve
+
+PATIENCE = 60.0
+OPTIONS = verify.Options(settle=0.3)
+PATIENT = verify.Options(settle=PATIENCE)
+QUICK = Choices(settle=0.0, warm=1)
+
+
+@pytest.fixture(scope="module")
+def context(sandbox):
+    """With copy running and caught up."""
+    found = Context.of(resolve(outputs=sandbox.location.outputs))
+    init.run(found)
+    chefs = found.target.entity("chefs")
+    copying.start(found, chefs, Limits(), again=False)
+    until(lambda: not [check for check in gates.copied(found, chefs)[:-1] if not check.ok])
+    assert verify.run(found, chefs, PATIENT).clean
+    yield found
+    copying.stop(found, chefs)
+
+
+@pytest.fixture(scope="module")
+def chefs(context):
+    return context.target.entity("chefs")
+
+
+@pytest.fixture
+def world(context, chefs):
+    """Both sides, to be written past bridge and copy; clean again afterwards."""
+    made = World(context, chefs)
+    yield made
+    made.tidy()
+
+
+@pytest.fixture
+def modern(context, world):
+    """Writes are modern's, until the end of the test."""
+    Switch(context, world.chefs, "cutover", Scope.WRITES, QUICK).execute()
+    yield world
+    world.tidy()
+    Switch(context, world.chefs, "rollback", Scope.WRITES, QUICK).execute()
+
+
+class World:
+    def __init__(self, context, chefs):
+        self.context, self.chefs = context, chefs
+        self.repair = Repair(context, chefs)
+        self.keys: list[str] = []
+        target = context.target
+        self.bridge = DataApi(
+            context.clients.rds_data, target.cluster_arn, target.bridge_secret_arn, "chefdb"
+        )
+
+    def both(self, name="same") -> str:
+        """A record on both sides, by the ordinary ways of the phase."""
+        system = "dynamo" if self.context.journal.state("chefs").phase == Phase.MODERN else "aurora"
+        body = {"firstName": name, "lastName": "R"}
+        key = self.context.api.request("POST", f"/{system}/chefs", body).body["id"]
+        self.keys.append(key)
+        until(lambda: self.name(key) == name and self.row(key) == name)
+        return key
+
+    def item(self, key, name, *, seen=False):
+        mark = {} if seen else {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+        item = {"ChefId": {"S": key}, "firstName": {"S": name}, "lastName": {"S": "R"}, **mark}
+        self.context.clients.dynamodb.put_item(TableName=self.chefs.modern_table, Item=item)
+
+    def item_only(self, name="lonely", **how) -> str:
+        self.keys.append(f"r-{uuid.uuid4().hex[:8]}")
+        self.item(self.keys[-1], name, **how)
+        return self.keys[-1]
+
+    def row_only(self, name="lonely") -> str:
+        self.keys.append(f"r-{uuid.uuid4().hex[:8]}")
+        columns = "cheffirst, cheflast, streamback_key"
+        self.sql(f"INSERT INTO cheftable ({columns}) VALUES ('{name}', 'R', '{self.keys[-1]}')")
+        return self.keys[-1]
+
+    def sql(self, statement):
+        """As the bridge's user: no trigger tells copy."""
+        self.bridge.execute(statement)
+
+    def set_row(self, key, name):
+        self.sql(f"UPDATE cheftable SET cheffirst = '{name}' WHERE {self._is(key)}")
+
+    def _is(self, key):
+        return f"id = {key} AND streamback_key IS NULL" if key.isdecimal() else f"streamback_key = '{key}'"
+
+    def row(self, key):
+        rows = self.bridge.query(f"SELECT cheffirst FROM cheftable WHERE {self._is(key)}")
+        return rows[0][0]["stringValue"] if rows else None
+
+    def name(self, key):
+        found = self.context.clients.dynamodb.get_item(
+            TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}}, ConsistentRead=True
+        )
+        return found.get("Item", {}).get("firstName", {}).get("S")
+
+    def found(self):
+        return verify.run(self.context, self.chefs, OPTIONS)
+
+    def tidy(self):
+        for key in self.keys:
+            self.item_gone(key)
+            self.sql(f"DELETE FROM cheftable WHERE {self._is(key)}")
+        follower = Follower(self.context, self.chefs, wanted=set(self.keys))
+        follower.reach(PATIENCE)
+        left = follower.take()
+        until(lambda: not drain.unapplied(self.context, self.chefs, left))
+        assert verify.run(self.context, self.chefs, PATIENT).clean
+
+    def item_gone(self, key):
+        self.context.clients.dynamodb.delete_item(
+            TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}}
+        )
+
+
+def until(holds):
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_in_phase_legacy_the_plan_names_the_item_as_wrong_and_changes_nothing(world):
+    key = world.both()
+    world.item(key, "wrong")
+    (intent,) = world.repair.plan(world.found().differences)
+    assert (intent.wrong, intent.action, intent.difference.fields[0].modern) == (
+        "item",
+        Action.QUEUE,
+        "wrong",
+    )
+    assert (world.row(key), world.name(key)) == ("same", "wrong")
+
+
+def test_in_phase_legacy_copy_makes_the_items_what_the_rows_are(context, world):
+    changed, alone, lonely = world.both(), world.row_only(), world.item_only()
+    world.item(changed, "wrong")
+    found = world.found()
+    assert {each.key for each in found.differences} == {changed, alone, lonely}
+    done = world.repair.execute(found, PATIENT)
+    assert not done.left
+    assert [world.name(key) for key in (changed, alone, lonely)] == ["same", "lonely", None]
+    assert [world.row(key) for key in (changed, alone, lonely)] == ["same", "lonely", None]
+
+
+def test_a_record_born_in_dynamodb_that_legacy_never_had_is_not_thrown_away(context, world):
+    key = world.both()
+    world.sql(f"DELETE FROM cheftable WHERE {world._is(key)}")
+    lost = world.item_only("acknowledged", seen=True)
+    until(lambda: world.row(lost))
+    world.sql(f"DELETE FROM cheftable WHERE {world._is(lost)}")
+    found = world.found()
+    assert {each.difference.key: each.wrong for each in world.repair.plan(found.differences)} == {
+        key: "item",  # copy wrote it, so legacy had it
+        lost: "row",
+    }
+    assert not world.repair.execute(found, PATIENT).left
+    assert (world.row(lost), world.name(key)) == ("acknowledged", None)
+
+
+def test_in_phase_modern_the_rows_become_what_the_items_are(context, modern):
+    changed, gone, lost = modern.both(), modern.both(), modern.both()
+    modern.set_row(changed, "wrong")
+    alone = modern.row_only()
+    modern.sql(f"DELETE FROM cheftable WHERE {modern._is(lost)}")
+    lonely = modern.item_only()
+    found = modern.found()
+    assert {
+        each.difference.key: each.wrong for each in modern.repair.plan(found.differences)
+    } == dict.fromkeys((changed, alone, lost, lonely), "row")
+    assert not modern.repair.execute(found, OPTIONS).left
+    assert [modern.row(key) for key in (changed, alone, lost, lonely)] == ["same", None, "same", "lonely"]
+    assert [modern.name(key) for key in (changed, alone, lost, lonely)] == ["same", None, "same", "lonely"]
+    assert (modern.row(gone), modern.name(gone)) == ("same", "same")
+
+
+def test_what_is_made_good_is_waited_for_by_no_rollback_and_newer_changes_still_win(context, modern):
+    key = modern.both()
+    modern.sql(f"DELETE FROM cheftable WHERE {modern._is(key)}")  # a change that the bridge has lost
+    follower = Follower(context, modern.chefs, wanted={key})
+    follower.reach(PATIENCE)
+    seen = follower.take()
+    assert set(drain.unapplied(context, modern.chefs, seen)) == {key}
+    assert not modern.repair.execute(modern.found(), OPTIONS).left
+    assert drain.unapplied(context, modern.chefs, seen) == {}
+    context.api.request("PUT", f"/dynamo/chefs/{key}", {"firstName": "newer"})
+    until(lambda: modern.row(key) == "newer")
+
+
+def test_what_changes_while_it_is_repaired_ends_as_the_source_of_truth_has_it(context, modern):
+    keys = [modern.both() for _ in range(6)]
+    for key in keys:
+        modern.set_row(key, "wrong")
+    found, stop = modern.found(), threading.Event()
+
+    def write():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            for key in keys:
+                context.api.request("PUT", f"/dynamo/chefs/{key}", {"firstName": f"change {number}"})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        modern.repair.execute(found, OPTIONS)
+    finally:
+        stop.set()
+        writer.join()
+    until(lambda: all(modern.row(key) == modern.name(key) for key in keys))
+
+
+def test_an_item_that_no_row_can_be_stays_is_told_and_is_not_parked(context, modern):
+    key = modern.item_only("x" * 300)
+    done = modern.repair.execute(modern.found(), OPTIONS)
+    (outcome,) = done.outcomes
+    assert (outcome.key, outcome.settled) == (key, False)
+    assert "firstName" in outcome.says
+    assert [each.key for each in done.left] == [key]
+    parked = context.clients.dynamodb.get_item(
+        TableName=context.target.quarantine_table, Key={"entity": {"S": "chefs"}, "item_key": {"S": key}}
+    )
+    assert "Item" not in parked
+
+
+def test_what_is_the_same_by_then_is_left_alone(context, world, monkeypatch):
+    key = world.both()
+    world.item(key, "wrong")
+    found = world.found()
+    world.item(key, "same")
+    monkeypatch.setattr(Settler, "settle", None)
+    assert not world.repair.execute(found, OPTIONS).outcomes
+
+
+def test_broken_off_it_tells_so_and_the_next_run_does_the_rest(context, world, monkeypatch):
+    keys = [world.both() for _ in range(5)]
+    for key in keys:
+        world.item(key, "wrong")
+    real, turns = Settler.settle, iter(range(100))
+
+    def settle(self, entry):
+        if next(turns) == 2:
+            raise KeyboardInterrupt
+        return real(self, entry)
+
+    monkeypatch.setattr(Settler, "settle", settle)
+    with pytest.raises(KeyboardInterrupt):
+        world.repair.execute(world.found(), OPTIONS)
+    newest = history.run(context, [world.chefs], 1)[0]
+    assert (newest.command, newest.result) == (repair.COMMAND, "stopped")
+    monkeypatch.setattr(Settler, "settle", real)
+    assert not world.repair.execute(world.found(), PATIENT).left
+    assert {world.name(key) for key in keys} == {"same"}
+
+
+def test_killed_in_the_middle_it_can_be_run_again_at_once(context, sandbox, world):
+    keys = [world.both() for _ in range(30)]
+    for key in keys:
+        world.item(key, "wrong")
+    words = ["verify", "--repair", "--execute", "--entity", "chefs", "--settle", "0.3"]
+    words += ["--outputs", str(sandbox.location.outputs)]
+    command = [sys.executable, "-c", "from runbook.cli import app; app()", *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def started():
+        newest = history.run(context, [world.chefs], 1)[0]
+        return (newest.command, newest.result) == (repair.COMMAND, "started")
+
+    until(started)
+    process.kill()
+    process.wait()
+    again = CliRunner().invoke(app, [*words[:-4], "--settle", "30", *words[-2:]])
+    assert again.exit_code == 0, again.output
+    assert {world.name(key) for key in keys} == {"same"}
+
+
+def test_repaired_after_a_whole_comparison_both_sides_count_as_equal(context, world):
+    key = world.both()
+    world.item(key, "wrong")
+    found = world.found()
+    assert not gates.copied(context, world.chefs)[-1].ok
+    world.repair.execute(found, PATIENT)
+    assert gates.copied(context, world.chefs)[-1].ok
+    record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
+    assert (record["started_at"], record["clean"]) == (found.started_at, True)
+
+
+def test_repaired_after_one_of_the_changes_the_last_whole_one_counts_again(context, world):
+    key = world.both()
+    assert verify.run(context, world.chefs, PATIENT).clean
+    world.item(key, "wrong")
+    found = verify.run_since(context, world.chefs, OPTIONS, None)
+    assert not gates.copied(context, world.chefs)[-1].ok
+    world.repair.execute(found, PATIENT)
+    record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
+    assert (record["started_at"], record["clean"]) == (found.started_at, True)
+
+
+@pytest.mark.parametrize("phase", [Phase.SWITCHING, Phase.RETURNING, Phase.COMPLETE])
+def test_it_is_refused_while_nobody_can_say_which_side_is_right(context, world, monkeypatch, phase):
+    state = context.journal.state("chefs")
+    monkeypatch.setattr(context.journal, "state", lambda _: type(state)(**{**vars(state), "phase": phase}))
+    with pytest.raises(PreconditionError):
+        world.repair.plan([])
+
+
+def test_it_is_refused_while_the_bridge_is_not_whole_or_another_operator_is_at_work(
+    context, world, monkeypatch
+):
+    world.item(key := world.both(), "wrong")
+    found = world.found()
+    with held(context.journal, "chefs", "another", "copy"), pytest.raises(RefusedError):
+        world.repair.execute(found, OPTIONS)
+    red = Check(name="mapping", ok=False, value="Disabled", limit="Enabled")
+    monkeypatch.setattr(health, "bridge", lambda *_: [red])
+    with pytest.raises(PreconditionError, match="mapping is Disabled"):
+        world.repair.execute(found, OPTIONS)
+    assert world.name(key) == "wrong"
+
+
+def test_the_command_plans_first_and_acts_with_execute(sandbox, world):
+    key = world.both()
+    world.item(key, "wrong")
+    words = ["verify", "--repair", "--entity", "chefs", "--settle", "0.5"]
+    words += ["--outputs", str(sandbox.location.outputs)]
+    told = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert told.exit_code == 3
+    assert "let copy write the item from the row" in told.stdout
+    assert "--execute" in told.stderr
+    result = CliRunner().invoke(app, [*words, "--json"])
+    (entity,) = json.loads(result.stdout)["entities"]
+    assert (result.exit_code, entity["repair"]["executed"]) == (3, False)
+    assert [(each["key"], each["wrong"]) for each in entity["repair"]["records"]] == [(key, "item")]
+    result = CliRunner().invoke(app, [*words, "--execute", "--json"])
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["clean"], document["entities"][0]["clean"]) == (0, True, True)
+    assert world.name(key) == "same"
+    again = CliRunner().invoke(app, [*words, "--execute"], env={"COLUMNS": "200"})
+    assert again.exit_code == 0
+
+
+def test_under_load_in_phase_legacy_nothing_is_a_false_alarm(context, world):
+    stop = threading.Event()
+    made: list[str] = [world.both() for _ in range(5)]
+
+    def write():
+        while not stop.is_set():
+            for key in made:
+                context.api.request("PUT", f"/aurora/chefs/{key}", {"firstName": uuid.uuid4().hex})
+            extra = context.api.request("POST", "/aurora/chefs", {"firstName": "short"}).body["id"]
+            context.api.request("DELETE", f"/aurora/chefs/{extra}")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            assert verify.run(context, world.chefs, PATIENT).clean
+            assert verify.run_since(context, world.chefs, PATIENT, None).clean
+    finally:
+        stop.set()
+        writer.join()
