@@ -1,7 +1,7 @@
 """Connections to MariaDB for the Data API: pooled per user and database, replaced when dead, pinned by transactions."""
 
 # pyright: basic
-# MiniStack, hypercorn and PyMySQL's inner parts have no types that a strict check could use.
+# MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
 from __future__ import annotations
 
 import contextlib

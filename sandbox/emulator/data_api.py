@@ -6,7 +6,7 @@ in threads. This file can go when MiniStack takes an external server and leaves 
 """
 
 # pyright: basic
-# MiniStack, hypercorn and PyMySQL's inner parts have no types that a strict check could use.
+# MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
 from __future__ import annotations
 
 import asyncio

@@ -1,21 +1,20 @@
 """Runs MiniStack in this process with every gap filled, until it is told to stop."""
 
 # pyright: basic
-# MiniStack, hypercorn and PyMySQL's inner parts have no types that a strict check could use.
+# MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from typing import TYPE_CHECKING, Any, cast
 
-from hypercorn.asyncio import serve as hypercorn_serve
-from hypercorn.config import Config
+import uvicorn
+import uvloop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 THREADS = "256"  # function calls at a time, nested ones included: the caller holds its own while it waits
+GRACE = 2  # seconds for requests that are under way when it is told to stop
 KEEP_ALIVE = 75  # seconds; longer than boto3 keeps a connection
 
 
@@ -24,7 +23,7 @@ def serve(socket: Path, port: int) -> None:
     os.environ.update(
         AUTH="true", GATEWAY_PORT=str(port), MINISTACK_PORT=str(port), MINISTACK_WORKER_THREADS=THREADS
     )
-    asyncio.run(_serve(_application(socket), port))
+    uvloop.run(_serve(_application(socket), port))
 
 
 def _application(socket: Path) -> Any:
@@ -63,11 +62,19 @@ def _application(socket: Path) -> Any:
 
 
 async def _serve(application: Any, port: int) -> None:
-    config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.keep_alive_timeout = KEEP_ALIVE
-    config.loglevel = "WARNING"
-    over = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, over.set)
-    await hypercorn_serve(application, config, shutdown_trigger=cast("Any", over.wait))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application,
+            host="127.0.0.1",
+            port=port,
+            http="httptools",
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
+        )
+    )
+    await server.serve()

@@ -1,7 +1,7 @@
 """Between the Data API's typed JSON and MySQL: named parameters in, typed fields and column metadata out."""
 
 # pyright: basic
-# MiniStack, hypercorn and PyMySQL's inner parts have no types that a strict check could use.
+# MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
 from __future__ import annotations
 
 import base64
