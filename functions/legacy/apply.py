@@ -16,7 +16,7 @@ from functions.domain.changes import Kind
 from functions.legacy.statements import Statements, cell_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from functions.aws.data_api import DataApi, Values
     from functions.domain.changes import Change
@@ -87,7 +87,9 @@ class Applier:
             DataApiError: something nobody foresaw; nothing is parked for it.
         """
         outcome = Outcome()
-        usable = [change for change in changes if not self._misfit(change, outcome)]
+        misfits = {change.key: reason for change in changes if (reason := _misfit(change))}
+        self._park_misfits([change for change in changes if change.key in misfits], misfits, outcome)
+        usable = [change for change in changes if change.key not in misfits]
         self._probes([change for change in usable if change.kind == Kind.PROBE], outcome)
         # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
         deletes = [change for change in usable if change.kind == Kind.DELETE]
@@ -98,13 +100,15 @@ class Applier:
         self._confirm([change for change in updated if change.key not in conflicts])
         return outcome
 
-    def _misfit(self, change: Change, outcome: Outcome) -> bool:
-        problem = change.problem
-        if not mapping.usable_key(change.key):
-            problem = f"the key has more than {names.KEY_BYTES} bytes"
-        if problem:
-            self._park(change, problem, 0, outcome)
-        return bool(problem)
+    def _park_misfits(self, changes: Sequence[Change], reasons: Mapping[str, str], outcome: Outcome) -> None:
+        """Park what can never be written, unless it comes again after a newer change was applied."""
+        usable = [change for change in changes if mapping.usable_key(change.key)]
+        present = self._present(usable)
+        for change in changes:
+            if change.key in present and present[change.key].sequence >= change.sequence:
+                outcome.stale += 1
+            else:
+                self._park(change, reasons[change.key], 0, outcome)
 
     def _park(self, change: Change, reason: str, code: int, outcome: Outcome) -> None:
         self._quarantine.put(self._entity, change, reason, code)
@@ -240,3 +244,10 @@ class Applier:
             raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
         else:
             outcome.stale += 1
+
+
+def _misfit(change: Change) -> str:
+    """Why a change can never be written, as far as it tells itself; empty when it may be."""
+    if not mapping.usable_key(change.key):
+        return f"the key has more than {names.KEY_BYTES} bytes"
+    return change.problem

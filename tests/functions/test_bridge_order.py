@@ -231,3 +231,14 @@ def test_a_batch_is_coalesced_to_the_last_change_of_each_key():
     entity = entities.load(Path(__file__).parents[1] / "entities.toml")["chefs"]
     batch = [record("a", 1, firstName="x"), record("a", 3, "REMOVE"), record("a", 2, "MODIFY", firstName="y")]
     assert [(change.key, change.kind) for change in changes.from_stream(entity, batch)] == [("a", "delete")]
+
+
+def test_a_record_that_does_not_fit_is_not_parked_again_once_a_newer_one_was_applied(legacy):
+    legacy.clear()
+    legacy.apply(record("mended", BASE, firstName="x" * 256))
+    assert "mended" in legacy.parked.changes
+    legacy.apply(record("mended", BASE + 1, "MODIFY", firstName="short"))
+    legacy.parked.changes.clear()
+    legacy.apply(record("mended", BASE, firstName="x" * 256))
+    assert not legacy.parked.changes
+    assert legacy.everything()["mended"]["firstName"] == "short"
