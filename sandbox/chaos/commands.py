@@ -91,14 +91,16 @@ class Runbook:
         Raises:
             StuckError: it never did, or it cannot be used like that.
         """
-        deadline, tries = time.monotonic() + patience, 0
+        deadline, tries, told = time.monotonic() + patience, 0, ""
         while True:
             tries += 1
             self.tries += 1
             ended = self.once(words, main=True)
             if ended.code == DONE:
                 return ended
-            self._arena.note(f"`runbook {' '.join(words)}` ended with {ended.code}: {ended.said}")
+            if ended.said != told or not told:
+                told = ended.said
+                self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {told}")
             if ended.code == USAGE or tries == MOST or time.monotonic() > deadline:
                 raise StuckError(
                     f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}"

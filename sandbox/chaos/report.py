@@ -54,6 +54,8 @@ def keep(verdict: Verdict, root: Path | None = None) -> Path:
     _write(folder / "violations.txt", [*verdict.problems, *map(str, verdict.violations)])
     _write(folder / "modern.txt", map(_line, verdict.source))
     _write(folder / "legacy.txt", map(_line, verdict.other))
+    for name, text in verdict.evidence.items():
+        _write(folder / name, [text])
     return folder
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sandbox import lifecycle
+from sandbox import lifecycle, logs
 from sandbox.chaos import checker, sides
 from sandbox.chaos.arena import Arena
 from sandbox.chaos.commands import Runbook, StuckError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sandbox.load import Waits
 
 ENTITY = "chefs"
+LOG_LINES = 100_000  # of the functions, kept of a run that went wrong
 FEW_READS = 5.0  # a second, while the scaffolding comes down
 
 
@@ -66,6 +67,7 @@ class Verdict:
     tries: int = 0
     source: Sequence[Found] = ()
     other: Sequence[Found] = ()
+    evidence: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def held(self) -> bool:
@@ -186,9 +188,10 @@ class Run:
             strict=self._strict,
             kills=self._arena.kills,
         )
+        violations = checker.check(story) if source or other else ()
         return Verdict(
             seed=self._settings.seed,
-            violations=checker.check(story) if source or other else (),
+            violations=violations,
             problems=self._arena.problems,
             diary=self._arena.diary,
             thrown=self._thrown,
@@ -198,4 +201,14 @@ class Run:
             tries=self._runbook.tries,
             source=source,
             other=other,
+            evidence=self._evidence() if violations or self._arena.problems else {},
         )
+
+    def _evidence(self) -> dict[str, str]:
+        """What the runbook and the functions tell of a run that went wrong, by the name of a file."""
+        this = ("--entity", self._settings.entity, "--json")
+        asked = {"status": ("status", *this), "quarantine": ("quarantine", "list", *this)}
+        asked |= {"journal": ("history", *this, "--limit", "200"), "verify": ("verify", *this)}
+        told = {f"{name}.json": self._runbook.once(words).out for name, words in asked.items()}
+        lines = logs.Logs(lifecycle.find(self._settings.name), "").last(LOG_LINES)
+        return told | {"functions.log": "\n".join(map(str, lines))}
