@@ -4,13 +4,17 @@
 # MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 import uvloop
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 THREADS = "256"  # function calls at a time, nested ones included: the caller holds its own while it waits
@@ -61,8 +65,19 @@ def _application(socket: Path) -> Any:
     return throttling.wrapped(cast("Any", app).app)
 
 
+class _Server(uvicorn.Server):
+    """Ends with success when it is told to end; uvicorn's own would end by the signal itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Stop at SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 async def _serve(application: Any, port: int) -> None:
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             application,
             host="127.0.0.1",
