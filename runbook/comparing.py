@@ -241,9 +241,9 @@ def compare(
 
 
 def settled(sides: Sides, keys: Sequence[str], seconds: float) -> list[Difference]:
-    """What still differs when the bridge, or copy, has had `seconds` to catch up."""
-    deadline = time.monotonic() + seconds
+    """What still differs when the bridge, or copy, has had `seconds` to catch up after the first look."""
     differences = sides.again(list(dict.fromkeys(keys)))
+    deadline = time.monotonic() + seconds
     while differences and time.monotonic() < deadline:
         time.sleep(LOOK_AGAIN)
         differences = sides.again([difference.key for difference in differences])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runbook.parts import Parts
     from runbook.stream import Follower
 
-SETTLE = 10.0  # seconds that a difference may take to vanish while nobody waits
+SETTLE = 30.0  # seconds that a difference may take to vanish while nobody waits
 NUDGE = 1.0  # seconds of a queue that does not get empty, after which copy's lanes are called
 SHOWN = 3  # differing keys in a message
 

@@ -31,6 +31,7 @@ NAME = "demo"
 ENTITY = "chefs"
 CHEFS = 10_000
 WRITES, READS = 50, 200  # a second, through the public API
+RATE = 500  # rows a second that copy may take, so that the clients keep their share of this machine
 AT_ONCE = 1000  # rows in one INSERT
 PAUSE = 3.0  # seconds of ordinary traffic between two switches
 OUTAGE = 10.0  # seconds, with --kill-database
@@ -140,12 +141,12 @@ class Demo:
         """Copy under load; returns copy's own figures."""
         begun = time.monotonic()
         load.mark("copy")
-        self._call("copy", "start", "--entity", ENTITY)
+        self._call("copy", "start", "--entity", ENTITY, "--rate", f"{RATE}")
         self._call("copy", "watch", "--entity", ENTITY)
         seconds = time.monotonic() - begun
         load.mark("between")
         status = json.loads(self._call("copy", "status", "--entity", ENTITY, "--json"))["entities"][0]
-        _told("runbook copy start, watch", seconds, f"{status['rows_done']:,} keys done, under load")
+        _told(f"runbook copy start --rate {RATE}, watch", seconds, f"{status['rows_done']:,} keys done, under load")
         self._verify("every record on both sides, while both change")
         return {**status, "rate": status["rows_done"] / seconds}
 
