@@ -89,17 +89,18 @@ class Bench:
             for variant, roles in variants.items():
                 self._only(connection, triggers, roles)
                 for road, write in roads.items():
-                    found.setdefault((road, variant), []).extend(self._timed(write))
+                    found.setdefault((road, variant), []).append(statistics.median(self._timed(write)))
         for (road, variant), times in found.items():
             yield self._write_figure(road, variant, times, found[road, "without triggers"])
         self._only(connection, triggers, ("fence", "capture"))
 
     @staticmethod
-    def _write_figure(road: str, variant: str, times: Sequence[float], plain: Sequence[float]) -> Figure:
-        middle = statistics.median(times)
-        more = middle - statistics.median(plain)
-        note = f"{more * 1e6:+.0f} µs" if more else f"{1 / middle:,.0f} a second, one after the other"
-        return Figure(f"legacy write, {road}, {variant}", f"{middle * 1e6:,.0f} µs", note)
+    def _write_figure(road: str, variant: str, rounds: Sequence[float], plain: Sequence[float]) -> Figure:
+        """By the best round of each: whatever else the machine did made the others slower."""
+        best = min(rounds)
+        more = best - min(plain)
+        note = f"{more * 1e6:+.0f} µs" if more else f"{1 / best:,.0f} a second"
+        return Figure(f"legacy write, {road}, {variant}", f"{best * 1e6:,.0f} µs", note)
 
     def _captured(self, connection: Connection) -> dict[str, str]:
         """Install the triggers; their CREATE statements by name."""
@@ -190,15 +191,14 @@ class Bench:
         for round_ in range(ROUNDS + 1):
             for way, function in ways.items():
                 self._route(function)
-                times = [self._posted(client) for _ in range(REQUESTS)]
-                found[way] += times if round_ else []  # the first round starts the functions
+                middle = statistics.median(self._posted(client) for _ in range(REQUESTS))
+                found[way] += [middle] if round_ else []  # the first round starts the functions
         self._route(self._target.legacy_write_function)
-        middles = {way: statistics.median(times) for way, times in found.items()}
-        for way, middle in middles.items():
-            more = middle - middles["straight"]
-            yield Figure(
-                f"POST /{ENTITY}, {way}", f"{middle * 1e3:.1f} ms", f"{more * 1e3:+.1f} ms" if more else "p50"
-            )
+        for way, middles in found.items():
+            best = min(middles)
+            more = best - min(found["straight"])
+            note = f"{more * 1e3:+.1f} ms" if more else "median of the best round"
+            yield Figure(f"POST /{ENTITY}, {way}", f"{best * 1e3:.1f} ms", note)
 
     def _route(self, function: str) -> None:
         path = f"/variables/{self._deployed.writes_variable}"
