@@ -1,4 +1,7 @@
-"""Which changes of the stream Aurora does not have yet: each is looked up by its key, its sequence tells."""
+"""Which changes of the stream Aurora does not have yet, and applying them.
+
+Each is looked up by its key; its sequence tells.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from functions.aws.data_api import DataApi
 from functions.aws.errors import DataApiError, TransientError
-from functions.domain import mapping, names
+from functions.aws.quarantine import Quarantine
+from functions.domain import changes, mapping, names
+from functions.legacy.apply import Applier
 from functions.legacy.keys import within
 from functions.legacy.statements import Statements, cell_text
 from runbook.errors import FailedError
@@ -47,6 +52,27 @@ def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) 
             _strike(waiting, found)
     _strike(waiting, _parked(context, entity, list(waiting)))
     return waiting
+
+
+def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str, Any]]) -> None:
+    """Apply records of the stream here and now, as the bridge will: by its code, as its user.
+
+    The bridge gathers records for a moment before it applies them, and clients wait meanwhile. Which of the two comes
+    first does not matter, as with any record that is delivered twice. What passes by itself is left to the bridge.
+    """
+    described, target = context.target.mapping[entity.name], context.target
+    database = DataApi(
+        context.clients.rds_data, target.cluster_arn, target.bridge_secret_arn, described.legacy.database
+    )
+    quarantine = Quarantine(
+        context.clients.dynamodb, target.quarantine_table, "run by hand", stream=entity.stream_arn
+    )
+    try:
+        Applier(described, database, quarantine).apply(changes.from_stream(described, records))
+    except TransientError:
+        return
+    except DataApiError as error:
+        raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
 
 def _strike(waiting: dict[str, Seen], found: Sequence[tuple[str, int]]) -> None:

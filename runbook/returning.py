@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runbook import drain, lanes
+from runbook import parked as parked_ones
 from runbook.errors import PreconditionError
 from runbook.journal import Phase
 from runbook.routing import Routes, Side
@@ -80,13 +81,30 @@ class Tail:
         self._followers = [parts.follower(None)]
         self._followers[0].reach(parts.choices.patience)
         self._until_applied(time.monotonic() + parts.choices.patience, LOOK)
+        self._followers[0].keeps = True
 
     def drain(self) -> None:
-        """Follow what came since, to the last write that was let in."""
-        parts = self._parts
+        """Follow what came since, to the last write that was let in, and apply what the bridge is still gathering.
+
+        Raises:
+            PreconditionError: some of it is not in Aurora in time, or can never be.
+        """
+        parts, follower = self._parts, self._followers[0]
         deadline = parts.held_since + parts.choices.hold
-        self._followers[0].reach(parts.choices.hold)
+        follower.reach(parts.choices.hold)
+        seen = follower.take()
+        left = drain.unapplied(parts.context, parts.entity, {**self._left, **seen})
+        records = [record for key in left if (record := follower.record(key))]
+        if records:
+            drain.apply(parts.context, parts.entity, records)
+        self._left = left
         self._until_applied(deadline, 0.02)
+        parked = parked_ones.entries(parts.context, parts.entity)
+        if parked:
+            raise PreconditionError(
+                f"Aurora cannot take {len(parked)} of the last changes: {parked[0].key}",
+                "See `runbook quarantine list`.",
+            )
 
     def _until_applied(self, deadline: float, look: float) -> None:
         parts, follower = self._parts, self._followers[0]

@@ -60,12 +60,17 @@ class Follower:
         entity: whose stream.
         since: records of changes before this moment are passed over; None for the stream's beginning, 24 hours ago.
         wanted: the only keys whose changes are kept; None for all.
+
+    Attributes:
+        keeps: whether the records themselves are kept from now on, the last of each key, for `record`.
     """
 
     context: Context
     entity: EntityTarget
     since: datetime | None = None
     wanted: Collection[str] | None = None
+    keeps: bool = field(default=False, init=False)
+    _kept: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"], init=False)
     _seen: dict[str, Seen] = field(default_factory=dict[str, Seen], init=False)
     _token: str = field(default="", init=False)
     _listed: bool = field(default=False, init=False)
@@ -75,6 +80,10 @@ class Follower:
         """The last change of each key since the last call."""
         found, self._seen = self._seen, {}
         return found
+
+    def record(self, key: str) -> Mapping[str, Any] | None:
+        """The last record of a key since `keeps` was set."""
+        return self._kept.get(key)
 
     def poll(self) -> int:
         """Read what each shard has now, parents before their children; returns how many records there were."""
@@ -176,6 +185,8 @@ class Follower:
             return
         if self.since and created(record) < self.since - SLACK:
             return
+        if self.keeps:
+            self._kept[key] = record
         removed = record["eventName"] == "REMOVE"
         self._seen[key] = Seen(
             sequence=int(data["SequenceNumber"]), legacy=_by_copy(either, removed=removed), removed=removed
