@@ -77,15 +77,13 @@ def stop(folder: Folder) -> None:
 
 
 def _strays(folder: Folder) -> Iterator[psutil.Process]:
-    """A server that nobody noted, and workers that outlived theirs: by what they run, code in the sandbox's folder."""
+    """A server that nobody noted, and workers that outlived theirs: by where they work, in the sandbox's folder."""
     workers = f"{folder.temporary}{os.sep}"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             command = process.cmdline()
             serves = SERVER in command and str(folder.path) in command
-            if process.pid != os.getpid() and (
-                serves or any(part.startswith(workers) for part in command[:2])
-            ):
+            if process.pid != os.getpid() and (serves or process.cwd().startswith(workers)):
                 yield process
 
 

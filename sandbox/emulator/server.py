@@ -25,7 +25,11 @@ KEEP_ALIVE = 75  # seconds; longer than boto3 keeps a connection
 def serve(socket: Path, port: int) -> None:
     """Serve on 127.0.0.1:`port` with IAM enforcement, MariaDB's `socket` behind the Data API; returns after SIGTERM."""
     os.environ.update(
-        AUTH="true", GATEWAY_PORT=str(port), MINISTACK_PORT=str(port), MINISTACK_WORKER_THREADS=THREADS
+        AUTH="true",
+        GATEWAY_PORT=str(port),
+        LAMBDA_ACCOUNT_CONCURRENCY=THREADS,  # why: the stock limit shrinks with memory, and copy's lanes hold theirs
+        MINISTACK_PORT=str(port),
+        MINISTACK_WORKER_THREADS=THREADS,
     )
     uvloop.run(_serve(_application(socket), port))
 
@@ -43,6 +47,7 @@ def _application(socket: Path) -> Any:
         lambda_permissions,
         lambda_runtime,
         metrics,
+        schedules,
         stage_variables,
         stream_mapping,
         throttling,
@@ -60,6 +65,7 @@ def _application(socket: Path) -> Any:
         births,
         cold_starts,
         metrics,
+        schedules,
     ):
         gap.install()
     return throttling.wrapped(cast("Any", app).app)
