@@ -192,6 +192,7 @@ function = aws.lambda_.Function(
 aws.lambda_.FunctionEventInvokeConfig(
     "function-retries", function_name=function.name, maximum_retry_attempts=0
 )
+aws.lambda_.FunctionRecursionConfig("function-recursion", function_name=function.name, recursive_loop="Allow")
 mapping = aws.lambda_.EventSourceMapping(
     "mapping",
     event_source_arn=table.stream_arn,

@@ -193,3 +193,24 @@ class FunctionEventInvokeConfig(Handler):
         self.aws.client("lambda").delete_function_event_invoke_config(
             FunctionName=record.inputs["functionName"]
         )
+
+
+@handles(
+    "aws:lambda/functionRecursionConfig:FunctionRecursionConfig",
+    properties="functionName",
+    updates="recursiveLoop",
+    part_of="functionName",
+)
+class FunctionRecursionConfig(Handler):
+    """Whether a function may call itself again and again."""
+
+    def create(self, inputs: Mapping[str, Any]) -> Made:
+        self.aws.client("lambda").put_function_recursion_config(**pick(inputs, "functionName recursiveLoop"))
+        return Made(inputs["functionName"])
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        return self.create(inputs).outputs
+
+    def delete(self, record: Record) -> None:
+        name = record.inputs["functionName"]
+        self.aws.client("lambda").put_function_recursion_config(FunctionName=name, RecursiveLoop="Terminate")
