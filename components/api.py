@@ -60,8 +60,7 @@ class Api(pulumi.ComponentResource):
         )
         self._resources = self._make_resources()
         integrations = [self._integration(route) for route in args.routes]
-        permissions = [permission for route in args.routes for permission in self._permissions(route)]
-        self.stage = self._stage([*integrations, *permissions])
+        self.stage = self._stage([*integrations, *self._permissions()])
         self.url = self.stage.invoke_url
         self.register_outputs({"url": self.url})
 
@@ -70,7 +69,7 @@ class Api(pulumi.ComponentResource):
         for path in routing.paths(self._args.routes):
             parent, _, part = path.rpartition("/")
             made[path] = aws.apigateway.Resource(
-                f"{self._name}{_slug(path)}",
+                f"{self._name}{routing.slug(path)}",
                 rest_api=self.rest.id,
                 parent_id=made[parent].id if parent else self.rest.root_resource_id,
                 path_part=part,
@@ -79,7 +78,7 @@ class Api(pulumi.ComponentResource):
         return made
 
     def _integration(self, route: Route) -> aws.apigateway.Integration:
-        name = f"{self._name}{_slug(route.path)}-{route.method.lower()}"
+        name = f"{self._name}{routing.slug(route.path)}-{route.method.lower()}"
         resource = self._resources[route.path].id
         method = aws.apigateway.Method(
             f"{name}-method",
@@ -102,39 +101,43 @@ class Api(pulumi.ComponentResource):
 
     def _uri(self, route: Route) -> pulumi.Input[str]:
         if route.system != "public":
-            return self._answering(route)[0].invoke_arn
+            (function,) = self._answering(route).values()
+            return function.invoke_arn
         args = self._args
         variable = names.reads_variable(route.entity) if route.reads else names.writes_variable(route.entity)
         prefix = f"arn:{args.partition}:apigateway:{args.region}:lambda:path/2015-03-31/functions"
         function = f"arn:{args.partition}:lambda:{args.region}:{args.account}:function"
         return f"{prefix}/{function}:${{stageVariables.{variable}}}/invocations"
 
-    def _answering(self, route: Route) -> list[Function]:
-        """The functions that may be asked for a route: one, or for a public one both systems' and the gate."""
+    def _answering(self, route: Route) -> dict[str, Function]:
+        """The functions that may be asked for a route by role: one, or for a public one those of its stage variable."""
         if route.system == "init":
-            return [self._args.init]
+            return {"init": self._args.init}
         known = self._args.handlers[route.entity]
-        legacy = known.legacy_read if route.reads else known.legacy_write
-        modern = known.modern_read if route.reads else known.modern_write
-        gate = None if route.reads else self._args.gate
-        wanted = {"legacy": [legacy], "modern": [modern], "public": [legacy, modern, gate]}[route.system]
-        return [function for function in wanted if function is not None]
+        roles = {
+            "legacy": known.legacy_read if route.reads else known.legacy_write,
+            "modern": known.modern_read if route.reads else known.modern_write,
+            "gate": None if route.reads else self._args.gate,
+        }
+        wanted = roles if route.system == "public" else [route.system]
+        return {role: function for role in wanted if (function := roles[role]) is not None}
 
-    def _permissions(self, route: Route) -> list[aws.lambda_.Permission]:
-        source = pulumi.Output.concat(
-            self.rest.execution_arn, "/", names.STAGE, "/", route.method, route.pattern
-        )
-        labels = ("", "-modern", "-gate")
+    def _permissions(self) -> list[aws.lambda_.Permission]:
+        granted = {
+            routing.grant(route, role): function
+            for route in self._args.routes
+            for role, function in self._answering(route).items()
+        }
         return [
             aws.lambda_.Permission(
-                f"{self._name}{_slug(route.path)}-{route.method.lower()}-permission{label}",
+                f"{self._name}{grant.name}",
                 function=function.name,
                 action="lambda:InvokeFunction",
                 principal="apigateway.amazonaws.com",
-                source_arn=source,
+                source_arn=pulumi.Output.concat(self.rest.execution_arn, "/", names.STAGE, "/", grant.source),
                 opts=self._child,
             )
-            for label, function in zip(labels, self._answering(route), strict=False)
+            for grant, function in granted.items()
         ]
 
     def _stage(self, ready: Sequence[pulumi.Resource]) -> aws.apigateway.Stage:
@@ -176,7 +179,3 @@ class Api(pulumi.ComponentResource):
             variables[names.reads_variable(entity)] = known.legacy_read.name
             variables[names.writes_variable(entity)] = known.legacy_write.name
         return variables
-
-
-def _slug(path: str) -> str:
-    return path.replace("{id}", "id").replace("/", "-")

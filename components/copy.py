@@ -29,7 +29,6 @@ class CopyArgs:
         secret_arn: the bridge's user, which the triggers on the legacy tables let pass unseen.
         journal: where copy's state and the lanes' leases are.
         quarantine: for rows that no item can hold.
-        functions_arn: the ARN of this account's functions, without a name.
         alarm_topic_arn: the SNS topic that hears the alarm; empty for none.
     """
 
@@ -38,7 +37,6 @@ class CopyArgs:
     secret_arn: pulumi.Input[str]
     journal: aws.dynamodb.Table
     quarantine: aws.dynamodb.Table
-    functions_arn: str
     alarm_topic_arn: str
     code: pulumi.Archive
     layers: Sequence[pulumi.Input[str]]
@@ -55,6 +53,7 @@ class Copy(pulumi.ComponentResource):
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
         self.worker = self._worker()
+        self._hand_over()
         self._alarm()
         role = self._scheduler()
         for entity in args.tables:
@@ -67,10 +66,9 @@ class Copy(pulumi.ComponentResource):
         tables = {entity: table.name for entity, table in args.tables.items()}
         rights = [
             *policies.sql(args.cluster_arn, args.secret_arn, batches=True),
-            *[policies.copy_items(table.arn) for table in args.tables.values()],
+            policies.copy_items([table.arn for table in args.tables.values()]),
             policies.keep_records(args.journal.arn),
             policies.put_items(args.quarantine.arn),
-            policies.invoke([f"{args.functions_arn}:{name}-*"]),  # itself: Pulumi appends to the name
         ]
         return Function(
             name,
@@ -91,6 +89,21 @@ class Copy(pulumi.ComponentResource):
                 tags=args.tags,
             ),
             self._child,
+        )
+
+    def _hand_over(self) -> None:
+        """Let a worker call its successor: a policy of its own, since its role is older than the function's ARN."""
+        aws.iam.RolePolicy(
+            f"{self._name}-hand-over",
+            role=self.worker.role.name,
+            policy=policies.document([policies.invoke([self.worker.arn])]),
+            opts=self._child,
+        )
+        aws.lambda_.FunctionRecursionConfig(
+            f"{self._name}-recursion",
+            function_name=self.worker.name,
+            recursive_loop="Allow",  # why: Lambda stops a chain of calls after 16, here after 80 minutes
+            opts=self._child,
         )
 
     def _scheduler(self) -> aws.iam.Role:

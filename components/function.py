@@ -43,7 +43,7 @@ class FunctionArgs:
 
 
 class Function(pulumi.ComponentResource):
-    """A Lambda function; `name`, `arn` and `invoke_arn` are its function's."""
+    """A Lambda function; `name`, `arn` and `invoke_arn` are its function's, `role` is what it works as."""
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:compute:Function", name, None, opts)
@@ -52,7 +52,7 @@ class Function(pulumi.ComponentResource):
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs", retention_in_days=args.log_retention_days, tags=args.tags, opts=child
         )
-        role = aws.iam.Role(
+        self.role = aws.iam.Role(
             name,  # function and role have no suffix: 64 characters are few for stack and entity
             assume_role_policy=pulumi.Output.json_dumps(policies.trust("lambda.amazonaws.com")),
             tags=args.tags,
@@ -60,7 +60,7 @@ class Function(pulumi.ComponentResource):
         )
         rights = aws.iam.RolePolicy(
             f"{name}-rights",
-            role=role.name,
+            role=self.role.name,
             policy=policies.document([policies.logging(logs.arn), *args.statements]),
             opts=child,
         )
@@ -71,7 +71,7 @@ class Function(pulumi.ComponentResource):
             handler=args.handler,
             code=args.code,
             layers=list(args.layers),
-            role=role.arn,
+            role=self.role.arn,
             timeout=args.timeout,
             memory_size=MEMORY,
             environment={"variables": {**_powertools(name), **args.variables}},

@@ -94,9 +94,6 @@ class Streamback:
         )
 
     def _copy(self, modern: ModernSystem, bridge: StreamBridge) -> Copy:
-        place = (
-            f"{aws.get_partition().partition}:lambda:{self._region}:{aws.get_caller_identity().account_id}"
-        )
         return Copy(
             f"{self._name}-copy",
             CopyArgs(
@@ -105,7 +102,6 @@ class Streamback:
                 secret_arn=bridge.secret.arn,
                 journal=self.journal.table,
                 quarantine=bridge.quarantine,
-                functions_arn=f"arn:{place}:function",
                 alarm_topic_arn=self._settings.alarm_topic_arn,
                 **self._small,
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 import pytest
 
 from components import routes
@@ -22,6 +24,31 @@ def integrations(stack):
     """{(method, path): URI}."""
     found = [each["inputs"] for each in stack.of("integration:Integration")]
     return {(each["httpMethod"], path_of(stack, each["resourceId"])): each["uri"] for each in found}
+
+
+def behind(stack, method, path):
+    """The functions that may stand behind a route."""
+    outputs = stack.outputs
+    modern = outputs["entities"]["chefs"]
+    if path == "/aurora":
+        return {outputs["legacyInitFunction"]}
+    reads = method == "GET"
+    legacy = outputs["legacyReadFunction" if reads else "legacyWriteFunction"]
+    own = modern["readFunction" if reads else "writeFunction"]
+    public = {legacy, own} if reads else {legacy, own, outputs["gateFunction"]}
+    return {"/aurora": {legacy}, "/dynamo": {own}}.get(path[:7], public)
+
+
+def permitted(stack):
+    """{(method and path, function)}."""
+    return {
+        (each["inputs"]["sourceArn"].partition("/prod/")[2], each["inputs"]["function"])
+        for each in stack.of("permission:Permission")
+    }
+
+
+def may_be_called(stack, asked):
+    return {function for source, function in permitted(stack) if fnmatch.fnmatchcase(asked, source)}
 
 
 def expected(prefix):
@@ -59,17 +86,32 @@ def test_fixed_routes_call_the_systems_own_functions(stack, system, prefix):
 
 
 def test_every_route_may_call_every_function_that_can_stand_behind_it(stack):
-    permitted = {
-        (each["inputs"]["sourceArn"].partition("/prod/")[2], each["inputs"]["function"])
-        for each in stack.of("permission:Permission")
-    }
-    legacy, modern = "streamback-dev-legacy", "streamback-dev-modern-chefs"
     for method, path in integrations(stack):
-        role = "read" if method == "GET" else "write"
-        behind = {"/aurora": [legacy], "/dynamo": [modern]}.get(path[:7], [legacy, modern])
-        source = f"{method}{path.replace('{id}', '*')}"
-        functions = {f"{each}-{role}" for each in behind} if path != "/aurora" else {f"{legacy}-init"}
-        assert {function for found, function in permitted if found == source} == functions
+        asked = f"{method}{path.replace('{id}', '7')}"
+        assert may_be_called(stack, asked) >= behind(stack, method, path), asked
+
+
+def test_a_function_of_one_entity_may_be_called_by_its_own_routes_only(stack):
+    own = {
+        (f"{method}{path.replace('{id}', '*')}", function)
+        for method, path in integrations(stack)
+        for function in behind(stack, method, path)
+        if "modern" in function or "init" in function
+    }
+    assert {each for each in permitted(stack) if not each[0].endswith("/*") or "-chefs-" in each[1]} == own
+
+
+def test_a_function_of_all_entities_may_be_called_by_its_own_methods_only(stack):
+    outputs = stack.outputs
+    reads, writes = ["GET/*"], ["DELETE/*", "POST/*", "PUT/*"]
+    wanted = {"legacyReadFunction": reads, "legacyWriteFunction": writes, "gateFunction": writes}
+    for key, sources in wanted.items():
+        assert sorted(source for source, called in permitted(stack) if called == outputs[key]) == sources
+
+
+@pytest.mark.parametrize("parts", [LEGACY, '["legacy", "modern"]'])
+def test_without_the_bridge_there_is_no_gate_to_call(describe, parts):
+    assert not [each for each in describe(parts=parts).of("permission:Permission") if "gate" in each["name"]]
 
 
 def test_the_stage_starts_at_legacy_and_is_then_the_runbooks(stack):

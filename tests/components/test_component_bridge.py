@@ -75,15 +75,15 @@ def test_an_alarm_tells_that_the_bridge_is_late_long_before_a_record_is_given_up
 
 
 def test_an_alarm_tells_that_the_bridge_keeps_failing(stack):
-    failing = alarm(stack, "failing")
+    failing = alarm(stack, "chefs-failing")
     assert (failing["metricName"], failing["statistic"], failing["threshold"]) == ("Errors", "Sum", 0)
     assert failing["evaluationPeriods"] * failing["period"] == 300
 
 
 def test_alarms_watch_the_bridges_function_and_reach_the_topic(describe, stack):
     topic = "arn:aws:sns:us-east-1:111122223333:ops"
-    for each in describe(alarmTopicArn=topic).of("metricAlarm:MetricAlarm"):
-        inputs = each["inputs"]
+    for name in ("late", "chefs-failing"):
+        inputs = alarm(describe(alarmTopicArn=topic), name)
         assert inputs["dimensions"] == {"FunctionName": stack.outputs["entities"]["chefs"]["bridgeFunction"]}
         assert inputs["alarmActions"] == inputs["okActions"] == [topic]
 

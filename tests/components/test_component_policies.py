@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+
+import pytest
 
 from components import policies
 
@@ -14,6 +17,8 @@ FORCED = {
     "logs:PutLogEvents": r"arn:of:.+-logs:\*",
     "s3:PutObject": r"arn:of:.+-bucket/\*",  # Lambda names the objects
 }
+ROOT = Path(__file__).parents[2]
+EMPTY = len('{"Version":"2012-10-17","Id":"default","Statement":[]}')
 DATA_API = "rds-data:ExecuteStatement"
 SECRET = "secretsmanager:GetSecretValue"
 
@@ -30,6 +35,26 @@ def rights(stack, function):
         for action in statement["Action"]:
             found.setdefault(action, []).extend(statement["Resource"])
     return found
+
+
+def as_kept(permission):
+    """A permission as Lambda keeps it, with the names of a real account."""
+    inputs = permission["inputs"]
+    statement = {
+        "Sid": f"{permission['name']}-0123456",
+        "Effect": "Allow",
+        "Principal": {"Service": inputs["principal"]},
+        "Action": inputs["action"],
+        "Resource": f"arn:aws:lambda:ap-southeast-2:111122223333:function:{inputs['function']}-0123456",
+        "Condition": {"ArnLike": {"AWS:SourceArn": inputs["sourceArn"].replace(":api/", ":0123456789/")}},
+    }
+    return json.dumps(statement, separators=(",", ":"))
+
+
+def taker(role):
+    """The service that takes a role on."""
+    (statement,) = json.loads(role["inputs"]["assumeRolePolicy"])["Statement"]
+    return statement["Principal"]["Service"]
 
 
 def own_log(name):
@@ -53,10 +78,16 @@ def test_no_resource_has_a_wildcard_but_where_aws_forces_one(stack):
 def test_every_function_has_a_role_of_its_own_that_only_lambda_takes_on(stack):
     functions = stack.of("function:Function")
     roles = [each["inputs"]["role"] for each in functions]
-    assert len(set(roles)) == len(roles) == len(stack.of("role:Role"))
-    for role in stack.of("role:Role"):
-        (statement,) = json.loads(role["inputs"]["assumeRolePolicy"])["Statement"]
-        assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+    takers = {f"arn:of:{each['name']}": taker(each) for each in stack.of("role:Role")}
+    assert len(set(roles)) == len(roles)
+    assert {role for role, service in takers.items() if service == "lambda.amazonaws.com"} == set(roles)
+
+
+def test_only_the_schedules_have_another_role(stack):
+    others = {
+        each["name"]: taker(each) for each in stack.of("role:Role") if taker(each) != "lambda.amazonaws.com"
+    }
+    assert others == {"streamback-dev-copy-scheduler": "scheduler.amazonaws.com"}
 
 
 def test_the_legacy_functions_may_send_single_statements_as_the_master_user(stack):
@@ -100,26 +131,57 @@ def test_only_install_may_store_a_password_and_only_the_bridges(stack):
     assert json.dumps(everybody).count("PutSecretValue") == 1
 
 
-def test_api_gateway_may_call_a_function_for_one_method_of_one_path_only(stack):
+def test_only_api_gateway_may_call_a_function_from_outside_and_by_one_method_of_this_apis_stage(stack):
     for permission in stack.of("permission:Permission"):
         inputs = permission["inputs"]
         assert (inputs["action"], inputs["principal"]) == (
             "lambda:InvokeFunction",
             "apigateway.amazonaws.com",
         )
-        # an item's path has a star where the id is, as API Gateway's own console writes it
-        path = r"arn:aws:execute-api:us-east-1:\d+:api/prod/(GET|POST|PUT|DELETE)/[a-z/]+(/\*)?"
+        # a star stands where the id is, as API Gateway's own console writes it, or for any path
+        path = r"arn:aws:execute-api:us-east-1:\d+:api/prod/(GET|POST|PUT|DELETE)/([a-z/]+(/\*)?|\*)"
         assert re.fullmatch(path, inputs["sourceArn"])
 
 
-def test_both_systems_functions_may_be_called_from_the_public_routes(stack):
-    callers = {
-        each["inputs"]["function"]
-        for each in stack.of("permission:Permission")
-        if "/POST/chefs" in str(each["inputs"])
-    }
-    outputs = stack.outputs
-    assert callers == {outputs["legacyWriteFunction"], outputs["entities"]["chefs"]["writeFunction"]}
+@pytest.fixture
+def forty(describe, tmp_path):
+    """A stack with forty entities."""
+    text = (ROOT / "entities.toml").read_text()
+    tables = [
+        text.replace("chefs", name).replace("cheftable", f"t_{name}").replace('"chef"', f'"i-{name}"')
+        for name in (f"customers_{number}" for number in range(40))
+    ]
+    (tmp_path / "many.toml").write_text("\n".join(tables))
+    stack = describe(entitiesFile=str(tmp_path / "many.toml"))
+    assert len(stack.outputs["entities"]) == 40
+    return stack
+
+
+def test_forty_entities_fit_into_the_policy_that_lambda_keeps_for_a_function(forty):
+    sizes = {}
+    for permission in forty.of("permission:Permission"):
+        function = permission["inputs"]["function"]
+        sizes[function] = sizes.get(function, EMPTY) + len(as_kept(permission)) + 1
+    assert {forty.outputs["legacyWriteFunction"], forty.outputs["gateFunction"]} <= sizes.keys()
+    assert max(sizes.values()) <= 20_480
+
+
+def test_forty_entities_fit_into_the_policies_of_a_role(forty):
+    sizes = {}
+    for each in forty.of("rolePolicy:RolePolicy"):
+        text = re.sub(r"\s", "", each["inputs"]["policy"])
+        long = re.sub(r"arn:of:([^\"]+)", lambda found: f"{'a' * 60}{found[1]}-0123456", text)
+        role = each["inputs"]["role"]
+        sizes[role] = sizes.get(role, 0) + len(long)
+    assert "streamback-dev-copy-worker" in sizes
+    assert max(sizes.values()) <= 10_240
+
+
+def test_forty_entities_fit_into_the_environment_of_a_function(forty):
+    for function in forty.of("function:Function"):
+        told = function["inputs"]["environment"]["variables"]
+        named = {key: re.sub(r"(-write)\"", r'\1-0123456"', value) for key, value in told.items()}
+        assert len(json.dumps(named, separators=(",", ":"))) <= 4096, function["name"]
 
 
 def test_batches_are_allowed_only_where_asked_for():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pulumi_aws as aws
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SPECIMENS = str(ROOT / "tests" / "entities.toml")
 LEGACY, MODERN = '["legacy"]', '["legacy", "modern"]'
 HOLD_DATA = ("rds/cluster:Cluster", "clusterInstance:ClusterInstance", "table:Table", "bucket:Bucket")
-PARENTLESS = {"LegacySystem", "ModernSystem", "StreamBridge", "Journal", "Api"}
+PARENTLESS = {"LegacySystem", "ModernSystem", "StreamBridge", "Copy", "Gate", "Journal", "Api"}
 
 
 def last(kind):
@@ -37,7 +38,7 @@ def test_the_parts_are_switched_on_in_the_articles_order(describe, stack):
     alone, two = describe(parts=LEGACY), describe(parts=MODERN)
     assert components(alone) == {"LegacySystem", "Journal", "Api"}
     assert components(two) == components(alone) | {"ModernSystem"}
-    assert components(stack) == components(two) | {"StreamBridge"}
+    assert components(stack) == components(two) | {"StreamBridge", "Copy", "Gate"}
 
 
 @pytest.mark.parametrize(("before", "after"), [(LEGACY, MODERN), (MODERN, '["legacy", "modern", "bridge"]')])
@@ -95,7 +96,7 @@ def test_logs_have_a_retention_that_is_longer_in_production(stack, production):
 
 def test_every_function_logs_to_a_group_of_its_own(stack):
     groups = [each["inputs"]["loggingConfig"]["logGroup"] for each in stack.of("function:Function")]
-    assert len(set(groups)) == len(groups) == len(stack.of("logGroup:LogGroup")) == 7
+    assert len(set(groups)) == len(groups) == len(stack.of("logGroup:LogGroup")) == 9
 
 
 def test_every_function_waits_for_its_rights(stack):
@@ -157,6 +158,18 @@ def test_each_function_is_told_what_it_needs_to_know(stack):
             "ENTITY": "chefs",
             "QUARANTINE_TABLE": outputs["quarantineTable"],
         },
+        "copy-worker": {
+            "CLUSTER_ARN": outputs["clusterArn"],
+            "SECRET_ARN": outputs["bridgeSecretArn"],
+            "JOURNAL_TABLE": outputs["journalTable"],
+            "QUARANTINE_TABLE": outputs["quarantineTable"],
+            "TABLES": '{"chefs": "chef"}',
+        },
+        "gate-writes": {
+            "JOURNAL_TABLE": outputs["journalTable"],
+            "LEGACY_WRITE_FUNCTION": outputs["legacyWriteFunction"],
+            "MODERN_WRITE_FUNCTIONS": json.dumps({"chefs": outputs["entities"]["chefs"]["writeFunction"]}),
+        },
     }
 
 
@@ -207,9 +220,8 @@ def test_the_outputs_are_all_that_the_runbook_needs(stack):
 def test_the_outputs_of_a_part_that_is_not_deployed_are_absent(describe):
     outputs = describe(parts=LEGACY).outputs
     assert outputs["parts"] == ["legacy"]
-    assert (
-        not {"quarantineTable", "bridgeSecretArn", "bridgeInstallFunction", "failureBucket"} & outputs.keys()
-    )
+    bridges = {"quarantineTable", "bridgeSecretArn", "bridgeInstallFunction", "failureBucket"}
+    assert not (bridges | {"copyFunction", "gateFunction"}) & outputs.keys()
     assert outputs["entities"] == {
         "chefs": {
             "readsVariable": names.reads_variable("chefs"),

@@ -55,6 +55,16 @@ def test_a_file_with_outputs_is_read(saved):
     )
 
 
+def test_copy_and_gate_are_named_by_the_outputs_and_empty_without_the_bridge():
+    raw = {
+        key: value for key, value in outputs(ENDPOINT).items() if key not in ("copyFunction", "gateFunction")
+    }
+    without = targets.parse(raw, "x")
+    assert (without.copy_function, without.gate_function) == ("", "")
+    found = targets.parse({**raw, "copyFunction": "copy-1", "gateFunction": "gate-1"}, "x")
+    assert (found.copy_function, found.gate_function) == ("copy-1", "gate-1")
+
+
 def test_a_stack_is_asked_of_pulumi_by_its_name(saved, pulumi):
     pulumi(f'test "$*" = "stack output --json --stack dev" && cat {saved}')
     assert targets.resolve(stack="dev").stack == "test"
