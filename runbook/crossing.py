@@ -34,6 +34,7 @@ def steps(parts: Parts) -> list[Step]:
     return [
         _compare(parts, followed),
         parts.gate_on(Side.LEGACY, parts.entity.write_function),
+        _catch_up(parts),
         parts.phase(Phase.SWITCHING, undo=Phase.LEGACY),
         _fence(parts),
         _drain(parts),
@@ -53,6 +54,13 @@ def _compare(parts: Parts, followed: list[Follower]) -> Step:
         followed[:] = [follower]
 
     return Step(name="compare", says="compare the records that changed since the last verify", do=do)
+
+
+def _catch_up(parts: Parts) -> Step:
+    def do() -> None:
+        parts.until("copy to be right behind", parts.fence.queue_short, parts.choices.patience)
+
+    return Step(name="catch-up", says="wait until copy is right behind legacy's writers", do=do)
 
 
 def _fence(parts: Parts) -> Step:

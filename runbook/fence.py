@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LOCK_SECONDS = 3  # that writers inside are waited for; the database counts in whole seconds
 ATTEMPTS = 3
 BACK_OFF = 0.5  # seconds between attempts, for those who waited behind
+SHORT = 50  # keys in copy's queue, the work of a moment
 RAISE_PATIENCE = 5.0  # seconds with a database that does not answer; requests are held meanwhile
 PATIENCE = 60.0  # seconds, otherwise; Aurora restarts in less
 
@@ -75,6 +76,11 @@ class Fence:
         """Whether copy has written all that legacy's writers left in its queue."""
         sql = f"SELECT 1 FROM {names.CHANGES_TABLE} WHERE entity = '{self._entity}' LIMIT 1"  # noqa: S608
         return not self._query(sql)
+
+    def queue_short(self) -> bool:
+        """Whether copy has so few keys left that nobody would wait for them."""
+        few = f"SELECT 1 FROM {names.CHANGES_TABLE} WHERE entity = '{self._entity}' LIMIT {SHORT + 1}"  # noqa: S608
+        return int(cell_text(self._query(f"SELECT COUNT(*) FROM ({few}) AS waiting")[0][0])) <= SHORT  # noqa: S608
 
     def raise_(self) -> None:
         """Stop legacy's writers once those inside have finished; the bridge may write everything from now on.

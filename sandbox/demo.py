@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,20 @@ from functions.domain import entities
 from runbook import target as targets
 from sandbox import chefs, lifecycle, state
 from sandbox.errors import SandboxError
-from sandbox.load import Load
+from sandbox.load import History, Load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runbook.target import Target
     from sandbox.lifecycle import Sandbox
-    from sandbox.load import History, Waits
+    from sandbox.load import Waits
 
 NAME = "demo"
 ENTITY = "chefs"
 CHEFS = 10_000
-WRITES, READS = 50, 200  # a second, through the public API
+WRITES, READS = 50, 200  # a second, through the public API, while it switches
+EASY_WRITES, EASY_READS = 20, 50  # a second of those, while the rows are copied and compared
 RATE = 500  # rows a second that copy may take, so that the clients keep their share of this machine
 AT_ONCE = 1000  # rows in one INSERT
 PAUSE = 3.0  # seconds of ordinary traffic between two switches
@@ -93,14 +94,24 @@ class Demo:
         self._runbook("init", says="beside the rows: invisible columns, the bridge's user, routes, journal")
         self._runbook("smoke", says="the article's eight requests, update and delete")
         self._runbook("preflight", says="every hazard of this road, looked at")
-        console.print(f"\n  {WRITES} writes and {READS} reads a second on the public API from here on\n")
-        with Load(self._target, ENTITY, writes_per_s=WRITES, reads_per_s=READS) as load:
-            copied = self._copy(load)
-            self._over_and_back(load)
-            found = self._verify("both sides again, record by record", settle=30)
-            self._step(load, "complete", "complete", "--execute", says="no trace is left in Aurora")
-            time.sleep(PAUSE)
-            history = load.stop()
+        _paced(EASY_WRITES, EASY_READS)
+        with Load(self._target, ENTITY, writes_per_s=EASY_WRITES, reads_per_s=EASY_READS) as easy:
+            copied = self._copy(easy)
+            _paced(WRITES, READS)
+            more = Load(
+                self._target,
+                ENTITY,
+                writes_per_s=WRITES - EASY_WRITES,
+                reads_per_s=READS - EASY_READS,
+                seed=1,
+            )
+            with more as load:
+                time.sleep(PAUSE)
+                self._over_and_back(load)
+                found = self._verify("both sides again, record by record", settle=30)
+                self._step(load, "complete", "complete", "--execute", says="no trace is left in Aurora")
+                time.sleep(PAUSE)
+                history = _together(easy.stop(), load.stop())
         return Result(
             rows=copied["rows_done"],
             rate=copied["rate"],
@@ -146,7 +157,11 @@ class Demo:
         seconds = time.monotonic() - begun
         load.mark("between")
         status = json.loads(self._call("copy", "status", "--entity", ENTITY, "--json"))["entities"][0]
-        _told(f"runbook copy start --rate {RATE}, watch", seconds, f"{status['rows_done']:,} keys done, under load")
+        _told(
+            f"runbook copy start --rate {RATE}, watch",
+            seconds,
+            f"{status['rows_done']:,} keys done, under load",
+        )
         self._verify("every record on both sides, while both change")
         return {**status, "rate": status["rows_done"] / seconds}
 
@@ -202,6 +217,20 @@ class Demo:
                 f"`runbook {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done.stdout
+
+
+def _paced(writes: int, reads: int) -> None:
+    console.print(f"\n  {writes} writes and {reads} reads a second on the public API from here on\n")
+
+
+def _together(first: History, second: History) -> History:
+    """What the clients of two loads saw; no two of them have a number in common."""
+    clients = 1 + max((one.client for one in first.attempts), default=0)
+    others = [replace(one, client=one.client + clients) for one in second.attempts]
+    marks = sorted(
+        [mark for mark in (*first.marks, *second.marks) if mark[1] != "start"], key=lambda mark: mark[0]
+    )
+    return History([*first.attempts, *others], marks)
 
 
 def _told(what: str, seconds: float, says: str = "") -> None:

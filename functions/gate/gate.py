@@ -8,6 +8,7 @@ and the count is back at zero nobody is inside. In every other phase it waits. P
 from __future__ import annotations
 
 import json
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -95,14 +96,16 @@ class Gate:
         legacy: the legacy writer.
         modern: the modern writer.
         limit: seconds that a request is held at most.
-        poll: seconds between two looks while it is held.
+        poll: seconds before the second look at a request that is held; each wait is longer than the one before, up to
+            `longest`, since a hundred requests that look all the time would slow down what they wait for.
     """
 
     phases: PhaseSource
     legacy: Callable[[Event], Answer]
     modern: Callable[[Event], Answer]
     limit: float
-    poll: float = 0.025
+    poll: float = 0.04
+    longest: float = 0.2
 
     def __call__(self, event: Event) -> Answer:
         """The answer of whichever system is the source of truth.
@@ -110,14 +113,15 @@ class Gate:
         Raises:
             UnavailableError: it was held for too long and nothing was written, or a writer did not end well.
         """
-        deadline = time.monotonic() + self.limit
+        deadline, wait = time.monotonic() + self.limit, self.poll
         while True:
             answer = self._attempt(event)
             if answer is not None:
                 return answer
             if time.monotonic() > deadline:
                 raise UnavailableError
-            time.sleep(self.poll)
+            time.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311  # jitter
+            wait = min(wait * 1.5, self.longest)
 
     def _attempt(self, event: Event) -> Answer | None:
         phase = self.phases.now()

@@ -257,6 +257,7 @@ def test_a_plan_tells_each_step_and_what_undoes_it(road, chefs):
     assert [step.name for step in plan.steps] == [
         "compare",
         "gate",
+        "catch-up",
         "phase-switching",
         "fence",
         "drain",
