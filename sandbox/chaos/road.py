@@ -65,7 +65,7 @@ def _whole(entity: str) -> tuple[Stretch, ...]:
         name="cutover writes",
         words=("cutover", "writes", *QUICKLY, *this, act),
         faults=CRASHES + OUTAGES + BRIDGE + COPY + OTHERS,
-        many=(1, 3),
+        many=(2, 4),
         span=6.0,
         switch=True,
     )
@@ -99,7 +99,7 @@ def _whole(entity: str) -> tuple[Stretch, ...]:
             name="rollback writes",
             words=("rollback", "writes", *QUICKLY, *this, act),
             faults=CRASHES + OUTAGES + BRIDGE + OTHERS,
-            many=(1, 3),
+            many=(2, 4),
             span=6.0,
             switch=True,
             strict=True,
