@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from runbook.shards import Shard
     from runbook.target import EntityTarget
 
-SLACK = timedelta(seconds=60)  # by which a record's time of creation may be off
+SLACK = timedelta(seconds=10)  # by which a record's time of creation may be off; preflight allows clocks five
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.2  # seconds between two looks at a stream that has nothing new
 WAVE = 0.1  # seconds before more markers are written; each time twice as long
 LONGEST_WAVE = 2.0
