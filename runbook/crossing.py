@@ -34,7 +34,7 @@ def steps(parts: Parts) -> list[Step]:
     return [
         _compare(parts, followed),
         parts.gate_on(Side.LEGACY, parts.entity.write_function),
-        _catch_up(parts),
+        _catch_up(parts, followed),
         parts.phase(Phase.SWITCHING, undo=Phase.LEGACY),
         _fence(parts),
         _drain(parts),
@@ -56,8 +56,14 @@ def _compare(parts: Parts, followed: list[Follower]) -> Step:
     return Step(name="compare", says="compare the records that changed since the last verify", do=do)
 
 
-def _catch_up(parts: Parts) -> Step:
+def _catch_up(parts: Parts, followed: list[Follower]) -> Step:
+    """What can be compared before anybody is held need not be compared while they are."""
+
     def do() -> None:
+        parts.until("copy to be right behind", parts.fence.queue_short, parts.choices.patience)
+        follower = followed[0]
+        follower.reach(parts.choices.patience)
+        _demand_equal(parts, follower.take(), SETTLE)
         parts.until("copy to be right behind", parts.fence.queue_short, parts.choices.patience)
 
     return Step(name="catch-up", says="wait until copy is right behind legacy's writers", do=do)

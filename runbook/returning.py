@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WRITER_LIMIT = 30.0  # seconds after which a request that was let in has ended, however it ended
 LOOK = 0.1  # seconds between two looks while nobody waits
+APPROACHES = 2  # catches up with what came while it caught up
 SHOWN = 3  # keys in a message
 
 
@@ -42,6 +43,7 @@ def steps(parts: Parts, *, reads: bool) -> list[Step]:
     return [
         Step(name="follow", says="wait until the bridge has applied all that the stream has", do=tail.follow),
         parts.gate_on(Side.MODERN, parts.context.target.legacy_write_function),
+        Step(name="catch-up", says="wait until the bridge is right behind modern's writer", do=tail.approach),
         parts.phase(Phase.RETURNING, undo=Phase.MODERN),
         Step(name="quiet", says="wait until no request is inside modern's writer", do=lambda: _quiet(parts)),
         Step(name="drain", says="wait until the bridge has applied the last changes", do=tail.drain),
@@ -81,7 +83,16 @@ class Tail:
         self._followers = [parts.follower(None)]
         self._followers[0].reach(parts.choices.patience)
         self._until_applied(time.monotonic() + parts.choices.patience, LOOK)
-        self._followers[0].keeps = True
+
+    def approach(self) -> None:
+        """Come as near to the stream's end as one can before anybody is held."""
+        parts, follower = self._parts, self._followers[0]
+        for _ in range(APPROACHES):
+            follower.reach(parts.choices.patience)
+            self._until_applied(time.monotonic() + parts.choices.patience, LOOK)
+        follower.keeps = True
+        follower.reach(parts.choices.patience)
+        self._left = drain.unapplied(parts.context, parts.entity, follower.take())
 
     def drain(self) -> None:
         """Follow what came since, to the last write that was let in, and apply what the bridge is still gathering.

@@ -137,8 +137,7 @@ class Runner:
             try:
                 self._boundary(operation.at(step.name, "doing", "do"))
                 self._say(step.says)
-                step.do()
-                self._boundary(operation.at(step.name, "done", "do"))
+                step.do()  # that it is done is told by the next one's beginning: clients may be waiting
             except LockLostError:
                 raise
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # whatever it was, traffic must not stay half-way
