@@ -228,10 +228,28 @@ class Applier:
             if len(changes) == 1:
                 self._final(sql, changes[0], error, outcome)
                 return []
+            missing = self._missing(sql, changes, error, outcome)
+            if len(missing) < len(changes):
+                left = [changes[i] for i in missing], [sets[i] for i in missing]
+                return self._narrow(sql, *left, outcome) if missing else []
             half = len(changes) // 2
             first = self._narrow(sql, changes[:half], sets[:half], outcome)
             return first + self._narrow(sql, changes[half:], sets[half:], outcome)
         return list(changes)
+
+    def _missing(
+        self, sql: str, changes: Sequence[Change], error: PermanentError, outcome: Outcome
+    ) -> list[int]:
+        """The indexes of those inserts that another run has not made meanwhile."""
+        if sql != self._sql.insert or error.code != DUPLICATE:
+            return list(range(len(changes)))
+        present = self._present(changes)
+        if any(
+            change.key in present and present[change.key].sequence < change.sequence for change in changes
+        ):
+            raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
+        outcome.stale += sum(change.key in present for change in changes)
+        return [i for i, change in enumerate(changes) if change.key not in present]
 
     def _final(self, sql: str, change: Change, error: PermanentError, outcome: Outcome) -> None:
         """Park a change, unless it is an insert that found its own record there, just made by another run."""
