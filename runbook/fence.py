@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOCK_SECONDS = 3  # that writers inside are waited for; the database counts in whole seconds
 ATTEMPTS = 3
 BACK_OFF = 0.5  # seconds between attempts, for those who waited behind
-SHORT = 50  # keys in copy's queue, the work of a moment
+SHORT = 200  # keys in copy's queue, the work of a moment
 RAISE_PATIENCE = 5.0  # seconds with a database that does not answer; requests are held meanwhile
 PATIENCE = 60.0  # seconds, otherwise; Aurora restarts in less
 
