@@ -36,7 +36,10 @@ def table(verdict: Verdict) -> Table:
         ("requests", f"{waits.writes:,} writes, {waits.reads:,} reads"),
         ("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))),
         ("told to try again (503)", f"{waits.retried:,}"),
-        ("records at the end", f"{len(verdict.source):,} modern, {len(verdict.other):,} legacy"),
+        (
+            "records at the end",
+            f"{len(verdict.source):,} in the source of truth, {len(verdict.other):,} on the other side",
+        ),
     ]
     rows += [(f"longest wait in {name}", f"{found.longest:.2f} s") for name, found in verdict.switches]
     rows += [("violations", str(len(verdict.violations))), ("problems", str(len(verdict.problems)))]
@@ -52,8 +55,8 @@ def keep(verdict: Verdict, root: Path | None = None) -> Path:
     records.write(folder / "history.jsonl", verdict.history.attempts)
     _write(folder / "diary.txt", verdict.diary)
     _write(folder / "violations.txt", [*verdict.problems, *map(str, verdict.violations)])
-    _write(folder / "modern.txt", map(_line, verdict.source))
-    _write(folder / "legacy.txt", map(_line, verdict.other))
+    _write(folder / "source.txt", map(_line, verdict.source))
+    _write(folder / "other.txt", map(_line, verdict.other))
     for name, text in verdict.evidence.items():
         _write(folder / name, [text])
     return folder

@@ -37,21 +37,20 @@ class Stretch:
     strict: bool = False
 
 
-BRIEF = frozenset({"init", "copy start", "copy watch", "verify", "cutover writes", "cutover reads 100 %"})
-
-
 def road(entity: str, *, brief: bool = False) -> tuple[Stretch, ...]:
     """The commands from the first copy to where everything is modern and only `complete` is left.
 
     Args:
         entity: what moves.
-        brief: without those that only repeat others, and with the way back once.
+        brief: only over and back, so that it ends where it began.
     """
     stretches = _whole(entity)
     if not brief:
         return stretches
-    kept = [one for one in stretches if one.name in {*BRIEF, "rollback writes"}]
-    return tuple(replace(one, faults=_cheap(one.faults), many=(1, 1), span=2.0) for one in kept)
+    back = next(place for place, one in enumerate(stretches) if one.name == "rollback writes")
+    return tuple(
+        replace(one, faults=_cheap(one.faults), many=(1, 1), span=2.0) for one in stretches[: back + 1]
+    )
 
 
 def _cheap(faults: tuple[str, ...]) -> tuple[str, ...]:
