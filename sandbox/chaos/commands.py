@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from sandbox.chaos.arena import Arena
 
-PATIENCE = 120.0  # seconds in which a command must have ended well
-LONGEST = 90.0  # seconds of one try
+PATIENCE = 240.0  # seconds in which a command must have ended well
+LONGEST = 200.0  # seconds of one try; a dead lane of copy is called again within 80
 BETWEEN = 0.5  # seconds before the next try of what ended without success
 MOST = 60  # tries
 KILLED = -9
