@@ -166,11 +166,16 @@ def deliver_again(attack: Attack) -> None:
         return
     start = attack.dice.randrange(len(records))
     batch = records[start : start + attack.dice.randint(1, REPLAYED)]
-    answer = attack.arena.clients.functions.invoke(
-        FunctionName=attack.arena.deployed.bridge_function, Payload=json.dumps({"Records": batch}).encode()
-    )
-    failed = " (it failed)" if answer.get("FunctionError") else ""
+    failed = "" if deliver(attack.arena, batch) else " (it failed)"
     attack.note(f"{len(batch)} records from {start} of {len(records)} on delivered again{failed}")
+
+
+def deliver(arena: Arena, batch: Sequence[Mapping[str, Any]]) -> bool:
+    """Give records to the bridge, as its mapping does; whether it took them."""
+    answer = arena.clients.functions.invoke(
+        FunctionName=arena.deployed.bridge_function, Payload=json.dumps({"Records": batch}).encode()
+    )
+    return not answer.get("FunctionError")
 
 
 def stream(arena: Arena) -> list[dict[str, Any]]:

@@ -1,0 +1,117 @@
+"""What chaos found once: each seed that failed, as the smallest test of its cause."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from functions.aws.errors import DataApiError
+from functions.bridge import tables
+from functions.domain import changes, names
+from sandbox.chaos import faults, sides
+from sandbox.chaos.arena import Arena
+from sandbox.chaos.commands import Runbook
+from sandbox.load import shape_of
+
+PATIENCE = 60.0
+
+
+@pytest.fixture(scope="module")
+def arena(sandbox):
+    found = Arena(sandbox, "chefs", lambda _: None)
+    assert Runbook(found).once(("init",)).code == 0
+    return found
+
+
+def wait_for(happened):
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def probe(key, sequence):
+    keys = {"ChefId": {"S": key}}
+    image = {**keys, names.PROBE_ATTRIBUTE: {"S": "token"}}
+    data = {"Keys": keys, "SequenceNumber": str(sequence), "NewImage": image}
+    return {"eventName": "INSERT", "dynamodb": data}
+
+
+def test_seed_1_a_marker_of_who_follows_the_stream_does_not_overtake_the_probe(arena):
+    found = changes.from_stream(
+        arena.entity, [probe(names.PROBE_KEY, 1), probe(f"{names.PROBE_KEY}-0001", 2)]
+    )
+    assert [change.sequence for change in found] == [1]
+
+
+@pytest.mark.parametrize("code", [1060, 1061])
+def test_seed_2_two_preparations_of_one_table_pass_each_other(arena, code):
+    class Server:
+        """Has nothing when it is asked, and everything when it is to be added."""
+
+        def query(self, *_):
+            return []
+
+        def execute(self, sql, *_):
+            if sql.startswith("ALTER TABLE"):
+                raise DataApiError("it is there", code)
+
+    tables.prepare(Server(), arena.entity)
+
+
+def test_seed_2_another_error_of_a_preparation_is_raised(arena):
+    class Server:
+        def query(self, *_):
+            return []
+
+        def execute(self, *_):
+            raise DataApiError("no right to do that", 1142)
+
+    with pytest.raises(DataApiError, match="no right"):
+        tables.prepare(Server(), arena.entity)
+
+
+def test_seed_2_operators_who_init_at_the_same_time_all_succeed(arena):
+    runbook, codes = Runbook(arena), []
+    threads = [threading.Thread(target=lambda: codes.append(runbook.once(("init",)).code)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [0, 0, 0]
+
+
+def test_seed_6_without_a_database_a_command_says_so_and_does_not_fall(arena):
+    arena.sandbox.mariadb.kill()
+    try:
+        ended = Runbook(arena).once(("verify", "--entity", "chefs"))
+    finally:
+        arena.sandbox.mariadb.start()
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert "Aurora" in ended.err
+
+
+def test_seed_9_a_poison_record_that_was_mended_is_not_parked_again_by_an_old_batch(arena):
+    shape, key = shape_of(arena.target, "chefs"), arena.entity.modern.key
+    runbook = Runbook(arena)
+
+    def put(value):
+        item = {name: {"S": text} for name, text in shape.body(value).items()}
+        arena.clients.dynamodb.put_item(
+            TableName=arena.deployed.modern_table, Item={key: {"S": "seed-9"}, **item}
+        )
+
+    def parked():
+        return "seed-9" in runbook.once(("quarantine", "list", "--entity", "chefs", "--json")).out
+
+    put("x" * 400)
+    wait_for(parked)
+    put("mended")
+    wait_for(lambda: "mended" in {found.value for found in sides.legacy(arena, shape)})
+    runbook.once(("quarantine", "drop", "seed-9", "--entity", "chefs", "--execute"))
+    assert not parked()
+    faults.deliver(arena, [one for one in faults.stream(arena) if "x" * 400 in str(one)])
+    assert not parked()
