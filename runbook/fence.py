@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions.aws.data_api import DataApi
-from functions.aws.errors import DEADLOCK, LOCK_WAIT, NO_DATABASE, NO_TABLE, DataApiError, TransientError
+from functions.aws.errors import (
+    DEADLOCK,
+    LOCK_WAIT,
+    NO_DATABASE,
+    NO_PROCEDURE,
+    NO_TABLE,
+    DataApiError,
+    TransientError,
+)
 from functions.domain import names
 from functions.legacy.statements import cell_text
 from runbook.errors import FailedError, PreconditionError
@@ -88,11 +96,11 @@ class Fence:
         Raises:
             PreconditionError: somebody stays inside; nobody is kept waiting any longer.
         """
-        self._set("fenced = 1, legacy_stamp = 0", RAISE_PATIENCE)
+        self._set("1, 0, 0", RAISE_PATIENCE)
 
     def lower(self, generation: int) -> None:
         """Let legacy's writers in, in this period: what they write, the bridge leaves alone."""
-        self._set(f"fenced = 0, legacy_stamp = {int(generation)}, generation = {int(generation)}", PATIENCE)
+        self._set(f"0, {int(generation)}, {int(generation)}", PATIENCE)
 
     def _query(self, sql: str) -> list[Row]:
         deadline = time.monotonic() + PATIENCE
@@ -106,12 +114,13 @@ class Fence:
                     return []
                 raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
-    def _set(self, change: str, patience: float) -> None:
-        statement = f"UPDATE {names.CONTROL_TABLE} SET {change} WHERE entity = '{self._entity}'"  # noqa: S608
+    def _set(self, values: str, patience: float) -> None:
+        """Set fence, stamp and period (0 leaves it), by one statement: whoever dies here holds no lock."""
+        statement = f"CALL {names.FENCE_PROCEDURE}('{self._entity}', {values}, {LOCK_SECONDS})"
         attempts, deadline = 0, time.monotonic() + patience
         while attempts < ATTEMPTS:
             try:
-                self._database.together([statement], {"innodb_lock_wait_timeout": LOCK_SECONDS})
+                self._database.once(statement)
             except DataApiError as error:
                 attempts += self._meaning(error, deadline)
             else:
@@ -127,6 +136,8 @@ class Fence:
         if error.code in {LOCK_WAIT, DEADLOCK}:
             time.sleep(BACK_OFF * random.uniform(1, 2))  # noqa: S311  # jitter
             return True
+        if error.code == NO_PROCEDURE:
+            raise PreconditionError("the fence in Aurora is of an older version", "Run `runbook init` first.")
         if not isinstance(error, TransientError):
             raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
         _give_up(error, deadline)  # the statement may be repeated: it sets what it sets

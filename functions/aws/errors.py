@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 DEADLOCK, LOCK_WAIT = 1213, 1205
 AUTO_INCREMENT_LOCK = 1467  # what a deadlock on the table's counter is called
-UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, DUPLICATE = 1054, 1146, 1049, 1062
+UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, NO_PROCEDURE, DUPLICATE = 1054, 1146, 1049, 1305, 1062
 
 # Exceptions of the Data API that pass by themselves.
 PASSING = frozenset(

@@ -76,6 +76,7 @@ def _helpers(server: DataApi, entity: Entity) -> list[str]:
     if names.CONTROL_TABLE in present and server.query(f"SELECT 1 FROM {control} LIMIT 1"):  # noqa: S608
         return []
     _revoke(server, tables.grants(entity)[1:])
+    server.execute(f"DROP PROCEDURE IF EXISTS `{entity.legacy.database}`.{names.FENCE_PROCEDURE}")
     for name in sorted(present, key=lambda name: name == names.CONTROL_TABLE):
         server.execute(f"DROP TABLE IF EXISTS `{entity.legacy.database}`.{name}")
     return present

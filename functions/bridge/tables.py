@@ -16,7 +16,9 @@ COLUMNS = {
     names.SEQUENCE_COLUMN: "DECIMAL(40,0) NULL INVISIBLE",
     names.STAMP_COLUMN: "INT NULL INVISIBLE",
 }
-THERE_ALREADY = frozenset({1060, 1061})  # MySQL's numbers for a column and an index that exist
+THERE_ALREADY = frozenset(
+    {1060, 1061, 1304}
+)  # MySQL's numbers for a column, an index, a procedure that exist
 
 TABLES = {
     names.DELETES_TABLE: (
@@ -41,6 +43,20 @@ TABLES = {
     ),
 }
 
+# A procedure, since a client that died between the statements of a transaction would leave all writers waiting for the
+# Data API to end it, three minutes. The entity is ASCII: a text of the database's own collation may not be comparable.
+FENCE_PARAMETERS = (
+    "IN of_entity VARCHAR(64) CHARACTER SET ascii, IN up TINYINT, IN stamp INT, IN period INT, IN seconds INT"
+)
+FENCE_BODY = (
+    "BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION "  # noqa: S608  # a name of ours
+    "BEGIN SET SESSION innodb_lock_wait_timeout = DEFAULT; RESIGNAL; END; "
+    "SET SESSION innodb_lock_wait_timeout = seconds; "
+    f"UPDATE {names.CONTROL_TABLE} SET fenced = up, legacy_stamp = stamp, "
+    "generation = IF(period > 0, period, generation) WHERE entity = of_entity; "
+    "SET SESSION innodb_lock_wait_timeout = DEFAULT; END"
+)
+
 
 def prepare(server: DataApi, entity: Entity) -> None:
     """Add what is missing for one entity."""
@@ -51,6 +67,7 @@ def prepare(server: DataApi, entity: Entity) -> None:
         f"INSERT IGNORE INTO `{database}`.{names.CONTROL_TABLE} (entity) VALUES (:entity)",  # noqa: S608  # checked
         {"entity": {"stringValue": entity.name}},
     )
+    _prepare_fence(server, database)
     missing = [
         f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)
     ]
@@ -58,6 +75,21 @@ def prepare(server: DataApi, entity: Entity) -> None:
         _add(server, f"ALTER TABLE {place(entity)} {', '.join(missing)}")
     if not has_index(server, entity):
         _add(server, f"ALTER TABLE {place(entity)} ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})")
+
+
+def _prepare_fence(server: DataApi, database: str) -> None:
+    """Make the procedure that raises and lowers the fence, unless it is there as it should be."""
+    rows = server.query(
+        "SELECT routine_definition FROM information_schema.routines "
+        "WHERE routine_schema = :database AND routine_name = :name",
+        {"database": {"stringValue": database}, "name": {"stringValue": names.FENCE_PROCEDURE}},
+    )
+    if [row[0].get("stringValue") for row in rows] == [FENCE_BODY]:
+        return
+    procedure = f"`{database}`.{names.FENCE_PROCEDURE}"
+    if rows:
+        server.execute(f"DROP PROCEDURE IF EXISTS {procedure}")
+    _add(server, f"CREATE PROCEDURE {procedure}({FENCE_PARAMETERS}) SQL SECURITY INVOKER {FENCE_BODY}")
 
 
 def _add(server: DataApi, statement: str) -> None:

@@ -17,6 +17,7 @@ STAMP_COLUMN = "streamback_stamp"  # the period of legacy in which legacy wrote 
 DELETES_TABLE = "streamback_deletes"
 PROBES_TABLE = "streamback_probes"
 STREAMS_TABLE = "streamback_streams"
+FENCE_PROCEDURE = "streamback_fence"  # changes a row of control, and waits for writers a few seconds only
 CONTROL_TABLE = "streamback_control"  # one row an entity: the fence, and the present period of legacy
 CHANGES_TABLE = "streamback_changes"  # copy's queue
 BRIDGE_USER = "streamback_bridge"

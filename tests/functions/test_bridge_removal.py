@@ -74,6 +74,10 @@ def _of_ours(cursor, database: str) -> list[str]:
     cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [database])
     found = [name for (name,) in cursor.fetchall() if name.startswith(names.RESERVED_PREFIX)]
     cursor.execute(
+        "SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s", [database]
+    )
+    found += [name for (name,) in cursor.fetchall()]
+    cursor.execute(
         "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = %s", [database]
     )
     return found + [name for (name,) in cursor.fetchall()]
@@ -132,7 +136,7 @@ def test_what_another_entity_of_the_database_needs_stays_with_its_triggers(data_
     before = shown(second)
     assert removal.remove(data_api(), first)["tables"] == []
     with database.cursor() as cursor:
-        assert len(_of_ours(cursor, place)) == len(tables.TABLES) + len(triggers.bodies(second))
+        assert len(_of_ours(cursor, place)) == len(tables.TABLES) + 1 + len(triggers.bodies(second))
         cursor.execute(f"INSERT INTO {place}.second (a) VALUES ('x')")
         cursor.execute(f"SELECT entity, COUNT(*) FROM {place}.{names.CHANGES_TABLE} GROUP BY entity")
         assert cursor.fetchall() == (("second", 1),)

@@ -88,6 +88,7 @@ def _ours(system) -> list[str]:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'streamback%%' "
             "UNION ALL SELECT column_name FROM information_schema.columns WHERE column_name LIKE 'streamback%%' "
+            "UNION ALL SELECT routine_name FROM information_schema.routines WHERE routine_name LIKE 'streamback%%' "
             "UNION ALL SELECT trigger_name FROM information_schema.triggers WHERE trigger_name LIKE 'streamback%%' "
             "UNION ALL SELECT user FROM mysql.user WHERE user = %s "
             "UNION ALL SELECT table_name FROM mysql.tables_priv WHERE user = %s",

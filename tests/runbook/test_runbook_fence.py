@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pymysql
 import pytest
 
 from functions.domain import names
@@ -110,3 +111,29 @@ def test_the_queue_is_empty_when_copy_has_taken_all(fence, road):
     )
     assert not fence.queue_empty()
     road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
+
+
+def test_the_procedure_leaves_its_connection_as_it_was_even_when_it_waited_in_vain(road, writer, sandbox):
+    legacy = road.target.mapping[ENTITY].legacy
+    with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+        with pytest.raises(pymysql.err.OperationalError, match="1205"):
+            cursor.execute(f"CALL {names.FENCE_PROCEDURE}('{ENTITY}', 1, 0, 0, 1)")
+        cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout = @@GLOBAL.innodb_lock_wait_timeout")
+        assert cursor.fetchone() == (1,)
+
+
+def test_a_database_that_an_older_version_prepared_asks_for_init(fence, monkeypatch):
+    monkeypatch.setattr(names, "FENCE_PROCEDURE", "streamback_of_nobody")
+    with pytest.raises(PreconditionError, match="older version"):
+        fence.raise_()
+    monkeypatch.undo()
+
+
+def test_init_makes_the_procedure_anew_when_it_has_another_text(road, fence, sandbox):
+    legacy = road.target.mapping[ENTITY].legacy
+    with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+        cursor.execute(f"DROP PROCEDURE {names.FENCE_PROCEDURE}")
+        cursor.execute(f"CREATE PROCEDURE {names.FENCE_PROCEDURE}() BEGIN END")
+    init_service.run(road)
+    fence.raise_()
+    assert fence.control().fenced
