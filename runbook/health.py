@@ -31,9 +31,14 @@ REDEPLOY = "Run `pulumi up` (or `sandbox up`): it puts the mapping back as the p
 SETTLE = "`runbook quarantine replay --all`."
 
 
+def deployed(target: Target, entity: EntityTarget) -> bool:
+    """Whether the entity has a bridge at all."""
+    return "bridge" in target.parts and bool(entity.bridge_mapping_id)
+
+
 def bridge(clients: Clients, target: Target, entity: EntityTarget) -> list[Check]:
     """Every check of the entity's bridge that sends nothing through it."""
-    if "bridge" not in target.parts or not entity.bridge_mapping_id:
+    if not deployed(target, entity):
         remedy = "Deploy the bridge first: see `parts` in the stack's settings."
         return [Check(name="bridge", ok=False, value="not deployed", limit="deployed", remedy=remedy)]
     return [
