@@ -1,4 +1,6 @@
-"""A bare MiniStack with a journal and a stage: for tests that force faults and need no whole system."""
+"""Two worlds: a bare MiniStack with a journal and a stage, where faults are forced and no whole system is needed,
+and the shared sandbox with copy running, where writes go over and come back.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from runbook_outputs import ENTITY, outputs
+from writes_world import bring_back, until
 
 from runbook import target as targets
 from runbook.context import Context
 from runbook.journal import Event
+from runbook.services import copying, gates, verify
+from runbook.services import init as init_service
+from runbook.services.copying import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +103,26 @@ def _journal(client, table: str) -> None:
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
         KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
     )
+
+
+@pytest.fixture(scope="module")
+def road(sandbox):
+    """The context of the shared sandbox, with copy running and caught up."""
+    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
+    init_service.run(context)
+    entity = context.target.entity(ENTITY)
+    copying.start(context, entity, Limits(), again=False)
+    until(lambda: not [check for check in gates.copied(context, entity)[:-1] if not check.ok])
+    yield context
+    bring_back(context)
+    copying.stop(context, entity)
+
+
+@pytest.fixture
+def chefs(road):
+    """The entity on legacy, both sides found equal; it is back there at the end, whatever happened."""
+    entity = road.target.entity(ENTITY)
+    bring_back(road)
+    assert verify.run(road, entity, verify.Options()).clean
+    yield entity
+    bring_back(road)

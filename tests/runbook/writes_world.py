@@ -1,0 +1,71 @@
+"""Where writes go over and come back: the words that its tests share."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from runbook.fence import Control, Fence
+from runbook.http import path
+from runbook.journal import Phase
+from runbook.parts import Choices
+from runbook.routing import Side
+from runbook.services.switching import Scope, Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runbook.context import Context
+
+ENTITY = "chefs"
+QUICK = Choices(settle=0.0, warm=1)
+FORCED = Choices(settle=0.0, warm=1, force=True)
+PATIENCE = 60.0
+LEGACY, MODERN = (Phase.LEGACY, Side.LEGACY, False), (Phase.MODERN, Side.MODERN, True)
+
+
+def switch(context: Context, verb: str, scope: Scope = Scope.WRITES, choices: Choices = QUICK) -> Switch:
+    """One command of the operator."""
+    return Switch(context, context.target.entity(ENTITY), verb, scope, choices)
+
+
+def bring_back(context: Context) -> None:
+    """Everything on legacy, whatever was."""
+    switch(context, "rollback", Scope.BOTH).execute()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def control(context: Context) -> Control:
+    """The entity's fence and stamp in Aurora."""
+    return Fence(context, context.target.entity(ENTITY)).control()
+
+
+def stands(context: Context) -> tuple[Phase, Side | None, bool]:
+    """Phase, the route of writes, and whether the fence is up."""
+    entity = context.target.entity(ENTITY)
+    return (
+        context.journal.state(ENTITY).phase,
+        context.routing.routes(entity).writes,
+        control(context).fenced,
+    )
+
+
+def write(context: Context, first: str, key: str = "", system: str = "") -> str:
+    """Make a record, or replace one; its key."""
+    where = path(*[part for part in (system, ENTITY, key) if part])
+    answer = context.api.request("PUT" if key else "POST", where, {"firstName": first, "lastName": "x"})
+    assert answer.status in {200, 201}, answer
+    return answer.body["id"]
+
+
+def first_name(context: Context, system: str, key: str) -> str | None:
+    """What a system says of a record."""
+    answer = context.api.get(path(system, ENTITY, key))
+    return answer.body["firstName"] if answer.status == 200 else None
