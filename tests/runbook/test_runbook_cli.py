@@ -70,8 +70,7 @@ def test_a_plan_with_a_closed_gate_shows_value_limit_and_remedy_and_exits_4(runb
 
 def test_execute_acts_and_history_tells(runbook, bare, open_gates):
     assert runbook("cutover", "reads", "--watch", "0", "--execute").exit_code == 0
-    assert runbook("cutover", "writes", "--execute").exit_code == 0
-    assert bare.journal.state(ENTITY).phase == Phase.MODERN
+    assert bare.journal.state(ENTITY).reads == 100
     result = runbook("rollback", "--execute")
     assert "rollback both of chefs: done  (phase legacy, reads → legacy, writes → legacy)" in result.stdout
     assert "nothing to do" in runbook("rollback", "--execute").stdout
@@ -83,15 +82,11 @@ def test_execute_acts_and_history_tells(runbook, bare, open_gates):
     assert "rollback both" in runbook("history", "--limit", "1").stdout
 
 
-def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, open_gates):
-    plan = json.loads(runbook("cutover", "writes", "--json").stdout)
-    assert (plan["executed"], plan["green"], [step["name"] for step in plan["steps"]]) == (
-        False,
-        True,
-        ["phase-switching", "route", "phase-modern"],
-    )
-    done = json.loads(runbook("cutover", "writes", "--json", "--execute").stdout)
-    assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "modern")
+def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, bare, open_gates):
+    plan = json.loads(runbook("cutover", "reads", "--watch", "0", "--json").stdout)
+    assert (plan["executed"], [step["name"] for step in plan["steps"]]) == (False, ["share", "record-share"])
+    done = json.loads(runbook("cutover", "reads", "--watch", "0", "--json", "--execute").stdout)
+    assert (done["executed"], bare.journal.state(ENTITY).reads) == (True, 100)
     result = runbook("rollback", "--json", "--entity", "nobody")
     assert result.exit_code == json.loads(result.stdout)["error"]["exit"] == 2
 
@@ -114,9 +109,10 @@ def test_a_held_lock_exits_5(runbook, bare, open_gates):
     ],
 )
 def test_in_production_the_stacks_name_must_be_given(runbook, bare, open_gates, options, code):
-    result = runbook("cutover", "writes", "--execute", *options, production=True, stack="live")
+    command = ("cutover", "reads", "--watch", "0", "--execute", *options)
+    result = runbook(*command, production=True, stack="live")
     assert result.exit_code == code, result.output
-    assert (bare.journal.state(ENTITY).phase == Phase.MODERN) == (code == 0)
+    assert (bare.journal.state(ENTITY).reads == 100) == (code == 0)
     assert code == 0 or "--yes live" in result.output
 
 
@@ -127,7 +123,8 @@ def test_a_plan_in_production_asks_nothing(runbook, open_gates):
 @pytest.mark.parametrize(("typed", "code"), [("live\n", 0), ("no\n", 5), ("\n", 5)])
 def test_in_production_at_a_terminal_the_name_is_asked(runbook, open_gates, monkeypatch, typed, code):
     monkeypatch.setattr("runbook.session._asks", lambda: True)
-    result = runbook("cutover", "writes", "--execute", production=True, stack="live", typed=typed)
+    command = ("cutover", "reads", "--watch", "0", "--execute")
+    result = runbook(*command, production=True, stack="live", typed=typed)
     assert result.exit_code == code
 
 

@@ -46,16 +46,11 @@ WRITES = (Phase.MODERN, 0, Side.LEGACY, Side.MODERN)
 OVER = (Phase.MODERN, 100, Side.MODERN, Side.MODERN)
 
 
-def test_the_road_over_and_back_and_over_again(bare, open_gates):
+def test_reads_go_over_and_back_and_over_again(bare, open_gates):
     for verb, scope, then in (
         ("cutover", "reads", READS),
-        ("cutover", "writes", OVER),
-        ("rollback", "both", START),
-        ("cutover", "writes", WRITES),
-        ("rollback", "writes", START),
+        ("rollback", "reads", START),
         ("cutover", "reads", READS),
-        ("cutover", "writes", OVER),
-        ("rollback", "reads", WRITES),
         ("rollback", "both", START),
     ):
         assert _switch(bare, verb, scope).execute().changed
@@ -65,32 +60,32 @@ def test_the_road_over_and_back_and_over_again(bare, open_gates):
 
 
 def test_a_repeated_command_has_nothing_to_do(bare, open_gates):
-    _switch(bare, "cutover", "writes").execute()
+    _switch(bare, "cutover", "reads").execute()
     events = len(bare.journal.events(ENTITY, 100))
-    assert not _switch(bare, "cutover", "writes").execute().changed
+    assert not _switch(bare, "cutover", "reads").execute().changed
     assert len(bare.journal.events(ENTITY, 100)) == events
 
 
 def test_a_route_changed_behind_the_journal_is_put_right_by_the_same_command(bare, open_gates):
-    _switch(bare, "cutover", "writes").execute()
-    bare.routing.route(bare.target.entity(ENTITY), Routes(writes=Side.LEGACY))
-    assert _switch(bare, "cutover", "writes").execute().changed
-    assert _where(bare) == WRITES
+    _switch(bare, "cutover", "reads").execute()
+    bare.routing.route(bare.target.entity(ENTITY), Routes(reads=Side.LEGACY))
+    assert _switch(bare, "cutover", "reads").execute().changed
+    assert _where(bare) == READS
 
 
 def test_the_trail_tells_who_began_what_and_how_it_ended(bare, open_gates):
-    _switch(bare, "cutover", "writes").execute()
+    _switch(bare, "cutover", "reads").execute()
     done, started, _ = bare.journal.events(ENTITY, 3)
-    assert (started.command, started.result) == ("cutover writes", "started")
-    assert (done.command, done.result) == ("cutover writes", "done")
+    assert (started.command, started.result) == ("cutover reads", "started")
+    assert (done.command, done.result) == ("cutover reads", "done")
     assert done.operator == bare.clients.operator
     assert started.details["operation"] == done.details["operation"]
 
 
 def test_a_plan_changes_nothing_and_takes_no_lock(bare, open_gates):
     with locks.held(bare.journal, ENTITY, "another", "something"):
-        plan = _switch(bare, "cutover", "writes").plan()
-    assert [step.name for step in plan.steps] == ["phase-switching", "route", "phase-modern"]
+        plan = _switch(bare, "cutover", "reads").plan()
+    assert [step.name for step in plan.steps] == ["share", "record-share"]
     assert _where(bare) == START
 
 
@@ -109,14 +104,16 @@ def test_a_closed_gate_refuses_changes_nothing_and_is_in_the_trail(bare, monkeyp
 
 
 def test_a_failing_step_puts_everything_back(bare, open_gates, monkeypatch):
-    def fail(*_):
-        raise FailedError("the stage is on fire")
+    real = bare.routing.send_reads
 
-    with monkeypatch.context() as patched:
-        patched.setattr(bare.routing, "_patch", fail)
-        patched.setattr(bare.routing, "route", lambda *_: fail() if _[1].writes == Side.MODERN else False)
-        with pytest.raises(PreconditionError, match="the stage is on fire"):
-            _switch(bare, "cutover", "writes").execute()
+    def fail(entity, percent, others=None):
+        if percent:
+            raise FailedError("the stage is on fire")
+        return real(entity, percent, others)
+
+    monkeypatch.setattr(bare.routing, "send_reads", fail)
+    with pytest.raises(PreconditionError, match="the stage is on fire"):
+        _switch(bare, "cutover", "reads").execute()
     assert _where(bare) == START
     event = bare.journal.events(ENTITY, 1)[0]
     assert (event.result, event.details["reason"]) == ("undone", "the stage is on fire")
@@ -124,46 +121,18 @@ def test_a_failing_step_puts_everything_back(bare, open_gates, monkeypatch):
 
 
 def test_an_interrupt_puts_everything_back(bare, open_gates, monkeypatch):
-    real = bare.routing.route
+    real = bare.routing.send_reads
 
-    def interrupted(entity, change):
-        if change.writes == Side.MODERN:
-            real(entity, change)
+    def interrupted(entity, percent, others=None):
+        real(entity, percent, others)
+        if percent:
             raise KeyboardInterrupt
-        return real(entity, change)
+        return True
 
-    monkeypatch.setattr(bare.routing, "route", interrupted)
+    monkeypatch.setattr(bare.routing, "send_reads", interrupted)
     with pytest.raises(PreconditionError, match="interrupted"):
-        _switch(bare, "cutover", "writes").execute()
+        _switch(bare, "cutover", "reads").execute()
     assert _where(bare) == START
-
-
-def test_past_the_commit_a_failure_stays_half_done_and_the_next_command_finishes_it(
-    bare, open_gates, monkeypatch
-):
-    _switch(bare, "cutover", "writes").execute()
-    with monkeypatch.context() as patched:
-        patched.setattr(probe, "send", lambda *_, **__: probe.Arrival(False, 60.0))
-        with pytest.raises(FailedError, match="point of no return"):
-            _switch(bare, "rollback", "writes").execute()
-    assert bare.journal.state(ENTITY).phase == Phase.RETURNING
-    plan = _switch(bare, "rollback", "writes").plan()
-    assert (plan.pending.step, plan.pending_result, plan.steps) == ("drain", "finished", [])
-    assert bare.journal.events(ENTITY, 1)[0].result == "stopped at drain"
-    done = _switch(bare, "rollback", "writes").execute()
-    assert (done.settled.result, done.changed) == ("done", False)
-    assert _where(bare) == START
-
-
-def test_another_command_too_settles_what_is_half_done_first(bare, open_gates, monkeypatch):
-    _switch(bare, "cutover", "writes").execute()
-    with monkeypatch.context() as patched:
-        patched.setattr(probe, "send", lambda *_, **__: probe.Arrival(False, 60.0))
-        with pytest.raises(FailedError):
-            _switch(bare, "rollback", "writes").execute()
-    done = _switch(bare, "cutover", "reads").execute()
-    assert (done.settled.command, done.settled.result) == ("rollback writes", "done")
-    assert _where(bare) == READS
 
 
 def test_an_operator_whose_lock_was_taken_stops_and_undoes_nothing(bare):
@@ -212,8 +181,7 @@ def _killed_at(count: int, context: Context, verb: str, scope: str) -> bool:
     ("commands", "after"),
     [
         ([("cutover", "reads")], READS),
-        ([("cutover", "reads"), ("cutover", "writes")], OVER),
-        ([("cutover", "reads"), ("cutover", "writes"), ("rollback", "both")], START),
+        ([("cutover", "reads"), ("rollback", "both")], START),
     ],
 )
 def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open_gates, commands, after):
@@ -236,14 +204,14 @@ def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open
 
 def test_an_aws_error_in_a_step_is_told_with_its_text(bare, open_gates, monkeypatch):
     error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "UpdateStage")
-    real = bare.routing.route
+    real = bare.routing.send_reads
 
-    def denied(entity, change):
-        if change.writes == Side.MODERN:
+    def denied(entity, percent, others=None):
+        if percent:
             raise error
-        return real(entity, change)
+        return real(entity, percent, others)
 
-    monkeypatch.setattr(bare.routing, "route", denied)
+    monkeypatch.setattr(bare.routing, "send_reads", denied)
     with pytest.raises(PreconditionError, match="AccessDenied"):
-        _switch(bare, "cutover", "writes").execute()
+        _switch(bare, "cutover", "reads").execute()
     assert _where(bare) == START
