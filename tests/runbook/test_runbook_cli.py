@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from runbook import clients, probe
 from runbook import lock as locks
 from runbook.cli import app
-from runbook.journal import Phase
 from runbook.services import gates
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +25,11 @@ ROOT = Path(__file__).parents[2]
 def open_gates(monkeypatch):
     monkeypatch.setattr(gates, "of", lambda *_: [])
     monkeypatch.setattr(probe, "send", lambda *_, **__: probe.Arrival(True, 0.0))
+
+
+@pytest.fixture
+def at_a_terminal(open_gates, monkeypatch):
+    monkeypatch.setattr("runbook.session._asks", lambda: True)
 
 
 @pytest.fixture
@@ -53,24 +57,33 @@ def test_help_shows_the_road_in_order_one_line_each():
     assert sum(line.startswith("│") for line in panels.splitlines()) == len(names)
 
 
+READS = ("cutover", "reads", "--watch", "0")  # writes have tests of their own on a whole system
+
+
+def _over(bare) -> bool:
+    return bare.journal.state(ENTITY).reads == 100
+
+
 def test_a_plan_changes_nothing_and_names_the_command_that_acts(runbook, bare, open_gates):
-    result = runbook("cutover", "writes", "--entity", ENTITY)
+    result = runbook(*READS, "--entity", ENTITY)
     assert result.exit_code == 0, result.output
-    assert "Nothing has changed. Act with: runbook cutover writes --entity chefs --execute" in result.stdout
-    assert bare.journal.state(ENTITY).phase == Phase.LEGACY
+    act = "runbook cutover reads --percent 100 --entity chefs --execute --watch 0"
+    assert f"Nothing has changed. Act with: {act}" in result.stdout
+    assert not _over(bare)
 
 
-def test_a_plan_with_a_closed_gate_shows_value_limit_and_remedy_and_exits_4(runbook):
-    result = runbook("cutover", "writes")
+@pytest.mark.parametrize("command", [READS, ("cutover", "writes")])
+def test_a_plan_with_a_closed_gate_shows_value_limit_and_remedy_and_exits_4(runbook, command):
+    result = runbook(*command)
     assert result.exit_code == 4
     for part in ("bridge", "not deployed", "Deploy the bridge first", "gate is closed"):
         assert part in result.stdout
-    assert runbook("cutover", "writes", "--execute").exit_code == 4
+    assert runbook(*command, "--execute").exit_code == 4
 
 
 def test_execute_acts_and_history_tells(runbook, bare, open_gates):
-    assert runbook("cutover", "reads", "--watch", "0", "--execute").exit_code == 0
-    assert bare.journal.state(ENTITY).reads == 100
+    assert runbook(*READS, "--execute").exit_code == 0
+    assert _over(bare)
     result = runbook("rollback", "--execute")
     assert "rollback both of chefs: done  (phase legacy, reads → legacy, writes → legacy)" in result.stdout
     assert "nothing to do" in runbook("rollback", "--execute").stdout
@@ -82,18 +95,23 @@ def test_execute_acts_and_history_tells(runbook, bare, open_gates):
     assert "rollback both" in runbook("history", "--limit", "1").stdout
 
 
-def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, bare, open_gates):
-    plan = json.loads(runbook("cutover", "reads", "--watch", "0", "--json").stdout)
-    assert (plan["executed"], [step["name"] for step in plan["steps"]]) == (False, ["share", "record-share"])
-    done = json.loads(runbook("cutover", "reads", "--watch", "0", "--json", "--execute").stdout)
-    assert (done["executed"], bare.journal.state(ENTITY).reads) == (True, 100)
+def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, open_gates):
+    plan = json.loads(runbook(*READS, "--json").stdout)
+    assert (plan["executed"], plan["green"], [step["name"] for step in plan["steps"]]) == (
+        False,
+        True,
+        ["share", "record-share"],
+    )
+    done = json.loads(runbook(*READS, "--json", "--execute").stdout)
+    assert (done["executed"], done["changed"], done["state"]["reads"]) == (True, True, 100)
     result = runbook("rollback", "--json", "--entity", "nobody")
     assert result.exit_code == json.loads(result.stdout)["error"]["exit"] == 2
 
 
-def test_a_held_lock_exits_5(runbook, bare, open_gates):
+@pytest.mark.parametrize("command", [READS, ("cutover", "writes"), ("rollback", "writes")])
+def test_a_held_lock_exits_5(runbook, bare, open_gates, command):
     with locks.held(bare.journal, ENTITY, "alice", "something"):
-        result = runbook("cutover", "writes", "--execute")
+        result = runbook(*command, "--execute")
     assert result.exit_code == 5
     assert "alice" in result.stderr
 
@@ -109,23 +127,29 @@ def test_a_held_lock_exits_5(runbook, bare, open_gates):
     ],
 )
 def test_in_production_the_stacks_name_must_be_given(runbook, bare, open_gates, options, code):
-    command = ("cutover", "reads", "--watch", "0", "--execute", *options)
-    result = runbook(*command, production=True, stack="live")
+    result = runbook(*READS, "--execute", *options, production=True, stack="live")
     assert result.exit_code == code, result.output
-    assert (bare.journal.state(ENTITY).reads == 100) == (code == 0)
+    assert _over(bare) == (code == 0)
     assert code == 0 or "--yes live" in result.output
 
 
+@pytest.mark.parametrize("command", [("cutover", "writes"), ("rollback",), ("rollback", "--force")])
+def test_in_production_no_switch_of_writes_goes_unasked(runbook, open_gates, command):
+    result = runbook(*command, "--execute", production=True, stack="live")
+    assert result.exit_code == 5
+    assert "--yes live" in result.output
+
+
 def test_a_plan_in_production_asks_nothing(runbook, open_gates):
-    assert runbook("cutover", "writes", production=True, stack="live").exit_code == 0
+    for command in (READS, ("cutover", "writes")):
+        assert runbook(*command, production=True, stack="live").exit_code == 0
 
 
 @pytest.mark.parametrize(("typed", "code"), [("live\n", 0), ("no\n", 5), ("\n", 5)])
-def test_in_production_at_a_terminal_the_name_is_asked(runbook, open_gates, monkeypatch, typed, code):
-    monkeypatch.setattr("runbook.session._asks", lambda: True)
-    command = ("cutover", "reads", "--watch", "0", "--execute")
-    result = runbook(*command, production=True, stack="live", typed=typed)
+def test_in_production_at_a_terminal_the_name_is_asked(runbook, bare, at_a_terminal, typed, code):
+    result = runbook(*READS, "--execute", production=True, stack="live", typed=typed)
     assert result.exit_code == code
+    assert _over(bare) == (code == 0)
 
 
 def test_a_stack_that_does_not_answer_is_told_without_a_traceback(runbook, monkeypatch):

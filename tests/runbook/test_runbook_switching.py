@@ -1,4 +1,8 @@
-"""Switches survive everything: failures, interrupts, kill -9 before any request, a second operator."""
+"""Operations survive everything: failures, interrupts, kill -9 before any request, a second operator.
+
+On the bare stack, with the switches that need no bridge (reads) and with steps of the tests' own; switches of writes
+are in test_runbook_writes.py and test_runbook_killed.py.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,25 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
+from runbook import canary, probe
 from runbook import lock as locks
-from runbook import probe
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
 from runbook.journal import Phase
-from runbook.routing import Routes, Side
+from runbook.routing import Side
 from runbook.services import gates
 from runbook.services.switching import Scope, Switch
-from runbook.steps import Runner, Step
+from runbook.steps import Runner, Step, finishes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runbook.context import Context
 
 ENTITY = "chefs"
+START = (0, Side.LEGACY, None)
+OVER = (100, Side.MODERN, None)
+MARKS = "abcd"
+COMMIT = "c"
 
 
 @pytest.fixture
@@ -31,108 +41,124 @@ def open_gates(monkeypatch):
     monkeypatch.setattr(probe, "send", lambda *_, **__: probe.Arrival(True, 0.0))
 
 
-def _switch(context: Context, verb: str, scope: str) -> Switch:
+def _switch(context: Context, verb: str, scope: str = "reads") -> Switch:
     return Switch(context, context.target.entity(ENTITY), verb, Scope(scope))
 
 
-def _where(context: Context) -> tuple[Phase, int, Side, Side]:
+def _where(context: Context) -> tuple[int, Side | None, str | None]:
+    """The share of reads by the journal, where they go, and what is half-done."""
     state, routes = context.journal.state(ENTITY), context.routing.routes(context.target.entity(ENTITY))
-    return state.phase, state.reads, routes.reads, routes.writes
+    assert (state.phase, routes.writes) == (Phase.LEGACY, Side.LEGACY), "nobody touches writes here"
+    return state.reads, routes.reads, state.operation and state.operation.step
 
 
-START = (Phase.LEGACY, 0, Side.LEGACY, Side.LEGACY)
-READS = (Phase.LEGACY, 100, Side.MODERN, Side.LEGACY)
-WRITES = (Phase.MODERN, 0, Side.LEGACY, Side.MODERN)
-OVER = (Phase.MODERN, 100, Side.MODERN, Side.MODERN)
+# Steps of our own: each makes a mark in the journal's table, undoing takes it away
 
 
-def test_reads_go_over_and_back_and_over_again(bare, open_gates):
-    for verb, scope, then in (
-        ("cutover", "reads", READS),
-        ("rollback", "reads", START),
-        ("cutover", "reads", READS),
-        ("rollback", "both", START),
-    ):
-        assert _switch(bare, verb, scope).execute().changed
-        assert _where(bare) == then
-    state = bare.journal.state(ENTITY)
-    assert (state.operation, state.lock) == (None, None)
+def _marked(context: Context) -> str:
+    found = {mark: context.journal.find_record(ENTITY, f"mark#{mark}") or {} for mark in MARKS}
+    return "".join(mark for mark, record in found.items() if record.get("on"))
 
 
-def test_a_repeated_command_has_nothing_to_do(bare, open_gates):
-    _switch(bare, "cutover", "reads").execute()
-    events = len(bare.journal.events(ENTITY, 100))
-    assert not _switch(bare, "cutover", "reads").execute().changed
-    assert len(bare.journal.events(ENTITY, 100)) == events
+def _steps(context: Context, failing: str = "", error: BaseException | None = None) -> list[Step]:
+    def mark(name: str, on: bool) -> Callable[[], None]:
+        def do() -> None:
+            context.journal.put_record(ENTITY, f"mark#{name}", {"on": on})
+            if on and name == failing:
+                raise error or FailedError("the stage is on fire")
+
+        return do
+
+    return [
+        Step(
+            name=name,
+            says=name,
+            do=mark(name, True),
+            unsays=f"not {name}",
+            undo=mark(name, False),
+            done=lambda name=name: name in _marked(context),
+            commit=name == COMMIT,
+        )
+        for name in MARKS
+    ]
 
 
-def test_a_route_changed_behind_the_journal_is_put_right_by_the_same_command(bare, open_gates):
-    _switch(bare, "cutover", "reads").execute()
-    bare.routing.route(bare.target.entity(ENTITY), Routes(reads=Side.LEGACY))
-    assert _switch(bare, "cutover", "reads").execute().changed
-    assert _where(bare) == READS
+def _run(context: Context, steps: list[Step]) -> None:
+    """As a command does: settle what is half-done, then do what is needed."""
+    with locks.held(context.journal, ENTITY, "me", "marking") as lease:
+        runner, pending = Runner(context.journal, lease, steps, context.say), _pending(context)
+        if pending:
+            runner.recover(pending)
+        if _marked(context) != MARKS:
+            runner.run("marking", {})
 
 
-def test_the_trail_tells_who_began_what_and_how_it_ended(bare, open_gates):
-    _switch(bare, "cutover", "reads").execute()
-    done, started, _ = bare.journal.events(ENTITY, 3)
-    assert (started.command, started.result) == ("cutover reads", "started")
-    assert (done.command, done.result) == ("cutover reads", "done")
-    assert done.operator == bare.clients.operator
-    assert started.details["operation"] == done.details["operation"]
+def _pending(context: Context):
+    return context.journal.state(ENTITY).operation
 
 
-def test_a_plan_changes_nothing_and_takes_no_lock(bare, open_gates):
-    with locks.held(bare.journal, ENTITY, "another", "something"):
-        plan = _switch(bare, "cutover", "reads").plan()
-    assert [step.name for step in plan.steps] == ["share", "record-share"]
-    assert _where(bare) == START
+def _clear(context: Context) -> None:
+    for name in MARKS:
+        context.journal.put_record(ENTITY, f"mark#{name}", {"on": False})
 
 
-def test_a_held_lock_refuses_and_nothing_changes(bare, open_gates):
-    with locks.held(bare.journal, ENTITY, "another", "something"), pytest.raises(RefusedError):
-        _switch(bare, "cutover", "writes").execute()
-    assert _where(bare) == START
-
-
-def test_a_closed_gate_refuses_changes_nothing_and_is_in_the_trail(bare, monkeypatch):
-    """The bare stack has no bridge, so the real gates are closed."""
-    with pytest.raises(PreconditionError):
-        _switch(bare, "cutover", "writes").execute()
-    assert _where(bare) == START
-    assert bare.journal.events(ENTITY, 1)[0].result == "refused"
-
-
-def test_a_failing_step_puts_everything_back(bare, open_gates, monkeypatch):
-    real = bare.routing.send_reads
-
-    def fail(entity, percent, others=None):
-        if percent:
-            raise FailedError("the stage is on fire")
-        return real(entity, percent, others)
-
-    monkeypatch.setattr(bare.routing, "send_reads", fail)
-    with pytest.raises(PreconditionError, match="the stage is on fire"):
-        _switch(bare, "cutover", "reads").execute()
-    assert _where(bare) == START
+@pytest.mark.parametrize("failing", "abc")
+def test_a_step_that_fails_up_to_the_commit_puts_everything_back(bare, failing):
+    with pytest.raises(PreconditionError, match="everything put back: the stage is on fire"):
+        _run(bare, _steps(bare, failing))
+    assert (_marked(bare), _pending(bare)) == ("", None)
     event = bare.journal.events(ENTITY, 1)[0]
     assert (event.result, event.details["reason"]) == ("undone", "the stage is on fire")
-    assert bare.journal.state(ENTITY).operation is None
 
 
-def test_an_interrupt_puts_everything_back(bare, open_gates, monkeypatch):
-    real = bare.routing.send_reads
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyboardInterrupt(), "interrupted by the operator"),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "UpdateStage"), "AccessDenied"),
+        (ValueError("what nobody thought of"), "ValueError: what nobody thought of"),
+    ],
+)
+def test_whatever_it_was_it_is_told(bare, error, told):
+    with pytest.raises(PreconditionError, match=told):
+        _run(bare, _steps(bare, "b", error))
+    assert (_marked(bare), _pending(bare)) == ("", None)
 
-    def interrupted(entity, percent, others=None):
-        real(entity, percent, others)
-        if percent:
-            raise KeyboardInterrupt
-        return True
 
-    monkeypatch.setattr(bare.routing, "send_reads", interrupted)
-    with pytest.raises(PreconditionError, match="interrupted"):
-        _switch(bare, "cutover", "reads").execute()
-    assert _where(bare) == START
+def test_past_the_commit_a_failure_stays_half_done_and_the_next_run_finishes_it(bare):
+    with pytest.raises(FailedError, match="point of no return"):
+        _run(bare, _steps(bare, "d"))
+    pending = _pending(bare)
+    assert (pending.step, pending.direction, finishes(_steps(bare), pending)) == ("d", "do", True)
+    assert bare.journal.events(ENTITY, 1)[0].result == "stopped at d"
+    _run(bare, _steps(bare))
+    assert (_marked(bare), _pending(bare)) == (MARKS, None)
+    assert bare.journal.events(ENTITY, 1)[0].result == "done"
+
+
+def test_what_could_not_be_put_back_is_put_back_by_the_next_run(bare):
+    steps, real = _steps(bare, "c"), _steps(bare)
+
+    def stuck() -> None:
+        raise FailedError("the door is locked")
+
+    steps[1] = Step(name="b", says="b", do=steps[1].do, undo=stuck)
+    with pytest.raises(FailedError, match="could not be put back: the door is locked"):
+        _run(bare, steps)
+    assert (_pending(bare).step, _pending(bare).direction) == ("b", "undo")
+    assert not finishes(real, _pending(bare))
+    with locks.held(bare.journal, ENTITY, "me", "marking") as lease:
+        outcome = Runner(bare.journal, lease, real, bare.say).recover(_pending(bare))
+    assert (outcome.result, outcome.reason) == ("undone", "the stage is on fire")
+    assert (_marked(bare), _pending(bare)) == ("", None)
+
+
+def test_a_step_that_this_version_does_not_know_is_left_alone(bare):
+    with pytest.raises(FailedError, match="point of no return"):
+        _run(bare, _steps(bare, "d"))
+    with pytest.raises(FailedError, match="which this version does not know"):
+        _run(bare, _steps(bare)[:-1])
+    assert _marked(bare) == MARKS
 
 
 def test_an_operator_whose_lock_was_taken_stops_and_undoes_nothing(bare):
@@ -150,8 +176,8 @@ def test_an_operator_whose_lock_was_taken_stops_and_undoes_nothing(bare):
     assert did == []
 
 
-def _killed_at(count: int, context: Context, verb: str, scope: str) -> bool:
-    """Run a switch in a child.
+def _killed_at(count: int, context: Context, run: Callable[[], object]) -> bool:
+    """Run in a child.
 
     It kills itself with -9 before its `count`-th request, which is also after the answer to the one before.
     """
@@ -168,7 +194,7 @@ def _killed_at(count: int, context: Context, verb: str, scope: str) -> bool:
             client._endpoint.http_session.close()  # the connections are the parent's
             client.meta.events.register("before-send.*", tick)
         try:
-            _switch(context, verb, scope).execute()
+            run()
         except BaseException:  # noqa: BLE001
             os._exit(1)
         os._exit(0)
@@ -177,41 +203,147 @@ def _killed_at(count: int, context: Context, verb: str, scope: str) -> bool:
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.parametrize(
-    ("commands", "after"),
-    [
-        ([("cutover", "reads")], READS),
-        ([("cutover", "reads"), ("rollback", "both")], START),
-    ],
-)
-def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open_gates, commands, after):
-    *before, (verb, scope) = commands
+def test_killed_anywhere_steps_are_all_done_or_all_undone_and_the_next_run_does_them(bare):
+    count, killed, ends = 0, True, set()
+    while killed:
+        count += 1
+        _clear(bare)
+        killed = _killed_at(count, bare, lambda: _run(bare, _steps(bare)))
+        pending = _pending(bare)
+        if pending:
+            committed = COMMIT in _marked(bare)
+            assert finishes(_steps(bare), pending) == committed, f"killed at {count}"
+            with locks.held(bare.journal, ENTITY, "me", "marking") as lease:
+                outcome = Runner(bare.journal, lease, _steps(bare), bare.say).recover(pending)
+            assert (outcome.result, _marked(bare)) == (("done", MARKS) if committed else ("undone", ""))
+            ends.add(outcome.result)
+        _run(bare, _steps(bare))
+        state = bare.journal.state(ENTITY)
+        assert (_marked(bare), state.operation, state.lock) == (MARKS, None, None), f"killed at {count}"
+    assert count > 10, "it was killed at all its boundaries"
+    assert ends == {"done", "undone"}
+
+
+@pytest.mark.parametrize(("verb", "after"), [("cutover", OVER), ("rollback", START)])
+def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open_gates, verb, after):
     count, killed = 0, True
     while killed:
         count += 1
-        _switch(bare, "rollback", "both").execute()
-        for command in before:
-            _switch(bare, *command).execute()
-        killed = _killed_at(count, bare, verb, scope)
-        plan, done = _switch(bare, verb, scope).plan(), _switch(bare, verb, scope).execute()
+        _switch(bare, "rollback").execute()
+        if verb == "rollback":
+            _switch(bare, "cutover").execute()
+        killed = _killed_at(count, bare, _switch(bare, verb).execute)
+        plan, done = _switch(bare, verb).plan(), _switch(bare, verb).execute()
         results = {"finished": "done", "undone": "undone", "": None}
         assert results[plan.pending_result] == (done.settled.result if done.settled else None)
         assert bool(plan.steps) == done.changed
-        state = bare.journal.state(ENTITY)
-        assert (_where(bare), state.operation, state.lock) == (after, None, None), f"killed at {count}"
+        assert (_where(bare), bare.journal.state(ENTITY).lock) == (after, None), f"killed at {count}"
     assert count > 10, "the switch was killed at all its boundaries"
 
 
-def test_an_aws_error_in_a_step_is_told_with_its_text(bare, open_gates, monkeypatch):
-    error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "UpdateStage")
+# The commands
+
+
+def test_the_road_over_and_back_and_over_again(bare, open_gates):
+    for verb, scope, then in (
+        ("cutover", "reads", OVER),
+        ("rollback", "reads", START),
+        ("cutover", "reads", OVER),
+        ("rollback", "both", START),
+        ("cutover", "reads", OVER),
+    ):
+        assert _switch(bare, verb, scope).execute().changed
+        assert _where(bare) == then
+    assert bare.journal.state(ENTITY).lock is None
+
+
+def test_a_repeated_command_has_nothing_to_do(bare, open_gates):
+    _switch(bare, "cutover").execute()
+    events = len(bare.journal.events(ENTITY, 100))
+    assert not _switch(bare, "cutover").execute().changed
+    assert len(bare.journal.events(ENTITY, 100)) == events
+
+
+def test_a_route_changed_behind_the_journal_is_put_right_by_the_same_command(bare, open_gates):
+    _switch(bare, "cutover").execute()
+    bare.routing.send_reads(bare.target.entity(ENTITY), 0)
+    assert _switch(bare, "cutover").execute().changed
+    assert _where(bare) == OVER
+
+
+def test_the_trail_tells_who_began_what_and_how_it_ended(bare, open_gates):
+    _switch(bare, "cutover").execute()
+    done, started, _ = bare.journal.events(ENTITY, 3)
+    assert (started.command, started.result) == ("cutover reads", "started")
+    assert (done.command, done.result) == ("cutover reads", "done")
+    assert done.operator == bare.clients.operator
+    assert started.details["operation"] == done.details["operation"]
+
+
+def test_a_plan_changes_nothing_and_takes_no_lock(bare, open_gates):
+    with locks.held(bare.journal, ENTITY, "another", "something"):
+        plan = _switch(bare, "cutover").plan()
+    assert [step.name for step in plan.steps] == ["share", "record-share"]
+    assert _where(bare) == START
+
+
+def test_a_held_lock_refuses_and_nothing_changes(bare, open_gates):
+    with locks.held(bare.journal, ENTITY, "another", "something"), pytest.raises(RefusedError):
+        _switch(bare, "cutover").execute()
+    assert _where(bare) == START
+
+
+@pytest.mark.parametrize("scope", ["reads", "writes"])
+def test_a_closed_gate_refuses_changes_nothing_and_is_in_the_trail(bare, scope):
+    """The bare stack has no bridge, so the real gates are closed."""
+    with pytest.raises(PreconditionError, match="bridge is not deployed"):
+        _switch(bare, "cutover", scope).execute()
+    assert _where(bare) == START
+    event = bare.journal.events(ENTITY, 1)[0]
+    assert (event.command, event.result) == (f"cutover {scope}", "refused")
+
+
+def test_a_stage_that_does_not_change_leaves_everything_as_it_was(bare, open_gates, monkeypatch):
+    def fail(*_):
+        raise FailedError("the stage is on fire")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bare.routing, "send_reads", fail)
+        with pytest.raises(PreconditionError, match="the stage is on fire"):
+            _switch(bare, "cutover").execute()
+    assert _where(bare) == START
+
+
+def test_an_interrupt_puts_everything_back(bare, open_gates, monkeypatch):
     real = bare.routing.send_reads
 
-    def denied(entity, percent, others=None):
+    def interrupted(entity, percent, others=None):
+        real(entity, percent, others)
         if percent:
-            raise error
-        return real(entity, percent, others)
+            raise KeyboardInterrupt
+        return True
 
-    monkeypatch.setattr(bare.routing, "send_reads", denied)
-    with pytest.raises(PreconditionError, match="AccessDenied"):
-        _switch(bare, "cutover", "reads").execute()
+    monkeypatch.setattr(bare.routing, "send_reads", interrupted)
+    with pytest.raises(PreconditionError, match="interrupted"):
+        _switch(bare, "cutover").execute()
     assert _where(bare) == START
+
+
+@pytest.fixture
+def half_done(bare, open_gates, monkeypatch):
+    """Reads are over by the stage, and not yet by the journal."""
+    with monkeypatch.context() as patched:
+        patched.setattr(canary._Steps, "_record", lambda _: (_ for _ in ()).throw(FailedError("no")))
+        with pytest.raises(FailedError, match="point of no return"):
+            _switch(bare, "cutover").execute()
+    assert _where(bare) == (0, Side.MODERN, "record-share")
+
+
+@pytest.mark.parametrize("command", ["cutover reads", "rollback reads", "rollback both"])
+def test_any_command_settles_what_is_half_done_first(bare, half_done, command):
+    switch, back = _switch(bare, *command.split()), command.startswith("rollback")
+    plan = switch.plan()
+    assert (plan.pending.step, plan.pending_result, bool(plan.steps)) == ("record-share", "finished", back)
+    done = switch.execute()
+    assert (done.settled.command, done.settled.result, done.changed) == ("cutover reads", "done", back)
+    assert _where(bare) == (START if back else OVER)
