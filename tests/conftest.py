@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from afresh import afresh
 
 from sandbox import lifecycle, state
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pymysql import Connection
 
+    from runbook.context import Context
     from sandbox.lifecycle import Sandbox
 
 ENTITIES = Path(__file__).with_name("entities.toml")
@@ -39,6 +41,12 @@ def sandbox() -> Iterator[Sandbox]:
         yield lifecycle.up(name, entities=ENTITIES, current=False)
     finally:
         lifecycle.down(name)
+
+
+@pytest.fixture(scope="module")
+def prepared(sandbox: Sandbox) -> Context:
+    """The context of that system, which is for each test file as if nothing had run before."""
+    return afresh(sandbox)
 
 
 @pytest.fixture

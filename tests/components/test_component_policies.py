@@ -143,16 +143,17 @@ def test_only_api_gateway_may_call_a_function_from_outside_and_by_one_method_of_
         assert re.fullmatch(path, inputs["sourceArn"])
 
 
-@pytest.fixture
-def forty(describe, tmp_path):
+@pytest.fixture(scope="module")
+def forty(describe, tmp_path_factory):
     """A stack with forty entities."""
     text = (ROOT / "entities.toml").read_text()
     tables = [
         text.replace("chefs", name).replace("cheftable", f"t_{name}").replace('"chef"', f'"i-{name}"')
         for name in (f"customers_{number}" for number in range(40))
     ]
-    (tmp_path / "many.toml").write_text("\n".join(tables))
-    stack = describe(entitiesFile=str(tmp_path / "many.toml"))
+    many = tmp_path_factory.mktemp("forty") / "many.toml"
+    many.write_text("\n".join(tables))
+    stack = describe(entitiesFile=str(many))
     assert len(stack.outputs["entities"]) == 40
     return stack
 

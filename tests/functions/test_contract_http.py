@@ -10,19 +10,14 @@ from urllib.parse import quote
 import pytest
 
 from runbook.clients import Clients
-from runbook.context import Context
 from runbook.http import Api
-from runbook.services import init
-from runbook.target import resolve
 
 SPECIMEN = {"label": "x", "price": "1.50", "found": "2026-01-31T12:00:00+02:00"}
 
 
 @pytest.fixture(scope="module")
-def target(sandbox):
-    found = resolve(outputs=sandbox.location.outputs)
-    init.run(Context.of(found))
-    return found
+def target(prepared):
+    return prepared.target
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ ROWS = 200
 
 
 @pytest.fixture
-def deployed(sandbox, data_api, bridge_user):
-    """Chefs of the sandbox, captured; afterwards as they were."""
+def deployed(prepared, sandbox, data_api, bridge_user):
+    """Chefs of the sandbox, empty and captured; the journal is afterwards as it was."""
     outputs = sandbox.outputs
     entity = entities.parse(outputs["mapping"])["chefs"]
     legacy = Legacy(entity, data_api(), data_api(entity.legacy.database))
@@ -28,7 +28,6 @@ def deployed(sandbox, data_api, bridge_user):
     _install(sandbox, "capture")
     yield made
     _install(sandbox, "release")
-    made.clear()
     made.dynamodb.delete_item(TableName=made.journal, Key={**key, "record": {"S": names.COPY_RECORD}})
     if before:
         made.dynamodb.put_item(TableName=made.journal, Item=before)
@@ -52,7 +51,6 @@ def _until(condition) -> None:
 
 
 def test_the_deployed_function_copies_until_it_is_stopped(sandbox, deployed):
-    deployed.clear()
     deployed.legacy.database.batch(
         "INSERT INTO cheftable (cheffirst, cheflast) VALUES (:first, 'x')",
         [{"first": {"stringValue": f"chef {n}"}} for n in range(ROWS)],

@@ -23,7 +23,6 @@ from runbook import target as targets
 from runbook.context import Context
 from runbook.journal import Event
 from runbook.services import copying, gates, verify
-from runbook.services import init as init_service
 from runbook.services.copying import Limits
 
 if TYPE_CHECKING:
@@ -106,10 +105,9 @@ def _journal(client, table: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def road(sandbox):
+def road(prepared):
     """The context of the shared sandbox, with copy running and caught up."""
-    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
-    init_service.run(context)
+    context = prepared
     entity = context.target.entity(ENTITY)
     copying.start(context, entity, Limits(), again=False)
     until(lambda: not [check for check in gates.copied(context, entity)[:-1] if not check.ok])

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from runbook import canary, probe, watching
 from runbook import lock as locks
-from runbook import target as targets
 from runbook.canary import Move
 from runbook.cli import app
 from runbook.context import Context
@@ -472,11 +471,9 @@ def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, op
 
 
 @pytest.fixture(scope="module")
-def road(sandbox):
+def road(prepared):
     """The context of the shared sandbox, initialised."""
-    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
-    init_service.run(context)
-    return context
+    return prepared
 
 
 @pytest.fixture

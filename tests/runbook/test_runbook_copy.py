@@ -11,10 +11,10 @@ import time
 
 import pymysql
 import pytest
+from afresh import delete_items, forget_copy
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook import target as targets
 from runbook.checks import Check
 from runbook.cli import app
 from runbook.context import Context
@@ -22,7 +22,6 @@ from runbook.errors import PreconditionError
 from runbook.journal import Phase
 from runbook.lock import held
 from runbook.services import copying, preflight, progress
-from runbook.services import init as init_service
 from runbook.services import verify as verify_service
 from runbook.services.copying import Limits
 
@@ -32,11 +31,9 @@ BETWEEN = 0.2  # seconds between two looks
 
 
 @pytest.fixture(scope="module")
-def road(sandbox):
+def road(prepared):
     """The context of the shared sandbox, initialised."""
-    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
-    init_service.run(context)
-    return context
+    return prepared
 
 
 @pytest.fixture
@@ -52,26 +49,11 @@ def chefs(road, database):
         cursor.execute(f"DELETE FROM {names.CHANGES_TABLE}")
     yield road.target.entity(CHEFS)
     for name in (CHEFS, SPECIMENS):
-        _forget(road, road.target.entity(name))
+        forget_copy(road, road.target.entity(name))
+        delete_items(road, road.target.entity(name))
     with database.cursor() as cursor:
         cursor.execute("USE chefdb")
         cursor.execute("DELETE FROM cheftable")
-
-
-def _forget(road, entity) -> None:
-    if road.journal.find_record(entity.name, names.COPY_RECORD):
-        copying.stop(road, entity)
-        _until(lambda: not any(lane.alive and _leased(road, entity, lane) for lane in _lanes(road, entity)))
-    event = json.dumps({"action": "release", "entity": entity.name})
-    road.clients.functions.invoke(FunctionName=road.target.bridge_install_function, Payload=event)
-    for record in (names.COPY_RECORD, *map(names.lane_record, range(names.LANES))):
-        key = {"entity": {"S": entity.name}, "record": {"S": record}}
-        road.clients.dynamodb.delete_item(TableName=road.target.journal_table, Key=key)
-    for item in road.clients.dynamodb.scan(TableName=entity.modern_table)["Items"]:
-        key = {
-            name: value for name, value in item.items() if name == road.target.mapping[entity.name].modern.key
-        }
-        road.clients.dynamodb.delete_item(TableName=entity.modern_table, Key=key)
 
 
 def _lanes(road, entity):

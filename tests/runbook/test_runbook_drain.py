@@ -10,20 +10,15 @@ import pytest
 from functions.aws.quarantine import Quarantine
 from functions.domain.changes import Change, Kind
 from runbook import drain
-from runbook.context import Context
-from runbook.services import init
 from runbook.stream import Follower, Seen
-from runbook.target import resolve
 
 PATIENCE = 60.0
 HIGH = 10**30
 
 
 @pytest.fixture(scope="module")
-def context(sandbox):
-    found = Context.of(resolve(outputs=sandbox.location.outputs))
-    init.run(found)
-    return found
+def context(prepared):
+    return prepared
 
 
 @pytest.fixture(scope="module")

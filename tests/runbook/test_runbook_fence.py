@@ -9,8 +9,6 @@ import pytest
 
 from functions.domain import names
 from runbook import fence as fences
-from runbook import target as targets
-from runbook.context import Context
 from runbook.errors import FailedError, PreconditionError
 from runbook.fence import Control, Fence
 from runbook.services import init as init_service
@@ -19,10 +17,9 @@ ENTITY = "specimens"
 
 
 @pytest.fixture(scope="module")
-def road(sandbox):
+def road(prepared):
     """The context of the shared sandbox, initialised, with the triggers on the entity's table."""
-    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
-    init_service.run(context)
+    context = prepared
     event = json.dumps({"action": "capture", "entity": ENTITY})
     function = context.target.bridge_install_function
     answer = context.clients.functions.invoke(FunctionName=function, Payload=event)

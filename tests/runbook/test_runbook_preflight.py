@@ -17,13 +17,11 @@ from functions.aws.quarantine import Quarantine
 from functions.bridge import triggers
 from functions.domain import names
 from runbook.cli import app
-from runbook.context import Context
 from runbook.failures import prefix
 from runbook.hazards import clocks, cluster, deployment, facts, grants, server
 from runbook.hazards.grants import Grant
 from runbook.journal import Operation, Phase, State
-from runbook.services import init, preflight
-from runbook.target import resolve
+from runbook.services import preflight
 
 GUARD = f"IF SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}' THEN SET NEW.cheffirst = 'x'; END IF"
 NATURAL = "VARCHAR(40) CHARACTER SET utf8mb4 COLLATE {} NOT NULL PRIMARY KEY"
@@ -170,11 +168,9 @@ HAZARDS = [
 
 
 @pytest.fixture(scope="module")
-def context(sandbox):
+def context(prepared):
     """The sandbox's own chefs and specimens, prepared."""
-    found = Context.of(resolve(outputs=sandbox.location.outputs))
-    init.run(found)
-    return found
+    return prepared
 
 
 @pytest.fixture

@@ -18,15 +18,12 @@ from functions.domain.errors import shown
 from runbook import health, parked
 from runbook.cli import app
 from runbook.comparing import MASKED
-from runbook.context import Context
 from runbook.entry import without_masked
 from runbook.failures import prefix
 from runbook.journal import Phase
 from runbook.lock import held
-from runbook.services import init
 from runbook.services.quarantine import Quarantine
 from runbook.sides import pairs
-from runbook.target import resolve
 from sandbox.emulator import failures
 
 TOO_LONG = "x" * 300
@@ -34,10 +31,8 @@ BASE = 5_000_000_000_000_000_000_000
 
 
 @pytest.fixture(scope="module")
-def context(sandbox):
-    found = Context.of(resolve(outputs=sandbox.location.outputs))
-    init.run(found)
-    return found
+def context(prepared):
+    return prepared
 
 
 @pytest.fixture(scope="module")

@@ -31,11 +31,9 @@ BACK = Routes(reads=Side.LEGACY, writes=Side.LEGACY)
 
 
 @pytest.fixture(scope="module")
-def road(sandbox):
+def road(prepared):
     """The context of the shared sandbox, initialised."""
-    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
-    init_service.run(context)
-    return context
+    return prepared
 
 
 @pytest.fixture

@@ -11,22 +11,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.domain import names
-from runbook.context import Context
 from runbook.errors import PreconditionError
-from runbook.services import init
 from runbook.shards import Shards
 from runbook.stream import Follower
-from runbook.target import resolve
 
 PATIENCE = 30.0
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-def context(sandbox):
-    found = Context.of(resolve(outputs=sandbox.location.outputs))
-    init.run(found)
-    return found
+def context(prepared):
+    return prepared
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,14 @@ import time
 import pytest
 
 from runbook.comparing import MASKED, Sides
-from runbook.context import Context
-from runbook.services import history, init, verify
-from runbook.target import resolve
+from runbook.services import history, verify
 
 OPTIONS = verify.Options(settle=0.2)
 
 
 @pytest.fixture(scope="module")
-def context(sandbox):
-    found = Context.of(resolve(outputs=sandbox.location.outputs))
-    init.run(found)
-    return found
+def context(prepared):
+    return prepared
 
 
 @pytest.fixture(scope="module")

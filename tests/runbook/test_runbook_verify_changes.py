@@ -14,14 +14,12 @@ from functions.domain import names
 from runbook import recent, verified
 from runbook.cli import app
 from runbook.commands.verify import moment
-from runbook.context import Context
 from runbook.errors import PreconditionError, UsageError
 from runbook.fence import Fence
 from runbook.journal import Phase
 from runbook.keyset import KeySet
-from runbook.services import copying, gates, init, verify
+from runbook.services import copying, gates, verify
 from runbook.services.copying import Limits
-from runbook.target import resolve
 
 PATIENCE = 60.0
 OPTIONS = verify.Options(settle=0.2)
@@ -30,10 +28,9 @@ NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-def context(sandbox):
+def context(prepared):
     """With copy running and caught up."""
-    found = Context.of(resolve(outputs=sandbox.location.outputs))
-    init.run(found)
+    found = prepared
     chefs = found.target.entity("chefs")
     copying.start(found, chefs, Limits(), again=False)
     until(lambda: not [check for check in gates.copied(found, chefs)[:-1] if not check.ok])

@@ -17,18 +17,16 @@ from functions.domain import names
 from runbook import drain, health
 from runbook.checks import Check
 from runbook.cli import app
-from runbook.context import Context
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal import Phase
 from runbook.lock import held
 from runbook.parts import Choices
-from runbook.services import copying, gates, history, init, repair, verify
+from runbook.services import copying, gates, history, repair, verify
 from runbook.services.copying import Limits
 from runbook.services.repair import Repair
 from runbook.services.switching import Scope, Switch
 from runbook.settling import Action, Settler
 from runbook.stream import Follower
-from runbook.target import resolve
 
 PATIENCE = 60.0
 OPTIONS = verify.Options(settle=0.3)
@@ -37,10 +35,9 @@ QUICK = Choices(settle=0.0, warm=1)
 
 
 @pytest.fixture(scope="module")
-def context(sandbox):
+def context(prepared):
     """With copy running and caught up."""
-    found = Context.of(resolve(outputs=sandbox.location.outputs))
-    init.run(found)
+    found = prepared
     chefs = found.target.entity("chefs")
     copying.start(found, chefs, Limits(), again=False)
     until(lambda: not [check for check in gates.copied(found, chefs)[:-1] if not check.ok])
@@ -301,7 +298,7 @@ def test_killed_in_the_middle_it_can_be_run_again_at_once(context, sandbox, worl
     until(started)
     process.kill()
     process.wait()
-    again = CliRunner().invoke(app, [*words[:-4], "--settle", "30", *words[-2:]])
+    again = CliRunner().invoke(app, [*words[:-4], "--settle", "3", *words[-2:]])
     assert again.exit_code == 0, again.output
     assert {world.name(key) for key in keys} == {"same"}
 

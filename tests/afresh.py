@@ -1,0 +1,105 @@
+"""The shared sandbox made as it was before any test, so that no test file depends on what ran before it."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from functions.domain import names
+from runbook import probe
+from runbook import target as targets
+from runbook.context import Context
+from runbook.parts import Choices
+from runbook.services import copying, init
+from runbook.services.quarantine import Quarantine
+from runbook.services.switching import Scope, Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runbook.target import EntityTarget
+    from sandbox.lifecycle import Sandbox
+
+PATIENCE = 60.0
+BETWEEN = 0.05
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(BETWEEN)
+
+
+def afresh(sandbox: Sandbox) -> Context:
+    """The sandbox's context: every entity on legacy, both sides empty, copy never started, nothing parked."""
+    context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
+    init.run(context)
+    for entity in context.target.entities.values():
+        back = Switch(context, entity, "rollback", Scope.BOTH, Choices(settle=0.0, warm=1, force=True))
+        if back.plan().steps:
+            back.execute()
+        forget_copy(context, entity)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda entity: _empty(context, entity, sandbox), context.target.entities.values()))
+    for entity in context.target.entities.values():
+        Quarantine(context, entity).drop()
+        _forget(context, entity)
+    init.run(context)
+    return context
+
+
+def forget_copy(context: Context, entity: EntityTarget) -> None:
+    """As if copy had never been started: no triggers, no record, no lane at work."""
+    if context.journal.find_record(entity.name, names.COPY_RECORD):
+        copying.stop(context, entity)
+        until(lambda: not any(_leased(context, entity, lane) for lane in range(names.LANES)))
+    event = json.dumps({"action": "release", "entity": entity.name})
+    context.clients.functions.invoke(FunctionName=context.target.bridge_install_function, Payload=event)
+    for record in (names.COPY_RECORD, *map(names.lane_record, range(names.LANES))):
+        key = {"entity": {"S": entity.name}, "record": {"S": record}}
+        context.clients.dynamodb.delete_item(TableName=context.target.journal_table, Key=key)
+
+
+def delete_items(context: Context, entity: EntityTarget) -> None:
+    """Delete every item of the modern table; the bridge sees to the rows when it may."""
+    name = context.target.mapping[entity.name].modern.key
+    for page in context.clients.dynamodb.get_paginator("scan").paginate(TableName=entity.modern_table):
+        for item in page["Items"]:
+            context.clients.dynamodb.delete_item(TableName=entity.modern_table, Key={name: item[name]})
+
+
+def _leased(context: Context, entity: EntityTarget, lane: int) -> bool:
+    record = context.journal.find_record(entity.name, names.lane_record(lane))
+    return bool(record) and record["expires"] > time.time()
+
+
+def _empty(context: Context, entity: EntityTarget, sandbox: Sandbox) -> None:
+    """Delete the items, wait until the bridge is through with all that was in its stream, then delete the rows."""
+    described = context.target.mapping[entity.name]
+    delete_items(context, entity)
+    assert probe.send(context, entity).arrived
+    with sandbox.mariadb.connect(database=described.legacy.database) as client, client.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {described.legacy.table}")
+        cursor.execute(f"DELETE FROM {names.CHANGES_TABLE} WHERE entity = %s", [entity.name])
+        cursor.execute(
+            f"UPDATE {names.CONTROL_TABLE} SET fenced = 0, legacy_stamp = 0, generation = 0 WHERE entity = %s",
+            [entity.name],
+        )
+
+
+def _forget(context: Context, entity: EntityTarget) -> None:
+    table, dynamodb = context.target.journal_table, context.clients.dynamodb
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="entity = :entity",
+        ExpressionAttributeValues={":entity": {"S": entity.name}},
+        ConsistentRead=True,
+    )
+    for page in pages:
+        for item in page["Items"]:
+            key = {name: item[name] for name in ("entity", "record")}
+            dynamodb.delete_item(TableName=table, Key=key)
