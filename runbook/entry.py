@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from functions.domain.entities import Entity
 
 MASKED = "'***'"
-# What MySQL quotes, and what the mapping says it got, which may be cut short within its quotes.
-QUOTED = re.compile(
-    r"(?<=\bgot )(?!DynamoDB type).*?(?=, in the item|$)"
-    r"|'(?:[^'\\]|\\.)*'"
-    r'|"(?:[^"\\]|\\.)*"',
-    re.DOTALL,
-)
+# The mapping's own words end in what it got, which may be cut short within its quotes, and the item it was in.
+GOT = re.compile(r"\bgot (?!DynamoDB type)")
+IN_ITEM = re.compile(r", in the item (?:'[^']*'|\"[^\"]*\")$")
+# MySQL quotes a value without escaping what is in it. So all is hidden from the first quote to the last one, and after
+# that all but the words below, since a long message is cut within the value. An apostrophe is no quote.
+OPENING, CLOSING = re.compile(r"(?<!\w)['\"]"), re.compile(r"['\"](?!\w)")
+WORDS_AFTER = r"(?: at row \d+| cannot be null| doesn't have a default value| is violated)?"
+CODE_AFTER = r"\W*(?:error code:? \d+; SQLState: \w+\W*)?$"
 
 
 class Kind(StrEnum):
@@ -61,12 +62,32 @@ class Entry:
 def without_masked(entity: Entity, reason: str) -> str:
     """A reason without what it quotes, where the entity has fields that are not to be shown.
 
-    Column and field names stay, since they tell where to look.
+    Column and field names stay where they surely are no part of a value, since they tell where to look.
     """
     if not any(field.masked for field in entity.fields.values()):
         return reason
-    known = {f"'{name}'" for field in entity.fields.values() for name in (field.name, field.column)}
-    return QUOTED.sub(lambda found: found[0] if found[0] in known else MASKED, reason)
+    got, opening = GOT.search(reason), OPENING.search(reason)
+    if got and (opening is None or got.end() <= opening.start()):
+        item = f", in the item {MASKED}" if IN_ITEM.search(reason) else ""
+        return f"{reason[: got.end()]}{MASKED}{item}"
+    if opening is None:
+        return reason
+    return reason[: opening.start()] + _without_quoted(entity, reason[opening.start() :])
+
+
+def _without_quoted(entity: Entity, text: str) -> str:
+    """The end of a database's message, from its first quote on."""
+    known = "|".join(re.escape(name) for each in entity.fields.values() for name in (each.name, each.column))
+    end = max((found.end() for found in CLOSING.finditer(text, 1)), default=len(text))
+    quoted, after = text[:end], text[end:]
+    column = rf"(?: for column (?:`\w+`\.)*`(?:{known})`)?"
+    if not re.match(rf"{column}{WORDS_AFTER}{CODE_AFTER}", after, re.IGNORECASE):
+        code = re.search(r"; error code:? \d+; SQLState: \w+\W*$", after, re.IGNORECASE)
+        return MASKED + (code[0] if code else "")
+    if re.fullmatch(f"'(?:{known})'", quoted):
+        return quoted + after
+    named = re.search(rf"(?<=['\"]) for column '(?:{known})'$", quoted)
+    return MASKED + (named[0] if named else "") + after
 
 
 def merged(one: Entry, other: Entry) -> Entry:
