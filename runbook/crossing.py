@@ -39,7 +39,7 @@ def steps(parts: Parts) -> list[Step]:
         _fence(parts),
         _drain(parts),
         _compare_last(parts, followed),
-        parts.phase(Phase.MODERN, commit=True),
+        parts.phase(Phase.MODERN, commit=True, empty=True),
         parts.route(Routes(writes=Side.MODERN)),
     ]
 
@@ -64,23 +64,19 @@ def _catch_up(parts: Parts, followed: list[Follower]) -> Step:
         follower = followed[0]
         follower.reach(parts.choices.patience)
         _demand_equal(parts, follower.take(), SETTLE)
+        parts.fence.control()  # looked at now, so that it need not be while clients wait
         parts.until("copy to be right behind", parts.fence.queue_short, parts.choices.patience)
 
     return Step(name="catch-up", says="wait until copy is right behind legacy's writers", do=do)
 
 
 def _fence(parts: Parts) -> Step:
-    def undo() -> None:
-        control = parts.fence.control()
-        if control.fenced:
-            parts.fence.lower(control.generation)
-
     return Step(
         name="fence",
         says="fence up in Aurora: no writer gets in, whoever it is, and those inside finish first",
         do=parts.fence.raise_,
         unsays="fence down",
-        undo=undo,
+        undo=parts.fence.undo_raise,
         done=lambda: parts.fence.control().fenced,
     )
 

@@ -6,9 +6,10 @@ backs off, lets all of them through, and tries again.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from functions.aws.data_api import DataApi
@@ -35,7 +36,14 @@ ATTEMPTS = 3
 BACK_OFF = 0.5  # seconds between attempts, for those who waited behind
 SHORT = 200  # keys in copy's queue, the work of a moment
 RAISE_PATIENCE = 5.0  # seconds with a database that does not answer; requests are held meanwhile
+BARRING = (
+    2  # added to the token by what undoes; a change under way adds 1, and so fits neither before nor after
+)
 PATIENCE = 60.0  # seconds, otherwise; Aurora restarts in less
+
+
+class MovedError(PreconditionError):
+    """Another command changed the fence after this one had looked; nothing was changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +54,13 @@ class Control:
         fenced: whether legacy's writers are stopped.
         legacy_stamp: what they stamp their rows with; 0 while modern is the source of truth.
         generation: how many periods legacy has had.
+        token: of the change that made it so; a change names the token it was decided by, and a later one bars it.
     """
 
     fenced: bool
     legacy_stamp: int
     generation: int
+    token: int = field(default=0, compare=False)
 
 
 class Fence:
@@ -63,6 +73,7 @@ class Fence:
             clients.rds_data, target.cluster_arn, target.master_secret_arn, legacy.database
         )
         self._entity = entity.name
+        self._known: int | None = None  # the token that was looked at last
 
     def control(self) -> Control:
         """The row as it is now.
@@ -71,14 +82,20 @@ class Fence:
             PreconditionError: it is not there: `runbook init` makes it.
         """
         sql = (
-            f"SELECT fenced, legacy_stamp, generation FROM {names.CONTROL_TABLE} "  # noqa: S608  # names of ours
+            f"SELECT fenced, legacy_stamp, generation, token FROM {names.CONTROL_TABLE} "  # noqa: S608  # names of ours
             f"WHERE entity = '{self._entity}'"
         )
         rows = self._query(sql)
         if not rows:
             raise PreconditionError(f"{self._entity} has no fence in Aurora yet", "Run `runbook init` first.")
-        fenced, stamp, generation = (int(cell_text(cell)) for cell in rows[0])
-        return Control(fenced=bool(fenced), legacy_stamp=stamp, generation=generation)
+        fenced, stamp, generation, token = (int(cell_text(cell)) for cell in rows[0])
+        self._known = token
+        return Control(fenced=bool(fenced), legacy_stamp=stamp, generation=generation, token=token)
+
+    def is_up(self) -> bool:
+        """Whether it is up; before `runbook init` it is not."""
+        rows = self._query(f"SELECT fenced FROM {names.CONTROL_TABLE} WHERE entity = '{self._entity}'")  # noqa: S608
+        return bool(rows) and cell_text(rows[0][0]) != "0"
 
     def queue_empty(self) -> bool:
         """Whether copy has written all that legacy's writers left in its queue."""
@@ -93,14 +110,33 @@ class Fence:
     def raise_(self) -> None:
         """Stop legacy's writers once those inside have finished; the bridge may write everything from now on.
 
+        It is decided by what `control` told last, so that nothing is asked while clients wait.
+
         Raises:
-            PreconditionError: somebody stays inside; nobody is kept waiting any longer.
+            PreconditionError: somebody stays inside, or another command changed the fence; nobody is kept waiting.
         """
-        self._set("1, 0, 0", RAISE_PATIENCE)
+        known = self.control().token if self._known is None else self._known
+        self._set("1, 0, 0", known, known + 1, RAISE_PATIENCE)
+        self._known = known + 1
 
     def lower(self, generation: int) -> None:
         """Let legacy's writers in, in this period: what they write, the bridge leaves alone."""
-        self._set(f"0, {int(generation)}, {int(generation)}", PATIENCE)
+        known = self.control().token
+        self._set(f"0, {int(generation)}, {int(generation)}", known, known + 1, PATIENCE)
+
+    def undo_raise(self) -> None:
+        """Lower it in the present period, whether it is up or on its way up: a call under way is barred."""
+        control = self.control()
+        self._set(
+            f"0, {control.generation}, {control.generation}", control.token, control.token + BARRING, PATIENCE
+        )
+
+    def undo_lower(self) -> None:
+        """Keep it up: bar a call under way that would lower it. Does nothing when it came down before."""
+        control = self.control()
+        if control.fenced:
+            with contextlib.suppress(MovedError):
+                self._set("1, 0, 0", control.token, control.token + BARRING, PATIENCE)
 
     def _query(self, sql: str) -> list[Row]:
         deadline = time.monotonic() + PATIENCE
@@ -114,9 +150,11 @@ class Fence:
                     return []
                 raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
-    def _set(self, values: str, patience: float) -> None:
+    def _set(self, values: str, known: int, token: int, patience: float) -> None:
         """Set fence, stamp and period (0 leaves it), by one statement: whoever dies here holds no lock."""
-        statement = f"CALL {names.FENCE_PROCEDURE}('{self._entity}', {values}, {LOCK_SECONDS})"
+        statement = (
+            f"CALL {names.FENCE_PROCEDURE}('{self._entity}', {values}, {known}, {token}, {LOCK_SECONDS})"
+        )
         attempts, deadline = 0, time.monotonic() + patience
         while attempts < ATTEMPTS:
             try:
@@ -138,6 +176,8 @@ class Fence:
             return True
         if error.code == NO_PROCEDURE:
             raise PreconditionError("the fence in Aurora is of an older version", "Run `runbook init` first.")
+        if names.FENCE_MOVED in str(error):
+            raise MovedError("another command has changed the fence since", "See `runbook history`.")
         if not isinstance(error, TransientError):
             raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
         _give_up(error, deadline)  # the statement may be repeated: it sets what it sets

@@ -84,6 +84,14 @@ class Operation:
         return replace(self, step=step, step_state=state, direction=direction, reason=reason or self.reason)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an operation must be for a change to be right: at this step, in this direction (do or undo)."""
+
+    step: str
+    direction: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class State:
     """What the journal knows of one entity; `reads` is the percentage of public reads that modern answers."""
@@ -192,21 +200,30 @@ class Journal:
         if not self._transact([update, *([self._event(event)] if event else [])]):
             raise _lock_lost(entity)
 
-    def enter(self, lock: Lock, entity: str, phase: Phase) -> None:
+    def enter(
+        self, lock: Lock, entity: str, phase: Phase, place: Place | None = None, *, empty: bool = False
+    ) -> None:
         """Enter a phase: the state, and in the same transaction the record that the gate reads.
 
+        Args:
+            lock: ours.
+            entity: whose phase.
+            phase: the new one.
+            place: where the operation must be, so that a request which is late by more than a step changes nothing.
+            empty: nobody is inside modern's writer, whatever was not counted out before.
+
         Raises:
-            LockLostError: when the lock is no longer ours; nothing was written.
+            LockLostError: when the lock is no longer ours, or the operation is elsewhere; nothing was written.
         """
-        state = self._update(
-            entity,
-            "SET #phase = :phase, #since = :since",
-            "#lock.#id = :id",
-            {"#phase": "phase", "#since": "phase_since", "#lock": "lock", "#id": "id"},
-            {":phase": phase.value, ":since": now(), ":id": lock.id},
-        )
-        # Nobody is inside modern's writer before that phase begins, whatever was not counted out before.
-        fresh = ", #inflight = :none" if phase == Phase.MODERN else ""
+        attributes = {"#phase": "phase", "#since": "phase_since", "#lock": "lock", "#id": "id"}
+        values: dict[str, Any] = {":phase": phase.value, ":since": now(), ":id": lock.id}
+        condition = "#lock.#id = :id"
+        if place is not None:
+            condition += " AND #operation.#step = :step AND #operation.#direction = :direction"
+            attributes |= {"#operation": "operation", "#step": "step", "#direction": "direction"}
+            values |= {":step": place.step, ":direction": place.direction}
+        state = self._update(entity, "SET #phase = :phase, #since = :since", condition, attributes, values)
+        fresh = ", #inflight = :none" if empty else ""
         gate: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runbook import probe
 from runbook.errors import PreconditionError
 from runbook.fence import Fence
-from runbook.journal import Phase
+from runbook.journal import Phase, Place
 from runbook.routing import Routes, Side
 from runbook.steps import Step
 from runbook.stream import Follower
@@ -89,14 +89,17 @@ class Parts:
         """A follower of the entity's stream."""
         return Follower(self.context, self.entity, since)
 
-    def phase(self, phase: Phase, undo: Phase | None = None, *, commit: bool = False) -> Step:
-        """Enter a phase."""
+    def phase(
+        self, phase: Phase, undo: Phase | None = None, *, commit: bool = False, empty: bool = False
+    ) -> Step:
+        """Enter a phase; `empty` when nobody can be inside modern's writer, whatever the gate's count is."""
+        name = f"phase-{phase}"
         return Step(
-            name=f"phase-{phase}",
+            name=name,
             says=f"phase {phase}",
-            do=lambda: self.enter(phase),
+            do=lambda: self.enter(phase, Place(name, "do"), empty=empty),
             unsays=f"phase {undo}" if undo else "",
-            undo=(lambda: self.enter(undo)) if undo else lambda: None,
+            undo=(lambda: self.enter(undo, Place(name, "undo"))) if undo else lambda: None,
             done=lambda: self.context.journal.state(self.entity.name).phase == phase,
             commit=commit,
         )
@@ -139,10 +142,10 @@ class Parts:
             do=lambda: self.write({"reads": percent}),
         )
 
-    def enter(self, phase: Phase) -> None:
-        """Enter a phase, in the journal and for the gate."""
+    def enter(self, phase: Phase, place: Place, *, empty: bool = False) -> None:
+        """Enter a phase, in the journal and for the gate, if the operation is at this place still."""
         assert self.lease is not None, "steps without a lease are for plans"
-        self.context.journal.enter(self.lease.lock, self.entity.name, phase)
+        self.context.journal.enter(self.lease.lock, self.entity.name, phase, place, empty=empty)
         if phase in {Phase.SWITCHING, Phase.RETURNING}:
             self.held_since = time.monotonic()
 

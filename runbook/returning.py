@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from runbook import drain, lanes
 from runbook import parked as parked_ones
-from runbook.errors import PreconditionError
+from runbook.errors import PreconditionError, RunbookError
 from runbook.journal import Phase
 from runbook.routing import Routes, Side
 from runbook.steps import Step
@@ -33,9 +35,9 @@ def steps(parts: Parts, *, reads: bool) -> list[Step]:
     last = [
         _fence(parts),
         parts.phase(Phase.LEGACY),
-        Step(name="copy", says="copy goes on", do=lambda: lanes.wake(parts.context, parts.entity)),
         parts.route(to),
         *([parts.record_reads(Side.LEGACY)] if reads else []),
+        Step(name="copy", says="copy goes on", do=lambda: _wake(parts)),
     ]
     if parts.choices.force:
         return [parts.phase(Phase.RETURNING, undo=Phase.MODERN), *last]
@@ -51,14 +53,36 @@ def steps(parts: Parts, *, reads: bool) -> list[Step]:
     ]
 
 
+def fence_down(parts: Parts) -> list[Step]:
+    """The sequence where only the fence is wrong: up in phase legacy."""
+    return [
+        Step(
+            name="fence",
+            says="fence down in Aurora: legacy's writers may write again",
+            do=parts.fence.undo_raise,
+            done=lambda: not parts.fence.is_up(),
+            commit=True,
+        )
+    ]
+
+
 def _fence(parts: Parts) -> Step:
     return Step(
         name="fence",
         says="fence down in Aurora: legacy's writers may write again",
         do=lambda: parts.fence.lower(parts.choices.generation),
+        undo=parts.fence.undo_lower,
         done=lambda: not parts.fence.control().fenced,
         commit=True,
     )
+
+
+def _wake(parts: Parts) -> None:
+    """Call the lanes at once; should that fail, their schedules do it within a minute."""
+    try:
+        lanes.wake(parts.context, parts.entity)
+    except (RunbookError, BotoCoreError, ClientError) as error:
+        parts.context.say(f"copy's lanes could not be called, their schedules do it within a minute: {error}")
 
 
 def _quiet(parts: Parts) -> None:

@@ -33,16 +33,21 @@ class Steps:
         """The steps of an operation by its arguments in the journal.
 
         Args:
-            arguments: `verb` (cutover, rollback or complete), `scope` (reads, writes or both; route or routes where
-                only stage variables are wrong), and those of `Choices`.
+            arguments: `verb` (cutover, rollback or complete), `scope` (reads, writes or both; route, routes or
+                fence where only stage variables or only the fence is wrong), and those of `Choices`.
         """
         if Move.known(arguments):
             return canary.of(self.context, self.entity, self.lease, arguments)
-        side = Side.MODERN if arguments["verb"] == "cutover" else Side.LEGACY
         parts = Parts(self.context, self.entity, self.lease, Choices.read(arguments))
-        scope = arguments["scope"]
         if arguments["verb"] == "complete":
             return completing.steps(parts)
+        side = Side.MODERN if arguments["verb"] == "cutover" else Side.LEGACY
+        return self._of_scope(parts, arguments["scope"], side)
+
+    @staticmethod
+    def _of_scope(parts: Parts, scope: str, side: Side) -> list[Step]:
+        if scope == "fence":
+            return returning.fence_down(parts)
         if scope == "route":
             return [parts.route(Routes(writes=side), commit=True)]
         if scope == "routes":

@@ -38,7 +38,8 @@ class Step:
         says: what `do` changes, in a plan's words.
         unsays: what `undo` puts back, in a plan's words; empty when there is nothing to.
         done: looks whether `do` took effect, for the step at which a crash happened.
-        commit: from this step's end on, a half-done operation is finished and no longer undone.
+        commit: from this step's end on, a half-done operation is finished and no longer undone. When it fails, its
+            `undo` makes sure that it takes no effect any more, and `done` then tells whether it had.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Runner:
                 self._say(step.unsays)
             try:
                 step.undo()
+                committed = step.commit and not step.unsays and step.done()
             except LockLostError:
                 raise
             except Exception as error:
@@ -170,6 +172,9 @@ class Runner:
                     f"{operation.command} failed ({reason}) and could not be put back: {_reason(error)}",
                     "Mend the cause and run the command again: it goes on putting back.",
                 ) from error
+            if committed:  # it took effect, and only its answer was lost: others have acted on it
+                self._say("it had taken effect: going on")
+                return self._forward(operation, self._steps.index(step))
         return self._end(operation, "undone", reason)
 
     def _boundary(self, operation: Operation) -> None:

@@ -33,7 +33,7 @@ TABLES = {
     names.STREAMS_TABLE: "entity VARCHAR(64) NOT NULL PRIMARY KEY, stream_arn VARCHAR(1024) NOT NULL",
     names.CONTROL_TABLE: (
         "entity VARCHAR(64) NOT NULL PRIMARY KEY, fenced TINYINT NOT NULL DEFAULT 0, "
-        "legacy_stamp INT NOT NULL DEFAULT 0, generation INT NOT NULL DEFAULT 0"
+        "legacy_stamp INT NOT NULL DEFAULT 0, generation INT NOT NULL DEFAULT 0, token INT NOT NULL DEFAULT 0"
     ),
     names.CHANGES_TABLE: (
         "change_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, entity VARCHAR(64) NOT NULL, "
@@ -45,16 +45,22 @@ TABLES = {
 
 # A procedure, since a client that died between the statements of a transaction would leave all writers waiting for the
 # Data API to end it, three minutes. The entity is ASCII: a text of the database's own collation may not be comparable.
+# The token is a fencing token: a call that was on its way while another command went on from there changes nothing.
 FENCE_PARAMETERS = (
-    "IN of_entity VARCHAR(64) CHARACTER SET ascii, IN up TINYINT, IN stamp INT, IN period INT, IN seconds INT"
+    "IN of_entity VARCHAR(64) CHARACTER SET ascii, IN up TINYINT, IN stamp INT, IN period INT, IN known_token INT, "
+    "IN new_token INT, IN seconds INT"
 )
 FENCE_BODY = (
-    "BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION "  # noqa: S608  # a name of ours
+    "BEGIN DECLARE found INT; DECLARE EXIT HANDLER FOR SQLEXCEPTION "  # noqa: S608  # a name of ours
     "BEGIN SET SESSION innodb_lock_wait_timeout = DEFAULT; RESIGNAL; END; "
     "SET SESSION innodb_lock_wait_timeout = seconds; "
     f"UPDATE {names.CONTROL_TABLE} SET fenced = up, legacy_stamp = stamp, "
-    "generation = IF(period > 0, period, generation) WHERE entity = of_entity; "
-    "SET SESSION innodb_lock_wait_timeout = DEFAULT; END"
+    "generation = IF(period > 0, period, generation), token = new_token "
+    "WHERE entity = of_entity AND token IN (known_token, new_token); "
+    "SET SESSION innodb_lock_wait_timeout = DEFAULT; "
+    f"SELECT token INTO found FROM {names.CONTROL_TABLE} WHERE entity = of_entity; "
+    "IF NOT (found <=> new_token) THEN SIGNAL SQLSTATE '45000' "
+    f"SET MESSAGE_TEXT = '{names.FENCE_MOVED}'; END IF; END"
 )
 
 

@@ -18,6 +18,7 @@ DELETES_TABLE = "streamback_deletes"
 PROBES_TABLE = "streamback_probes"
 STREAMS_TABLE = "streamback_streams"
 FENCE_PROCEDURE = "streamback_fence"  # changes a row of control, and waits for writers a few seconds only
+FENCE_MOVED = "streamback: another command has changed the fence since"
 CONTROL_TABLE = "streamback_control"  # one row an entity: the fence, and the present period of legacy
 CHANGES_TABLE = "streamback_changes"  # copy's queue
 BRIDGE_USER = "streamback_bridge"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,7 +26,11 @@ PASSING = frozenset(
         "TransactionConflictException",
     }
 )
+# Of these, what says that nothing was written; an internal error may be told of a write that was made.
+BUSY = frozenset(PASSING - {"InternalServerError", "ServiceUnavailable"})
 REFUSED = "ConditionalCheckFailedException"
+LEAVINGS = 50
+LEAVING_WAIT = 0.05  # seconds at most between two of them
 
 
 class Phases:
@@ -65,8 +71,18 @@ class Phases:
         return True
 
     def leave(self) -> None:
-        """Count a request out. Should that fail for good, the way back waits for as long as a writer may run."""
-        self._count(-1)
+        """Count a request out, again and again while the record is busy: then it surely was not counted.
+
+        Any other failure may have counted. Should it fail for good, the way back waits for as long as a writer may run.
+        """
+        for _ in range(LEAVINGS):
+            try:
+                return self._count(-1)
+            except ClientError as error:
+                if _name(error) not in BUSY:
+                    raise
+            time.sleep(random.uniform(LEAVING_WAIT / 2, LEAVING_WAIT))  # noqa: S311  # jitter
+        return self._count(-1)
 
     def _count(self, step: int, phase: str = "", **condition: str) -> None:
         values: dict[str, Any] = {":step": {"N": str(step)}}

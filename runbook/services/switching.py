@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from runbook import checks
+from runbook import checks, health
 from runbook.canary import Move
 from runbook.errors import PreconditionError
 from runbook.fence import Fence
@@ -42,6 +42,7 @@ class Scope(StrEnum):
 
 
 ROUTE, ROUTES = "route", "routes"  # of an operation: the phase is right, the stage variables are not
+FENCE = "fence"  # likewise: only the fence is up where it should be down
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +102,13 @@ class Switch:
         routes = self.context.routing.routes(self.entity)
         result = self._foreseen(state.operation) if state.operation else ""
         later, there = _after(state.operation, result, state, routes) if state.operation else (state, routes)
-        steps = self._steps(self._needed(later, there), later)
+        needed = self._needed(later, there)
+        steps = self._steps(needed, later)
         return Plan(
             command=self.command,
             state=state,
             routes=routes,
-            gates=self._gates(later) if steps else [],
+            gates=self._gates(later) if steps and needed != FENCE else [],
             steps=steps,
             pending=state.operation,
             pending_result=result,
@@ -136,7 +138,7 @@ class Switch:
             )
 
     def _act(self, state: State, needed: str, lease: Lease) -> list[Check]:
-        found = self._gates(state)
+        found = [] if needed == FENCE else self._gates(state)
         try:
             checks.demand(found)
         except PreconditionError as error:
@@ -149,7 +151,7 @@ class Switch:
 
     def _choices(self, needed: str) -> Choices:
         """With the period that legacy begins when writes come back."""
-        if self.verb == "cutover" or needed in {Scope.READS, ROUTE, ROUTES}:
+        if self.verb == "cutover" or needed in {Scope.READS, ROUTE, ROUTES, FENCE}:
             return self.choices
         generation = Fence(self.context, self.entity).control().generation
         return replace(self.choices, generation=generation + 1)
@@ -187,7 +189,13 @@ class Switch:
             return Scope.BOTH if reads else Scope.WRITES
         if self.scope != Scope.READS and routes.writes != side:
             return ROUTES if reads else ROUTE
+        if self.verb == "rollback" and self.scope != Scope.READS and self._left_up():
+            return FENCE
         return Scope.READS if reads else None
+
+    def _left_up(self) -> bool:
+        """Whether the fence is up in phase legacy, by somebody's hand: no legacy writer could write."""
+        return health.deployed(self.context.target, self.entity) and Fence(self.context, self.entity).is_up()
 
     def _foreseen(self, pending: Operation) -> str:
         steps = Steps(self.context, self.entity).of(pending.arguments)
@@ -200,6 +208,8 @@ def _after(pending: Operation, result: str, state: State, routes: Routes) -> tup
         move = Move.read(pending.arguments)
         percent = move.percent if result == "finished" else move.before
         return replace(state, reads=percent), replace(routes, reads=reads_side(percent))
+    if pending.arguments["scope"] == FENCE:
+        return state, routes
     if pending.arguments["verb"] == "complete":
         return replace(state, phase=Phase.COMPLETE if result == "finished" else Phase.MODERN), routes
     side = Side.MODERN if (pending.arguments["verb"] == "cutover") == (result == "finished") else Side.LEGACY

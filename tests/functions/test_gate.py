@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.api.contract import FENCED_HEADER
 from functions.api.store import UnavailableError
@@ -48,6 +49,21 @@ class Journal:
     def inflight(self) -> int:
         item = self.client.get_item(TableName=self.table, Key=self._key, ConsistentRead=True)["Item"]
         return int(item["inflight"]["N"])
+
+
+@dataclass
+class Busy:
+    """DynamoDB as it is while another transaction holds the record, for some calls."""
+
+    client: Any
+    times: int
+    code: str = "TransactionConflictException"
+
+    def update_item(self, **given: Any) -> Any:
+        self.times -= 1
+        if self.times >= 0:
+            raise ClientError({"Error": {"Code": self.code, "Message": ""}}, "UpdateItem")
+        return self.client.update_item(**given)
 
 
 @pytest.fixture
@@ -161,3 +177,21 @@ def test_nobody_gets_in_once_the_phase_has_left_modern(journal):
 def test_a_503_of_another_cause_is_passed_on_as_it_is(journal):
     asleep = {"statusCode": 503, "headers": {"Retry-After": "5"}, "body": "{}"}
     assert _gate(journal, legacy=lambda _: asleep)(EVENT) == asleep
+
+
+def test_a_busy_record_is_counted_out_all_the_same(journal):
+    journal.enter("modern")
+    assert journal.phases.enter("modern")
+    phases = Phases(Busy(journal.client, times=3), journal.table, journal.entity)
+    phases.leave()
+    assert journal.inflight() == 0
+
+
+def test_a_count_whose_answer_was_lost_is_not_made_again(journal):
+    journal.enter("modern")
+    assert journal.phases.enter("modern")
+    with pytest.raises(ClientError):
+        Phases(
+            Busy(journal.client, times=1, code="InternalServerError"), journal.table, journal.entity
+        ).leave()
+    assert journal.inflight() == 1

@@ -22,8 +22,9 @@ from writes_world import (
 from functions.domain import names
 from runbook import crossing, returning
 from runbook.errors import FailedError, PreconditionError
-from runbook.fence import Control, Fence
+from runbook.fence import Control, Fence, MovedError
 from runbook.http import path
+from runbook.journal import Journal, Phase
 from runbook.parts import Choices
 from runbook.services import copying, gates, verify
 from runbook.services.copying import Limits
@@ -92,6 +93,78 @@ def test_what_fails_while_writes_are_held_puts_everything_back(road, chefs, monk
     held.append(write(road, "still legacy"))
     assert first_name(road, "aurora", held[0]) == "still legacy"
     assert road.api.request("DELETE", path("aurora", ENTITY, held[0])).status == 204
+
+
+@pytest.mark.parametrize("verb", ["cutover", "rollback"])
+def test_a_commit_whose_answer_was_lost_is_not_put_back(road, chefs, monkeypatch, verb):
+    where, name = (Journal, "enter") if verb == "cutover" else (Fence, "lower")
+    real, failures = getattr(where, name), iter([KeyboardInterrupt()])
+
+    def unanswered(*given, **named):
+        real(*given, **named)
+        if where is Fence or Phase.MODERN in given:
+            for failure in failures:
+                raise failure
+
+    if verb == "rollback":
+        switch(road, "cutover").execute()
+    key = write(road, "before")
+    monkeypatch.setattr(where, name, unanswered)
+    switch(road, verb).execute()
+    assert not list(failures)
+    assert stands(road) == (MODERN if verb == "cutover" else LEGACY)
+    write(road, "after", key)
+    systems = ("dynamo", "aurora")
+    until(lambda: [first_name(road, system, key) for system in systems] == ["after", "after"])
+
+
+def test_a_fence_that_would_come_late_is_barred(road, chefs, monkeypatch):
+    known = control(road).token
+    monkeypatch.setattr(Fence, "raise_", lambda _: (_ for _ in ()).throw(FailedError("no answer")))
+    with pytest.raises(PreconditionError, match="no answer"):
+        switch(road, "cutover").execute()
+    monkeypatch.undo()
+    late = Fence(road, chefs)
+    late._known = known
+    with pytest.raises(MovedError, match="another command has changed the fence"):
+        late.raise_()
+    assert stands(road) == LEGACY
+    assert first_name(road, "aurora", write(road, "let in")) == "let in"
+
+
+def test_a_fence_that_comes_down_late_on_the_way_back_is_barred(road, chefs, monkeypatch):
+    switch(road, "cutover").execute()
+    known = control(road).token
+    monkeypatch.setattr(Fence, "lower", lambda *_: (_ for _ in ()).throw(FailedError("no answer")))
+    with pytest.raises(PreconditionError, match="no answer"):
+        switch(road, "rollback").execute()
+    monkeypatch.undo()
+    assert stands(road) == MODERN
+    with pytest.raises(MovedError):
+        Fence(road, chefs)._set("0, 9, 9", known, known + 1, 5)
+    assert stands(road) == MODERN
+
+
+def test_a_fence_that_somebody_left_up_comes_down_with_a_rollback(road, chefs):
+    period = control(road).legacy_stamp
+    Fence(road, chefs).raise_()
+    plan = switch(road, "rollback").plan()
+    assert [step.says for step in plan.steps] == ["fence down in Aurora: legacy's writers may write again"]
+    assert switch(road, "rollback").execute().changed
+    assert stands(road) == LEGACY
+    assert control(road).legacy_stamp == period
+    assert not switch(road, "rollback").plan().steps
+
+
+def test_what_cannot_be_called_after_the_way_back_leaves_nothing_half_done(road, chefs, monkeypatch):
+    switch(road, "cutover").execute()
+
+    def throttled(*_):
+        raise FailedError("Lambda takes no call now")
+
+    monkeypatch.setattr("runbook.lanes.wake", throttled)
+    assert switch(road, "rollback").execute().changed
+    assert stands(road) == LEGACY
 
 
 def test_a_queue_that_stays_full_puts_everything_back_in_time(road, chefs, monkeypatch):

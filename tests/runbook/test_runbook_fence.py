@@ -114,7 +114,7 @@ def test_the_procedure_leaves_its_connection_as_it_was_even_when_it_waited_in_va
     legacy = road.target.mapping[ENTITY].legacy
     with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
         with pytest.raises(pymysql.err.OperationalError, match="1205"):
-            cursor.execute(f"CALL {names.FENCE_PROCEDURE}('{ENTITY}', 1, 0, 0, 1)")
+            cursor.execute(f"CALL {names.FENCE_PROCEDURE}('{ENTITY}', 1, 0, 0, 0, 1, 1)")
         cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout = @@GLOBAL.innodb_lock_wait_timeout")
         assert cursor.fetchone() == (1,)
 

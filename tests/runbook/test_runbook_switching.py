@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,6 +135,38 @@ def test_past_the_commit_a_failure_stays_half_done_and_the_next_run_finishes_it(
     _run(bare, _steps(bare))
     assert (_marked(bare), _pending(bare)) == (MARKS, None)
     assert bare.journal.events(ENTITY, 1)[0].result == "done"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), FailedError("the answer was lost")])
+def test_a_commit_that_took_effect_and_did_not_say_so_is_gone_on_from(bare, error):
+    steps = _steps(bare)
+    at = MARKS.index(COMMIT)
+    do, failures = steps[at].do, iter([error])
+
+    def unanswered():
+        do()
+        for failure in failures:
+            raise failure
+
+    steps[at] = replace(steps[at], do=unanswered, undo=lambda: None, unsays="")  # it cannot be undone
+    _run(bare, steps)
+    assert (_marked(bare), _pending(bare)) == (MARKS, None)
+    assert bare.journal.events(ENTITY, 1)[0].result == "done"
+
+
+def test_whether_a_commit_took_effect_that_cannot_be_told_is_asked_again_by_the_next_run(bare):
+    steps = _steps(bare)
+    at = MARKS.index(COMMIT)
+
+    def dark():
+        raise FailedError("nobody answers")
+
+    unknown = replace(steps[at], undo=lambda: None, unsays="", done=dark)
+    with pytest.raises(FailedError, match="nobody answers"):
+        _run(bare, [*steps[:at], replace(unknown, do=dark), *steps[at + 1 :]])
+    assert _pending(bare).direction == "undo"
+    _run(bare, steps)
+    assert (_marked(bare), _pending(bare)) == (MARKS, None)
 
 
 def test_what_could_not_be_put_back_is_put_back_by_the_next_run(bare):
