@@ -4,67 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from legacy_world import Legacy
 
 from functions.aws.data_api import DataApi
 from functions.bridge import tables
-from functions.domain import changes, entities, names
+from functions.domain import entities, names
 from functions.legacy import schema
-from functions.legacy.apply import Applier
-from functions.legacy.rows import LegacyStore
-
-if TYPE_CHECKING:
-    from functions.domain.changes import Change
-    from functions.domain.entities import Entity
 
 EVERY_TYPE = Path(__file__).parents[1] / "entities.toml"
-BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double could not tell from the next one
-EXAMPLES = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-@dataclass
-class Parked:
-    """A quarantine that remembers in memory; the real one is tested through the deployed bridge."""
-
-    changes: dict[str, tuple[str, int]] = field(default_factory=dict)
-
-    def put(self, _entity: Entity, change: Change, reason: str, code: int = 0) -> None:
-        self.changes[change.key] = (reason, code)
-
-
-@dataclass
-class Legacy:
-    """One entity with a table of its own, prepared for the bridge."""
-
-    entity: Entity
-    server: DataApi
-    database: DataApi
-    parked: Parked = field(default_factory=Parked)
-
-    @property
-    def store(self) -> LegacyStore:
-        return LegacyStore(self.entity, self.database)
-
-    def apply(self, *records: dict[str, Any]) -> Any:
-        found = changes.from_stream(self.entity, records)
-        return Applier(self.entity, self.database, self.parked).apply(found)
-
-    def everything(self) -> dict[str, Any]:
-        return {record.key: record.fields for record in self.store.page(1000, "").records}
-
-    def clear(self) -> None:
-        self.database.execute(f"DELETE FROM `{self.entity.legacy.table}`")
-        self.database.execute("DELETE FROM streamback_deletes")
-        self.parked.changes.clear()
 
 
 @pytest.fixture(scope="session")
@@ -125,13 +76,3 @@ def shared_chefs(make_legacy) -> Legacy:
 def legacy(shared_chefs) -> Legacy:
     shared_chefs.clear()
     return shared_chefs
-
-
-def record(key: str, sequence: int, event: str = "INSERT", **attributes: Any) -> dict[str, Any]:
-    """A stream record of a chef; text attributes are given plain."""
-    keys = {"ChefId": {"S": key}}
-    image = {name: value if isinstance(value, dict) else {"S": value} for name, value in attributes.items()}
-    data = {"Keys": keys, "SequenceNumber": str(sequence)}
-    if event != "REMOVE":
-        data["NewImage"] = {**keys, **image}
-    return {"eventName": event, "eventSource": "aws:dynamodb", "dynamodb": data}

@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import BASE, EXAMPLES, record
 from hypothesis import given
 from hypothesis import strategies as st
+from legacy_world import BASE, EXAMPLES, record
 from strategies import strings
 
 from functions.aws.errors import TransientError

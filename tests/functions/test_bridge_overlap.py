@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import BASE, EXAMPLES, record
 from hypothesis import given
 from hypothesis import strategies as st
+from legacy_world import BASE, EXAMPLES, record
 
 from functions.aws.data_api import DataApi
 from functions.aws.errors import DataApiError, TransientError

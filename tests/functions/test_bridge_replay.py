@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import BASE, record
+from legacy_world import BASE, record
 
 from functions.bridge import streams
 from functions.bridge.replay import Replay

@@ -7,8 +7,8 @@ import threading
 import time
 
 import pytest
-from conftest import Legacy
 from copying import Copying
+from legacy_world import Legacy
 
 from functions.domain import entities, names
 

@@ -6,7 +6,7 @@ import threading
 
 import pymysql
 import pytest
-from conftest import BASE, record
+from legacy_world import BASE, record
 
 from functions.aws.errors import FencedError
 from functions.bridge import triggers
@@ -69,6 +69,33 @@ def test_a_trigger_of_an_older_text_is_replaced(make_legacy):
     assert triggers.install(legacy.server, legacy.entity) == [name]
     assert triggers.remove(legacy.server, legacy.entity) == list(triggers.bodies(legacy.entity))
     assert triggers.remove(legacy.server, legacy.entity) == []
+
+
+def test_triggers_that_went_with_a_swapped_table_come_back_to_its_successor(make_legacy):
+    legacy = make_legacy("chefs")
+    triggers.install(legacy.server, legacy.entity)
+    database, table = legacy.entity.legacy.database, legacy.entity.legacy.table
+    swap = (
+        f"RENAME TABLE `{database}`.`{table}` TO `{database}`.old, `{database}`.new TO `{database}`.`{table}`"
+    )
+    legacy.server.execute(f"CREATE TABLE `{database}`.new LIKE `{database}`.`{table}`")
+    legacy.server.execute(swap)
+    assert triggers.install(legacy.server, legacy.entity) == list(triggers.bodies(legacy.entity))
+    assert _queue(legacy) == []
+    key = _born(legacy)
+    assert _queue(legacy) == [key]
+
+
+def test_a_key_that_no_item_can_have_holds_up_no_legacy_writer(make_legacy):
+    legacy = make_legacy("chefs", key_type="string", key="sku")
+    triggers.install(legacy.server, legacy.entity)
+    table, longest, longer = f"`{legacy.entity.legacy.table}`", "é" * 127 + "e", "é" * 128
+    for key in ("", longest, longer):
+        legacy.database.execute(f"INSERT INTO {table} (sku, cheffirst) VALUES ('{key}', 'Ana')")
+    legacy.database.execute(f"UPDATE {table} SET cheffirst = 'Anja'")
+    legacy.database.execute(f"UPDATE {table} SET sku = CONCAT(sku, 'x') WHERE sku = '{longest}'")
+    legacy.database.execute(f"DELETE FROM {table}")
+    assert _queue(legacy) == [longest] * 3  # in, changed, moved away to a key that is too long
 
 
 def test_names_fit_for_the_longest_entity():
