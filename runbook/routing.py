@@ -31,6 +31,7 @@ PATIENCE = (
     60.0  # seconds; UpdateStage shares a low account-wide rate and answers ConflictException while it works
 )
 BUSY = frozenset({"ConflictException", "TooManyRequestsException"})
+MOVED = frozenset({"BadRequestException", "NotFoundException"})  # what is to be removed may be gone meanwhile
 FIRST_WAIT = 0.2
 
 
@@ -164,14 +165,14 @@ class Routing:
                     f"the API stage still has other values for {paths} after {PATIENCE:.0f} s",
                     "Something else changes the stage (a deployment?): wait for it, run the command again.",
                 )
-            changed = self._patch(missing) or changed
+            changed = self._patch(missing, needed) or changed
             if needed(self.stage()):
                 time.sleep(wait)
                 wait = min(wait * 2, 5.0)
         return changed
 
-    def _patch(self, operations: Sequence[PatchOperationTypeDef]) -> bool:
-        """One UpdateStage; False when the stage was busy and nothing changed."""
+    def _patch(self, operations: Sequence[PatchOperationTypeDef], needed: Needed) -> bool:
+        """One UpdateStage; False when the stage was busy, or no longer as it was read, and nothing changed."""
         try:
             self._client.update_stage(
                 restApiId=self._target.api_id,
@@ -179,7 +180,8 @@ class Routing:
                 patchOperations=operations,
             )
         except self._client.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") in BUSY:
+            code = error.response.get("Error", {}).get("Code")
+            if code in BUSY or (code in MOVED and needed(self.stage()) != operations):
                 return False
             raise
         return True

@@ -72,7 +72,9 @@ class Stage:
         kept = {name: value for name, value in wanted.items() if value is not None}
         if not kept:
             # A canary without overrides would go on serving its own deployment, which the next deploy makes an old one.
-            return [*found, _operation("remove", CANARY)] if present else found
+            # Two who leave at once take only their own override each; so who is gone already looks too.
+            left = self.canary is not None and bool(present or change.overrides)
+            return [*found, _operation("remove", CANARY)] if left else found
         return [*found, *self._canary(present, kept, change.percent)]
 
     def renewal(self) -> list[PatchOperationTypeDef]:

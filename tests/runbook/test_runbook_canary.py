@@ -331,6 +331,44 @@ def test_two_operators_at_once_cannot_overlook_each_other(two):
         assert _where(two, name) == ((percent, percent) if name in moved else (0, 0))
 
 
+def test_two_who_leave_the_canary_at_once_take_it_along(two):
+    """A rollback of reads and writes takes no lock but its entity's."""
+    for entity in (ENTITY, "menus"):
+        two.routing.send_reads(two.target.entity(entity), 20)
+    other, left = Context.of(two.target), []
+
+    def leave(**_):
+        if not left:
+            left.append("menus")
+            other.routing.route(other.target.entity("menus"), Routes(reads=Side.LEGACY))
+
+    two.clients.apigateway.meta.events.register("before-call.api-gateway.UpdateStage", leave)
+    two.routing.route(two.target.entity(ENTITY), Routes(reads=Side.LEGACY))
+    assert left == ["menus"]
+    assert _settings(two) is None
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_patch_that_is_refused_counts_only_while_the_stage_is_as_it_was_read(two, gone):
+    chefs, told = two.target.entity(ENTITY), []
+    two.routing.send_reads(chefs, 20)
+    other = Context.of(two.target)
+
+    def refuse(**_):
+        if not told:
+            told.append("refused")
+            if gone:
+                other.routing.route(chefs, Routes(reads=Side.LEGACY))
+            raise ClientError({"Error": {"Code": "BadRequestException", "Message": "forced"}}, "UpdateStage")
+
+    two.clients.apigateway.meta.events.register("before-call.api-gateway.UpdateStage", refuse)
+    if gone:
+        assert not two.routing.route(chefs, Routes(reads=Side.LEGACY))
+    else:
+        with pytest.raises(ClientError, match="forced"):
+            two.routing.route(chefs, Routes(reads=Side.LEGACY))
+
+
 def test_a_canary_that_is_not_the_runbooks_is_left_alone(bare, open_gates):
     operation = {"op": "replace", "path": "/canarySettings/stageVariableOverrides/another", "value": "x"}
     bare.clients.apigateway.update_stage(

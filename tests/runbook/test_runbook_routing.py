@@ -64,7 +64,7 @@ def test_another_error_is_not_swallowed(bare, chefs):
 
 def test_a_stage_that_never_takes_the_value_is_an_error(bare, chefs, monkeypatch):
     monkeypatch.setattr(routings, "PATIENCE", 0.0)
-    monkeypatch.setattr(bare.routing, "_patch", lambda values: False)
+    monkeypatch.setattr(bare.routing, "_patch", lambda *_: False)
     with pytest.raises(FailedError, match="chefs_writes"):
         bare.routing.route(chefs, Routes(writes=Side.MODERN))
 
