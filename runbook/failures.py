@@ -14,7 +14,7 @@ from functions.domain import mapping, names
 from runbook.entry import Entry, Kind, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_s3 import S3Client
 
@@ -45,25 +45,53 @@ class Failures:
         self._bucket = target.failure_bucket
         self._entity = entity
         self._described = target.mapping[entity.name]
-        self._mappings = {each.bridge_mapping_id for each in target.entities.values()}
+        self._mappings = {prefix(each.bridge_mapping_id) for each in target.entities.values()}
+        self._owners: dict[
+            str, str
+        ] = {}  # table by mapping that is no more; empty where no object of it tells
 
     def names(self) -> list[str]:
         """The objects' keys."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=ROOT)
-        found = [each.get("Key", "") for page in pages for each in page.get("Contents", [])]
-        mine = prefix(self._entity.bridge_mapping_id)
-        return [name for name in found if name.startswith(mine) or self._inherited(name)]
+        found = self._under(prefix(self._entity.bridge_mapping_id))
+        loose, folders = self._others()
+        found += [name for name in loose if self._mine(name, [name])]
+        for folder in folders:
+            if self._owners.get(folder) in {None, "", self._entity.modern_table}:
+                left = self._under(folder)
+                found += left if self._mine(folder, left) else []
+        return found
 
-    def _inherited(self, name: str) -> bool:
-        """Whether it was left by an earlier mapping of this table; one that cannot be read is everybody's."""
-        if name.removeprefix(ROOT).partition("/")[0] in self._mappings:
-            return False
-        text = self._text(name)
+    def _others(self) -> tuple[list[str], list[str]]:
+        """Objects in no mapping's folder, and the folders of mappings that no entity has now."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=ROOT, Delimiter="/"
+        )
+        loose, folders = list[str](), list[str]()
+        for page in pages:
+            loose += [each.get("Key", "") for each in page.get("Contents", [])]
+            folders += [each.get("Prefix", "") for each in page.get("CommonPrefixes", [])]
+        return loose, [folder for folder in folders if folder not in self._mappings]
+
+    def _under(self, folder: str) -> list[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
+        return [each.get("Key", "") for page in pages for each in page.get("Contents", [])]
+
+    def _mine(self, folder: str, objects: Sequence[str]) -> bool:
+        """Whether an earlier mapping of this table left them. A mapping has one table for good, so one object tells.
+
+        Where none does, they are everybody's.
+        """
+        if not self._owners.get(folder):
+            self._owners[folder] = next((table for name in objects if (table := self._told(name))), "")
+        return self._owners[folder] in {"", self._entity.modern_table}
+
+    def _told(self, name: str) -> str:
+        """The table whose stream an object came from; empty when it does not say."""
         try:
-            arn = str(_document(text or b"{}")["DDBStreamBatchInfo"]["streamArn"])
+            arn = str(_document(self._text(name) or b"{}")["DDBStreamBatchInfo"]["streamArn"])
         except (KeyError, TypeError, ValueError):
-            return text is not None
-        return arn.partition(":table/")[2].partition("/")[0] == self._entity.modern_table
+            return ""
+        return arn.partition(":table/")[2].partition("/")[0]
 
     def entries(self) -> list[Entry]:
         """An entry for each key of each object that is not settled, and one for an object without any."""

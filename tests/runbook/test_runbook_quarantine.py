@@ -19,7 +19,7 @@ from runbook import health, parked
 from runbook.cli import app
 from runbook.comparing import MASKED
 from runbook.entry import without_masked
-from runbook.failures import prefix
+from runbook.failures import Failures, prefix
 from runbook.journal import Phase
 from runbook.lock import held
 from runbook.services.quarantine import Quarantine
@@ -401,6 +401,26 @@ def test_what_a_mapping_left_that_is_no_more_is_still_seen(world, run, monkeypat
     assert [entry for entry in others if former in entry.objects] == []
     found = {check.name: check.value for check in health.bridge(context.clients, context.target, chefs)}
     assert found["given up"] == "1 waiting"
+
+
+def test_one_object_tells_whose_all_of_a_former_mapping_are(world, monkeypatch, context, chefs):
+    name = world.given_up(monkeypatch, world.record(world.key(), 1))
+    client, bucket = context.clients.s3, context.target.failure_bucket
+    body = client.get_object(Bucket=bucket, Key=name)["Body"].read()
+    client.delete_object(Bucket=bucket, Key=name)
+    former = prefix(str(uuid.uuid4()))
+    for which in ("b", "c", "d"):
+        client.put_object(Bucket=bucket, Key=f"{former}{which}", Body=body)
+    client.put_object(Bucket=bucket, Key=f"{former}a", Body=b"unreadable")
+    specimens = context.target.entity("specimens")
+    client.put_object(Bucket=bucket, Key=f"{prefix(specimens.bridge_mapping_id)}theirs", Body=b"{}")
+    read = []
+    client.meta.events.register("before-call.s3.GetObject", lambda **_: read.append(1))
+    one, other = (Failures(client, context.target, each) for each in (chefs, specimens))
+    for _ in range(2):
+        assert sorted(one.names()) == [f"{former}{which}" for which in "abcd"]
+        assert other.names() == [f"{prefix(specimens.bridge_mapping_id)}theirs"]
+    assert len(read) == 2 * len("ab")
 
 
 def test_a_key_that_is_in_both_places_is_one_entry(world, run, monkeypatch):
