@@ -7,12 +7,16 @@ own user passes all of them unseen.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions.aws.errors import LOCK_WAIT, DataApiError
 from functions.domain import names
+from functions.legacy.statements import cell_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from functions.aws.data_api import DataApi
     from functions.domain.entities import Entity
 
@@ -20,6 +24,11 @@ FIRST_PERIOD = 1
 LOCK_SECONDS = 3  # that changing a trigger may wait; everybody who uses the table waits behind it
 ATTEMPTS = 5
 EVENTS = ("INSERT", "UPDATE", "DELETE")
+# Of the whole database: a table that was swapped out by its name took its triggers, and their names, with it.
+PRESENT = (
+    "SELECT trigger_name, event_object_table, action_timing, event_manipulation, action_statement "
+    "FROM information_schema.triggers WHERE trigger_schema = :database"
+)
 OTHERS = f"SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}'"
 
 
@@ -27,8 +36,20 @@ class TableBusyError(Exception):
     """A transaction holds the table; nobody was kept waiting for longer than a few seconds."""
 
 
+@dataclass(frozen=True)
+class Trigger:
+    """A trigger that is there: on which table, when it runs (`AFTER INSERT`), and its text as it was given."""
+
+    table: str
+    when: str
+    body: str
+
+
 def install(server: DataApi, entity: Entity) -> list[str]:
-    """Add the triggers that are missing or have another text, and begin legacy's first period.
+    """Add the triggers that are missing or not as they should be, and begin legacy's first period.
+
+    What is written between the two statements that change a trigger is not captured; so after a change, only a
+    comparison of everything tells that both sides are equal.
 
     Returns:
         The names of those that were made now.
@@ -38,9 +59,9 @@ def install(server: DataApi, entity: Entity) -> list[str]:
     """
     _begin_period(server, entity)
     present, made = _present(server, entity), list[str]()
-    for name, (when, body) in bodies(entity).items():
-        if present.get(name) == body:
-            continue
+    wanted = bodies(entity)
+    for name in differences(present, entity):
+        when, body = wanted[name]
         statements = [f"DROP TRIGGER {_place(entity)}.{name}"] if name in present else []
         statements.append(
             f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}"
@@ -56,6 +77,23 @@ def remove(server: DataApi, entity: Entity) -> list[str]:
     for name in found:
         change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"])
     return found
+
+
+def differences(present: Mapping[str, Trigger], entity: Entity) -> dict[str, str]:
+    """What is wrong with each trigger that is not there as `install` makes it, by name."""
+    found = {
+        name: _difference(present.get(name), entity, when, body)
+        for name, (when, body) in bodies(entity).items()
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _difference(present: Trigger | None, entity: Entity, when: str, body: str) -> str:
+    if present is None:
+        return "is missing"
+    if present.table.lower() != entity.legacy.table.lower():  # some servers keep names in small letters
+        return f"is on {present.table}"
+    return "" if (present.when, present.body) == (when, body) else "is another"
 
 
 def bodies(entity: Entity) -> dict[str, tuple[str, str]]:
@@ -113,21 +151,36 @@ def _identity(entity: Entity, row: str) -> str:
 
 def _enqueue(entity: Entity, row: str) -> str:
     key = _identity(entity, row)
-    return (
+    return _usable(
+        entity,
+        key,
         f"INSERT INTO {_place(entity)}.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "  # noqa: S608
-        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, UTC_TIMESTAMP(6)); "
+        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, UTC_TIMESTAMP(6)); ",
     )
+
+
+def _usable(entity: Entity, key: str, statement: str) -> str:
+    """The statement for those keys only that an item can have: the queue takes no longer one, and legacy must go on."""
+    if entity.legacy.key_type == "integer":
+        return statement
+    return f"IF LENGTH({key}) BETWEEN 1 AND {names.KEY_BYTES} THEN {statement}END IF; "
 
 
 def _remember(entity: Entity) -> str:
     """Legacy deleted it in this period, so a late record of the bridge must not bring it back."""
-    return _control(entity, "legacy_stamp", "stamp") + (
-        f"INSERT INTO {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked names
-        "(entity, item_key, sequence, deleted_at, legacy_stamp) "
-        f"VALUES ('{entity.name}', {_identity(entity, 'OLD')}, COALESCE(OLD.{names.SEQUENCE_COLUMN}, 0), "
-        "UTC_TIMESTAMP(6), stamp) "
-        "ON DUPLICATE KEY UPDATE sequence = GREATEST(sequence, VALUES(sequence)), "
-        "deleted_at = VALUES(deleted_at), legacy_stamp = VALUES(legacy_stamp); "
+    key = _identity(entity, "OLD")
+    return _usable(
+        entity,
+        key,
+        _control(entity, "legacy_stamp", "stamp")
+        + (
+            f"INSERT INTO {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked names
+            "(entity, item_key, sequence, deleted_at, legacy_stamp) "
+            f"VALUES ('{entity.name}', {key}, COALESCE(OLD.{names.SEQUENCE_COLUMN}, 0), "
+            "UTC_TIMESTAMP(6), stamp) "
+            "ON DUPLICATE KEY UPDATE sequence = GREATEST(sequence, VALUES(sequence)), "
+            "deleted_at = VALUES(deleted_at), legacy_stamp = VALUES(legacy_stamp); "
+        ),
     )
 
 
@@ -139,13 +192,14 @@ def _begin_period(server: DataApi, entity: Entity) -> None:
     )
 
 
-def _present(server: DataApi, entity: Entity) -> dict[str, str]:
-    rows = server.query(
-        "SELECT trigger_name, action_statement FROM information_schema.triggers "
-        "WHERE event_object_schema = :database AND event_object_table = :table",
-        {"database": {"stringValue": entity.legacy.database}, "table": {"stringValue": entity.legacy.table}},
-    )
-    return {row[0].get("stringValue", ""): row[1].get("stringValue", "") for row in rows}
+def _present(server: DataApi, entity: Entity) -> dict[str, Trigger]:
+    rows = server.query(PRESENT, {"database": {"stringValue": entity.legacy.database}})
+    return by_name([[cell_text(cell) for cell in row] for row in rows])
+
+
+def by_name(rows: Sequence[Sequence[str]]) -> dict[str, Trigger]:
+    """The answer to `PRESENT`, as text."""
+    return {name: Trigger(table, f"{timing} {event}", body) for name, table, timing, event, body in rows}
 
 
 def change(server: DataApi, entity: Entity, statements: list[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.domain import names
+from functions.domain import mapping, names
 
 if TYPE_CHECKING:
     from functions.copy.queue import Queue
@@ -44,7 +44,8 @@ class Backfill:
             if room <= done:
                 break
             keys, following = self._store.keys(STEP, position)
-            self._queue.enqueue(keys)
+            # Keys that no item can have are left out, as the triggers do; preflight and verify tell of them.
+            self._queue.enqueue([key for key in keys if mapping.usable_key(key)])
             self._records.checkpoint(copy, following, len(keys))
             position, done = following, done + len(keys)
             if not following:
