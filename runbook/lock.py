@@ -12,11 +12,12 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbook.errors import LockLostError, RefusedError
-from runbook.journal import Lock
+from runbook.journal import Event, Lock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,11 +29,19 @@ RENEWALS = 3  # renewals a lease, so that two may fail before it is lost
 
 
 class Lease:
-    """A lock that is held; a thread renews it until `end`."""
+    """A lock that is held; a thread renews it until `end`.
 
-    def __init__(self, journal: Journal, entity: str, lock: Lock) -> None:
+    Args:
+        journal: where it stands.
+        entity: whose it is.
+        lock: as it was written there.
+        taken: monotonic seconds, before it was written; a machine's clock may be set, and may stop in its sleep.
+    """
+
+    def __init__(self, journal: Journal, entity: str, lock: Lock, taken: float) -> None:
         self.lock = lock
         self.entity = entity
+        self._renewed = taken
         self._journal = journal
         self._ended = threading.Event()
         self._lost = threading.Event()
@@ -40,11 +49,16 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Stop a holder that lost its lease.
+        """Stop a holder that lost its lease, or could not renew it: its machine slept, or a request hung.
 
         Raises:
-            LockLostError: when somebody else holds it now.
+            LockLostError: when somebody else holds it now, or may hold it.
         """
+        if time.time() > self.lock.until or time.monotonic() > self._renewed + LEASE:
+            raise LockLostError(
+                f"the lock on {self.entity} could not be renewed for {LEASE:.0f} s, so another operator may hold it",
+                "See `runbook status`, then run the command again.",
+            )
         if self._lost.is_set():
             raise LockLostError(
                 f"the lock on {self.entity} was lost while this command ran", "See `runbook status`."
@@ -67,8 +81,9 @@ class Lease:
                 continue
 
     def _extend(self) -> None:
-        self.lock = replace(self.lock, until=time.time() + LEASE)
-        self._journal.write(self.lock, self.entity, {"lock": self.lock})
+        began, extended = time.monotonic(), replace(self.lock, until=time.time() + LEASE)
+        self._journal.write(extended, self.entity, {"lock": extended})
+        self.lock, self._renewed = extended, began
 
 
 @contextmanager
@@ -79,7 +94,7 @@ def held(journal: Journal, entity: str, holder: str, command: str) -> Generator[
         RefusedError: when another operator holds it.
         PreconditionError: when the entity is not in the journal.
     """
-    state = journal.state(entity)
+    state, taken = journal.state(entity), time.monotonic()
     lock = Lock(
         id=uuid.uuid4().hex,
         holder=holder,
@@ -90,11 +105,21 @@ def held(journal: Journal, entity: str, holder: str, command: str) -> Generator[
     dead = state.lock.id if state.lock and is_dead(state.lock.process) else lock.id
     if not journal.take(lock, entity, dead, time.time()):
         raise _refusal(journal.state(entity).lock, entity)
-    lease = Lease(journal, entity, lock)
+    lease = Lease(journal, entity, lock, taken)
     try:
+        if state.lock and (state.lock.id == dead or state.lock.until < time.time()):
+            journal.record(_taken_over(state.lock, lock, entity))
         yield lease
     finally:
         lease.end()
+
+
+def _taken_over(before: Lock, lock: Lock, entity: str) -> Event:
+    ended = datetime.fromtimestamp(before.until, UTC).isoformat(timespec="seconds")
+    details = {"from": before.holder, "its_command": before.command, "its_lease_ends": ended}
+    return Event(
+        entity=entity, command=lock.command, result="lock taken over", operator=lock.holder, details=details
+    )
 
 
 def _refusal(lock: Lock | None, entity: str) -> RefusedError:
