@@ -288,6 +288,10 @@ class Journal:
         item = _typed({"entity": entity, "record": record, **values})
         self._client.put_item(TableName=self._table, Item=item)
 
+    def remove_record(self, entity: str, record: str) -> None:
+        """Remove another record of the entity, if it is there."""
+        self._client.delete_item(TableName=self._table, Key=_key(entity, record))
+
     def record(self, event: Event) -> None:
         """Add an event on its own: something that was refused or only looked at changes no state."""
         self._transact([self._event(event)])

@@ -11,7 +11,7 @@ from runbook.context import Context
 from runbook.errors import FailedError
 from runbook.options import EntityNamesOption, JsonOption, OutputsOption, StackOption
 from runbook.rendering import copy as rendering
-from runbook.services import copying, progress, working
+from runbook.services import copying, progress, releasing, working
 from runbook.services.copying import DEFAULTS, Done, Limits
 from runbook.services.progress import Progress
 from runbook.session import opened
@@ -114,6 +114,13 @@ def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
 @app.command()
 def stop(
     entity: EntityNamesOption = None,
+    remove_triggers: Annotated[
+        bool,
+        typer.Option(
+            "--remove-triggers",
+            help="Also take the triggers off, empty the queue and forget how far copy was: the way out.",
+        ),
+    ] = False,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
@@ -121,12 +128,13 @@ def stop(
     """Stop the workers; nothing is lost.
 
     The triggers go on telling of every change, so the queue grows until `runbook copy start`, which goes on exactly
-    there.
+    there. With --remove-triggers legacy's writers are alone again: the items stay as they are, and a later start begins
+    anew. Public traffic is not touched by either.
     """
     with opened(stack, outputs, as_json=as_json) as context:
         done: list[Done] = []
         for each in context.target.several(entity):
-            done.append(copying.stop(context, each))
+            done.append((releasing.release if remove_triggers else copying.stop)(context, each))
             _shown(done, as_json=as_json)
         _document(done, as_json=as_json)
 

@@ -57,13 +57,13 @@ def fence(context: Context, entity: Entity, state: State | None) -> Check:
     rows = context.aurora.query(entity.legacy.database, sql, {"entity": entity.name})
     up = bool(rows and int(rows[0][0]))
     forgotten = up and state is not None and state.phase == Phase.LEGACY and state.operation is None
-    undo = f"set fenced = 0 for {entity.name} in {entity.legacy.database}.{names.CONTROL_TABLE}"
+    lower = f"Nobody needs it: `runbook rollback writes --entity {entity.name} --execute` puts it down."
     return Check(
         name="fence",
         ok=bool(rows) and not forgotten,
         value=("up" if up else "down") if rows else "no row in the control table",
         limit="down in phase legacy",
-        remedy=f"Somebody put it up by hand: {undo}." if rows else INIT,
+        remedy=lower if rows else INIT,
     )
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 STRICT = frozenset({"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "TRADITIONAL"})
 UTC = frozenset({"UTC", "+00:00", "Etc/UTC", "Universal", "Zulu"})  # not GMT names: some have summer time
 ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
-MASTER = (*ROWS, "CREATE", "ALTER", "INDEX", "DROP", "TRIGGER", grants.GRANT_OPTION)
+ROUTINES = ("CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE")  # the fence's procedure
+MASTER = (*ROWS, "CREATE", "ALTER", "INDEX", "DROP", "TRIGGER", *ROUTINES, grants.GRANT_OPTION)
 PARAMETER = "in the cluster's parameter group"
 
 
@@ -117,7 +118,7 @@ def _rights(session: Session, entity: Entity) -> Check:
         name="rights",
         ok=not lost,
         value=f"{session.user} lacks {', '.join(lost)}" if lost else f"{session.user} has them",
-        limit="triggers, columns, tables, users",
+        limit="triggers, columns, tables, procedures, users",
         remedy=f"As an administrator: GRANT {', '.join(lost)} … TO {session.user}, or deploy with the master's secret.",
     )
 

@@ -23,6 +23,9 @@ SAYS = {
     "resumed": "resumed where it was stopped; what was written meanwhile is in the queue",
     "running": "running already; every lane was called",
     "begun anew": "begun anew: every row goes once more",
+    "mended": "the triggers are put back; what was written without them was not captured, so run `runbook verify`",
+    "removed": "its triggers, its queue and its records are gone, the items stay. A later `runbook copy start` begins "
+    "anew",
     "set": "set; the workers hear of it within seconds",
     "stopped": "stopped. The triggers go on telling of every change, so the queue grows with legacy's writes until "
     "`runbook copy start`, which misses nothing",
@@ -36,8 +39,9 @@ def done(result: Done) -> None:
         render.out().print(
             f"`{escape(result.settled.command)}` had been left half-done; it is {result.settled.result} now."
         )
+    limits = f"  [dim]{_limits(result.record)}[/]" if result.record else ""
     render.out().print(
-        f"copy of [bold]{escape(result.entity)}[/]: {SAYS[result.result]}.  [dim]{_limits(result.record)}[/]",
+        f"copy of [bold]{escape(result.entity)}[/]: {SAYS[result.result]}.{limits}",
         soft_wrap=True,
     )
 

@@ -8,30 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from functions.bridge.triggers import FIRST_PERIOD
 from functions.domain import names
 from runbook import checks, lanes
 from runbook.errors import FailedError, PreconditionError, UsageError
+from runbook.fence import Fence
+from runbook.hazards import capture
 from runbook.invoking import invoke
 from runbook.journal import Event, Phase, now
 from runbook.lock import held
-from runbook.services import preflight, status, switching
+from runbook.parts import Choices, Parts
+from runbook.returning import Tail
+from runbook.services import gates, preflight, status, switching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runbook.context import Context
-    from runbook.journal import State
     from runbook.lock import Lease
     from runbook.steps import Outcome
     from runbook.target import EntityTarget
 
-RUNNING, STOPPED = "running", "stopped"
+RUNNING, STOPPED, MENDED = "running", "stopped", "mended"
 COUNTERS = ("enqueued", "rows_done", "changes_done", "deleted", "skipped", "parked")
 TRIES = 5  # at a record that another command changes
 INSTEAD = {
     Phase.MODERN: "DynamoDB is the source of truth; go on with `runbook verify`, `runbook rollback` or "
     "`runbook complete`. Copy goes on by itself after a rollback.",
-    Phase.COMPLETE: "The bridge and the triggers are gone; the road has been walked to its end.",
+    Phase.COMPLETE: f"The bridge and the triggers are gone; the road has been walked to its end. {gates.LEFT}",
 }
 
 
@@ -64,7 +68,7 @@ class Done:
     """What a command did.
 
     Attributes:
-        result: `started`, `resumed`, `running` (it was), `begun anew`, `stopped`, `set`.
+        result: `started`, `resumed`, `running` (it was), `begun anew`, `mended`, `stopped`, `set`, `removed`.
         record: copy's record now.
         triggers: those that were added now.
         settled: the half-done operation that was finished or undone first.
@@ -78,7 +82,7 @@ class Done:
 
 
 def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool, call: bool = True) -> Done:
-    """Begin to copy, or go on where it was stopped.
+    """Begin to copy, or go on where it was stopped. In phase modern it only puts back triggers that are not there.
 
     Args:
         context: the stack.
@@ -93,13 +97,17 @@ def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool
     """
     with held(context.journal, entity.name, context.clients.operator, "copy start") as lease:
         settled = switching.settle(context, entity, lease)
-        _demand_legacy(context.journal.state(entity.name))
-        _demand_preflight(context, entity, lease)
-        triggers = _capture(context, entity)
+        phase = context.journal.state(entity.name).phase
+        mends = phase == Phase.MODERN and _mendable(context, entity)
+        if not mends:
+            _demand_phase(entity, phase, "copy starts in phase legacy only", Phase.LEGACY)
+            _demand_preflight(context, entity, lease)
+            _demand_drained(context, entity, lease, again=again)
+        triggers = _capture(context, entity, lease)
         lease.check()
-        result = _begin(context, entity, limits, again=again)
-        context.journal.record(_event(entity, lease, "copy start", result, limits.given))
-    if call:
+        result = MENDED if mends else _begin(context, entity, limits, again=again)
+        context.journal.record(event(entity, lease, "copy start", result, limits.given))
+    if call and not mends:
         lanes.wake(context, entity)
     return Done(
         entity=entity.name, result=result, record=record(context, entity), triggers=triggers, settled=settled
@@ -111,20 +119,20 @@ def change(context: Context, entity: EntityTarget, limits: Limits) -> Done:
 
     Raises:
         UsageError: no limit is given.
-        PreconditionError: it was never started.
+        PreconditionError: it was never started, or the entity is complete.
     """
     if not limits.given:
         raise UsageError("there is nothing to set", "Give --rate, --max-threads or --queue-bound.")
-    return _changed(context, entity, "copy set", "set", limits.given)
+    return _changed(context, entity, "set", limits.given, (Phase.LEGACY, Phase.MODERN))
 
 
 def stop(context: Context, entity: EntityTarget) -> Done:
     """Let the workers end; the triggers go on, so that nothing is missed until it is started again.
 
     Raises:
-        PreconditionError: it was never started.
+        PreconditionError: it was never started; or the phase is not legacy: copy must go on by itself after a rollback.
     """
-    return _changed(context, entity, "copy stop", STOPPED, {"state": STOPPED, "paused": ""})
+    return _changed(context, entity, STOPPED, {"state": STOPPED, "paused": ""}, (Phase.LEGACY,))
 
 
 def record(context: Context, entity: EntityTarget) -> Mapping[str, Any]:
@@ -141,12 +149,17 @@ def record(context: Context, entity: EntityTarget) -> Mapping[str, Any]:
     return found
 
 
-def _demand_legacy(state: State) -> None:
-    if state.phase != Phase.LEGACY:
+def _demand_phase(entity: EntityTarget, phase: Phase, rule: str, *legal: Phase) -> None:
+    if phase not in legal:
         raise PreconditionError(
-            f"{state.entity} is in phase {state.phase}; copy starts in phase legacy only",
-            INSTEAD.get(state.phase, "See `runbook status`."),
+            f"{entity.name} is in phase {phase}; {rule}", INSTEAD.get(phase, "See `runbook status`.")
         )
+
+
+def _mendable(context: Context, entity: EntityTarget) -> bool:
+    """Whether triggers are missing that a rollback will need."""
+    started = context.journal.find_record(entity.name, names.COPY_RECORD) is not None
+    return started and bool(capture.wrong(context.aurora, context.target.mapping[entity.name]))
 
 
 def _demand_preflight(context: Context, entity: EntityTarget, lease: Lease) -> None:
@@ -156,17 +169,45 @@ def _demand_preflight(context: Context, entity: EntityTarget, lease: Lease) -> N
         )
     context.say(f"looking for hazards of {entity.name}")
     try:
-        checks.demand(preflight.checks(context, entity))
+        found = preflight.checks(context, entity)
+        checks.demand(
+            [check for check in found if check.name != capture.TRIGGERS]
+        )  # it is about to put them there
     except PreconditionError as error:
         details = {"reason": error.message}
-        context.journal.record(_event(entity, lease, "copy start", "refused", details))
+        context.journal.record(event(entity, lease, "copy start", "refused", details))
         raise
 
 
-def _capture(context: Context, entity: EntityTarget) -> tuple[str, ...]:
+def _demand_drained(context: Context, entity: EntityTarget, lease: Lease, *, again: bool) -> None:
+    """Before a backfill is begun anew, what modern wrote before a rollback must have reached Aurora.
+
+    The rows would be copied over it, and it would be lost.
+    """
+    present = context.journal.find_record(entity.name, names.COPY_RECORD)
+    if present is None or again:
+        drained(context, entity, lease)
+
+
+def drained(context: Context, entity: EntityTarget, lease: Lease) -> None:
+    """Wait until the bridge has applied all that the stream has, if modern was ever the source of truth.
+
+    Raises:
+        PreconditionError: it has not in time.
+    """
+    if Fence(context, entity).control().generation > FIRST_PERIOD:
+        context.say("waiting until the bridge has applied all that the stream has")
+        Tail(Parts(context, entity, lease, Choices())).follow()
+
+
+def _capture(context: Context, entity: EntityTarget, lease: Lease) -> tuple[str, ...]:
+    if capture.wrong(context.aurora, context.target.mapping[entity.name]):
+        # why: what was written without them was not captured, and only a new comparison of everything can tell
+        context.journal.remove_record(entity.name, names.VERIFIED_RECORD)
+    lease.check()
     context.say(f"adding the triggers to {entity.name}'s table")
-    event = {"action": "capture", "entity": entity.name}
-    answer = invoke(context, context.target.bridge_install_function, event, "runbook copy start")
+    order = {"action": "capture", "entity": entity.name}
+    answer = invoke(context, context.target.bridge_install_function, order, "runbook copy start")
     return tuple(answer.get("captured", ()))
 
 
@@ -210,17 +251,20 @@ def _fresh(context: Context, entity: EntityTarget) -> dict[str, Any]:
 
 
 def _changed(
-    context: Context, entity: EntityTarget, command: str, result: str, changes: Mapping[str, Any]
+    context: Context, entity: EntityTarget, result: str, changes: Mapping[str, Any], legal: tuple[Phase, ...]
 ) -> Done:
+    command = "copy set" if result == "set" else "copy stop"
     with held(context.journal, entity.name, context.clients.operator, command) as lease:
         settled = switching.settle(context, entity, lease)
+        rule = f"`{command}` is for phase {' or '.join(legal)}"
+        _demand_phase(entity, context.journal.state(entity.name).phase, rule, *legal)
         for _ in range(TRIES):
             expected = {"started_at": record(context, entity)["started_at"]}
             if context.journal.change_record(entity.name, names.COPY_RECORD, changes, expected):
                 break
         else:
             raise _too_many(entity)
-        context.journal.record(_event(entity, lease, command, "done", changes))
+        context.journal.record(event(entity, lease, command, "done", changes))
     return Done(entity=entity.name, result=result, record=record(context, entity), settled=settled)
 
 
@@ -228,9 +272,8 @@ def _too_many(entity: EntityTarget) -> FailedError:
     return FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
 
 
-def _event(
-    entity: EntityTarget, lease: Lease, command: str, result: str, details: Mapping[str, Any]
-) -> Event:
+def event(entity: EntityTarget, lease: Lease, command: str, result: str, details: Mapping[str, Any]) -> Event:
+    """A line of the history."""
     return Event(
         entity=entity.name,
         command=command,

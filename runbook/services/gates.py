@@ -14,6 +14,7 @@ from functions.domain import names
 from runbook import health, probe
 from runbook.checks import Check, green
 from runbook.errors import FailedError
+from runbook.hazards import capture
 from runbook.http import OK, path
 from runbook.journal import Phase
 
@@ -32,6 +33,10 @@ LAG = 10.0  # seconds
 BEAT = 30.0  # seconds since a lane of copy was last heard of
 RECENT = 12 * 3600.0  # seconds since the last verify began; the stream shows what changed for 24 hours
 WHOLE = 1.0
+LEFT = (
+    "What is left: `runbook status`, `runbook history`, and `runbook complete`, which prints the settings for the last "
+    "`pulumi up`."
+)
 
 
 def of(switch: Switch, state: State) -> list[Check]:
@@ -51,9 +56,16 @@ def of(switch: Switch, state: State) -> list[Check]:
     ):  # and so Aurora has none of the tables that are asked next
         return [phase, *bridge, answers]
     found = [phase, *bridge, answers]
-    if switch.verb == "cutover" and switch.scope != "reads" and state.phase == Phase.LEGACY:
-        found += copied(context, entity)
+    if switch.verb == "cutover" and state.phase == Phase.LEGACY:
+        # why for reads, too: modern would answer them with what copy has not brought there
+        found += [*_captured(context, entity), *copied(context, entity)]
+    elif switch.verb == "rollback" and switch.scope != "reads" and state.phase == Phase.MODERN:
+        found += _captured(context, entity)  # legacy's writers come back to them
     return [*found, _probe(context, entity, switch.choices.patience, sendable=green(bridge))]
+
+
+def _captured(context: Context, entity: EntityTarget) -> list[Check]:
+    return capture.checks(context.aurora, context.target.mapping[entity.name])
 
 
 def copied(context: Context, entity: EntityTarget) -> list[Check]:
@@ -65,7 +77,10 @@ def copied(context: Context, entity: EntityTarget) -> list[Check]:
         _backfilled(copy),
         *_queue(context, entity),
         _lanes(lanes),
-        _verified(context.journal.find_record(entity.name, names.VERIFIED_RECORD) or {}),
+        _verified(
+            context.journal.find_record(entity.name, names.VERIFIED_RECORD) or {},
+            capture.made_at(context.aurora, context.target.mapping[entity.name]),
+        ),
     ]
 
 
@@ -133,15 +148,20 @@ def _lanes(lanes: list[Mapping[str, Any]]) -> Check:
     )
 
 
-def _verified(verified: Mapping[str, Any]) -> Check:
+def _verified(verified: Mapping[str, Any], captured: float) -> Check:
+    """Whether it saw everything, and nothing could change unseen since; `captured` is when the triggers were made."""
     name, limit = "last verify", f"clean, whole, within {RECENT / 3600:.0f} h"
     remedy = "Run `runbook verify`."
     if not verified:
         return Check(name=name, ok=False, value="never", limit=limit, remedy=remedy)
-    age = time.time() - dt.datetime.fromisoformat(verified["started_at"]).timestamp()
-    clean, whole = bool(verified["clean"]), float(verified["sample"]) == WHOLE
+    began = dt.datetime.fromisoformat(verified["started_at"]).timestamp()
+    age = time.time() - began
+    clean, whole, seen = bool(verified["clean"]), float(verified["sample"]) == WHOLE, began >= captured
     value = f"{'clean' if clean else 'differences'}{'' if whole else ', a sample'}, {age / 60:.0f} min ago"
-    return Check(name=name, ok=clean and whole and age <= RECENT, value=value, limit=limit, remedy=remedy)
+    value += "" if seen else ", before copy's triggers were made"
+    return Check(
+        name=name, ok=clean and whole and seen and age <= RECENT, value=value, limit=limit, remedy=remedy
+    )
 
 
 def _phase(entity: EntityTarget, state: State) -> Check:
@@ -154,7 +174,7 @@ def _phase(entity: EntityTarget, state: State) -> Check:
         ok=state.phase != Phase.COMPLETE,
         value=state.phase.value,
         limit="not complete",
-        remedy=f"{entity.name} is complete: the bridge, and with it the way back, is gone.",
+        remedy=f"{entity.name} is complete: the bridge, and with it the way back, is gone. {LEFT}",
     )
 
 

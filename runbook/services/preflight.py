@@ -11,7 +11,7 @@ from functions.domain import names
 from runbook import health
 from runbook.aurora import Aurora
 from runbook.checks import Check, green
-from runbook.hazards import clocks, cluster, columns, deployment, facts, keys, server, sizes, table
+from runbook.hazards import capture, clocks, cluster, columns, deployment, facts, keys, server, sizes, table
 
 if TYPE_CHECKING:
     from runbook.context import Context
@@ -53,6 +53,8 @@ def _legacy(context: Context, entity: EntityTarget, state: State | None, *, quic
         found.append(server.bridge(of_bridge, described))
     if names.CONTROL_TABLE in known.helpers:
         found.append(deployment.fence(context, described, state))
+        if state and context.journal.find_record(described.name, names.COPY_RECORD):
+            found += capture.checks(context.aurora, described)
     return found
 
 
