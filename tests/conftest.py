@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import botocore.session
 import psutil
 import pytest
 from afresh import afresh
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from runbook.context import Context
     from sandbox.lifecycle import Sandbox
+
+# boto3 reads its descriptions of AWS's services anew for each session, which takes longer than many a command.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 ENTITIES = Path(__file__).with_name("entities.toml")
 PREFIX = "test-"
