@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runbook import remedies
 from runbook.checks import Check
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal import Event
@@ -284,5 +285,5 @@ def _demand_settled(state: State) -> None:
     if state.operation is not None:
         raise PreconditionError(
             f"`{state.operation.command}` of {state.entity} was left half-done",
-            f"Settle it first: run it again for {state.entity}.",
+            remedies.first(state),
         )

@@ -91,7 +91,6 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
     only: the percentage stays, and the same command watches again. Shows the plan with the value of every gate;
     --execute acts.
     """
-    exclusive(execute, dry_run)
     watching = Options(seconds=watch, max_errors=max_errors, max_latency=max_latency)
     options = (
         *_words(watching),
@@ -99,6 +98,7 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
     )
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=options)
     with opened(stack, outputs, as_json=as_json) as context:
+        exclusive(execute, dry_run)
         _perform(
             Reads(context, context.target.entity(entity), percent, shared, watching, probe_timeout), asked
         )

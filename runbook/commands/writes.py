@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from runbook import probe
+from runbook.commands import given
 from runbook.commands.switching import Asked, perform
 from runbook.errors import UsageError
 from runbook.options import (
@@ -22,6 +23,7 @@ from runbook.services.switching import Scope, Switch
 from runbook.session import opened
 
 HowOption = "How clients are held"
+HOLDING = ("--settle", "--hold", "--warm")
 SettleOption = Annotated[
     float,
     typer.Option(
@@ -76,17 +78,18 @@ def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     is the source of truth from then on, and the bridge keeps Aurora true for the way back. Whatever fails before
     that moment puts everything back (exit 4). Shows the plan with the value of every gate; --execute acts.
     """
-    exclusive(execute, dry_run)
     choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm)
     asked = Asked(
         execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices)
     )
     with opened(stack, outputs, as_json=as_json) as context:
+        exclusive(execute, dry_run)
         switch = Switch(context, context.target.entity(entity), "cutover", Scope.WRITES, choices)
         perform(context, switch, asked)
 
 
 def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    command: typer.Context,
     scope: Annotated[Scope, typer.Argument(help="What returns to legacy.")] = Scope.BOTH,
     entity: EntityOption = None,
     execute: ExecuteOption = False,
@@ -113,13 +116,20 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
     Writes are held for a moment, until the bridge has applied every change that the stream has; then the fence
     comes down and what was held goes to legacy. Copy goes on from there, so that the next cutover needs no new
     backfill. Shows the plan with the value of every gate; --execute acts.
+
+    --settle, --hold and --warm are for a wait of clients: there is none with `reads` or --force, and so they are
+    refused with either; --probe-timeout with --force, which waits for nothing.
     """
-    exclusive(execute, dry_run)
     choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm, force=force)
     asked = Asked(
         execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices)
     )
     with opened(stack, outputs, as_json=as_json) as context:
+        exclusive(execute, dry_run)
+        if force:
+            given.refuse(command, ("--probe-timeout", *HOLDING), "with --force, which waits for nothing")
+        if scope == Scope.READS:
+            given.refuse(command, HOLDING, "for reads: nobody is held")
         perform(context, Switch(context, context.target.entity(entity), "rollback", scope, choices), asked)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runbook import remedies
 from runbook.errors import PreconditionError
 from runbook.fence import Fence
 from runbook.journal import Event, Phase
@@ -172,10 +173,9 @@ class Quarantine:
                 f"{self.entity.name} is complete: its bridge is gone, and with it what replay works with",
                 "What is still there can be dropped: `runbook quarantine drop`.",
             )
-        command = state.operation.command if state.operation else "status"
         raise PreconditionError(
             f"{self.entity.name} is {state.phase}: nobody can say yet which side is the source of truth",
-            f"Run `runbook {command}` first: it finishes or undoes what is under way.",
+            remedies.first(state),
         )
 
     def _settler(self, phase: Phase) -> Settler:

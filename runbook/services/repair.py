@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runbook import health, probe
+from runbook import health, probe, remedies
 from runbook.checks import demand
 from runbook.entry import Entry, Kind
 from runbook.errors import PreconditionError
@@ -101,11 +101,10 @@ class Repair:
         """
         state = self._context.journal.state(self._entity.name)
         if state.operation or state.phase in {Phase.SWITCHING, Phase.RETURNING}:
-            command = state.operation.command if state.operation else "status"
             raise PreconditionError(
                 f"{self._entity.name} is {state.phase}, with a switch under way: nobody can say yet which side is the "
                 "source of truth",
-                f"Run `runbook {command}` first: it finishes or undoes what is under way.",
+                remedies.first(state),
             )
         if state.phase == Phase.COMPLETE:
             raise PreconditionError(
