@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from runbook import canary, checks, probe
 from runbook.canary import Move
-from runbook.errors import PreconditionError, RefusedError
+from runbook.errors import PreconditionError, RefusedError, RunbookError
 from runbook.journal import Event
 from runbook.lock import LEASE, held
 from runbook.parts import Choices
@@ -197,26 +198,47 @@ class Reads:
             self._tell("watch interrupted", f"{self.percent}% of reads stay on modern")
             raise
         except Exception as error:  # whatever it was, nobody looks any more
-            self._back(entities, f"the watch itself failed: {error}")
-            raise self._returned(f"the watch itself failed: {error}") from error
+            raise self._back(entities, f"the watch itself failed: {error}") from error
         if not verdict.passed:
             about = f"{verdict.entity}: " if len(entities) > 1 else ""
-            self._back(entities, about + verdict.reason)
-            raise self._returned(about + verdict.reason)
+            raise self._back(entities, about + verdict.reason)
         self._tell("watch passed", f"{verdict.requests.name}: {verdict.requests.modern}")
         return verdict
 
-    def _returned(self, reason: str) -> PreconditionError:
+    def _back(self, entities: Sequence[EntityTarget], reason: str) -> PreconditionError:
+        """Take all reads of the entities back, each whatever becomes of the others; what there is to say of it."""
+        self._tell("watch failed", reason)
+        stay = {each.name: said for each in entities if (said := self._stays(each))}
+        if not stay:
+            return PreconditionError(
+                f"modern did not pass the watch, its share of reads is 0% again: {reason}",
+                "See the log of its read function, mend the cause, run it again.",
+            )
+        commands = ", ".join(f"`runbook rollback reads --entity {name} --execute`" for name in stay)
         return PreconditionError(
-            f"modern did not pass the watch, its share of reads is 0% again: {reason}",
-            "See the log of its read function, mend the cause, run it again.",
+            f"modern did not pass the watch ({reason}), and {'; '.join(stay.values())}",
+            f"Take them back as soon as that is possible: {commands}.",
         )
 
-    def _back(self, entities: Sequence[EntityTarget], reason: str) -> None:
-        self._tell("watch failed", reason)
-        with ExitStack() as stack:  # each of them, whatever becomes of the others
-            for entity in entities:
-                stack.callback(self._return, entity)
+    def _stays(self, entity: EntityTarget) -> str:
+        """Take its reads back; where that fails, what stays on modern and why, for the history too."""
+        try:
+            self._return(entity)
+        except (RunbookError, BotoCoreError, ClientError) as error:
+            why = error.message if isinstance(error, RunbookError) else str(error)
+            said = f"{self._share(entity)} of reads of {entity.name} are still on modern: {why}"
+            act = f"`runbook rollback reads --entity {entity.name} --execute`"
+            self._tell("reads not taken back", f"{said}; {act}", entity)
+            return said
+        return ""
+
+    def _share(self, entity: EntityTarget) -> str:
+        """As the stage has it now, else as it was moved."""
+        try:
+            percent = self.context.routing.reads_percent(entity)
+        except (BotoCoreError, ClientError):
+            percent = self.percent
+        return f"{percent}%"
 
     def _return(self, entity: EntityTarget) -> None:
         """All reads of an entity to legacy, as soon as its lock is free, unless somebody has moved them already."""
@@ -234,9 +256,9 @@ class Reads:
                     raise
                 time.sleep(AGAIN)
 
-    def _tell(self, result: str, reason: str) -> None:
+    def _tell(self, result: str, reason: str, entity: EntityTarget | None = None) -> None:
         event = Event(
-            entity=self.entity.name,
+            entity=(entity or self.entity).name,
             command=self.command,
             result=result,
             operator=self.context.clients.operator,

@@ -505,6 +505,30 @@ def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, op
     assert (_where(bare), len(held)) == ((0, 0), 3)
 
 
+@pytest.mark.parametrize("fails", [RefusedError("menus is locked"), FailedError("the API stage is odd")])
+def test_reads_that_cannot_be_taken_back_are_told_with_the_command_and_the_others_go(two, monkeypatch, fails):
+    monkeypatch.setattr(service, "RETURN_PATIENCE", 0.0)
+    monkeypatch.setattr(service, "AGAIN", 0.0)
+    _reads(two, 20, "menus").execute()
+    real = locks.held
+
+    def held(journal, entity, holder, command):
+        if command == service.RETURN and entity == "menus":
+            raise fails
+        return real(journal, entity, holder, command)
+
+    monkeypatch.setattr(service, "held", held)
+    _watch(monkeypatch, _verdict(False, "too slow"))
+    with pytest.raises(PreconditionError, match="30% of reads of menus are still on modern") as told:
+        _reads(two, 30, shared=True, watch=QUICK).execute()
+    assert "too slow" in told.value.message
+    assert "`runbook rollback reads --entity menus --execute`" in told.value.remedy
+    assert (_where(two), _where(two, "menus")) == ((0, 0), (30, 30))
+    event = two.journal.events("menus", 1)[0]
+    assert event.result == "reads not taken back"
+    assert "`runbook rollback reads --entity menus --execute`" in event.details["reason"]
+
+
 # The real system
 
 
