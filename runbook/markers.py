@@ -1,7 +1,7 @@
 """Markers: items that no API shows, written so that the stream shows how far it has come.
 
-They have the same keys each time, so that what a killed run has left is overwritten and removed by the next. The mark
-of origin keeps them out of the bridge.
+They have the same keys each time, numbered from zero, and the last goes first; so what a killed run has left are the
+first ones, which the next run finds by looking from zero. The mark of origin keeps them out of the bridge.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 4096
 AT_ONCE = 25  # DynamoDB's limit of one BatchWriteItem
+LOOKED_AT = 100  # DynamoDB's limit of one BatchGetItem
 LEFT_OVER_WAIT = 0.05  # seconds before what DynamoDB left over is sent again
 
 
@@ -48,9 +49,15 @@ class Markers:
         for start in range(0, len(puts), AT_ONCE):
             self._send(puts[start : start + AT_ONCE])
 
+    def sweep(self) -> None:
+        """Delete what a killed run has left."""
+        while self._count < MOST and self._any(range(self._count, self._count + LOOKED_AT)):
+            self._count += LOOKED_AT
+        self.remove()
+
     def remove(self) -> None:
         """Delete all that were written."""
-        left = [{"DeleteRequest": {"Key": self._place(number)}} for number in range(self._count)]
+        left = [{"DeleteRequest": {"Key": self._place(number)}} for number in reversed(range(self._count))]
         self._count = 0
         while left:
             over = self._send(left[:AT_ONCE])
@@ -60,6 +67,20 @@ class Markers:
 
     def _place(self, number: int) -> dict[str, Any]:
         return {self._key: {"S": f"{names.PROBE_KEY}-{number:04}"}}
+
+    def _any(self, numbers: range) -> bool:
+        """Whether one of them is there, as far as DynamoDB answered at once."""
+        keys = [self._place(number) for number in numbers]
+        request: Any = {
+            self._table: {
+                "Keys": keys,
+                "ConsistentRead": True,
+                "ProjectionExpression": "#key",
+                "ExpressionAttributeNames": {"#key": self._key},
+            }
+        }
+        answer: Any = self._dynamodb.batch_get_item(RequestItems=request)
+        return bool(answer["Responses"].get(self._table) or answer.get("UnprocessedKeys"))
 
     def _send(self, requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Write or delete; returns what DynamoDB left over."""

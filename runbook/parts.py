@@ -85,9 +85,9 @@ class Parts:
         """The entity's fence."""
         return Fence(self.context, self.entity)
 
-    def follower(self, since: datetime | None) -> Follower:
-        """A follower of the entity's stream."""
-        return Follower(self.context, self.entity, since)
+    def follower(self, since: datetime | None, *, copied: bool = True) -> Follower:
+        """A follower of the entity's stream; without `copied` it passes over what copy wrote."""
+        return Follower(self.context, self.entity, since, copied=copied)
 
     def phase(
         self, phase: Phase, undo: Phase | None = None, *, commit: bool = False, empty: bool = False

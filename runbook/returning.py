@@ -102,9 +102,13 @@ class Tail:
         self._left: dict[str, Seen] = {}
 
     def follow(self) -> None:
-        """Follow the stream from its beginning until all of it is applied."""
+        """Follow the stream from its beginning until all of it is applied.
+
+        Not from the moment of the cutover: the probe that passed then says nothing of any other shard, in which
+        a batch from before may be tried still.
+        """
         parts = self._parts
-        self._followers = [parts.follower(None)]
+        self._followers = [parts.follower(None, copied=False)]
         self._followers[0].reach(parts.choices.patience)
         self._until_applied(time.monotonic() + parts.choices.patience, LOOK)
 

@@ -60,6 +60,8 @@ class Follower:
         entity: whose stream.
         since: records of changes before this moment are passed over; None for the stream's beginning, 24 hours ago.
         wanted: the only keys whose changes are kept; None for all.
+        copied: whether changes that copy made are kept. The bridge leaves them alone, so who waits for the bridge has
+            no use for them, and after a backfill they may be most of the stream.
 
     Attributes:
         keeps: whether the records themselves are kept from now on, the last of each key, for `record`.
@@ -69,6 +71,7 @@ class Follower:
     entity: EntityTarget
     since: datetime | None = None
     wanted: Collection[str] | None = None
+    copied: bool = True
     keeps: bool = field(default=False, init=False)
     _kept: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"], init=False)
     _seen: dict[str, Seen] = field(default_factory=dict[str, Seen], init=False)
@@ -106,12 +109,13 @@ class Follower:
             PreconditionError: the stream does not show it in `patience` seconds, or is not there.
         """
         deadline = time.monotonic() + patience
+        markers = Markers(self.context.clients.dynamodb, self.entity.modern_table, self._key)
         if not self._caught_up:
+            markers.sweep()
             self.poll()
             self._caught_up, deadline = True, time.monotonic() + patience
         self._token = uuid.uuid4().hex
         self._shards.ask()
-        markers = Markers(self.context.clients.dynamodb, self.entity.modern_table, self._key)
         try:
             self._show(markers, deadline, patience)
         finally:
@@ -185,12 +189,15 @@ class Follower:
             return
         if self.since and created(record) < self.since - SLACK:
             return
+        removed = record["eventName"] == "REMOVE"
+        legacy = _by_copy(either, removed=removed)
+        if legacy and not self.copied:
+            self._kept.pop(key, None)
+            self._seen.pop(key, None)  # what came before has been overwritten
+            return
         if self.keeps:
             self._kept[key] = record
-        removed = record["eventName"] == "REMOVE"
-        self._seen[key] = Seen(
-            sequence=int(data["SequenceNumber"]), legacy=_by_copy(either, removed=removed), removed=removed
-        )
+        self._seen[key] = Seen(sequence=int(data["SequenceNumber"]), legacy=legacy, removed=removed)
 
     @property
     def stream_created(self) -> datetime | None:

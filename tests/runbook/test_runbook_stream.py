@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from functions.domain import names
 from runbook.errors import PreconditionError
+from runbook.markers import Markers
 from runbook.shards import Shards
 from runbook.stream import Follower
 
@@ -99,6 +100,52 @@ def test_no_marker_is_left_behind_or_seen_as_a_record(context, chefs, items):
     follower.reach(PATIENCE)
     follower.reach(PATIENCE)
     assert not [key for key in follower.take() if key.startswith(names.PROBE_KEY)]
+    found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
+    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
+
+
+def test_who_waits_for_the_bridge_keeps_nothing_that_copy_wrote(context, chefs, items):
+    ours, copied, overwritten = items(), items(legacy=True), items()
+    items(key=overwritten, legacy=True)
+    deleted = items()
+    context.clients.dynamodb.update_item(
+        TableName=chefs.modern_table,
+        Key={"ChefId": {"S": deleted}},
+        UpdateExpression="SET #mark = :true",
+        ExpressionAttributeNames={"#mark": names.DELETING_ATTRIBUTE},
+        ExpressionAttributeValues={":true": {"BOOL": True}},
+    )
+    delete(context, chefs, deleted)
+    follower = Follower(context, chefs, copied=False)
+    follower.keeps = True
+    follower.reach(PATIENCE)
+    assert {ours, copied, overwritten, deleted} & set(follower.take()) == {ours}
+    assert [key for key in (ours, copied, overwritten, deleted) if follower.record(key)] == [ours]
+
+
+@pytest.mark.parametrize("left", [1, 140])
+def test_markers_that_a_killed_run_has_left_are_removed_by_the_next(context, chefs, left):
+    Markers(context.clients.dynamodb, chefs.modern_table, "ChefId").write("of a killed run", left)
+    Follower(context, chefs).reach(PATIENCE)
+    found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
+    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
+
+
+def test_a_run_that_is_killed_while_it_removes_leaves_the_first_markers(context, chefs, monkeypatch):
+    markers = Markers(context.clients.dynamodb, chefs.modern_table, "ChefId")
+    markers.write("of a killed run", 60)
+    real, sent = markers._send, []
+
+    def send(requests):
+        if sent:
+            raise KeyboardInterrupt
+        sent.append(requests)
+        return real(requests)
+
+    monkeypatch.setattr(markers, "_send", send)
+    with pytest.raises(KeyboardInterrupt):
+        markers.remove()
+    Markers(context.clients.dynamodb, chefs.modern_table, "ChefId").sweep()
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
 
@@ -259,6 +306,11 @@ class Table:
 
     def __init__(self, stream: Stream, into=None) -> None:
         self.stream, self.into, self.there = stream, into, dict[str, str]()
+
+    def batch_get_item(self, **given):
+        ((name, request),) = given["RequestItems"].items()
+        wanted = [key for key in request["Keys"] if key["ChefId"]["S"] in self.there]
+        return {"Responses": {name: wanted}}
 
     def batch_write_item(self, **given):
         ((_, requests),) = given["RequestItems"].items()
