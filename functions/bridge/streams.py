@@ -7,16 +7,19 @@ ones. The bridge refuses records of a stream that it was not told of, so that no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.domain import names
 from functions.legacy.statements import cell_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from functions.aws.data_api import DataApi
     from functions.domain.entities import Entity
 
 AT_ONCE = 5000  # rows whose number is forgotten in one statement, so that no lock is held for long
+Values = dict[str, dict[str, Any]]
 
 
 class UnknownStreamError(Exception):
@@ -59,13 +62,30 @@ def settle(server: DataApi, entity: Entity, stream_arn: str) -> bool:
 
 def _forget(server: DataApi, entity: Entity) -> None:
     legacy, column = entity.legacy, names.SEQUENCE_COLUMN
-    rows = f"UPDATE `{legacy.database}`.`{legacy.table}` SET {column} = NULL WHERE {column} IS NOT NULL"  # noqa: S608
-    while server.execute(f"{rows} LIMIT {AT_ONCE}"):
-        pass
+    for where, values in _stretches(server, entity):
+        rows = f"UPDATE `{legacy.database}`.`{legacy.table}` SET {column} = NULL"  # noqa: S608  # checked names
+        server.execute(f"{rows} WHERE {where} AND {column} IS NOT NULL", values)
     for table in (names.DELETES_TABLE, names.PROBES_TABLE):
         old = f"DELETE FROM `{legacy.database}`.{table} WHERE entity = :entity"  # noqa: S608  # checked names
         while server.execute(f"{old} LIMIT {AT_ONCE}", {"entity": {"stringValue": entity.name}}):
             pass
+
+
+def _stretches(server: DataApi, entity: Entity) -> Iterator[tuple[str, Values]]:
+    """Conditions that part the table by its primary key: a search for the rows with a number begins anew each time."""
+    legacy = entity.legacy
+    key, table = f"`{legacy.key}`", f"`{legacy.database}`.`{legacy.table}`"
+    after: Values = {}
+    while True:
+        where = f"{key} > :after" if after else "TRUE"
+        last = f"SELECT {key} FROM {table} WHERE {where} ORDER BY {key} LIMIT 1 OFFSET {AT_ONCE - 1}"  # noqa: S608
+        found = server.query(last, after)
+        if not found:
+            yield where, after
+            return
+        end: dict[str, Any] = dict(found[0][0])
+        yield f"{where} AND {key} <= :until", {**after, "until": end}
+        after = {"after": end}
 
 
 def known(database: DataApi, entity: Entity) -> str:

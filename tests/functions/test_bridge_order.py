@@ -200,6 +200,29 @@ def test_a_new_streams_records_are_refused_until_it_is_settled_and_then_count_fr
     assert {fields["firstName"] for fields in legacy.everything().values()} == {"new"}
 
 
+@pytest.mark.parametrize("rows", [2, 3, 8])
+@pytest.mark.parametrize("key_type", ["integer", "string"])
+def test_the_old_numbers_are_forgotten_stretch_by_stretch_of_the_primary_key(
+    make_legacy, monkeypatch, key_type, rows
+):
+    monkeypatch.setattr(streams, "AT_ONCE", 3)
+    legacy = make_legacy("chefs", key_type=key_type, **({"key": "sku"} if key_type == "string" else {}))
+    streams.settle(legacy.server, legacy.entity, "arn:one")
+    legacy.apply(*[record(f"ключ '{n}", BASE + n, firstName="x") for n in range(rows)])
+    changed, real = [], legacy.server.execute
+
+    def execute(sql, values=None):
+        count = real(sql, values)
+        changed.extend([count] * sql.startswith("UPDATE"))
+        return count
+
+    monkeypatch.setattr(legacy.server, "execute", execute)
+    streams.settle(legacy.server, legacy.entity, "arn:two")
+    assert (sum(changed), max(changed)) == (rows, min(rows, 3))
+    left = "SELECT COUNT(*) FROM cheftable WHERE streamback_sequence IS NOT NULL"
+    assert legacy.database.query(left)[0][0]["longValue"] == 0
+
+
 def test_natural_keys_converge_too(make_legacy):
     legacy = make_legacy("chefs", key_type="string", key="sku")
     legacy.apply(record("SKU 1", BASE, firstName="x"), record("sku 1", BASE + 1, firstName="y"))
