@@ -165,7 +165,12 @@ class StreamBridge(pulumi.ComponentResource):
             destination_config={"on_failure": {"destination_arn": self.failures.bucket.arn}},
             filter_criteria={"filters": [{"pattern": json.dumps(each)} for each in names.BRIDGE_FILTERS]},
             tags=args.tags,
-            opts=self._child,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                ignore_changes=[
+                    "enabled"
+                ],  # why: `runbook complete` disables it; refreshing must not undo that
+            ),
         )
 
     def _alarms(self, entity: str, writer: Function) -> None:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 VIEW = "NEW_AND_OLD_IMAGES"
 LAG_WINDOW = timedelta(minutes=5)
-REDEPLOY = "Run `pulumi up` (or `sandbox up`): it puts the mapping back as the program says."
+REDEPLOY = (  # why --refresh: without it Pulumi compares the program with what it made, not with what is there
+    "Run `pulumi up --refresh` (a sandbox: `sandbox down`, `sandbox up`): it puts the mapping back as the program says."
+)
 SETTLE = "`runbook quarantine replay --all`."
 
 
