@@ -50,11 +50,13 @@ def _application(socket: Path) -> Any:
         schedules,
         stage_variables,
         stream_mapping,
+        threads,
         throttling,
     )
 
     data_api.install(socket)
     for gap in (
+        threads,
         deployments,
         lambda_permissions,
         stage_variables,
