@@ -121,5 +121,5 @@ def _empty(aurora: Aurora, facts: Facts, key: Column) -> Check:
         ok=not found,
         value="one row has it" if found else "none",
         limit="none",
-        remedy=f"Give that row another key: an item's key has 1 to {names.KEY_BYTES} bytes.",
+        remedy=f"Give that row another key: an item's key has 1 to {names.KEY_BYTES} bytes. Copy leaves it out.",
     )

@@ -67,7 +67,9 @@ def _sampled(aurora: Aurora, facts: Facts, limit: str) -> list[Check]:
     )
     if facts.entity.legacy.key_type == "integer":
         return [found]
-    remedy = f"Give such rows a shorter key: an item's key has 1 to {names.KEY_BYTES} bytes."
+    remedy = (
+        f"Give such rows a shorter key: an item's key has 1 to {names.KEY_BYTES} bytes. Copy leaves them out."
+    )
     return [
         found,
         Check(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
+from writes_world import until
 
 from runbook import canary, probe, watching
 from runbook import lock as locks
@@ -23,9 +24,10 @@ from runbook.errors import FailedError, PreconditionError, RefusedError
 from runbook.http import path
 from runbook.routing import Routes, Side
 from runbook.sampling import Figures, invocations, percentile
-from runbook.services import gates
+from runbook.services import copying, gates, verify
 from runbook.services import init as init_service
 from runbook.services import reads as service
+from runbook.services.copying import Limits
 from runbook.services.reads import Reads
 from runbook.services.status import run as status
 from runbook.services.switching import Scope, Switch
@@ -534,8 +536,35 @@ def test_reads_that_cannot_be_taken_back_are_told_with_the_command_and_the_other
 
 @pytest.fixture(scope="module")
 def road(prepared):
-    """The context of the shared sandbox, initialised."""
-    return prepared
+    """The context of the shared sandbox, with copy of every entity running, caught up and verified."""
+    entities = list(prepared.target.entities.values())
+    for entity in entities:
+        copying.start(prepared, entity, Limits(), again=False)
+    for entity in entities:
+        until(lambda one=entity: all(check.ok for check in gates.copied(prepared, one)[:-1]))
+        assert verify.run(prepared, entity, verify.Options()).clean
+    yield prepared
+    for entity in entities:
+        copying.stop(prepared, entity)
+
+
+def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, runbook, monkeypatch):
+    chefs = road.target.entity(ENTITY)
+    monkeypatch.setattr(gates, "RECENT", 0)
+    refused = runbook("cutover", "reads", "--percent", "5", "--watch", "0", "--entity", ENTITY, "--execute")
+    assert (refused.exit_code, _where(road)) == (4, (0, 0))
+    assert "last verify is clean" in refused.output
+    monkeypatch.undo()
+    copying.stop(road, chefs)
+    try:
+        refused = runbook(
+            "cutover", "reads", "--percent", "5", "--watch", "0", "--entity", ENTITY, "--execute"
+        )
+        assert (refused.exit_code, _where(road)) == (4, (0, 0))
+        assert "copy is stopped" in refused.output
+    finally:
+        copying.start(road, chefs, Limits(), again=False)
+    until(lambda: all(check.ok for check in gates.copied(road, chefs)))
 
 
 @pytest.fixture

@@ -15,13 +15,14 @@ from afresh import delete_items, forget_copy
 from typer.testing import CliRunner
 
 from functions.domain import names
+from runbook import verified
 from runbook.checks import Check
 from runbook.cli import app
 from runbook.context import Context
 from runbook.errors import PreconditionError
-from runbook.journal import Phase
+from runbook.journal import Operation, Phase, now
 from runbook.lock import held
-from runbook.services import copying, preflight, progress
+from runbook.services import copying, gates, preflight, progress, releasing
 from runbook.services import verify as verify_service
 from runbook.services.copying import Limits
 
@@ -266,8 +267,142 @@ def test_stopping_what_was_never_started_says_so(road, chefs):
         copying.stop(road, chefs)
 
 
-def _killed_at(count: int, road, entity) -> bool:
-    """Start copy in a child that kills itself with -9 before its `count`-th request."""
+@pytest.mark.parametrize(
+    ("command", "phase"), [("stop", Phase.MODERN), ("stop", Phase.COMPLETE), ("set", Phase.COMPLETE)]
+)
+def test_what_would_not_hold_in_a_phase_is_refused(road, chefs, runbook, command, phase):
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    with held(road.journal, CHEFS, "a test", "x") as lease:
+        road.journal.enter(lease.lock, CHEFS, phase)
+    try:
+        result = runbook("copy", command, "--entity", CHEFS, *(["--rate", "5"] if command == "set" else []))
+        assert result.exit_code == 4
+        assert f"chefs is in phase {phase}; `copy {command}` is for phase legacy" in result.stderr
+        assert (copying.record(road, chefs)["state"], copying.record(road, chefs)["rate"]) == ("running", 0)
+    finally:
+        with held(road.journal, CHEFS, "a test", "x") as lease:
+            road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+
+
+def _triggers(database) -> int:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM information_schema.triggers WHERE event_object_table = 'cheftable'")
+        return len(cursor.fetchall())
+
+
+def _drop_one(database) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("DROP TRIGGER chefdb.streamback_capture_i_chefs")
+
+
+def test_triggers_that_were_lost_come_back_and_everything_is_to_be_compared_again(
+    road, chefs, runbook, database
+):
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    _watch(runbook, "--entity", CHEFS)
+    assert _equal(road, chefs)
+    assert all(check.ok for check in gates.copied(road, chefs))
+    _drop_one(database)
+    assert not gates._captured(road, chefs)[0].ok
+    assert json.loads(runbook("copy", "start", "--entity", CHEFS, "--json").stdout)["entities"][0][
+        "triggers"
+    ] == ["streamback_capture_i_chefs"]
+    assert all(check.ok for check in gates._captured(road, chefs))
+    assert gates.copied(road, chefs)[-1].value == "never"
+
+
+def test_a_comparison_from_before_the_triggers_counts_for_nothing(road, chefs, runbook):
+    found = now()
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    verified.note(road.journal, CHEFS, started_at=found, sample=1.0, compared=ROWS, differences=0)
+    last = gates.copied(road, chefs)[-1]
+    assert not last.ok
+    assert "before copy's triggers were made" in last.value
+
+
+def test_in_phase_modern_start_only_puts_back_the_triggers_for_the_way_back(road, chefs, runbook, database):
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    _watch(runbook, "--entity", CHEFS)
+    before = copying.record(road, chefs)
+    with held(road.journal, CHEFS, "a test", "x") as lease:
+        road.journal.enter(lease.lock, CHEFS, Phase.MODERN)
+    try:
+        assert runbook("copy", "start", "--entity", CHEFS).exit_code == 4
+        _drop_one(database)
+        assert "put back" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
+        assert (_triggers(database), copying.record(road, chefs)) == (6, before)
+    finally:
+        with held(road.journal, CHEFS, "a test", "x") as lease:
+            road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+
+
+def _left(road, database) -> list[str]:
+    """The entity's records in the journal but for its state; its rows in the queue."""
+    records = (names.COPY_RECORD, names.VERIFIED_RECORD, *map(names.lane_record, range(names.LANES)))
+    with database.cursor() as cursor:
+        cursor.execute(f"SELECT item_key FROM chefdb.{names.CHANGES_TABLE}")
+        queued = [str(key) for (key,) in cursor.fetchall()]
+    return [record for record in records if road.journal.find_record(CHEFS, record)] + queued
+
+
+def test_the_way_out_leaves_no_trigger_no_queue_and_no_record_and_a_later_start_begins_anew(
+    road, chefs, runbook, database
+):
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    _watch(runbook, "--entity", CHEFS)
+    assert _equal(road, chefs)
+    _done(runbook("copy", "stop", "--entity", CHEFS))
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('still in the queue')")
+    for _ in range(2):
+        assert "begins anew" in _done(runbook("copy", "stop", "--entity", CHEFS, "--remove-triggers")).stdout
+        assert (_triggers(database), _left(road, database)) == (0, [])
+    assert "started" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
+    _watch(runbook, "--entity", CHEFS)
+    assert copying.record(road, chefs)["enqueued"] == ROWS + 1
+    assert _equal(road, chefs)
+
+
+def test_the_way_out_is_barred_while_anything_is_on_modern_or_half_done(road, chefs, runbook, database):
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    out = ("copy", "stop", "--entity", CHEFS, "--remove-triggers")
+    half = Operation(
+        id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="gate"
+    )
+    for changes, says in (
+        ({"phase": "modern"}, "phase modern"),
+        ({"reads": 5}, "answers reads"),
+        ({"operation": half}, "half-done"),
+    ):
+        with held(road.journal, CHEFS, "a test", "x") as lease:
+            road.journal.write(lease.lock, CHEFS, changes)
+        result = runbook(*out)
+        with held(road.journal, CHEFS, "a test", "x") as lease:
+            road.journal.write(lease.lock, CHEFS, {"phase": "legacy", "reads": 0, "operation": None})
+        assert (result.exit_code, _triggers(database)) == (4, 6)
+        assert says in result.stderr
+    assert copying.record(road, chefs)["state"] == "running"
+
+
+def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(
+    road, chefs, runbook, database, monkeypatch
+):
+    """Without it, old rows would be copied over what the bridge has not brought to Aurora yet."""
+    followed = []
+    monkeypatch.setattr(copying.Tail, "follow", lambda _: followed.append(1))
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    _done(runbook("copy", "start", "--entity", CHEFS, "--again"))
+    assert not followed
+    with database.cursor() as cursor:
+        cursor.execute(f"UPDATE chefdb.{names.CONTROL_TABLE} SET generation = 2 WHERE entity = '{CHEFS}'")
+    _done(runbook("copy", "start", "--entity", CHEFS))
+    assert not followed
+    _done(runbook("copy", "start", "--entity", CHEFS, "--again"))
+    assert followed
+
+
+def _killed_at(count: int, road, entity, act=None) -> bool:
+    """Start copy, or do something else with it, in a child that kills itself with -9 before its `count`-th request."""
     child = os.fork()
     if child == 0:
         left = [count]
@@ -282,13 +417,33 @@ def _killed_at(count: int, road, entity) -> bool:
         for client in (clients.dynamodb, clients.functions, clients.rds_data, clients.sts):
             client.meta.events.register("before-send.*", tick)
         try:
-            copying.start(context, entity, Limits(), again=False)
+            (act or _start)(context, entity)
         except BaseException:  # noqa: BLE001
             os._exit(1)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return os.WIFSIGNALED(status)
+
+
+def _start(context, entity) -> None:
+    copying.start(context, entity, Limits(), again=False)
+
+
+def test_killed_anywhere_the_way_out_is_walked_to_its_end_by_the_same_command(road, chefs, runbook, database):
+    count, killed = 0, True
+    while killed:
+        count += 1
+        with database.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO chefdb.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
+                f"VALUES ('{CHEFS}', 0, '1', UTC_TIMESTAMP(6))"
+            )
+        road.journal.put_record(CHEFS, names.COPY_RECORD, {"state": "stopped", "started_at": "then"})
+        killed = _killed_at(count, road, chefs, releasing.release)
+        releasing.release(road, chefs)
+        assert (_triggers(database), _left(road, database)) == (0, [])
+    assert count > 5
 
 
 def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(road, chefs, runbook, monkeypatch):

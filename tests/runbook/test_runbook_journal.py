@@ -141,6 +141,33 @@ def test_a_holder_that_lost_its_lease_is_stopped(bare, monkeypatch):
     assert bare.journal.state(ENTITY).lock.id == "thief"
 
 
+@pytest.mark.parametrize("clock", ["time", "monotonic"])
+def test_a_holder_whose_machine_slept_for_longer_than_its_lease_is_stopped(bare, monkeypatch, clock):
+    """Nobody has taken the lock; but somebody may have, for all that its holder knows."""
+    real = getattr(time, clock)
+    with locks.held(bare.journal, ENTITY, "a", "c") as lease:
+        lease.check()
+        monkeypatch.setattr(locks.time, clock, lambda: real() + locks.LEASE + 1)
+        with pytest.raises(LockLostError, match="could not be renewed"):
+            lease.check()
+        monkeypatch.undo()
+        lease.check()
+
+
+def test_the_history_tells_of_a_lock_that_was_taken_over_and_of_no_other(bare):
+    dead = Lock(
+        id="d", holder="alice", command="cutover writes", process="elsewhere|1|2", until=time.time() - 1
+    )
+    assert bare.journal.take(dead, ENTITY, dead.id, time.time())
+    for _ in range(2):
+        with locks.held(bare.journal, ENTITY, "bob", "rollback both"):
+            pass
+    told = [event for event in bare.journal.events(ENTITY, 10) if event.result == "lock taken over"]
+    assert [(event.command, event.operator, event.details["from"]) for event in told] == [
+        ("rollback both", "bob", "alice")
+    ]
+
+
 def test_events_come_newest_first(bare):
     for number in range(3):
         bare.journal.record(_event(str(number)))

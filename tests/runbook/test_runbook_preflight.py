@@ -18,7 +18,7 @@ from functions.bridge import triggers
 from functions.domain import names
 from runbook.cli import app
 from runbook.failures import prefix
-from runbook.hazards import clocks, cluster, deployment, facts, grants, server
+from runbook.hazards import capture, clocks, cluster, deployment, facts, grants, server
 from runbook.hazards.grants import Grant
 from runbook.journal import Operation, Phase, State
 from runbook.services import preflight
@@ -283,8 +283,46 @@ def test_a_master_user_without_rights_is_named_with_what_it_lacks(world):
     granted = f"SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP ON {database}.*"
     lacking = looked(world.user(context, granted, ""))["rights"]
     assert lacking.ok is False
-    assert "lacks TRIGGER, GRANT OPTION, CREATE USER" in lacking.value
+    assert "lacks TRIGGER, CREATE ROUTINE, ALTER ROUTINE, EXECUTE, GRANT OPTION, CREATE USER" in lacking.value
     assert looked(world.user(context))["rights"].ok
+
+
+@pytest.fixture
+def captured(world):
+    """Chefs with copy's triggers, and what says whether they are whole."""
+    context = world.context()
+    triggers.install(context.aurora.server(), context.target.mapping[ENTITY])
+
+    def look():
+        return {check.name: check for check in capture.checks(context.aurora, context.target.mapping[ENTITY])}
+
+    assert all(check.ok for check in look().values())
+    return look
+
+
+def test_a_trigger_that_is_dropped_or_changed_is_named(world, captured):
+    world.sql(
+        "DROP TRIGGER streamback_fence_i_chefs",
+        "DROP TRIGGER streamback_capture_d_chefs",
+        "CREATE TRIGGER streamback_capture_d_chefs AFTER DELETE ON chefs FOR EACH ROW DO 1",
+    )
+    found = captured()[capture.TRIGGERS]
+    assert found.value == "streamback_fence_i_chefs is missing, streamback_capture_d_chefs is another"
+    assert "runbook copy start" in found.remedy
+
+
+def test_triggers_that_went_with_a_swapped_table_are_missed(world, captured):
+    world.sql("CREATE TABLE new LIKE chefs", "RENAME TABLE chefs TO old, new TO chefs")
+    assert "streamback_fence_u_chefs is on old" in captured()[capture.TRIGGERS].value
+
+
+@pytest.mark.parametrize(
+    ("again", "says"), [("", "missing"), ("CREATE PROCEDURE streamback_fence() DO 1", "another text")]
+)
+def test_a_fence_without_its_procedure_is_found(world, captured, again, says):
+    world.sql("DROP PROCEDURE streamback_fence", *([again] if again else []))
+    found = captured()["fence's procedure"]
+    assert (found.ok, found.value, found.remedy) == (False, says, "Run `runbook init`.")
 
 
 @pytest.fixture
@@ -640,7 +678,11 @@ def test_the_command_exits_with_4_and_tells_every_remedy(world, run, tmp_path):
     shown = run(*arguments)
     assert shown.exit_code == 4
     assert "3 of 39 checks do not hold" in shown.stdout
-    for remedy in ("ENGINE = InnoDB", "Put its work into IF", "Somebody put it up by hand"):
+    for remedy in (
+        "ENGINE = InnoDB",
+        "Put its work into IF",
+        "`runbook rollback writes --entity chefs --execute` puts it down",
+    ):
         assert remedy in " ".join(shown.stdout.split())
     answer = run(*arguments, "--json")
     assert answer.exit_code == 4

@@ -21,7 +21,17 @@ from runbook.services.switching import Scope
 QUICK = ("--settle", "0", "--warm", "1", "--entity", ENTITY)
 EVERY_GATE = (
     *("phase", "mapping", "stream", "stream view", "filter", "last batch", "quarantine", "given up"),
-    *("GET /dynamo/chefs", "copy", "backfill", "copy's queue", "copy's lag", "copy's lanes", "last verify"),
+    *(
+        "GET /dynamo/chefs",
+        "streamback's triggers",
+        "fence's procedure",
+        "copy",
+        "backfill",
+        "copy's queue",
+        "copy's lag",
+        "copy's lanes",
+        "last verify",
+    ),
     "probe",
 )
 
