@@ -1,22 +1,24 @@
-"""Compares both sides of an entity record by record: the items in parallel, their rows by key, as domain records.
+"""Both sides of an entity: reads items and rows by pages or by keys, and compares them as domain records.
 
-Equal sets are proved by keys, not by counts, which could agree by accident while records come and go: every item has
-its row, and every row's key is one of the items'.
+What a failure that passes would end is tried again, and every wait ends at once when the comparison is to stop.
 """
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from functions.aws.errors import TransientError
 from functions.domain import mapping, names, values
 from functions.domain.errors import UnmappableError
 from functions.legacy.rows import LegacyStore
+from runbook.crew import StoppedError
 from runbook.entry import without_masked
-from runbook.keyset import KeySet
+from runbook.errors import FailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     from functions.domain.mapping import Record
     from runbook.pace import Pace
 
+Answer = TypeVar("Answer")
 KEYS_AT_ONCE = 100  # BatchGetItem's limit
 PAGE = 500  # items of one Scan
 KEY_PAGE = 1000  # rows of one page of keys
 KEYS_A_RECORD = 10  # keys alone that count as one record for the pace
-CHUNKS_AT_ONCE = 4  # of keys that are compared again
-LOOK_AGAIN = 0.25  # seconds between two looks at what differed
+PATIENCE = (
+    60.0  # seconds with a side that does not answer; Aurora wakes in about 15, restarts in less than 60
+)
+THROTTLED = 2.0  # seconds that a throttle is borne at least, also by those who have no patience
+WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
 MASKED = "***"
 
 
@@ -61,17 +67,6 @@ class Difference:
     reason: str = ""
 
 
-@dataclass(kw_only=True)
-class Comparison:
-    """What was found: how many items and rows there are, how many records are equal, which are not."""
-
-    items: int = 0
-    rows: int = 0
-    compared: int = 0
-    equal: int = 0
-    differences: list[Difference] = field(default_factory=list[Difference])
-
-
 class Sides:
     """Both sides of one entity.
 
@@ -81,11 +76,22 @@ class Sides:
         table: the modern table's name.
         database: the Data API on the entity's database.
         pace: how fast records may be read; it bounds both sides, as each record is read once from either.
+        patience: seconds that a side may not answer.
+        stop: ends what is under way; shared with the pace.
     """
 
-    def __init__(
-        self, entity: Entity, dynamodb: DynamoDBClient, table: str, database: DataApi, pace: Pace
+    def __init__(  # noqa: PLR0913, PLR0917  # the sides, and how patiently and how fast they are read
+        self,
+        entity: Entity,
+        dynamodb: DynamoDBClient,
+        table: str,
+        database: DataApi,
+        pace: Pace,
+        patience: float = PATIENCE,
+        stop: threading.Event | None = None,
     ) -> None:
+        self.stop = stop or threading.Event()
+        self._patience = patience
         self._entity = entity
         self._dynamodb = dynamodb
         self._table = table
@@ -96,27 +102,35 @@ class Sides:
         """An item's key."""
         return mapping.key_of_item(self._entity, item)
 
-    def scan(self, segment: int, segments: int) -> Iterator[list[Mapping[str, Any]]]:
-        """The items of one segment, page by page, without probes; half a read unit per 4 KB."""
-        start: dict[str, Any] = {}
+    def scan(
+        self, segment: int, segments: int, after: str = ""
+    ) -> Iterator[tuple[list[Mapping[str, Any]], str]]:
+        """The items of one segment after a key, page by page, without probes; half a read unit per 4 KB.
+
+        Each page comes with the key to go on after, "" for the last one.
+        """
+        key = self._entity.modern.key
         while True:
+            start: dict[str, Any] = {"ExclusiveStartKey": {key: {"S": after}}} if after else {}
             answer = self._dynamodb.scan(
                 TableName=self._table, Segment=segment, TotalSegments=segments, Limit=PAGE, **start
             )
             items = [item for item in answer["Items"] if names.PROBE_ATTRIBUTE not in item]
-            self._pace.take(len(items))
-            yield cast("list[Mapping[str, Any]]", items)
-            if "LastEvaluatedKey" not in answer:
+            self._take(len(items))
+            after = str(answer["LastEvaluatedKey"][key].get("S")) if "LastEvaluatedKey" in answer else ""
+            yield cast("list[Mapping[str, Any]]", items), after
+            if not after:
                 return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def row_keys(self) -> Iterator[list[str]]:
-        """The keys of all rows, page by page; none is read but its key."""
-        after = ""
+    def row_keys(self, after: str = "") -> Iterator[tuple[list[str], str]]:
+        """The keys of all rows after one, page by page; none is read but its key.
+
+        Each page comes with the primary key to go on after, "" for the last one.
+        """
         while True:
-            keys, after = self._store.keys(KEY_PAGE, after)
-            self._pace.take(len(keys) // KEYS_A_RECORD)
-            yield keys
+            keys, after = self._patiently(lambda last=after: self._store.keys(KEY_PAGE, last))
+            self._take(len(keys) // KEYS_A_RECORD)
+            yield keys, after
             if not after:
                 return
 
@@ -127,15 +141,8 @@ class Sides:
         return [difference for difference in found if difference]
 
     def again(self, keys: Sequence[str]) -> list[Difference]:
-        """The differences of some keys as both sides are now, read consistently."""
-        chunks = [keys[start : start + KEYS_AT_ONCE] for start in range(0, len(keys), KEYS_AT_ONCE)]
-        if len(chunks) <= 1:
-            return [difference for chunk in chunks for difference in self._again(chunk)]
-        with ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool:
-            return [difference for found in pool.map(self._again, chunks) for difference in found]
-
-    def _again(self, keys: Sequence[str]) -> list[Difference]:
-        self._pace.take(len(keys))
+        """The differences of at most `KEYS_AT_ONCE` keys as both sides are now, read consistently."""
+        self._take(len(keys))
         items, rows = self.items(keys), self.rows(keys)
         found = [self._difference(item, rows) for item in items.values()]
         missing = [key for key in keys if key in rows and key not in items]
@@ -144,28 +151,81 @@ class Sides:
             *(Difference(key=key, kind="only in legacy") for key in missing),
         ]
 
+    def without_item(self, keys: Sequence[str]) -> list[str]:
+        """Those of at most `KEYS_AT_ONCE` keys that have no item."""
+        self._take(len(keys))
+        found = self.items(keys, consistently=False)
+        return [key for key in keys if key not in found]
+
+    def _take(self, count: int) -> None:
+        """Wait for the pace.
+
+        Raises:
+            StoppedError: the comparison is to end.
+        """
+        self._pace.take(count)
+        self._pause(0)
+
+    def _pause(self, seconds: float) -> None:
+        if self.stop.wait(seconds * random.uniform(0.5, 1)):  # noqa: S311  # jitter
+            raise StoppedError
+
+    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+        """Ask Aurora; a failure that passes is waited for.
+
+        Raises:
+            FailedError: it has not passed.
+        """
+        deadline, (wait, longest) = time.monotonic() + self._patience, WAITS
+        while True:
+            try:
+                return call()
+            except TransientError as error:
+                if time.monotonic() >= deadline:
+                    raise FailedError(
+                        f"Aurora does not answer: {error}", "See the cluster's state, then run it again."
+                    ) from error
+            self._pause(wait)
+            wait = min(wait * 2, longest)
+
     def rows(self, keys: Sequence[str]) -> dict[str, Record | UnmappableError]:
         """The rows of some keys as records; one that the mapping cannot read, as its error."""
         try:
-            return dict(self._store.many(keys))
+            return self._patiently(lambda: dict(self._store.many(keys)))
         except UnmappableError as error:
             if len(keys) == 1:
                 return {keys[0]: error}
             half = len(keys) // 2
             return {**self.rows(keys[:half]), **self.rows(keys[half:])}
 
-    def items(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """The items of at most `KEYS_AT_ONCE` keys, read consistently, without probes."""
+    def items(self, keys: Sequence[str], *, consistently: bool = True) -> dict[str, Mapping[str, Any]]:
+        """The items of at most `KEYS_AT_ONCE` keys, without probes.
+
+        Raises:
+            FailedError: DynamoDB gives none of them for too long.
+        """
         key_name, found = self._entity.modern.key, dict[str, Mapping[str, Any]]()
         usable = [key for key in dict.fromkeys(keys) if mapping.usable_key(key)]
         wanted: list[dict[str, Any]] = [{key_name: {"S": key}} for key in usable]
+        patience, (wait, longest) = max(self._patience, THROTTLED), WAITS
+        deadline = time.monotonic() + patience
         while wanted:
-            request: Any = {self._table: {"Keys": wanted, "ConsistentRead": True}}
+            request: Any = {self._table: {"Keys": wanted, "ConsistentRead": consistently}}
             answer = self._dynamodb.batch_get_item(RequestItems=request)
             for item in cast("list[Any]", answer["Responses"].get(self._table, [])):
                 if names.PROBE_ATTRIBUTE not in item:
                     found[item[key_name]["S"]] = item
-            wanted = cast("Any", answer.get("UnprocessedKeys", {})).get(self._table, {}).get("Keys", [])
+            left = cast("Any", answer.get("UnprocessedKeys", {})).get(self._table, {}).get("Keys", [])
+            if len(left) < len(wanted):  # large items always come some by some
+                deadline, wait = time.monotonic() + patience, WAITS[0]
+            elif time.monotonic() >= deadline:
+                raise FailedError(
+                    f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate."
+                )
+            wanted = left
+            if wanted:
+                self._pause(wait)
+                wait = min(wait * 2, longest)
         return found
 
     def _difference(
@@ -196,55 +256,3 @@ class Sides:
                 shown = [MASKED, MASKED] if described.masked else shown
                 found.append(FieldDifference(field=name, legacy=shown[0], modern=shown[1]))
         return found
-
-
-class Said(Protocol):
-    """Hears of progress."""
-
-    def __call__(self, what: str, count: int) -> None:
-        """`count` more of `what` are done."""
-        ...
-
-
-def compare(
-    sides: Sides, *, segments: int, chosen: Callable[[str], bool], settle: float, said: Said
-) -> Comparison:
-    """Compare everything that `chosen` takes, then look again at what differed until `settle` seconds have passed."""
-    found, known = Comparison(), KeySet()
-    suspects: list[str] = []
-
-    def segment(number: int) -> tuple[int, int, list[str]]:
-        items = compared = 0
-        differing: list[str] = []
-        for page in sides.scan(number, segments):
-            wanted = [item for item in page if chosen(sides.key(item))]
-            for item in wanted:
-                known.add(sides.key(item))
-            differing += [difference.key for difference in sides.compare(wanted)]
-            items, compared = items + len(page), compared + len(wanted)
-            said("items", len(page))
-        return items, compared, differing
-
-    with ThreadPoolExecutor(segments) as pool:
-        for items, compared, differing in pool.map(segment, range(segments)):
-            found.items += items
-            found.compared += compared
-            suspects += differing
-    for keys in sides.row_keys():
-        found.rows += len(keys)
-        suspects += [key for key in keys if chosen(key) and key not in known]
-        said("keys of rows", len(keys))
-    found.differences = settled(sides, suspects, settle)
-    matched = {difference.key for difference in found.differences if difference.kind != "only in legacy"}
-    found.equal = found.compared - len(matched)
-    return found
-
-
-def settled(sides: Sides, keys: Sequence[str], seconds: float) -> list[Difference]:
-    """What still differs when the bridge, or copy, has had `seconds` to catch up after the first look."""
-    differences = sides.again(list(dict.fromkeys(keys)))
-    deadline = time.monotonic() + seconds
-    while differences and time.monotonic() < deadline:
-        time.sleep(LOOK_AGAIN)
-        differences = sides.again([difference.key for difference in differences])
-    return differences

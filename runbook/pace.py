@@ -11,9 +11,11 @@ class Pace:
 
     Args:
         per_second: how much may be taken in a second; 0 for as much as comes.
+        stop: ends every wait.
     """
 
-    def __init__(self, per_second: float = 0) -> None:
+    def __init__(self, per_second: float = 0, stop: threading.Event | None = None) -> None:
+        self._stop = stop or threading.Event()
         self._per_second = per_second
         self._free_at = time.monotonic()
         self._lock = threading.Lock()
@@ -26,4 +28,4 @@ class Pace:
             now = time.monotonic()
             begins = max(now, self._free_at)
             self._free_at = begins + count / self._per_second
-        time.sleep(max(0.0, begins - now))
+        self._stop.wait(max(0.0, begins - now))

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from runbook import render
+from runbook.commands import given, several
+from runbook.commands.several import Several
 from runbook.context import Context
 from runbook.errors import MismatchError, UsageError
 from runbook.options import (
@@ -31,6 +33,7 @@ from runbook.target import EntityTarget
 from runbook.verified import WHOLE
 
 LAST = "last"
+SHOW = 20
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 AGO = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 WHAT, REPAIR = "What is compared", "What is done about it"
@@ -58,6 +61,7 @@ class Asked:
 
 
 def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    command: typer.Context,
     entity: EntityNamesOption = None,
     changed_since: Annotated[
         str | None,
@@ -83,7 +87,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
             help="How long a difference may take to vanish before it counts.",
             rich_help_panel=WHAT,
         ),
-    ] = 10.0,
+    ] = Options.settle,
     repair: Annotated[
         bool,
         typer.Option(
@@ -96,14 +100,17 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
     yes: YesOption = None,
     segments: Annotated[
         int, typer.Option(min=1, max=64, help="Parts of the DynamoDB table that are read at once.")
-    ] = 4,
+    ] = Options.segments,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Do not go on from a run that was interrupted, begin anew.")
+    ] = False,
     rate: Annotated[
         float,
         typer.Option(
             metavar="N", min=0, help="Records a second at most, on either side; 0 for as fast as it goes."
         ),
-    ] = 0,
-    show: Annotated[int, typer.Option(min=0, help="Differences to list; --json has all of them.")] = 20,
+    ] = Options.rate,
+    show: Annotated[int, typer.Option(min=0, help="Differences to list; --json has all of them.")] = SHOW,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
@@ -117,6 +124,18 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
     bounds both sides. --changed-since reads the stream of the time, and of each
     record that changed both sides once.
 
+    Where very much differs, as before the first copy, it ends early: after
+    10,000 records that differed at the first look those are looked at again, a
+    few times within --settle, and when more than half of them differ still, it
+    stops there and says so (exit 3). So never more than some 10,000 differences
+    are kept, nor read again at a time.
+
+    One that was killed or interrupted within six hours of its beginning is gone
+    on with by the same command, with the same --segments and --sample, where it
+    was up to some seconds before; it counts as begun when the first of its runs
+    began. The items that were read before are then read once more by key, but
+    not their rows. --anew begins anew. Aurora may not answer for a minute.
+
     A clean comparison of all records is noted for the gates of `cutover
     writes`; a clean one of what changed since then takes its place. Fields that
     entities.toml masks show no value.
@@ -129,24 +148,35 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     Exit code 3 when the sides differ; with --execute, when they still do.
     """
-    if (execute or yes) and not repair:
-        raise typer.BadParameter("nothing is changed without --repair", param_hint="--execute")
     with opened(stack, outputs, as_json=as_json) as context:
+        if (execute or yes) and not repair:
+            raise UsageError(
+                "--execute: nothing is changed without --repair", "Add it, or leave --execute out."
+            )
         if changed_since and sample < WHOLE:
             raise UsageError("--sample and --changed-since exclude each other")
+        if changed_since:
+            given.refuse(command, ("--segments", "--anew"), "with --changed-since, which scans no table")
+        options = Options(segments=segments, rate=rate, sample=sample, settle=settle, anew=anew)
         asked = Asked(
-            options=Options(segments=segments, rate=rate, sample=sample, settle=settle),
+            options=options,
             changed=changed_since is not None,
             since=moment(changed_since or LAST, datetime.now(UTC)),
             repair=repair,
             execute=execute,
             show=show,
             as_json=as_json,
-            words=_words(entity, changed_since, sample, settle, stack, outputs),
+            words=_words(entity, changed_since, options, show, stack, outputs),
         )
         if execute:
             confirm(context, f"{asked.words} --execute", yes, as_json=as_json)
-        _end(asked, [_one(context, one, asked) for one in context.target.several(entity)])
+        found = several.each(
+            context.target.several(entity),
+            lambda one: _one(context, one, asked),
+            lambda one: "" if entity else service.nothing_to_compare(context, one),
+            None if as_json else lambda one: rendering.finding(one, show),
+        )
+        _end(asked, found)
 
 
 def moment(text: str, now: datetime) -> datetime | None:
@@ -185,15 +215,18 @@ def _one(context: Context, entity: EntityTarget, asked: Asked) -> Finding:
     return Finding(found, plan=repair.plan(some), checks=repair.checks() if some else [])
 
 
-def _end(asked: Asked, findings: Sequence[Finding]) -> None:
-    clean = all(one.clean for one in findings)
+def _end(asked: Asked, found: Several[Finding]) -> None:
+    clean = all(one.clean for one in found.done) and not found.problems
     if asked.as_json:
-        render.document({"clean": clean, "entities": [rendering.document(one) for one in findings]})
-        raise typer.Exit(0 if clean else MismatchError.exit_code)
-    for one in findings:
-        rendering.finding(one, asked.show)
-    if not clean:
-        raise _mismatch(asked)
+        told = [rendering.document(one) for one in found.done]
+        render.document({"clean": clean, "entities": told, **found.document()})
+        found.end(as_json=True, code=0 if clean else MismatchError.exit_code)
+        return
+    if any(not one.clean for one in found.done):
+        mismatch = _mismatch(asked)
+        render.error(mismatch, as_json=False)
+        found.end(as_json=False, code=mismatch.exit_code)
+    found.end(as_json=False)
 
 
 def _mismatch(asked: Asked) -> MismatchError:
@@ -210,15 +243,17 @@ def _mismatch(asked: Asked) -> MismatchError:
 def _words(  # noqa: PLR0913, PLR0917  # the options to say again
     entities: Sequence[str] | None,
     changed_since: str | None,
-    sample: float,
-    settle: float,
+    options: Options,
+    show: int,
     stack: str | None,
     outputs: Path | None,
 ) -> str:
     words = ["runbook", "verify", "--repair"]
     words += [word for name in entities or () for word in ("--entity", name)]
     words += ["--changed-since", changed_since] if changed_since else []
-    words += ["--sample", f"{sample:g}"] if sample < WHOLE else []
-    words += ["--settle", f"{settle:g}"] if settle != Options().settle else []
+    for name in ("sample", "settle", "segments", "rate"):
+        value = getattr(options, name)
+        words += [f"--{name}", f"{value:g}"] if value != getattr(Options, name) else []
+    words += ["--show", str(show)] if show != SHOW else []
     words += ["--stack", stack] if stack else ["--outputs", str(outputs)] if outputs else []
     return shlex.join(words)

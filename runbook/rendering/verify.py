@@ -40,7 +40,7 @@ class Finding:
     @property
     def clean(self) -> bool:
         """Whether both sides are the same, in the end."""
-        return not self.repaired.left if self.repaired else self.found.clean
+        return self.repaired.clean if self.repaired else self.found.clean
 
 
 def finding(one: Finding, show: int) -> None:
@@ -50,8 +50,16 @@ def finding(one: Finding, show: int) -> None:
         f"{render.MARKS[found.clean]} [bold]{escape(found.entity)}[/]  {_counts(found)}  "
         f"[dim]{found.seconds:.1f} s[/]"
     )
+    if found.resumed:
+        line = f"It went on from a run that was interrupted and began at {found.started_at}."
+        render.out().print(f"[dim]{line}[/]", soft_wrap=True)
     if found.differences:
         _differences(found.differences[:show], len(found.differences))
+    if found.more:
+        line = (
+            f"Very much differs: it ended early, with {len(found.differences):,} differences. There are more."
+        )
+        render.out().print(f"[red]{line}[/]", soft_wrap=True)
     if one.plan:
         _plan(one.plan, one.checks)
     if one.repaired:
@@ -110,6 +118,8 @@ def _repaired(repaired: Repaired, show: int) -> None:
     stay = [outcome for outcome in repaired.outcomes if not outcome.settled]
     for outcome in stay[:show]:
         render.out().print(f"{render.MARKS[False]} {escape(outcome.key)}: {escape(outcome.says)}")
+    if repaired.more:
+        render.out().print("Much more differed than was told and repaired: run it again.")
     if repaired.left:
         render.out().print("Afterwards these still differ:")
         _differences(repaired.left[:show], len(repaired.left))

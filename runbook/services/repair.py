@@ -25,7 +25,7 @@ from runbook.fence import Fence
 from runbook.journal import Event, Phase
 from runbook.lock import held
 from runbook.services import verify
-from runbook.settling import QUEUED, Action, Outcome, Settler
+from runbook.settling import PATIENCE, QUEUED, Action, Outcome, Settler
 from runbook.stream import Follower
 
 if TYPE_CHECKING:
@@ -68,10 +68,17 @@ class Repaired:
     Attributes:
         outcomes: of each record that still differed when its turn came.
         left: what differs afterwards.
+        more: there was more that differed than was told, and so repaired.
     """
 
     outcomes: Sequence[Outcome]
     left: Sequence[Difference]
+    more: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing differs any more."""
+        return not self.left and not self.more
 
 
 class Unparked:
@@ -154,8 +161,9 @@ class Repair:
                 raise
             left = self._compared([outcome.key for outcome in outcomes], options)
             self._record(lease, f"{len(keys) - len(left)} are equal, {len(left)} differ", keys)
-        verify.note(context, found, len(left))
-        return Repaired(outcomes=outcomes, left=left)
+        if not found.more:
+            verify.note(context, found, len(left))
+        return Repaired(outcomes=outcomes, left=left, more=found.more)
 
     def _settle(self, lease: Lease, phase: Phase, keys: Sequence[str], rate: float) -> list[Outcome]:
         settler, seen, done = self._settler(phase), self._seen(phase, keys), list[Outcome]()
@@ -168,7 +176,7 @@ class Repair:
             for start in range(0, len(keys), CHUNK):
                 self._context.say(f"repairing {self._entity.name}: {start:,} of {len(keys):,} records")
                 some = keys[start : start + CHUNK]
-                differing = verify.changed(self._context, self._entity, some, 0, rate)
+                differing = verify.changed(self._context, self._entity, some, 0, rate, patience=PATIENCE)
                 done += pool.map(settle, [difference.key for difference in differing])
         return done
 
@@ -186,7 +194,7 @@ class Repair:
         end = time.monotonic() + LONGEST_SETTLE * options.settle
         while True:
             context.say(f"comparing {len(left):,} repaired records of {entity.name}")
-            found = verify.changed(context, entity, left, options.settle, options.rate)
+            found = verify.changed(context, entity, left, options.settle, options.rate, patience=PATIENCE)
             if not found or len(found) == len(left) or time.monotonic() > end:
                 return found
             left = [difference.key for difference in found]

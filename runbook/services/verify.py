@@ -6,25 +6,27 @@ import threading
 import time
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.aws.data_api import DataApi
-from runbook import recent, verified
-from runbook.comparing import Comparison, Difference, Sides, compare, settled
+from runbook import comparing, recent, verified
+from runbook.checkpoint import Checkpoint
+from runbook.comparing import Difference, Sides
 from runbook.errors import PreconditionError
 from runbook.journal import Event, Phase, now
 from runbook.pace import Pace
 from runbook.verified import WHOLE
+from runbook.whole import Comparison, Whole, settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from runbook.comparing import Said
     from runbook.context import Context
     from runbook.target import EntityTarget
+    from runbook.whole import Said
 
 GRAINS = 10_000  # steps of a sample's share
 PATIENCE = 60.0  # seconds that the stream may take to show the latest writes
@@ -39,12 +41,14 @@ class Options:
         rate: records a second over all of them, from either side; 0 for as fast as it goes.
         sample: the share of the records that is compared, 0 to 1; always the same ones.
         settle: seconds that a difference may take to vanish before it counts.
+        anew: begin anew, even where a run that was interrupted not long ago could be gone on with.
     """
 
     segments: int = 4
     rate: float = 0
     sample: float = WHOLE
     settle: float = 10.0
+    anew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,8 @@ class Verification:
         rows: likewise.
         since: the moment since which records changed that were compared; empty for all records.
         base: the clean comparison of all records that this one goes on from; empty for none.
+        more: very much differs, so that it ended early: the numbers are of what was compared until then.
+        resumed: it went on from a run that was interrupted, and `started_at` is when that began.
     """
 
     entity: str
@@ -69,11 +75,13 @@ class Verification:
     differences: Sequence[Difference]
     since: str = ""
     base: str = ""
+    more: bool = False
+    resumed: bool = False
 
     @property
     def clean(self) -> bool:
         """Whether nothing differs."""
-        return not self.differences
+        return not self.differences and not self.more
 
 
 def run(context: Context, entity: EntityTarget, options: Options) -> Verification:
@@ -83,15 +91,20 @@ def run(context: Context, entity: EntityTarget, options: Options) -> Verificatio
         PreconditionError: one of the two sides is not deployed, or legacy is no longer kept true.
     """
     _comparable(context, entity)
-    begun, started_at = time.monotonic(), now()
-    found = compare(
+    begun, checkpoint = time.monotonic(), Checkpoint(context, entity, options.segments, options.sample)
+    progress = checkpoint.begin(anew=options.anew)
+    resumed = progress.resumed
+    whole = Whole(
         _sides(context, entity, options),
-        segments=options.segments,
+        progress,
         chosen=lambda key: _in_sample(key, options.sample),
-        settle=options.settle,
-        said=_counter(context, entity),
+        said=_counter(context, entity, items=progress.items, rows=progress.rows),
+        save=checkpoint.save,
     )
-    return _noted(context, _result(entity, found, options, started_at, time.monotonic() - begun))
+    with checkpoint.left_behind(progress):
+        found = whole.run(options.settle)
+    result = _result(entity, found, options, checkpoint.started_at, time.monotonic() - begun)
+    return _noted(context, replace(result, resumed=resumed))
 
 
 def run_since(
@@ -113,28 +126,41 @@ def run_since(
         since = verified.began(record)
     keys = recent.changed_keys(context, entity, since, PATIENCE)
     context.say(f"comparing {entity.name}: {len(keys):,} records that changed")
-    differences = settled(_sides(context, entity, options), keys, options.settle)
+    sides, said = _sides(context, entity, options), _counter(context, entity, of=len(keys))
+    left = settled(sides, keys, options.settle, said)
     result = Verification(
         entity=entity.name,
         items=None,
         rows=None,
-        compared=len(keys),
-        equal=len(keys) - len(differences),
+        compared=left.looked,
+        equal=left.looked - len(left.differences),
         sample=WHOLE,
         seconds=round(time.monotonic() - begun, 3),
         started_at=started_at,
-        differences=differences,
+        differences=left.differences,
+        more=left.more,
         since=since.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         base=verified.base(record, since),
     )
     return _noted(context, result)
 
 
-def changed(
-    context: Context, entity: EntityTarget, keys: Sequence[str], settle: float, rate: float = 0
+def changed(  # noqa: PLR0913  # the last two only where nobody waits
+    context: Context,
+    entity: EntityTarget,
+    keys: Sequence[str],
+    settle: float,
+    rate: float = 0,
+    *,
+    patience: float | None = None,
 ) -> Sequence[Difference]:
-    """Compare just these records; what differs may take `settle` seconds to be the same."""
-    return settled(_sides(context, entity, Options(rate=rate)), keys, settle)
+    """Compare just these records; what differs may take `settle` seconds to be the same.
+
+    A side that does not answer is waited for so many seconds, or `patience` seconds if given. What very much differs
+    is not all told.
+    """
+    borne = settle if patience is None else patience
+    return settled(_sides(context, entity, Options(rate=rate), borne), keys, settle).differences
 
 
 def note(context: Context, found: Verification, differences: int) -> None:
@@ -160,31 +186,42 @@ def _comparable(context: Context, entity: EntityTarget) -> None:
         raise PreconditionError(
             f"{entity.name} has only one side", "Deploy the parts legacy and modern, then run `runbook init`."
         )
+    if reason := nothing_to_compare(context, entity):
+        raise PreconditionError(reason, "See `runbook status`.")
+
+
+def nothing_to_compare(context: Context, entity: EntityTarget) -> str:
+    """Why there is nothing to compare any more; empty while there is."""
     state = context.journal.find(entity.name)
-    if state and state.phase == Phase.COMPLETE:
-        raise PreconditionError(
-            f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare",
-            "See `runbook status`.",
-        )
+    if state is None or state.phase != Phase.COMPLETE:
+        return ""
+    return (
+        f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare"
+    )
 
 
-def _sides(context: Context, entity: EntityTarget, options: Options) -> Sides:
+def _sides(
+    context: Context, entity: EntityTarget, options: Options, patience: float = comparing.PATIENCE
+) -> Sides:
     described, clients, target = context.target.mapping[entity.name], context.clients, context.target
     database = DataApi(
         clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database
     )
-    return Sides(described, clients.dynamodb, entity.modern_table, database, Pace(options.rate))
+    stop = threading.Event()
+    pace = Pace(options.rate, stop)
+    return Sides(described, clients.dynamodb, entity.modern_table, database, pace, patience, stop)
 
 
-def _counter(context: Context, entity: EntityTarget) -> Said:
-    """Tells how much has been read, over all segments, and of how much DynamoDB knew some hours ago."""
+def _counter(context: Context, entity: EntityTarget, *, items: int = 0, rows: int = 0, of: int = 0) -> Said:
+    """Tells how much has been read, over all segments, and of how much: `of`, or what DynamoDB knew some hours ago."""
     table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
-    estimate, lock, totals = table.get("ItemCount", 0), threading.Lock(), Counter[str]()
+    estimate, lock = of or table.get("ItemCount", 0), threading.Lock()
+    totals = Counter({"items": items, "keys of rows": rows})
 
     def said(what: str, count: int) -> None:
         with lock:
             totals[what] += count
-            about = f" of about {estimate:,}" if estimate >= totals[what] else ""
+            about = f" of {'' if of else 'about '}{estimate:,}" if estimate >= totals[what] else ""
             context.say(f"comparing {entity.name}: {totals[what]:,}{about} {what}")
 
     return said
@@ -207,6 +244,7 @@ def _result(
         seconds=round(seconds, 3),
         started_at=started_at,
         differences=found.differences,
+        more=found.more,
     )
 
 
@@ -218,7 +256,10 @@ def _noted(context: Context, found: Verification) -> Verification:
         "sample": found.sample,
         "seconds": found.seconds,
     }
-    whole = {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
+    whole: dict[str, Any] = (
+        {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
+    )
+    whole |= {"more": True} if found.more else {}
     event = Event(
         entity=found.entity,
         command="verify --changed-since" if found.since else "verify",

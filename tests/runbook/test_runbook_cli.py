@@ -185,3 +185,30 @@ def test_completion_without_a_target_offers_nothing(tmp_path):
     command = [sys.executable, "-c", "from runbook.cli import app; app(prog_name='runbook')"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("command", [READS, ("cutover", "writes"), ("rollback",)])
+def test_execute_and_dry_run_together_are_a_usage_error(runbook, command):
+    result = runbook(*command, "--execute", "--dry-run")
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "--execute and --dry-run exclude each other" in result.stderr
+    told = runbook(*command, "--execute", "--dry-run", "--json")
+    assert told.exit_code == json.loads(told.stdout)["error"]["exit"] == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("rollback", "reads", "--settle", "5"), "--settle does nothing"),
+        (("rollback", "reads", "--hold", "5", "--warm", "0"), "--hold, --warm do nothing"),
+        (("rollback", "--force", "--warm", "20"), "--warm does nothing"),
+        (("rollback", "--force", "--probe-timeout", "5"), "--probe-timeout does nothing"),
+        (("verify", "--changed-since", "1h", "--segments", "4"), "--segments does nothing"),
+        (("verify", "--changed-since", "1h", "--anew"), "--anew does nothing"),
+        (("verify", "--execute"), "nothing is changed without --repair"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(runbook, command, named):
+    result = runbook(*command)
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert named in result.stderr

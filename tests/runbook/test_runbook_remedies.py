@@ -1,0 +1,33 @@
+"""What settles a half-done operation is a command line that can be typed."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from runbook import remedies
+from runbook.cli import app
+from runbook.journal import Operation, State
+from runbook.services.reads import RETURN
+
+
+def _operation(command: str) -> Operation:
+    return Operation(id="1", command=command, arguments={}, operator="a", started_at="now", step="one")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", RETURN],
+)
+def test_every_operation_is_settled_by_a_command_that_there_is(command):
+    line = remedies.settling(_operation(command), "chefs")
+    assert line.endswith(" --entity chefs --execute")
+    result = CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"])
+    assert result.exit_code == 0, result.output
+    assert line in remedies.first(State(entity="chefs", operation=_operation(command)))
+
+
+def test_without_an_operation_status_is_the_next_thing_to_look_at():
+    assert "`runbook status --entity chefs`" in remedies.first(State(entity="chefs"))

@@ -1,0 +1,271 @@
+"""`runbook verify` of everything: goes on after an interruption, bears what passes, stops soon, and ends early."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from functions.aws.data_api import DataApi
+from functions.aws.errors import TransientError
+from functions.domain import names
+from runbook import checkpoint, comparing, whole
+from runbook.cli import app
+from runbook.comparing import Difference, Sides
+from runbook.crew import StoppedError
+from runbook.errors import FailedError
+from runbook.lock import this_process
+from runbook.pace import Pace
+from runbook.services import verify
+
+RECORDS = 60
+OPTIONS = verify.Options(segments=1, settle=0)
+
+
+@pytest.fixture(scope="module")
+def context(prepared):
+    return prepared
+
+
+@pytest.fixture(scope="module")
+def chefs(context):
+    return context.target.entity("chefs")
+
+
+@pytest.fixture(scope="module")
+def even(context, chefs, sandbox):
+    """The same records on both sides, past the bridge; their keys."""
+    keys = [f"w-{number:03}" for number in range(RECORDS)]
+    rows = [(key, f"chef {key}", "W") for key in keys]
+    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+        sql = "INSERT INTO chefdb.cheftable (streamback_key, cheffirst, cheflast) VALUES (%s, %s, %s)"
+        cursor.executemany(sql, rows)
+    for key in keys:
+        put(context, chefs, key)
+    assert verify.run(context, chefs, OPTIONS).clean
+    return keys
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch):
+    monkeypatch.setattr(comparing, "PAGE", 5)
+    monkeypatch.setattr(comparing, "KEY_PAGE", 5)
+    monkeypatch.setattr(whole, "SAVE", 0)
+
+
+@pytest.fixture
+def extra(context, chefs, even):
+    """Items that have no row; taken away again."""
+    keys = [f"x-{number:03}" for number in range(RECORDS)]
+    for key in keys:
+        put(context, chefs, key)
+    yield keys
+    for key in keys:
+        context.clients.dynamodb.delete_item(TableName=chefs.modern_table, Key={"ChefId": {"S": key}})
+
+
+def put(context, chefs, key, first=""):
+    fields = {"firstName": {"S": first or f"chef {key}"}, "lastName": {"S": "W"}}
+    mark = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+    context.clients.dynamodb.put_item(
+        TableName=chefs.modern_table, Item={"ChefId": {"S": key}, **fields, **mark}
+    )
+
+
+def record(context):
+    return context.journal.find_record("chefs", checkpoint.RECORD)
+
+
+class Interrupted:
+    """Lets some pages of items be compared, then fails; counts the items."""
+
+    def __init__(self, monkeypatch, pages=10**6):
+        self.pages, self.items, self._compare = pages, 0, Sides.compare
+        monkeypatch.setattr(Sides, "compare", lambda sides, items: self.compare(sides, items))  # noqa: PLW0108  # a bound method takes no other self
+
+    def compare(self, sides, items):
+        if not self.pages:
+            raise FailedError("the operator's machine is gone")
+        self.pages -= 1
+        self.items += len(items)
+        return self._compare(sides, items)
+
+
+@pytest.fixture
+def interrupted(context, chefs, even, monkeypatch):
+    """A run that failed after three pages; returns its note in the journal."""
+    with monkeypatch.context() as patch:
+        Interrupted(patch, pages=3)
+        with pytest.raises(FailedError):
+            verify.run(context, chefs, verify.Options(segments=1, settle=0, anew=True))
+    return record(context)
+
+
+def test_an_interrupted_run_is_gone_on_with(context, chefs, interrupted, monkeypatch):
+    assert (interrupted["progress"]["items"], interrupted["process"]) == (15, "")
+    counted = Interrupted(monkeypatch)
+    found = verify.run(context, chefs, OPTIONS)
+    assert (found.clean, found.resumed, found.started_at) == (True, True, interrupted["started_at"])
+    assert (found.items, found.rows, found.compared, found.equal) == (RECORDS,) * 4
+    assert counted.items == RECORDS - 15
+    assert context.journal.find_record("chefs", names.VERIFIED_RECORD)["started_at"] == found.started_at
+    assert not verify.run(context, chefs, OPTIONS).resumed
+
+
+def test_one_interrupted_among_the_rows_reads_no_item_again(context, chefs, even, monkeypatch):
+    walked = []
+
+    def fail(sides, keys, **_):
+        walked.append(keys)
+        raise FailedError("the operator's machine is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whole.Whole, "_unknown", fail)
+        with pytest.raises(FailedError):
+            verify.run(context, chefs, verify.Options(segments=1, anew=True))
+    counted = Interrupted(monkeypatch)
+    found = verify.run(context, chefs, OPTIONS)
+    assert (found.clean, found.resumed, found.rows, counted.items) == (True, True, RECORDS, 0)
+
+
+def test_what_differed_before_the_interruption_is_looked_at_again(context, chefs, even, monkeypatch):
+    first = next(iter(Sides.scan(verify._sides(context, chefs, OPTIONS), 0, 1)))[0][0]["ChefId"]["S"]
+    put(context, chefs, first, "else")
+    with monkeypatch.context() as patch:
+        Interrupted(patch, pages=3)
+        with pytest.raises(FailedError):
+            verify.run(context, chefs, verify.Options(segments=1, settle=0, anew=True))
+    (difference,) = verify.run(context, chefs, OPTIONS).differences
+    put(context, chefs, first)
+    assert (difference.key, difference.kind) == (first, "fields")
+
+
+def test_a_row_without_an_item_is_found_by_the_run_that_goes_on(context, chefs, interrupted, sandbox):
+    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO chefdb.cheftable (streamback_key, cheffirst) VALUES ('alone', 'x')")
+        found = verify.run(context, chefs, OPTIONS)
+        cursor.execute("DELETE FROM chefdb.cheftable WHERE streamback_key = 'alone'")
+    assert found.resumed
+    assert [(each.key, each.kind) for each in found.differences] == [("alone", "only in legacy")]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        verify.Options(segments=1, settle=0, anew=True),
+        verify.Options(segments=2, settle=0),
+        verify.Options(segments=1, settle=0, sample=0.5),
+    ],
+)
+def test_with_other_options_it_begins_anew(context, chefs, interrupted, options):
+    found = verify.run(context, chefs, options)
+    assert not found.resumed
+    assert found.started_at > interrupted["started_at"]
+
+
+def test_one_that_began_long_ago_or_is_under_way_is_not_gone_on_with(context, chefs, interrupted):
+    values = {name: value for name, value in interrupted.items() if name not in {"entity", "record"}}
+    long_ago = (dt.datetime.now(dt.UTC) - checkpoint.KEPT).isoformat()
+    for change in ({"started_at": long_ago}, {"process": this_process()}):
+        context.journal.put_record("chefs", checkpoint.RECORD, {**values, **change})
+        assert not verify.run(context, chefs, OPTIONS).resumed
+
+
+def test_where_very_much_differs_it_ends_early_and_says_so(context, chefs, extra, sandbox, monkeypatch):
+    monkeypatch.setattr(whole, "MOST", 10)
+    found = verify.run(context, chefs, OPTIONS)
+    assert (found.more, found.clean) == (True, False)
+    assert 5 < len(found.differences) <= 15
+    command = ["verify", "--entity", "chefs", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
+    told = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert told.exit_code == 3
+    assert "There are more" in told.stdout
+    told = CliRunner().invoke(app, [*command, "--json"])
+    (one,) = json.loads(told.stdout)["entities"]
+    assert (told.exit_code, one["more"], one["clean"]) == (3, True, False)
+
+
+def test_many_that_differ_only_at_first_do_not_end_it(context, chefs, even, monkeypatch):
+    monkeypatch.setattr(whole, "MOST", 10)
+    wrong = [Difference(key=key, kind="fields") for key in even]
+    monkeypatch.setattr(Sides, "compare", lambda *_: wrong[:5])
+    found = verify.run(context, chefs, OPTIONS)
+    assert (found.clean, found.more, found.items, found.rows) == (True, False, RECORDS, RECORDS)
+
+
+def test_an_aurora_that_does_not_answer_for_a_moment_is_waited_for(context, chefs, even, monkeypatch):
+    query, asked = DataApi.query, []
+
+    def shaky(api, *arguments):
+        asked.append(1)
+        if len(asked) % 3 == 0:
+            raise TransientError("the database is waking")
+        return query(api, *arguments)
+
+    monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
+    monkeypatch.setattr(DataApi, "query", shaky)
+    found = verify.run(context, chefs, OPTIONS)
+    assert (found.clean, found.equal) == (True, RECORDS)
+    monkeypatch.setattr(DataApi, "query", lambda *_: (_ for _ in ()).throw(TransientError("it is down")))
+    with pytest.raises(FailedError, match="does not answer"):
+        verify.changed(context, chefs, even[:1], 0)
+
+
+def test_the_first_error_stops_every_segment(context, chefs, even, monkeypatch):
+    pages = []
+
+    def compare(sides, _items):
+        pages.append(1)
+        if len(pages) == 1:
+            raise FailedError("broken")
+        assert sides.stop.wait(60)
+        return []
+
+    monkeypatch.setattr(comparing, "PAGE", 1)
+    monkeypatch.setattr(Sides, "compare", compare)
+    with pytest.raises(FailedError, match="broken"):
+        verify.run(context, chefs, verify.Options(segments=4, anew=True))
+    assert len(pages) <= 4
+
+
+def test_keys_that_dynamodb_leaves_out_are_asked_for_again(context, chefs, monkeypatch):
+    answers = [([], ["a", "b"]), ([], ["a", "b"]), (["a"], ["b"]), (["b"], [])]
+
+    def batch_get_item(**given):
+        asked.append([key["ChefId"]["S"] for key in given["RequestItems"]["t"]["Keys"]])
+        found, left = answers[len(asked) - 1]
+        keys = [{"ChefId": {"S": key}} for key in left]
+        items = [{"ChefId": {"S": key}} for key in found]
+        return {"Responses": {"t": items}, "UnprocessedKeys": {"t": {"Keys": keys}} if left else {}}
+
+    asked: list[list[str]] = []
+    monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
+    client = SimpleNamespace(batch_get_item=batch_get_item)
+    sides = Sides(context.target.mapping["chefs"], client, "t", None, Pace())
+    assert sorted(sides.items(["a", "b"])) == ["a", "b"]
+    assert asked == [["a", "b"], ["a", "b"], ["a", "b"], ["b"]]
+
+
+def test_without_progress_a_throttle_ends_it(context, monkeypatch):
+    monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
+    monkeypatch.setattr(comparing, "THROTTLED", 0.01)
+    keys = [{"ChefId": {"S": "a"}}]
+    answer = {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": keys}}}
+    client = SimpleNamespace(batch_get_item=lambda **_: answer)
+    sides = Sides(context.target.mapping["chefs"], client, "t", None, Pace(), 0)
+    with pytest.raises(FailedError, match="throttles"):
+        sides.items(["a"])
+
+
+def test_stopping_ends_a_wait_of_the_pace(context):
+    sides = verify._sides(context, context.target.entity("chefs"), verify.Options(rate=0.001))
+    sides.stop.set()
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(StoppedError):
+            sides._take(1)
+    assert time.monotonic() - began < 500
