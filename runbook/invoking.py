@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 120.0  # seconds; Aurora Serverless v2 wakes from zero in about 15, a new cluster may take longer
 PASSING = ("resuming", "starting", "unavailable", "timed out", "timeout", "throttl", "transient")
+GOES_ON = "StillAlteringError"  # a long change of a table goes on in Aurora; the next call finds it and waits
+OUT_OF_TIME = "task timed out"  # Lambda ended the function itself: that is no database that wakes
 OK = 200
 
 
@@ -38,6 +40,10 @@ def invoke(
         answer, problem = _call(context, function, event)
         if problem is None:
             return answer
+        if problem.startswith(GOES_ON):  # however long that takes: the function itself has waited
+            context.say(problem)
+            deadline = time.monotonic() + PATIENCE
+            continue
         if not _passing(problem) or time.monotonic() + wait > deadline:
             raise FailedError(f"{function}: {problem}", f"Its log group has more. Then run `{again}` again.")
         context.say(f"waiting for Aurora ({problem})")
@@ -68,4 +74,5 @@ def _call(context: Context, function: str, event: Mapping[str, Any]) -> tuple[Ma
 
 
 def _passing(problem: str) -> bool:
-    return problem.startswith("503") or any(word in problem.lower() for word in PASSING)
+    text = problem.lower()
+    return OUT_OF_TIME not in text and (text.startswith("503") or any(word in text for word in PASSING))

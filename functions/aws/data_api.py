@@ -68,9 +68,13 @@ class DataApi:
         """Run a statement; returns how many rows it changed."""
         return self._execute(sql, values or {})["numberOfRecordsUpdated"]
 
-    def once(self, sql: str) -> None:
-        """Run a statement that waits for locks as long as it wants to: it is not repeated here."""
-        _once(lambda: self._client.execute_statement(**cast("Any", self._target), sql=sql))
+    def once(self, sql: str, *, goes_on: bool = False) -> None:
+        """Run a statement that waits for locks as long as it wants to: it is not repeated here.
+
+        With `goes_on` the database goes on with it when the Data API gives up waiting, as a long DDL should.
+        """
+        more: dict[str, Any] = {"continueAfterTimeout": True} if goes_on else {}
+        _once(lambda: self._client.execute_statement(**cast("Any", self._target), sql=sql, **more))
 
     def insert(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> int | None:
         """Run an INSERT of one row; returns the AUTO_INCREMENT key it got, None where there is none."""

@@ -5,13 +5,14 @@ The runbook invokes it.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.aws import settings
-from functions.bridge import account, checks, removal, streams, tables, triggers
+from functions.bridge import account, altering, checks, removal, streams, tables, triggers
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def install(server: DataApi, followed: Mapping[str, str], without: Collection[st
     problems = [problem for entity in entities.values() for problem in checks.problems(server, entity)]
     if problems:
         raise MappingMismatchError("; ".join(problems))
+    deadline = time.monotonic() + altering.PATIENCE  # of all of them together
     for entity in entities.values():
-        tables.prepare(server, entity)
+        tables.prepare(server, entity, deadline)
         if followed.get(entity.name):
             streams.settle(server, entity, followed[entity.name])
     if not entities:

@@ -5,10 +5,11 @@ Every part is looked for first, so that it may be killed anywhere and run again,
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from functions.aws.errors import DataApiError
-from functions.bridge import tables, triggers
+from functions.bridge import altering, tables, triggers
 from functions.domain import names
 from functions.legacy.statements import cell_text
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from functions.domain.entities import Entity
 
 AT_ONCE = 5000  # rows of a helper table that are forgotten in one statement
-TRIES = 3  # at a table that another run is working on
-GONE = 1091  # what is to be dropped is not there: another run did it
 NO_GRANT = frozenset({1133, 1141, 1147})  # no such user, or no such right
 
 
@@ -30,6 +29,7 @@ def remove(server: DataApi, entity: Entity) -> dict[str, Any]:
 
     Raises:
         TableBusyError: a transaction uses the table all the time; run it again.
+        StillAlteringError: the table is being changed still; run it again.
     """
     dropped: dict[str, Any] = {"triggers": triggers.remove(server, entity)}  # first: they name the columns
     dropped["columns"] = _columns(server, entity)
@@ -39,24 +39,48 @@ def remove(server: DataApi, entity: Entity) -> dict[str, Any]:
     return dropped
 
 
+def leftovers(server: DataApi, entity: Entity) -> list[str]:
+    """What of an entity `remove` would take away now, by name; empty when no trace is left."""
+    found = _triggers(server, entity)
+    found += _present_columns(server, entity)
+    found += [f"index {names.KEY_COLUMN}"] * tables.has_index(server, entity)
+    present = _present(server, entity)
+    if names.CONTROL_TABLE not in present:
+        return found + present
+    control = f"`{entity.legacy.database}`.{names.CONTROL_TABLE}"
+    known = {cell_text(row[0]) for row in server.query(f"SELECT entity FROM {control}")}  # noqa: S608  # checked
+    if not known:
+        return found + present
+    return found + [f"a row of {names.CONTROL_TABLE}"] * (entity.name in known)
+
+
+def _triggers(server: DataApi, entity: Entity) -> list[str]:
+    sql = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = :database"
+    rows = server.query(sql, {"database": {"stringValue": entity.legacy.database}})
+    there = {cell_text(row[0]) for row in rows}
+    return [name for name in triggers.bodies(entity) if name in there]
+
+
 def _columns(server: DataApi, entity: Entity) -> list[str]:
     """Drop the index, then the columns: apart, so that the second needs no rebuild of the table."""
-    table, found = tables.place(entity), list[str]()
-    for _ in range(TRIES):
-        columns = [name for name in tables.COLUMNS if tables.has_column(server, entity, name)]
-        drops = [f"ALTER TABLE {table} DROP INDEX {names.KEY_COLUMN}"] * tables.has_index(server, entity)
-        if columns:
-            drops.append(f"ALTER TABLE {table} {', '.join(f'DROP COLUMN {name}' for name in columns)}")
-        try:
-            for statement in drops:
-                triggers.change(server, entity, [statement])
-        except DataApiError as error:
-            if error.code != GONE:
-                raise
-        found = found or columns
-        if not drops:
-            break
+    deadline = time.monotonic() + altering.PATIENCE
+    if tables.has_index(server, entity):
+        altering.alter(
+            server,
+            entity,
+            f"DROP INDEX {names.KEY_COLUMN}",
+            lambda: not tables.has_index(server, entity),
+            deadline,
+        )
+    found = _present_columns(server, entity)
+    if found:
+        drops = ", ".join(f"DROP COLUMN {name}" for name in found)
+        altering.alter(server, entity, drops, lambda: not _present_columns(server, entity), deadline)
     return found
+
+
+def _present_columns(server: DataApi, entity: Entity) -> list[str]:
+    return [name for name in tables.COLUMNS if tables.has_column(server, entity, name)]
 
 
 def _forget(server: DataApi, entity: Entity) -> None:
@@ -77,6 +101,7 @@ def _helpers(server: DataApi, entity: Entity) -> list[str]:
         return []
     _revoke(server, tables.grants(entity)[1:])
     server.execute(f"DROP PROCEDURE IF EXISTS `{entity.legacy.database}`.{names.FENCE_PROCEDURE}")
+    altering.sweep(server, entity.legacy.database)
     for name in sorted(present, key=lambda name: name == names.CONTROL_TABLE):
         server.execute(f"DROP TABLE IF EXISTS `{entity.legacy.database}`.{name}")
     return present

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from functions.aws.errors import DataApiError
+from functions.bridge import altering
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ COLUMNS = {
     names.SEQUENCE_COLUMN: "DECIMAL(40,0) NULL INVISIBLE",
     names.STAMP_COLUMN: "INT NULL INVISIBLE",
 }
-THERE_ALREADY = frozenset(
-    {1060, 1061, 1304}
-)  # MySQL's numbers for a column, an index, a procedure that exist
 
 TABLES = {
     names.DELETES_TABLE: (
@@ -64,8 +62,12 @@ FENCE_BODY = (
 )
 
 
-def prepare(server: DataApi, entity: Entity) -> None:
-    """Add what is missing for one entity."""
+def prepare(server: DataApi, entity: Entity, deadline: float | None = None) -> None:
+    """Add what is missing for one entity; a change of a large table is waited for until `deadline`.
+
+    Raises:
+        StillAlteringError: that change goes on; call again.
+    """
     database = entity.legacy.database
     for name, columns in TABLES.items():
         server.execute(f"CREATE TABLE IF NOT EXISTS `{database}`.{name} ({columns}) CHARACTER SET utf8mb4")
@@ -78,9 +80,16 @@ def prepare(server: DataApi, entity: Entity) -> None:
         f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)
     ]
     if missing:
-        _add(server, f"ALTER TABLE {place(entity)} {', '.join(missing)}")
+        altering.alter(
+            server,
+            entity,
+            ", ".join(missing),
+            lambda: all(has_column(server, entity, name) for name in COLUMNS),
+            deadline,
+        )
     if not has_index(server, entity):
-        _add(server, f"ALTER TABLE {place(entity)} ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})")
+        index = f"ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})"
+        altering.alter(server, entity, index, lambda: has_index(server, entity), deadline)
 
 
 def _prepare_fence(server: DataApi, database: str) -> None:
@@ -99,11 +108,11 @@ def _prepare_fence(server: DataApi, database: str) -> None:
 
 
 def _add(server: DataApi, statement: str) -> None:
-    """Run it, unless somebody who prepares the same table has just done so."""
+    """Make a procedure, unless somebody who prepares the same database has just done so."""
     try:
         server.execute(statement)
     except DataApiError as error:
-        if error.code not in THERE_ALREADY:
+        if error.code != altering.EXISTS:
             raise
 
 

@@ -1,0 +1,149 @@
+"""A change of a large table outlives its caller, is never made twice, and keeps no writer waiting for long."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from functions.aws.errors import TransientError
+from functions.bridge import altering, removal, tables
+from functions.bridge.triggers import TableBusyError
+
+CHANGE = "ADD INDEX of_a_test (cheffirst)"
+
+
+def _until(holds) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def legacy(make_legacy, monkeypatch):
+    monkeypatch.setattr(altering, "LOOK", 0.02)
+    return make_legacy("chefs")
+
+
+@pytest.fixture
+def reader(sandbox, legacy):
+    """A transaction that has read the table, so that nobody can change its shape until it ends."""
+    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+        client.begin()
+        cursor.execute("SELECT * FROM cheftable")
+        yield client
+
+
+@pytest.fixture
+def routines(legacy):
+    """The procedures that are there for a change of a table."""
+
+    def named() -> list[str]:
+        rows = legacy.database.query(
+            "SELECT routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
+        )
+        found = [row[0]["stringValue"] for row in rows]
+        return [name for name in found if name.startswith(altering.PROCEDURE)]
+
+    return named
+
+
+def _done(legacy):
+    sql = (
+        "SELECT 1 FROM information_schema.statistics "
+        "WHERE table_schema = DATABASE() AND table_name = 'cheftable' AND index_name = 'of_a_test'"
+    )
+    return lambda: bool(legacy.database.query(sql))
+
+
+def test_a_change_that_an_earlier_caller_left_running_is_waited_for_and_not_made_again(
+    sandbox, legacy, reader, monkeypatch
+):
+    def earlier() -> None:
+        with sandbox.mariadb.connect() as client, client.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {tables.place(legacy.entity)} {CHANGE}")
+
+    thread = threading.Thread(target=earlier)
+    thread.start()
+    _until(lambda: altering.running(legacy.server, legacy.entity))
+    monkeypatch.setattr(altering, "_run", None)
+    with pytest.raises(altering.StillAlteringError, match="of_a_test"):
+        altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy), time.monotonic())
+    reader.commit()
+    altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    thread.join()
+    assert _done(legacy)()
+
+
+def test_a_call_that_the_data_api_gave_up_is_waited_for_where_it_goes_on(
+    legacy, reader, routines, monkeypatch
+):
+    calls, real = [], legacy.server.once
+
+    def once(sql, **how):
+        thread = threading.Thread(target=real, args=(sql,), kwargs=how)
+        calls.append((thread, how))
+        thread.start()
+        _until(lambda: altering.running(legacy.server, legacy.entity))
+        raise TransientError("StatementTimeoutException: it takes long")
+
+    real_await = altering._await
+
+    def waited(*given):
+        if calls:
+            reader.commit()
+        real_await(*given)
+
+    monkeypatch.setattr(altering, "LOCK_SECONDS", 60)
+    monkeypatch.setattr(altering, "_await", waited)
+    monkeypatch.setattr(legacy.server, "once", once)
+    altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    ((thread, how),) = calls
+    thread.join()
+    assert how == {"goes_on": True}
+    assert _done(legacy)()
+    assert len(routines()) == 1, "it could not be dropped while it ran"
+    removal.remove(legacy.server, legacy.entity)
+    assert routines() == []
+
+
+def test_writers_do_not_wait_behind_a_change_that_waits_for_a_transaction(
+    legacy, reader, routines, monkeypatch
+):
+    monkeypatch.setattr(altering, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(altering, "ATTEMPTS", 1)
+    with pytest.raises(TableBusyError, match="cheftable"):
+        altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    assert (altering.running(legacy.server, legacy.entity), routines()) == ("", [])
+    reader.commit()
+    altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    assert _done(legacy)()
+    limit = legacy.database.query("SELECT @@lock_wait_timeout")[0][0]["longValue"]
+    assert limit > 1
+
+
+def test_an_error_of_the_change_is_told(legacy, routines):
+    with pytest.raises(altering.DataApiError, match="nobody"):
+        altering.alter(legacy.server, legacy.entity, "ADD INDEX of_a_test (nobody)", _done(legacy))
+    assert routines() == []
+
+
+def test_two_who_prepare_the_same_table_at_once_both_end_well(legacy, data_api):
+    removal.remove(legacy.server, legacy.entity)
+    failures = []
+
+    def prepare() -> None:
+        try:
+            tables.prepare(data_api(), legacy.entity)
+        except Exception as error:  # noqa: BLE001  # told by the assertion
+            failures.append(error)
+
+    threads = [threading.Thread(target=prepare) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert tables.has_index(legacy.server, legacy.entity)
