@@ -40,7 +40,8 @@ class Steps:
             return canary.of(self.context, self.entity, self.lease, arguments)
         parts = Parts(self.context, self.entity, self.lease, Choices.read(arguments))
         if arguments["verb"] == "complete":
-            return completing.steps(parts)
+            left = arguments["scope"] == completing.LEFTOVERS
+            return completing.leftovers(parts) if left else completing.steps(parts)
         side = Side.MODERN if arguments["verb"] == "cutover" else Side.LEGACY
         return self._of_scope(parts, arguments["scope"], side)
 

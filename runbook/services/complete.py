@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from functions.aws.errors import DataApiError
+from functions.bridge import removal
 from runbook import health, probe
 from runbook.checks import Check, green
+from runbook.completing import LEFTOVERS, mapping_state
+from runbook.errors import FailedError
 from runbook.fence import Fence
 from runbook.journal import Phase
 from runbook.routing import Side
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 VERB = "complete"
 PARTS = ("legacy", "modern")
+OFF = frozenset({"", "Disabled", "Disabling", "Deleting"})  # states of a stream mapping that applies nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +66,27 @@ class Completion(Switch):
 
     def _needed(self, state: State, routes: Routes) -> str | None:
         del routes
-        return None if state.phase == Phase.COMPLETE else VERB
+        if state.phase != Phase.COMPLETE:
+            return VERB
+        return LEFTOVERS if self._leftovers() else None
+
+    def _leftovers(self) -> list[str]:
+        """What is there still although the phase is `complete`; without a bridge nothing could take it away."""
+        context, entity = self.context, self.entity
+        if not context.target.bridge_install_function or not health.deployed(context.target, entity):
+            return []
+        mapping = [] if mapping_state(context, entity) in OFF else ["the stream mapping"]
+        described = context.target.mapping[entity.name]
+        context.aurora.query("", "SELECT 1")  # waits for a database that wakes
+        try:
+            return mapping + removal.leftovers(context.aurora.server(), described)
+        except DataApiError as error:
+            raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
     def _gates(self, state: State) -> list[Check]:
         context, entity = self.context, self.entity
+        if state.phase == Phase.COMPLETE:
+            return []
         phase = _phase(entity, state)
         if not phase.ok:
             return [phase]
@@ -73,12 +95,14 @@ class Completion(Switch):
 
     def _routes(self, state: State) -> list[Check]:
         routes = self.context.routing.routes(self.entity)
+        percent = self.context.routing.reads_percent(self.entity)
+        by_journal = "" if state.reads == percent else f", {state.reads}% by the journal"
         name = self.entity.name
         return [
             Check(
                 name="reads",
-                ok=state.reads == ALL and routes.reads == Side.MODERN,
-                value=f"{state.reads}% on modern",
+                ok=state.reads == percent == ALL,
+                value=f"{percent}% on modern{by_journal}",
                 limit="100% on modern",
                 remedy=f"Run `runbook cutover reads --entity {name} --execute`.",
             ),

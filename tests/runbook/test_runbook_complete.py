@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook import lanes
+from runbook import completing, lanes, parked, probe
 from runbook import target as targets
 from runbook.cli import app
 from runbook.context import Context
@@ -257,6 +257,9 @@ def test_with_reads_on_legacy_or_a_full_queue_or_quarantine_it_is_refused(road, 
     refused("reads")
     with held(road.journal, SPECIMENS, "a test", "x") as lease:
         road.journal.write(lease.lock, SPECIMENS, {"reads": 100})
+    road.routing.send_reads(specimens, 40)
+    refused("40% on modern, 100% by the journal")
+    road.routing.send_reads(specimens, 100)
     road.clients.dynamodb.put_item(TableName=quarantine, Item=key)
     refused("quarantine")
     road.clients.dynamodb.delete_item(TableName=quarantine, Key=key)
@@ -286,6 +289,65 @@ def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monk
     assert (state.phase, state.operation) == (Phase.MODERN, None)
     mapping = road.clients.functions.get_event_source_mapping(UUID=specimens.bridge_mapping_id)
     assert mapping["State"] == "Enabled"
+
+
+def _after_bridge_off(monkeypatch, act) -> None:
+    """Do something once the mapping is off, as a client may."""
+    real = completing._switch
+
+    def switch(parts, *, enabled):
+        real(parts, enabled=enabled)
+        if not enabled:
+            act()
+
+    monkeypatch.setattr(completing, "_switch", switch)
+
+
+def _put(road, specimens, key: str, label: str) -> None:
+    item = {"label": label, "found": "2026-01-01T00:00:00Z"}
+    described = road.target.mapping[SPECIMENS]
+    typed = {name: {"S": value} for name, value in {described.modern.key: key, **item}.items()}
+    road.clients.dynamodb.put_item(TableName=specimens.modern_table, Item={**typed, "price": {"N": "1"}})
+
+
+def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, monkeypatch):
+    monkeypatch.setattr(Completion, "_gates", lambda *_: [])
+    _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "never", "x" * 5000))
+    with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
+        Completion.of(road, specimens, Choices()).execute()
+    assert road.journal.state(SPECIMENS).phase == Phase.MODERN
+    assert completing.mapping_state(road, specimens) == "Enabled"
+    place = {road.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
+    road.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
+    assert probe.send(road, specimens).arrived  # the bridge has parked it too
+    parked.Parked(road, specimens).settle(parked.entries(road, specimens))
+
+
+def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, monkeypatch):
+    legacy = road.target.mapping[SPECIMENS].legacy
+    monkeypatch.setattr(Completion, "_gates", lambda *_: [])
+    _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "late", "late"))
+    Completion.of(road, specimens, Choices()).execute()
+    rows = road.aurora.query(legacy.database, f"SELECT label FROM {legacy.table}")
+    assert ["late"] in rows
+    assert road.journal.state(SPECIMENS).phase == Phase.COMPLETE
+
+
+def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(system, road, before, specimens):
+    with held(road.journal, SPECIMENS, "a test", "x") as lease:
+        road.journal.enter(lease.lock, SPECIMENS, Phase.COMPLETE)
+    command = Completion.of(road, specimens, Choices())
+    assert [step.name for step in command.plan().steps] == [
+        "phase-complete",
+        "bridge-off",
+        "copy-off",
+        "remove",
+    ]
+    assert command.execute().changed
+    assert completing.mapping_state(road, specimens) == "Disabled"
+    assert _shown(system, road, SPECIMENS) == before[SPECIMENS]
+    assert _ours(system) == []
+    assert not command.execute().changed
 
 
 def test_the_last_one_names_the_setting_to_change(runbook):
