@@ -67,7 +67,7 @@ def _catch_up(parts: Parts, followed: list[Follower]) -> Step:
         parts.fence.control()  # looked at now, so that it need not be while clients wait
         parts.until("copy to be right behind", parts.fence.queue_short, parts.choices.patience)
 
-    return Step(name="catch-up", says="wait until copy is right behind legacy's writers", do=do)
+    return Step(name=names.CATCH_UP, says="wait until copy is right behind legacy's writers", do=do)
 
 
 def _fence(parts: Parts) -> Step:

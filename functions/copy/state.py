@@ -24,6 +24,7 @@ class Copy:
 
     Attributes:
         phase: of the entity.
+        step: of the operation under way; empty without one.
         state: running or stopped; empty before the first start.
         rate: rows a second over all lanes; 0 for no limit.
         threads: of Aurora that may be at work; 0 for no limit.
@@ -35,6 +36,7 @@ class Copy:
     """
 
     phase: str
+    step: str = ""
     state: str = ""
     rate: float = 0
     threads: int = 0
@@ -53,6 +55,11 @@ class Copy:
     def hurries(self) -> bool:
         """Whether clients wait for the queue to be empty, so that no limit holds."""
         return self.phase == SWITCHING
+
+    @property
+    def attends(self) -> bool:
+        """Whether clients wait, or are about to: then nothing is gathered, and an empty queue is looked at often."""
+        return self.hurries or self.step == names.CATCH_UP
 
 
 class Records:
@@ -75,10 +82,11 @@ class Records:
         The phase comes first: whoever sees a lane's row in the queue after it knows that it holds, since no phase
         ends while a row waits.
         """
-        phase = _text(self._get(names.STATE_RECORD), "phase")
+        entity = self._get(names.STATE_RECORD)
         copy = self._get(names.COPY_RECORD)
         return Copy(
-            phase=phase,
+            phase=_text(entity, "phase"),
+            step=_text(entity.get("operation", {}).get("M", {}), "step"),
             state=_text(copy, "state"),
             rate=_number(copy, "rate", 0),
             threads=int(_number(copy, "threads", 0)),

@@ -34,11 +34,9 @@ if TYPE_CHECKING:
     from functions.domain.entities import Entity
 
 END = 15.0  # seconds before the function's timeout at which it begins no further round
-SOON, LATE, HURRY = (
-    0.1,
-    0.5,
-    0.05,
-)  # seconds between two looks at an empty queue: at first, at last, while switching
+SOON, LATE = 0.1, 0.5  # seconds between two looks at an empty queue, at first and at last
+HURRY = 0.05  # the same, while clients wait or are about to
+FEW, GATHER = 20, 0.15  # rows of a round after which some seconds are left for more to come: a round costs ten requests
 BEGINNINGS = 8  # tries to read the journal and take the lease
 READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
 STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
@@ -124,9 +122,11 @@ class Work:
     def _rest(self, done: Round) -> None:
         if done.rows or done.enqueued:
             self._idle = SOON
+            if done.rows < FEW and not done.enqueued and not done.attends:
+                self.sleep(GATHER)
         elif done.wait:
             self.sleep(min(done.wait, 1.0))  # why a bound: limits change while it runs
-        elif done.hurries:
+        elif done.attends:
             self.sleep(HURRY)
         else:
             self.sleep(self._idle)

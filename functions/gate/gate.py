@@ -104,8 +104,8 @@ class Gate:
     legacy: Callable[[Event], Answer]
     modern: Callable[[Event], Answer]
     limit: float
-    poll: float = 0.04
-    longest: float = 0.2
+    poll: float = 0.1
+    longest: float = 0.25
 
     def __call__(self, event: Event) -> Answer:
         """The answer of whichever system is the source of truth.
