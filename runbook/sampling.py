@@ -46,11 +46,16 @@ class Figures:
 
 
 class Requests:
-    """Small GETs of one system's listing of an entity; each has a thread, so that a slow one delays no other."""
+    """Small GETs of an entity's listing; each has a thread, so that a slow one delays no other.
 
-    def __init__(self, api: Api, system: str, entity: str) -> None:
+    Args:
+        api: the stack's.
+        where: the parts of the path, system and entity, or the entity alone for the public one.
+    """
+
+    def __init__(self, api: Api, *where: str) -> None:
         self._api = api
-        self._path = path(system, entity)
+        self._path = path(*where)
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._times: list[float] = []

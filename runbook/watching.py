@@ -2,7 +2,8 @@
 
 Two witnesses: requests of our own, one a second to each system, which see every failure that a client would; and
 Lambda's own count of all requests, public ones included, which on AWS comes a minute or two late and so matters only in
-a longer watch.
+a longer watch. Where modern answers all reads a third asks by the public path: API Gateway's own way to the function,
+its permission above all, is another there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runbook.routing import ALL
 from runbook.sampling import Figures, Requests, invocations
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class Witness:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a watch found: `reason` tells why it did not pass."""
+    """What a watch found: `reason` tells why it did not pass; `public` is None while the public path is shared."""
 
     entity: str
     passed: bool
@@ -88,6 +90,7 @@ class Verdict:
     seconds: float
     requests: Witness
     functions: Witness
+    public: Witness | None = None
 
 
 def watch(context: Context, entity: EntityTarget, options: Options) -> Verdict:
@@ -131,20 +134,28 @@ class _Watched:
     def __post_init__(self) -> None:
         self._modern = Requests(self.context.api, "dynamo", self.entity.name)
         self._legacy = Requests(self.context.api, "aurora", self.entity.name)
+        alone = self.context.routing.reads_percent(self.entity) == ALL
+        self._public = Requests(self.context.api, self.entity.name) if alone else None
 
     def requests(self) -> None:
-        """Send one request to each system."""
+        """Send one request to each system, and one by the public path."""
         self._modern.send()
         self._legacy.send()
+        if self._public:
+            self._public.send()
 
     def verdict(self, *, last: bool) -> Verdict:
         """What both witnesses say so far; the last time everything under way is waited for."""
         if last:
             self._modern.wait()
+            if self._public:
+                self._public.wait()
         if last or time.monotonic() - max(self._looked, self._begun) >= LAMBDA_EVERY:
             self._functions, self._looked = self._counted(), time.monotonic()
         own = Witness(name="requests", modern=self._modern.figures(), legacy=self._legacy.figures())
-        reason = own.objection(self.options) or self._functions.objection(self.options)
+        public = self._by_the_public_path(own.legacy)
+        witnesses = (own, self._functions, *([public] if public else []))
+        reason = next((said for one in witnesses if (said := one.objection(self.options))), "")
         return Verdict(
             entity=self.entity.name,
             passed=not reason,
@@ -152,7 +163,13 @@ class _Watched:
             seconds=time.monotonic() - self._begun,
             requests=own,
             functions=self._functions,
+            public=public,
         )
+
+    def _by_the_public_path(self, legacy: Figures) -> Witness | None:
+        if self._public is None:
+            return None
+        return Witness(name="public requests", modern=self._public.figures(), legacy=legacy)
 
     def _counted(self) -> Witness:
         client, target = self.context.clients.cloudwatch, self.context.target

@@ -665,6 +665,40 @@ def test_a_modern_that_is_too_slow_is_found(road):
     assert "90th percentile" in verdict.reason
 
 
+@pytest.fixture
+def forbidden(road):
+    """Chefs' modern read function, which API Gateway may not call by the public path; mended afterwards."""
+    client, name = road.clients.functions, road.target.entity(ENTITY).read_function
+    policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
+    taken = [
+        one
+        for one in policy["Statement"]
+        if one["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f"/GET/{ENTITY}")
+    ]
+    assert len(taken) == 1, policy
+    client.remove_permission(FunctionName=name, StatementId=taken[0]["Sid"])
+    yield
+    for one in taken:
+        client.add_permission(
+            FunctionName=name,
+            StatementId=one["Sid"],
+            Action=one["Action"],
+            Principal="apigateway.amazonaws.com",
+            SourceArn=one["Condition"]["ArnLike"]["AWS:SourceArn"],
+        )
+
+
+def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(
+    road, runbook, forbidden, monkeypatch
+):
+    monkeypatch.setattr(gates, "of", lambda *_: [])
+    watched = runbook("cutover", "reads", "--watch", "60", "--entity", ENTITY, "--execute")
+    assert watched.exit_code == 4
+    assert "public requests failed" in watched.output
+    assert _where(road) == (0, 0)
+    assert road.api.get(path(ENTITY), limit=1).status == 200
+
+
 def test_lambdas_own_count_is_a_witness_too(road, broken, monkeypatch):
     """What fails without any request of ours being among it."""
     monkeypatch.setattr(watching, "LAMBDA_EVERY", 0.0)
