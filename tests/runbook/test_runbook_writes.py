@@ -192,10 +192,13 @@ def test_another_command_settles_a_half_done_cutover_first(road, half_over, verb
 
 def test_a_rollback_that_stops_past_its_commit_is_finished_by_the_next_command(road, over, monkeypatch):
     generation = control(road).generation
-    monkeypatch.setattr("runbook.lanes.wake", _fail)
-    with pytest.raises(FailedError, match="past its point of no return"):
-        switch(road, "rollback").execute()
-    monkeypatch.undo()
+    real = Parts.send
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Parts, "send", lambda parts, to: _fail() if to.writes == Side.LEGACY else real(parts, to)
+        )
+        with pytest.raises(FailedError, match="past its point of no return"):
+            switch(road, "rollback").execute()
     assert stands(road) == (Phase.LEGACY, Side.GATE, False)
     key = write(road, "through the gate")
     done = switch(road, "cutover").execute()
