@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from runbook import render
+from runbook.commands import several
+from runbook.commands.several import Several
 from runbook.context import Context
 from runbook.errors import FailedError, PreconditionError, UsageError
 from runbook.options import (
@@ -18,9 +20,12 @@ from runbook.options import (
     complete_entity,
 )
 from runbook.rendering import quarantine as rendering
-from runbook.services.quarantine import Intent, Quarantine
+from runbook.services.quarantine import Intent, Quarantine, bridged
 from runbook.session import confirm, opened
 from runbook.settling import Outcome
+from runbook.target import EntityTarget
+
+Answer = TypeVar("Answer")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,11 +61,13 @@ def list_(
     bucket, where the stream mapping puts what it gave up. Changes nothing.
     """
     with opened(stack, outputs, as_json=as_json) as context:
-        found = [entry for one in _quarantines(context, entity) for entry in one.entries(keys or ())]
+        found = _each(context, entity, lambda one: one.entries(keys or ()), _idle(context, entity), None)
+        entries = [entry for some in found.done for entry in some]
         if as_json:
-            render.document({"entries": [rendering.document(entry) for entry in found]})
+            render.document({"entries": [rendering.document(entry) for entry in entries], **found.document()})
         else:
-            rendering.entries(found)
+            rendering.entries(entries)
+        found.end(as_json=as_json)
 
 
 @app.command()
@@ -77,17 +84,13 @@ def show(  # noqa: PLR0913, PLR0917  # each is an option of the command
     And what replay would do. Fields that entities.toml masks show no value. Changes nothing.
     """
     with opened(stack, outputs, as_json=as_json) as context:
-        wanted = _wanted(keys, everything=everything)
-        found = [one for each in _quarantines(context, entity) for one in each.exhibit(wanted)]
-        missing = [key for key in wanted if key not in {one.intent.entry.key for one in found}]
-        if missing:
-            raise PreconditionError(
-                f"not in quarantine: {', '.join(missing)}", "See `runbook quarantine list`."
-            )
+        wanted = _wanted(context, entity, keys, everything=everything)
+        skip, see = _idle(context, entity, wanted), None if as_json else rendering.exhibits
+        found = _each(context, entity, lambda one: one.exhibit(wanted), skip, see)
         if as_json:
-            render.document({"entries": [rendering.exhibited(one) for one in found]})
-        else:
-            rendering.exhibits(found)
+            exhibits = [rendering.exhibited(one) for some in found.done for one in some]
+            render.document({"entries": exhibits, **found.document()})
+        found.end(as_json=as_json)
 
 
 @app.command()
@@ -108,13 +111,19 @@ def replay(  # noqa: PLR0913, PLR0917  # each is an option of the command
     Shows the plan; --execute acts.
     """
     with opened(stack, outputs, as_json=as_json) as context:
-        wanted, chosen = _wanted(keys, everything=everything), _quarantines(context, entity)
-        act = _act("replay", wanted, entity, stack, outputs)
+        wanted = _wanted(context, entity, keys, everything=everything)
+        act, skip = (
+            _act("replay", wanted, entity, stack, outputs),
+            _idle(context, entity, wanted, replaying=True),
+        )
         if not execute:
-            _plan([intent for one in chosen for intent in one.plan(wanted)], "replay", act, as_json=as_json)
+            see = None if as_json else _nothing
+            found = _each(context, entity, lambda one: one.plan(wanted), skip, see)
+            _plan(found, "replay", act, as_json=as_json)
             return
         confirm(context, act, yes, as_json=as_json)
-        _perform(chosen, lambda one: one.replay(wanted), as_json=as_json)
+        see = None if as_json else rendering.outcomes
+        _end(_each(context, entity, lambda one: one.replay(wanted), skip, see), as_json=as_json)
 
 
 @app.command()
@@ -134,54 +143,109 @@ def drop(  # noqa: PLR0913, PLR0917  # each is an option of the command
     Shows the plan; --execute acts.
     """
     with opened(stack, outputs, as_json=as_json) as context:
-        wanted, chosen = _wanted(keys, everything=everything), _quarantines(context, entity)
-        act = _act("drop", wanted, entity, stack, outputs)
+        wanted = _wanted(context, entity, keys, everything=everything)
+        act, skip = _act("drop", wanted, entity, stack, outputs), _idle(context, entity, wanted)
         if not execute:
-            found = [entry for one in chosen for entry in one.entries(wanted)]
-            intents = [Intent(entry=entry, action=None, refused="forget it") for entry in found]
-            _plan(intents, "drop", act, as_json=as_json)
+            see = None if as_json else _nothing
+            _plan(
+                _each(context, entity, lambda one: _forgotten(one, wanted), skip, see),
+                "drop",
+                act,
+                as_json=as_json,
+            )
             return
         confirm(context, act, yes, as_json=as_json)
-        _perform(chosen, lambda one: one.drop(wanted), as_json=as_json)
+        see = None if as_json else rendering.outcomes
+        _end(_each(context, entity, lambda one: one.drop(wanted), skip, see), as_json=as_json)
 
 
-def _quarantines(context: Context, entities: Sequence[str] | None) -> list[Quarantine]:
-    target = context.target
-    chosen = [target.entity(name) for name in dict.fromkeys(entities or ())] or target.chosen(None)
-    return [Quarantine(context, one) for one in chosen]
+def _forgotten(one: Quarantine, keys: Sequence[str]) -> list[Intent]:
+    return [Intent(entry=entry, action=None, refused="forget it") for entry in one.entries(keys)]
 
 
-def _wanted(keys: Sequence[str] | None, *, everything: bool) -> list[str]:
-    """The keys asked for; none of them stands for all."""
+def _chosen(context: Context, entities: Sequence[str] | None) -> list[EntityTarget]:
+    return context.target.several(list(entities) if entities else None)
+
+
+def _each(
+    context: Context,
+    entities: Sequence[str] | None,
+    act: Callable[[Quarantine], Answer],
+    skip: Callable[[EntityTarget], str],
+    show: Callable[[Answer], None] | None,
+) -> Several[Answer]:
+    chosen = _chosen(context, entities)
+    return several.each(chosen, lambda one: act(Quarantine(context, one)), skip, show)
+
+
+def _idle(
+    context: Context, entities: Sequence[str] | None, keys: Sequence[str] = (), *, replaying: bool = False
+) -> Callable[[EntityTarget], str]:
+    """Why an entity that was not named is left out: it has nothing to act on, or nothing to act with."""
+
+    def why(one: EntityTarget) -> str:
+        if entities:
+            return ""
+        if not bridged(context, one):
+            return f"{one.name} has no bridge, and so no quarantine"
+        quarantine = Quarantine(context, one)
+        found = quarantine.entries(keys)
+        if not found:
+            return f"{one.name} has nothing {'of that ' if keys else ''}in quarantine"
+        if not (replaying and quarantine.complete):
+            return ""
+        drop = f"`runbook quarantine drop --all --entity {one.name} --execute`"
+        return f"{one.name} is complete: its {len(found)} entries can only be dropped: {drop}"
+
+    return why
+
+
+def _wanted(
+    context: Context, entities: Sequence[str] | None, keys: Sequence[str] | None, *, everything: bool
+) -> list[str]:
+    """The keys asked for; none of them stands for all.
+
+    Raises:
+        UsageError: neither keys nor all, or both.
+        PreconditionError: some key is not in quarantine, so it may be mistyped.
+    """
     if bool(keys) == everything:
         raise UsageError(
             "keys and --all exclude each other" if keys else "which entries?",
             "Name their keys, or say --all.",
         )
-    return list(keys or ())
+    wanted = list(keys or ())
+    chosen = [Quarantine(context, one) for one in _chosen(context, entities) if bridged(context, one)]
+    there = {entry.key for one in chosen if wanted for entry in one.entries(wanted)}
+    if missing := [key for key in wanted if key not in there]:
+        raise PreconditionError(f"not in quarantine: {', '.join(missing)}", "See `runbook quarantine list`.")
+    return wanted
 
 
-def _plan(found: Sequence[Intent], what: str, act: str, *, as_json: bool) -> None:
+def _nothing(_: object) -> None:
+    """A plan is shown whole, when all of it is known."""
+
+
+def _plan(found: Several[list[Intent]], what: str, act: str, *, as_json: bool) -> None:
+    intents = [intent for some in found.done for intent in some]
     if as_json:
-        render.document({"executed": False, "entries": [rendering.planned(intent) for intent in found]})
+        planned = [rendering.planned(intent) for intent in intents]
+        render.document({"executed": False, "entries": planned, **found.document()})
     else:
-        rendering.plan(found, what, act)
+        rendering.plan(intents, what, act)
+    found.end(as_json=as_json)
 
 
-def _perform(
-    chosen: Sequence[Quarantine], act: Callable[[Quarantine], list[Outcome]], *, as_json: bool
-) -> None:
-    found = [outcome for one in chosen for outcome in act(one)]
-    stay = sum(not outcome.settled for outcome in found)
+def _end(found: Several[list[Outcome]], *, as_json: bool) -> None:
+    outcomes = [outcome for some in found.done for outcome in some]
+    stay = sum(not outcome.settled for outcome in outcomes)
     if as_json:
-        render.document({"executed": True, "settled": len(found) - stay, "stay": stay, "entries": found})
-        raise typer.Exit(FailedError.exit_code if stay else 0)
-    rendering.outcomes(found)
-    if stay:
-        raise FailedError(
-            f"{stay} of {len(found)} stay in quarantine",
-            "Mend the record or its column, then replay again; or `runbook quarantine drop`.",
-        )
+        told = {"settled": len(outcomes) - stay, "stay": stay, "entries": outcomes}
+        render.document({"executed": True, **told, **found.document()})
+    elif stay:
+        remedy = "Mend the record or its column, then replay again; or `runbook quarantine drop`."
+        render.error(FailedError(f"{stay} of {len(outcomes)} stay in quarantine", remedy), as_json=False)
+    found.end(as_json=as_json, code=FailedError.exit_code if stay else 0)
 
 
 def _act(

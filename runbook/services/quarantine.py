@@ -45,11 +45,16 @@ class Exhibit:
     fields: Sequence[Pair]
 
 
+def bridged(context: Context, entity: EntityTarget) -> bool:
+    """Whether the entity has a bridge, and so a quarantine."""
+    return bool(context.target.quarantine_table and entity.bridge_mapping_id)
+
+
 class Quarantine:
     """The quarantine of one entity."""
 
     def __init__(self, context: Context, entity: EntityTarget) -> None:
-        if not (context.target.quarantine_table and entity.bridge_mapping_id):
+        if not bridged(context, entity):
             raise PreconditionError(
                 f"{entity.name} has no bridge, and so no quarantine", "See `parts` in the stack's settings."
             )
@@ -61,21 +66,35 @@ class Quarantine:
         """The entries of these keys, or all of them."""
         return [entry for entry in self.parked.entries() if not keys or entry.key in keys]
 
+    @property
+    def complete(self) -> bool:
+        """Whether the entity's bridge is gone for good, and with it what replay works with."""
+        state = self.context.journal.find(self.entity.name)
+        return state is not None and state.phase == Phase.COMPLETE
+
     def plan(self, keys: Sequence[str] = ()) -> list[Intent]:
         """What replay would do now.
 
         Raises:
             PreconditionError: nothing can be replayed in the present phase.
         """
+        found = self.entries(keys)
+        if not found:
+            return []
         settler = self._settler(self._phase())
-        return [Intent(entry=entry, action=settler.action(entry)) for entry in self.entries(keys)]
+        return [Intent(entry=entry, action=settler.action(entry)) for entry in found]
 
     def exhibit(self, keys: Sequence[str] = ()) -> list[Exhibit]:
-        """Entries with both sides as they are now, and what replay would do, if the phase lets it."""
+        """Entries with both sides as they are now, and what replay would do, if the phase lets it.
+
+        Once the entity is complete there is nothing left to look at but the entries themselves.
+        """
         try:
             plan = self.plan(keys)
         except PreconditionError as error:
             plan = [Intent(entry=entry, action=None, refused=error.message) for entry in self.entries(keys)]
+        if not plan or self.complete:
+            return [Exhibit(intent=intent, fields=()) for intent in plan]
         settler = self._settler(Phase.LEGACY)  # any will do to look
         return [Exhibit(intent=intent, fields=settler.pairs(intent.entry)) for intent in plan]
 
@@ -87,6 +106,8 @@ class Quarantine:
             RefusedError: another operator holds the lock.
             FailedError: Aurora does not answer.
         """
+        if not self.entries(keys):
+            return []
         with self._held("quarantine replay") as lease:
             settler, found, outcomes = self._settler(self._phase()), self.entries(keys), list[Outcome]()
             if not found:
@@ -104,6 +125,8 @@ class Quarantine:
         Raises:
             RefusedError: another operator holds the lock.
         """
+        if not self.entries(keys):
+            return []
         with self._held("quarantine drop") as lease:
             found, outcomes = self.entries(keys), list[Outcome]()
             for start in range(0, len(found), KEYS_TOLD):
@@ -171,7 +194,8 @@ class Quarantine:
         if state.phase == Phase.COMPLETE:
             raise PreconditionError(
                 f"{self.entity.name} is complete: its bridge is gone, and with it what replay works with",
-                "What is still there can be dropped: `runbook quarantine drop`.",
+                "What is still there can be dropped: "
+                f"`runbook quarantine drop --all --entity {self.entity.name} --execute`.",
             )
         raise PreconditionError(
             f"{self.entity.name} is {state.phase}: nobody can say yet which side is the source of truth",

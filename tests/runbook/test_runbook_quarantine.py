@@ -228,7 +228,7 @@ def test_in_modern_the_row_becomes_what_the_item_is(world, run):
     assert (code, told["settled"], world.row(key), world.entry(key)) == (0, 1, "mended", None)
     world.item(key, "later")
     until(lambda: world.row(key) == "later")
-    assert run("replay", key, "--execute") == (
+    assert run("replay", "--all", "--execute") == (
         0,
         {"executed": True, "settled": 0, "stay": 0, "entries": []},
     )
@@ -476,6 +476,56 @@ def test_a_masked_field_shows_no_value_and_no_reason_quotes_one(context, chefs):
     for quoted in ("secret", "it's secret", "secret " * 20, 12):
         told = without_masked(entity, f"firstName: expected a string, got {shown(quoted)}, in the item 'k'")
         assert told.startswith("firstName: expected a string, got '***', in the item")
+
+
+@pytest.mark.parametrize("arguments", [["replay"], ["replay", "--execute"], ["drop"], ["drop", "--execute"]])
+def test_a_key_that_is_not_there_is_told_and_nothing_is_done(world, run, arguments):
+    key = world.parked()
+    code, told = run(arguments[0], key, "typo", *arguments[1:])
+    assert (code, told["error"]["message"]) == (4, "not in quarantine: typo")
+    assert world.entry(key)
+
+
+def park_what_is_gone(world):
+    """An entry of the other entity, whose key is on neither side."""
+    table = world.context.target.quarantine_table
+    AwsQuarantine(world.dynamodb, table, "a test", "").park("specimens", "upsert", "gone-1", "a test")
+
+
+@pytest.fixture
+def everywhere(sandbox):
+    """Runs `runbook quarantine …` for all entities; gives its exit code and what it prints."""
+
+    def of(*arguments: str):
+        command = ["quarantine", *arguments, "--outputs", str(sandbox.location.outputs)]
+        result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+        return result.exit_code, result.stdout + result.stderr
+
+    return of
+
+
+def test_of_all_entities_one_without_entries_or_that_is_complete_is_left_out(world, everywhere):
+    key = world.parked()
+    code, told = everywhere("replay", "--all")
+    assert (code, key in told) == (0, True)
+    assert "specimens has nothing in quarantine" in told
+    world.phase(Phase.COMPLETE)
+    park_what_is_gone(world)
+    code, told = everywhere("replay", "--all", "--execute")
+    assert (code, "gone-1" in told) == (0, True), told
+    assert "`runbook quarantine drop --all --entity chefs --execute`" in told
+    assert everywhere("show", "--all")[0] == 0
+    assert world.entry(key)
+
+
+def test_what_was_done_for_one_entity_is_told_when_another_is_refused(world, everywhere):
+    world.parked()
+    world.phase(Phase.SWITCHING)
+    park_what_is_gone(world)
+    code, told = everywhere("replay", "--all", "--execute", "--json")
+    document = json.loads(told)
+    assert (code, document["settled"], document["entries"][0]["key"]) == (4, 1, "gone-1")
+    assert [(each["entity"], each["exit"]) for each in document["problems"]] == [("chefs", 4)]
 
 
 def test_people_see_tables(world, sandbox):
