@@ -1,0 +1,42 @@
+"""Which answers of the functions that prepare Aurora are worth another call."""
+
+from __future__ import annotations
+
+import pytest
+
+from runbook import invoking
+from runbook.errors import FailedError
+
+
+@pytest.fixture
+def answers(bare, monkeypatch):
+    """Calls a function that has these problems, one after the other, and then none; tells how often it was called."""
+
+    def call(*problems: str) -> int:
+        left, called = list(problems), []
+
+        def answer(*_):
+            called.append(1)
+            return {}, left.pop(0) if left else None
+
+        monkeypatch.setattr(invoking, "_call", answer)
+        monkeypatch.setattr(invoking.time, "sleep", lambda _: None)
+        invoking.invoke(bare, "a function", {})
+        return len(called)
+
+    return call
+
+
+def test_a_database_that_wakes_is_asked_again(answers):
+    assert answers("503 it wakes", "DatabaseResumingException: resuming after being auto-paused") == 3
+
+
+def test_a_long_change_of_a_table_is_waited_for_beyond_the_patience_with_a_waking_one(answers, monkeypatch):
+    monkeypatch.setattr(invoking, "PATIENCE", 0.0)
+    assert answers(*["StillAlteringError: Aurora is at it still: ALTER TABLE"] * 5) == 6
+
+
+def test_a_function_that_ran_out_of_time_is_not_taken_for_a_database_that_wakes(answers):
+    with pytest.raises(FailedError, match="Task timed out") as told:
+        answers("Sandbox.Timedout: RequestId: 1 Error: Task timed out after 300.00 seconds")
+    assert "`runbook init` again" in told.value.remedy
