@@ -30,16 +30,23 @@ class Aurora:
         """The Data API itself, for what the functions ask too; unlike `query` it does not wait for a waking one."""
         return DataApi(self._client, self._cluster_arn, self._secret_arn, database)
 
-    def query(self, database: str, sql: str, values: Mapping[str, str] | None = None) -> list[list[Any]]:
+    def query(
+        self,
+        database: str,
+        sql: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        patience: float = PATIENCE,
+    ) -> list[list[Any]]:
         """The rows of a SELECT that takes text parameters (`:name`).
 
         Raises:
             PreconditionError: the table or database is not there: `runbook init` makes both.
-            FailedError: the database did not answer in `PATIENCE` seconds, or refused.
+            FailedError: the database did not answer in `patience` seconds, or refused.
         """
         api = self.server(database)
         typed = {name: {"stringValue": value} for name, value in (values or {}).items()}
-        deadline, wait = time.monotonic() + PATIENCE, 0.5
+        deadline, wait = time.monotonic() + patience, 0.5
         while True:
             try:
                 return [[_value(cell) for cell in row] for row in api.query(sql, typed)]

@@ -298,16 +298,16 @@ class Journal:
 
     def events(self, entity: str, limit: int) -> list[Event]:
         """The newest `limit` events of an entity, newest first."""
-        answer = self._client.query(
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="entity = :entity AND begins_with(#record, :event)",
             ExpressionAttributeNames={"#record": "record"},
             ExpressionAttributeValues=_typed({":entity": entity, ":event": EVENT}),
             ScanIndexForward=False,
-            Limit=limit,
             ConsistentRead=True,
-        )
-        return [_event(_plain(item)) for item in answer["Items"]]
+            PaginationConfig={"MaxItems": limit, "PageSize": limit},
+        )  # a page has 1 MB at most
+        return [_event(_plain(item)) for page in pages for item in page["Items"]]
 
     def _event(self, event: Event) -> TransactWriteItemTypeDef:
         record = f"{EVENT}{event.at}#{uuid.uuid4().hex[:8]}"

@@ -106,6 +106,8 @@ def status(found: Status) -> None:
         table.add_row(f"[dim]{name}[/]", value)
     out().print(f"[bold]{escape(found.entity)}[/]")
     out().print(table)
+    for what, why in found.unknown.items():
+        _line(f"[yellow]{what} unknown:[/] {escape(why)}")
     if any(not check.ok for check in found.bridge):
         checks(found.bridge)
 
@@ -121,11 +123,24 @@ def _facts(found: Status) -> Mapping[str, str]:
         facts["half-done"] = _half_done(state.operation)
     if state and state.lock:
         facts["locked by"] = escape(f"{state.lock.holder}: {state.lock.command}")
+    if found.fenced is not None or "fence" in found.unknown:
+        facts["fence"] = _fence(found)
     facts["bridge"] = _bridge(found)
-    facts["records"] = f"{_count(found.legacy)} legacy, {_count(found.modern)} modern"
+    legacy, modern = ("unknown" if side in found.unknown else "" for side in ("legacy", "modern"))
+    facts["records"] = f"{legacy or _count(found.legacy)} legacy, {modern or _count(found.modern)} modern"
     if found.bridge:
-        facts["lag"] = _lag(found.lag)
+        facts["lag"] = "unknown" if "lag" in found.unknown else _lag(found.lag)
     return facts
+
+
+def _fence(found: Status) -> str:
+    """Up is right in phases switching, modern and returning; in legacy it stops everybody who should write."""
+    if found.fenced is None:
+        return "unknown"
+    if found.fenced and found.state and found.state.phase == "legacy":
+        lower = f"`runbook rollback writes --entity {found.entity} --execute`"
+        return f"[red]up, in phase legacy: nobody can write[/]; {escape(lower)} lowers it"
+    return "up: legacy's writers are stopped" if found.fenced else "down"
 
 
 def _lag(seconds: float | None) -> str:
@@ -148,6 +163,8 @@ def _half_done(operation: Operation) -> str:
 def _bridge(found: Status) -> str:
     if found.state and found.state.phase == "complete":
         return "taken down; the legacy table is no longer kept true"
+    if "bridge" in found.unknown:
+        return "unknown"
     if not found.bridge:
         return "not deployed"
     red = [check.name for check in found.bridge if not check.ok]
@@ -228,7 +245,9 @@ def history(events: Sequence[Event]) -> None:
     table = _table("when", "entity", "command", "result", "who")
     for event in events:
         reason = event.details.get("reason")
-        result = f"{event.result}: {reason}" if reason else event.result
+        keys = event.details.get("keys") if event.result.startswith("dropping") else None
+        told = reason or (f"{', '.join(map(str, keys))}" if keys else "")
+        result = f"{event.result}: {told}" if told else event.result
         who = event.operator.rpartition(":")[2]  # an ARN without its account
         table.add_row(*(escape(text) for text in (event.at, event.entity, event.command, result, who)))
     out().print(table)

@@ -172,3 +172,11 @@ def test_events_come_newest_first(bare):
     for number in range(3):
         bare.journal.record(_event(str(number)))
     assert [event.result for event in bare.journal.events(ENTITY, 3)] == ["2", "1", "0"]
+
+
+def test_as_many_events_as_asked_for_are_told_though_a_page_holds_one_megabyte(bare):
+    long = Event(entity=ENTITY, command="test", result="x", operator="a", details={"keys": ["k" * 300_000]})
+    for _ in range(6):
+        bare.journal.record(long)
+    assert len(bare.journal.events(ENTITY, 1000)) == 7
+    assert len(bare.journal.events(ENTITY, 5)) == 5

@@ -1,0 +1,91 @@
+"""`runbook status` on the shared sandbox: what it tells of the fence, and with an Aurora that is down."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from typer.testing import CliRunner
+
+from runbook.cli import app
+from runbook.errors import FailedError
+from runbook.journal import Operation
+from runbook.lock import held
+from runbook.services import status
+
+
+@pytest.fixture(scope="module")
+def context(prepared):
+    return prepared
+
+
+@pytest.fixture
+def run(context, sandbox):
+    """Runs `runbook status` for all entities; gives its exit code and what it prints."""
+
+    def of(*arguments: str):
+        command = ["status", *arguments, "--outputs", str(sandbox.location.outputs)]
+        result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+        return result.exit_code, result.stdout
+
+    return of
+
+
+@pytest.fixture
+def aurora_down(sandbox):
+    sandbox.mariadb.stop()
+    yield
+    sandbox.mariadb.start()
+
+
+def _of_chefs(told):
+    return next(one for one in json.loads(told)["entities"] if one["entity"] == "chefs")
+
+
+def test_with_aurora_down_all_else_is_told_and_what_is_not_known_is_null(context, run, aurora_down):
+    operation = Operation(
+        id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="drain"
+    )
+    with held(context.journal, "chefs", "a test", "a test") as lease:
+        context.journal.write(lease.lock, "chefs", {"operation": operation})
+    code, told = run("--json")
+    human = run()
+    with held(context.journal, "chefs", "a test", "a test") as lease:
+        context.journal.write(lease.lock, "chefs", {"operation": None})
+    one = _of_chefs(told)
+    assert (code, one["legacy"], one["fenced"], one["healthy"]) == (0, None, None, True)
+    assert (one["modern"]["exact"], one["state"]["operation"]["step"]) == (True, "drain")
+    assert {"fence", "legacy"} == set(one["unknown"])
+    assert human[0] == 0
+    for part in (
+        "phase",
+        "→ legacy",
+        "cutover writes at drain",
+        "unknown legacy",
+        "specimens",
+        "does not answer",
+    ):
+        assert part in human[1]
+
+
+def test_the_fence_is_told_and_that_it_should_not_be_up_in_phase_legacy(run, database):
+    assert _of_chefs(run("--json")[1])["fenced"] is False
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE chefdb.streamback_control SET fenced = 1 WHERE entity = 'chefs'")
+        told = run("--entity", "chefs")[1]
+        cursor.execute("UPDATE chefdb.streamback_control SET fenced = 0 WHERE entity = 'chefs'")
+    assert "`runbook rollback writes --entity chefs --execute` lowers it" in told
+
+
+def test_an_aurora_that_hangs_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(status, "LATE", 0.01)
+    never = threading.Event()
+    with pytest.raises(FailedError, match="has not answered"):
+        status._soon(lambda: never.wait(60))
+    never.set()
+
+
+def test_without_a_bridge_nobody_says_that_it_is_healthy(bare):
+    found = status.run(bare, bare.target.entity("chefs"), send_probe=False, exact=False)
+    assert (found.bridge, found.healthy) == ([], None)
