@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aws_lambda_powertools import Logger
@@ -29,6 +29,8 @@ Event = dict[str, Any]
 Answer = dict[str, Any]
 # The writer was not started.
 NOT_STARTED = frozenset({"TooManyRequestsException", "EC2ThrottledException"})
+
+FRESH = 5.0  # seconds; there is no fence any more some time after the end of the road
 
 logger = Logger(child=True)
 
@@ -87,9 +89,12 @@ class Writer:
         return json.loads(reply["Payload"].read())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Gate:
     """The gate of one entity.
+
+    For some seconds it goes by the phase that it saw, and looks again when that does not hold any more: a phase that
+    has passed cannot do harm, since legacy's fence refuses, and counting in checks the phase itself.
 
     Attributes:
         phases: the journal.
@@ -106,6 +111,8 @@ class Gate:
     limit: float
     poll: float = 0.1
     longest: float = 0.25
+    _last: str = field(default="", init=False)
+    _looked: float = field(default=0.0, init=False)
 
     def __call__(self, event: Event) -> Answer:
         """The answer of whichever system is the source of truth.
@@ -124,7 +131,16 @@ class Gate:
             wait = min(wait * 1.5, self.longest)
 
     def _attempt(self, event: Event) -> Answer | None:
-        phase = self.phases.now()
+        fresh = time.monotonic() - self._looked < FRESH
+        answer = self._ask(self._last, event) if fresh else None
+        if answer is None:
+            self._looked = time.monotonic()
+            phase = self.phases.now()
+            answer = self._ask(phase, event)
+            self._last = phase if answer is not None else ""
+        return answer
+
+    def _ask(self, phase: str, event: Event) -> Answer | None:
         try:
             if phase == LEGACY:
                 answer = self.legacy(event)

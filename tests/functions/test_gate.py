@@ -66,6 +66,24 @@ class Busy:
         return self.client.update_item(**given)
 
 
+@dataclass
+class Looks:
+    """The journal, and how often it was asked for the phase."""
+
+    phases: Phases
+    looks: int = 0
+
+    def now(self) -> str:
+        self.looks += 1
+        return self.phases.now()
+
+    def enter(self, phase: str) -> bool:
+        return self.phases.enter(phase)
+
+    def leave(self) -> None:
+        self.phases.leave()
+
+
 @pytest.fixture
 def journal(sandbox):
     return Journal(sandbox.client("dynamodb"), sandbox.outputs["journalTable"])
@@ -195,3 +213,31 @@ def test_a_count_whose_answer_was_lost_is_not_made_again(journal):
             Busy(journal.client, times=1, code="InternalServerError"), journal.table, journal.entity
         ).leave()
     assert journal.inflight() == 1
+
+
+def test_it_looks_at_the_phase_only_when_the_last_one_does_not_hold(journal):
+    journal.enter("modern")
+    counting = Looks(journal.phases)
+    gate = Gate(phases=counting, legacy=lambda _: CREATED, modern=lambda _: CREATED, limit=10.0)
+    assert [gate(EVENT) for _ in range(3)] == [CREATED] * 3
+    assert counting.looks == 1
+    journal.enter("legacy")
+    asked = []
+    gate.legacy = lambda event: asked.append(event) or CREATED
+    assert gate(EVENT) == CREATED
+    assert (asked, counting.looks) == ([EVENT], 2)
+    assert journal.inflight() == 0
+
+
+def test_a_phase_that_has_passed_does_no_harm(journal):
+    journal.enter("legacy")
+    answers = iter([CREATED, FENCED])
+    gate = Gate(
+        phases=journal.phases,
+        legacy=lambda _: next(answers),
+        modern=lambda _: {"statusCode": 200},
+        limit=10.0,
+    )
+    assert gate(EVENT) == CREATED
+    journal.enter("modern")
+    assert gate(EVENT) == {"statusCode": 200}
