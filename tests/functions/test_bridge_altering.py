@@ -105,6 +105,7 @@ def test_a_call_that_the_data_api_gave_up_is_waited_for_where_it_goes_on(
     assert how == {"goes_on": True}
     assert _done(legacy)()
     assert len(routines()) == 1, "it could not be dropped while it ran"
+    monkeypatch.setattr(legacy.server, "once", real)
     removal.remove(legacy.server, legacy.entity)
     assert routines() == []
 
