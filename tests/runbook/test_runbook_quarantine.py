@@ -486,6 +486,13 @@ def test_a_key_that_is_not_there_is_told_and_nothing_is_done(world, run, argumen
     assert world.entry(key)
 
 
+def test_the_history_shows_the_keys_that_were_dropped(world, run, sandbox):
+    key = world.parked()
+    assert run("drop", key, "--execute")[0] == 0
+    command = ["history", "--entity", "chefs", "--limit", "5", "--outputs", str(sandbox.location.outputs)]
+    assert key in CliRunner().invoke(app, command, env={"COLUMNS": "250"}).stdout
+
+
 def park_what_is_gone(world):
     """An entry of the other entity, whose key is on neither side."""
     table = world.context.target.quarantine_table

@@ -15,10 +15,12 @@ from functions.aws.errors import TransientError
 from functions.domain import names
 from runbook import checkpoint, comparing, whole
 from runbook.cli import app
+from runbook.commands.verify import SHOW, _words
 from runbook.comparing import Difference, Sides
 from runbook.crew import StoppedError
 from runbook.errors import FailedError
-from runbook.lock import this_process
+from runbook.journal import Phase
+from runbook.lock import held, this_process
 from runbook.pace import Pace
 from runbook.services import verify
 
@@ -269,3 +271,28 @@ def test_stopping_ends_a_wait_of_the_pace(context):
         with pytest.raises(StoppedError):
             sides._take(1)
     assert time.monotonic() - began < 500
+
+
+def test_of_all_entities_one_that_is_complete_is_left_out_and_told(context, even, sandbox):
+    command = ["verify", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
+    with held(context.journal, "chefs", "a test", "a test") as lease:
+        context.journal.enter(lease.lock, "chefs", Phase.COMPLETE)
+    told = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    document = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    alone = CliRunner().invoke(app, [*command, "--entity", "chefs"])
+    with held(context.journal, "chefs", "a test", "a test") as lease:
+        context.journal.enter(lease.lock, "chefs", Phase.LEGACY)
+    assert (told.exit_code, alone.exit_code) == (0, 4), told.output
+    assert "chefs is complete" in told.stdout
+    assert ([one["entity"] for one in document["entities"]], list(document["skipped"])) == (
+        ["specimens"],
+        ["chefs"],
+    )
+
+
+def test_the_command_to_run_next_has_every_option_again():
+    options = verify.Options(segments=8, rate=500, settle=3, sample=0.5)
+    assert _words(["chefs"], None, options, 5, "live", None) == (
+        "runbook verify --repair --entity chefs --sample 0.5 --settle 3 --segments 8 --rate 500 --show 5 --stack live"
+    )
+    assert _words(None, None, verify.Options(), SHOW, None, None) == "runbook verify --repair"
