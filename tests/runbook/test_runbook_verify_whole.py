@@ -20,7 +20,7 @@ from runbook.comparing import Difference, Sides
 from runbook.crew import StoppedError
 from runbook.errors import FailedError
 from runbook.journal import Phase
-from runbook.lock import held, this_process
+from runbook.lock import LEASE, held, this_process
 from runbook.pace import Pace
 from runbook.services import verify
 
@@ -175,6 +175,18 @@ def test_one_that_began_long_ago_or_is_under_way_is_not_gone_on_with(context, ch
     for change in ({"started_at": long_ago}, {"process": this_process()}):
         context.journal.put_record("chefs", checkpoint.RECORD, {**values, **change})
         assert not verify.run(context, chefs, OPTIONS).resumed
+
+
+def test_one_whose_process_is_dead_or_silent_is_gone_on_with(context, chefs, interrupted):
+    values = {name: value for name, value in interrupted.items() if name not in {"entity", "record"}}
+    machine = this_process().rsplit("|", 2)[0]
+    silent = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=LEASE + 1)).isoformat()
+    for change in (
+        {"process": f"{machine}|{2**22 + 1}|1"},  # above Linux's highest pid
+        {"process": this_process(), "saved_at": silent},
+    ):
+        context.journal.put_record("chefs", checkpoint.RECORD, {**values, **change})
+        assert verify.run(context, chefs, OPTIONS).resumed
 
 
 def test_where_very_much_differs_it_ends_early_and_says_so(context, chefs, extra, sandbox, monkeypatch):
