@@ -69,13 +69,15 @@ class Round:
         rows: of the queue that are done.
         enqueued: keys that the backfill added.
         wait: seconds that a limit wants before the next round.
-        attends: whether clients wait for the queue to be empty, or are about to.
+        hurries: whether clients wait for the queue to be empty.
+        attends: whether they do, or are about to.
     """
 
     running: bool = True
     rows: int = 0
     enqueued: int = 0
     wait: float = 0.0
+    hurries: bool = False
     attends: bool = False
 
 
@@ -134,7 +136,7 @@ class CopyLane:
         for some in _slices(taken):
             self._finish(some)
         self._adapt(len(taken), self._clock() - began)
-        return Round(rows=len(taken), enqueued=self._fill(copy), attends=copy.attends)
+        return Round(rows=len(taken), enqueued=self._fill(copy), hurries=copy.hurries, attends=copy.attends)
 
     def _adapt(self, rows: int, seconds: float) -> None:
         """Keep rounds short enough to renew the lease in time, and to end before the function must."""

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 
 END = 15.0  # seconds before the function's timeout at which it begins no further round
 SOON, LATE = 0.1, 0.5  # seconds between two looks at an empty queue, at first and at last
-HURRY = 0.05  # the same, while clients wait or are about to
-FEW, GATHER = 20, 0.15  # rows of a round after which some seconds are left for more to come: a round costs ten requests
+HURRY = (
+    0.15  # the same, while clients wait or are about to: a hundred looks a second would make them wait longer
+)
+FEW = 20  # rows of a round after which more are waited for, since a round costs ten requests
+GATHER, LITTLE = 0.4, 0.1  # seconds of that, ordinarily and right before clients are held
 BEGINNINGS = 8  # tries to read the journal and take the lease
 READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
 STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
@@ -122,8 +125,8 @@ class Work:
     def _rest(self, done: Round) -> None:
         if done.rows or done.enqueued:
             self._idle = SOON
-            if done.rows < FEW and not done.enqueued and not done.attends:
-                self.sleep(GATHER)
+            if done.rows < FEW and not done.enqueued and not done.hurries:
+                self.sleep(LITTLE if done.attends else GATHER)
         elif done.wait:
             self.sleep(min(done.wait, 1.0))  # why a bound: limits change while it runs
         elif done.attends:
