@@ -30,8 +30,6 @@ Answer = dict[str, Any]
 # The writer was not started.
 NOT_STARTED = frozenset({"TooManyRequestsException", "EC2ThrottledException"})
 
-FRESH = 5.0  # seconds; there is no fence any more some time after the end of the road
-
 logger = Logger(child=True)
 
 
@@ -93,8 +91,7 @@ class Writer:
 class Gate:
     """The gate of one entity.
 
-    For some seconds it goes by the phase that it saw, and looks again when that does not hold any more: a phase that
-    has passed cannot do harm, since legacy's fence refuses, and counting in checks the phase itself.
+    In phase `modern` it looks no more: counting in checks the phase.
 
     Attributes:
         phases: the journal.
@@ -111,8 +108,7 @@ class Gate:
     limit: float
     poll: float = 0.1
     longest: float = 0.25
-    _last: str = field(default="", init=False)
-    _looked: float = field(default=0.0, init=False)
+    _counts: str = field(default="", init=False)  # the phase in which the last request was counted in
 
     def __call__(self, event: Event) -> Answer:
         """The answer of whichever system is the source of truth.
@@ -131,13 +127,11 @@ class Gate:
             wait = min(wait * 1.5, self.longest)
 
     def _attempt(self, event: Event) -> Answer | None:
-        fresh = time.monotonic() - self._looked < FRESH
-        answer = self._ask(self._last, event) if fresh else None
+        answer = self._ask(self._counts, event) if self._counts else None
         if answer is None:
-            self._looked = time.monotonic()
             phase = self.phases.now()
             answer = self._ask(phase, event)
-            self._last = phase if answer is not None else ""
+            self._counts = phase if answer is not None and phase != LEGACY else ""
         return answer
 
     def _ask(self, phase: str, event: Event) -> Answer | None:

@@ -13,7 +13,7 @@ from copying import Faulty, KilledError, failing, killed_after, make_copying
 from functions.copy.calls import LONGEST, PassingError
 from functions.copy.lease import SECONDS, LeaseLostError
 from functions.copy.queue import drained
-from functions.copy.worker import END, HELD, LOST, OVER, STOPPED, Work
+from functions.copy.worker import END, GATHER, HELD, HURRY, LATE, LOST, OVER, SOON, STOPPED, Work
 from functions.domain import names
 
 
@@ -307,9 +307,22 @@ def test_it_looks_often_while_clients_wait_and_seldom_when_idle(chefs):
     chefs.begin(backfilled=True)
     work, slept = _work(chefs, chefs.lane(0), rounds=8)
     work.run()
-    assert slept[0] == 0.1
-    assert slept[-1] == 0.5
+    assert slept[0] == SOON
+    assert slept[-1] == LATE > SOON
     chefs.begin("switching", backfilled=True)
     work, slept = _work(chefs, chefs.lane(0), rounds=3)
     work.run()
-    assert slept == [0.05] * 3
+    assert slept == [HURRY] * 3
+
+
+def test_after_a_few_rows_it_lets_more_gather_unless_clients_wait(chefs):
+    chefs.begin(backfilled=True)
+    _of_lane(chefs, 0, 1)
+    work, slept = _work(chefs, chefs.lane(0), rounds=1)
+    work.run()
+    assert slept == [GATHER]
+    chefs.begin("switching", backfilled=True)
+    _of_lane(chefs, 0, 1)
+    work, slept = _work(chefs, chefs.lane(0), rounds=1)
+    work.run()
+    assert slept == []

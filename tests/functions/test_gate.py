@@ -215,7 +215,7 @@ def test_a_count_whose_answer_was_lost_is_not_made_again(journal):
     assert journal.inflight() == 1
 
 
-def test_it_looks_at_the_phase_only_when_the_last_one_does_not_hold(journal):
+def test_in_phase_modern_it_looks_at_the_phase_only_when_that_does_not_hold_any_more(journal):
     journal.enter("modern")
     counting = Looks(journal.phases)
     gate = Gate(phases=counting, legacy=lambda _: CREATED, modern=lambda _: CREATED, limit=10.0)
@@ -227,17 +227,3 @@ def test_it_looks_at_the_phase_only_when_the_last_one_does_not_hold(journal):
     assert gate(EVENT) == CREATED
     assert (asked, counting.looks) == ([EVENT], 2)
     assert journal.inflight() == 0
-
-
-def test_a_phase_that_has_passed_does_no_harm(journal):
-    journal.enter("legacy")
-    answers = iter([CREATED, FENCED])
-    gate = Gate(
-        phases=journal.phases,
-        legacy=lambda _: next(answers),
-        modern=lambda _: {"statusCode": 200},
-        limit=10.0,
-    )
-    assert gate(EVENT) == CREATED
-    journal.enter("modern")
-    assert gate(EVENT) == {"statusCode": 200}
