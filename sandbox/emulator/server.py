@@ -47,6 +47,7 @@ def _application(socket: Path) -> Any:
         lambda_permissions,
         lambda_runtime,
         metrics,
+        scans,
         schedules,
         stage_variables,
         stream_mapping,
@@ -67,6 +68,7 @@ def _application(socket: Path) -> Any:
         births,
         cold_starts,
         metrics,
+        scans,
         schedules,
     ):
         gap.install()
