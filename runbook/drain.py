@@ -82,23 +82,30 @@ def _strike(waiting: dict[str, Seen], found: Sequence[tuple[str, int]]) -> None:
 
 
 def _sequences(database: DataApi, entity: Entity, keys: Sequence[str]) -> list[tuple[str, int]]:
-    """What Aurora knows of some keys: the sequence of a row, of a remembered delete, or of both."""
-    sql, found = Statements(entity), list[tuple[str, int]]()
-    for statement, values in sql.lookups(keys):
-        for row in _rows(database, statement, values):
-            key, _, sequence, _ = sql.looked_up(row)
-            found.append((key, sequence))
+    """How far Aurora is with some keys: by the row, or, where there is none, by the memory of its delete.
+
+    A delete is remembered before its row goes. So the memory is read first and counts only where no row is left.
+    """
+    sql = Statements(entity)
     where, values = within("item_key", [{"stringValue": key} for key in keys])
     deletes = f"SELECT item_key, sequence FROM {names.DELETES_TABLE} WHERE entity = :entity AND {where}"  # noqa: S608
-    rows = _rows(database, deletes, {**values, **sql.entity_value})
-    return found + [(cell_text(key), int(cell_text(sequence))) for key, sequence in rows]
+    try:
+        remembered = _rows(database, deletes, {**values, **sql.entity_value})
+        rows = [row for statement, some in sql.lookups(keys) for row in _rows(database, statement, some)]
+    except TransientError:
+        return []
+    found = {cell_text(key): int(cell_text(sequence)) for key, sequence in remembered}
+    for row in rows:
+        key, _, sequence, _ = sql.looked_up(row)
+        found[key] = sequence
+    return list(found.items())
 
 
 def _rows(database: DataApi, statement: str, values: Values) -> list[Row]:
     try:
         return database.query(statement, values)
     except TransientError:
-        return []
+        raise  # the caller's to bear
     except DataApiError as error:
         raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 

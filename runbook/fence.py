@@ -35,6 +35,7 @@ LOCK_SECONDS = 3  # that writers inside are waited for; the database counts in w
 ATTEMPTS = 3
 BACK_OFF = 0.5  # seconds between attempts, for those who waited behind
 SHORT = 200  # keys in copy's queue, the work of a moment
+LOOKS = 5  # at a fence that others change meanwhile
 RAISE_PATIENCE = 5.0  # seconds with a database that does not answer; requests are held meanwhile
 BARRING = (
     2  # added to the token by what undoes; a change under way adds 1, and so fits neither before nor after
@@ -126,10 +127,15 @@ class Fence:
 
     def undo_raise(self) -> None:
         """Lower it in the present period, whether it is up or on its way up: a call under way is barred."""
-        control = self.control()
-        self._set(
-            f"0, {control.generation}, {control.generation}", control.token, control.token + BARRING, PATIENCE
-        )
+        for left in reversed(range(LOOKS)):
+            control = self.control()
+            period = control.generation
+            try:
+                return self._set(f"0, {period}, {period}", control.token, control.token + BARRING, PATIENCE)
+            except MovedError:  # the call of a command that was killed came in between
+                if not left:
+                    raise
+        return None
 
     def undo_lower(self) -> None:
         """Keep it up: bar a call under way that would lower it. Does nothing when it came down before."""

@@ -94,13 +94,19 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the journal knows of one entity; `reads` is the percentage of public reads that modern answers."""
+    """What the journal knows of one entity.
+
+    Attributes:
+        reads: the percentage of public reads that modern answers.
+        undrained: whether a forced way back left changes to the bridge that nobody has waited for yet.
+    """
 
     entity: str
     phase: Phase = Phase.LEGACY
     reads: int = 0
     phase_since: str = ""
     stream_arn: str = ""
+    undrained: bool = False
     operation: Operation | None = None
     lock: Lock | None = None
 
@@ -409,6 +415,7 @@ def _state(item: Mapping[str, Any]) -> State:
         reads=item["reads"],
         phase_since=item.get("phase_since", ""),
         stream_arn=item.get("stream_arn", ""),
+        undrained=bool(item.get("undrained")),
         operation=Operation(**operation) if operation else None,
         lock=Lock(**lock) if lock else None,
     )

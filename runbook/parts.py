@@ -151,7 +151,7 @@ class Parts:
 
     def send(self, routes: Routes) -> bool:
         """Change stage variables; whether there was anything to change."""
-        return self.context.routing.route(self.entity, routes)
+        return self.context.routing.route(self.entity, routes, self.lease.check if self.lease else None)
 
     def write(self, changes: dict[str, object]) -> None:
         """Change the entity's state in the journal."""

@@ -40,7 +40,7 @@ def steps(parts: Parts, *, reads: bool) -> list[Step]:
         Step(name="copy", says="copy goes on", do=lambda: _wake(parts)),
     ]
     if parts.choices.force:
-        return [parts.phase(Phase.RETURNING, undo=Phase.MODERN), *last]
+        return [_undrained(parts), parts.phase(Phase.RETURNING, undo=Phase.MODERN), *last]
     tail = Tail(parts)
     return [
         Step(name="follow", says="wait until the bridge has applied all that the stream has", do=tail.follow),
@@ -51,6 +51,14 @@ def steps(parts: Parts, *, reads: bool) -> list[Step]:
         Step(name="drain", says="wait until the bridge has applied the last changes", do=tail.drain),
         *last,
     ]
+
+
+def _undrained(parts: Parts) -> Step:
+    return Step(
+        name="undrained",
+        says="note that the next cutover has to wait for the bridge",
+        do=lambda: parts.write({"undrained": True}),
+    )
 
 
 def fence_down(parts: Parts) -> list[Step]:

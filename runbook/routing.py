@@ -121,10 +121,15 @@ class Routing:
         name = entity.reads_variable
         return self._reach(Change(variables={name: legacy}, overrides={name: modern}, percent=percent))
 
-    def route(self, entity: EntityTarget, change: Routes) -> bool:
+    def route(self, entity: EntityTarget, change: Routes, check: Callable[[], object] | None = None) -> bool:
         """Send reads and writes where `change` says, both in one call, and look that it took effect.
 
         Reads that were split by the canary are taken out of it.
+
+        Args:
+            entity: whose routes.
+            change: where to.
+            check: called right before each call; it raises when the operator's lock is another's by now.
 
         Returns:
             Whether anything had to be changed.
@@ -133,7 +138,8 @@ class Routing:
             PreconditionError: when that system is not deployed.
             FailedError: when the stage is still not as asked after `PATIENCE` seconds.
         """
-        return self._reach(self._change(entity, change))
+        wanted = self._change(entity, change)
+        return self._until(lambda stage: stage.operations(wanted), check)
 
     def set(self, wanted: Mapping[str, str]) -> bool:
         """Give stage variables these values, as `route` does."""
@@ -154,7 +160,7 @@ class Routing:
     def _reach(self, change: Change) -> bool:
         return self._until(lambda stage: stage.operations(change))
 
-    def _until(self, needed: Needed) -> bool:
+    def _until(self, needed: Needed, check: Callable[[], object] | None = None) -> bool:
         """Patch the stage until nothing is needed any more."""
         deadline = time.monotonic() + PATIENCE
         wait, changed = FIRST_WAIT, False
@@ -165,6 +171,8 @@ class Routing:
                     f"the API stage still has other values for {paths} after {PATIENCE:.0f} s",
                     "Something else changes the stage (a deployment?): wait for it, run the command again.",
                 )
+            if check:
+                check()
             changed = self._patch(missing, needed) or changed
             if needed(self.stage()):
                 time.sleep(wait)

@@ -192,9 +192,7 @@ class Follower:
         removed = record["eventName"] == "REMOVE"
         legacy = _by_copy(either, removed=removed)
         if legacy and not self.copied:
-            self._kept.pop(key, None)
-            self._seen.pop(key, None)  # what came before has been overwritten
-            return
+            return  # what came before is waited for all the same: the bridge may be on it still
         if self.keeps:
             self._kept[key] = record
         self._seen[key] = Seen(sequence=int(data["SequenceNumber"]), legacy=legacy, removed=removed)

@@ -226,6 +226,39 @@ def test_a_way_back_that_the_bridge_blocks_is_put_back_and_force_goes_at_once(ro
     until(lambda: first_name(road, "dynamo", changed) == "legacy")
     road.clients.dynamodb.delete_item(**quarantine)
     assert verify.run(road, chefs, verify.Options()).clean
+    monkeypatch.undo()
+    assert road.journal.state(ENTITY).undrained
+    assert switch(road, "cutover").execute().changed
+    assert not road.journal.state(ENTITY).undrained
+    assert [first_name(road, system, changed) for system in ("aurora", "dynamo")] == ["legacy", "legacy"]
+
+
+def test_after_a_forced_way_back_nobody_goes_over_before_the_bridge_is_through(road, chefs, monkeypatch):
+    switch(road, "cutover").execute()
+    key = write(road, "first")
+    until(lambda: first_name(road, "aurora", key) == "first")
+    functions = road.clients.functions
+    functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
+    until(lambda: functions.get_event_source_mapping(UUID=chefs.bridge_mapping_id)["State"] == "Disabled")
+    try:
+        write(road, "late", key)
+        switch(road, "rollback", choices=FORCED).execute()
+        write(road, "legacy", key)
+        until(lambda: first_name(road, "dynamo", key) == "legacy")
+        monkeypatch.setattr(gates, "of", lambda *_: [])
+        with pytest.raises(PreconditionError, match=f"has not applied 1 changes in time: {key}"):
+            switch(road, "cutover", choices=Choices(settle=0.0, warm=0, patience=1.0)).execute()
+        assert stands(road) == LEGACY
+    finally:
+        functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=True)
+    entry = {"entity": {"S": ENTITY}, "item_key": {"S": key}}
+    quarantine = {"TableName": road.target.quarantine_table, "Key": entry}
+    until(lambda: "Item" in road.clients.dynamodb.get_item(**quarantine))
+    with pytest.raises(PreconditionError, match=f"cannot take 1 of the last rows: {key}"):
+        switch(road, "cutover").execute()  # as with any entry that comes after the gates
+    road.clients.dynamodb.delete_item(**quarantine)
+    assert switch(road, "cutover").execute().changed
+    assert [first_name(road, system, key) for system in ("aurora", "dynamo")] == ["legacy", "legacy"]
 
 
 def test_a_request_that_was_never_counted_out_delays_the_way_back_but_does_not_bar_it(

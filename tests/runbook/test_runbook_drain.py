@@ -32,11 +32,10 @@ def seen(sequence, *, legacy=False, removed=False):
 
 @pytest.fixture
 def key(sandbox):
-    """A key of its own; what Aurora knows of it is gone afterwards."""
+    """A key of its own, whose row is gone afterwards; the memory of its delete stays, since the stream tells of it."""
     made = f"d-{uuid.uuid4().hex[:8]}"
     yield made
     sql(sandbox, "DELETE FROM chefdb.cheftable WHERE streamback_key = %s", made)
-    sql(sandbox, "DELETE FROM chefdb.streamback_deletes WHERE item_key = %s", made)
 
 
 def sql(sandbox, statement, *values):
@@ -60,6 +59,17 @@ def test_a_change_is_applied_when_a_delete_as_late_is_remembered(context, chefs,
     assert set(drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)})) == {key}
     remember = "INSERT INTO chefdb.streamback_deletes (entity, item_key, sequence, deleted_at)"
     sql(sandbox, f"{remember} VALUES ('chefs', %s, %s, NOW(6))", key, HIGH)
+    assert drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)}) == {}
+
+
+def test_a_delete_that_is_remembered_while_its_row_is_there_has_not_been_made_yet(
+    context, chefs, sandbox, key
+):
+    row(sandbox, key, HIGH - 1)
+    remember = "INSERT INTO chefdb.streamback_deletes (entity, item_key, sequence, deleted_at)"
+    sql(sandbox, f"{remember} VALUES ('chefs', %s, %s, NOW(6))", key, HIGH)
+    assert set(drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)})) == {key}
+    sql(sandbox, "DELETE FROM chefdb.cheftable WHERE streamback_key = %s", key)
     assert drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)}) == {}
 
 
