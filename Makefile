@@ -26,7 +26,7 @@ bench: $(STAMP)  ## what capture, fence and gate cost, and how fast copy, bridge
 	@$(BIN)/python -m sandbox.bench $(if $(KEEP),--keep)
 
 test: $(STAMP) lint  ## every check and every test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## ruff, pyright, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
