@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from afresh import afresh
 
 from sandbox import lifecycle, state
+from sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +36,8 @@ def _clear_stale() -> None:
     for name in state.names():
         number = name.removeprefix(PREFIX).split("-")[0]
         if name.startswith(PREFIX) and number.isdigit() and not psutil.pid_exists(int(number)):
-            lifecycle.down(name)
+            with contextlib.suppress(SandboxError):  # another process of this run is at it
+                lifecycle.down(name)
 
 
 @pytest.fixture(scope="session")
