@@ -104,23 +104,29 @@ def test_no_marker_is_left_behind_or_seen_as_a_record(context, chefs, items):
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
 
 
-def test_who_waits_for_the_bridge_keeps_nothing_that_copy_wrote(context, chefs, items):
+def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_did(context, chefs, items):
     ours, copied, overwritten = items(), items(legacy=True), items()
     items(key=overwritten, legacy=True)
     deleted = items()
     context.clients.dynamodb.update_item(
         TableName=chefs.modern_table,
         Key={"ChefId": {"S": deleted}},
-        UpdateExpression="SET #mark = :true",
-        ExpressionAttributeNames={"#mark": names.DELETING_ATTRIBUTE},
-        ExpressionAttributeValues={":true": {"BOOL": True}},
+        UpdateExpression="SET #mark = :true, #origin = :legacy",
+        ExpressionAttributeNames={"#mark": names.DELETING_ATTRIBUTE, "#origin": names.ORIGIN_ATTRIBUTE},
+        ExpressionAttributeValues={":true": {"BOOL": True}, ":legacy": {"S": names.ORIGIN_LEGACY}},
     )
     delete(context, chefs, deleted)
     follower = Follower(context, chefs, copied=False)
     follower.keeps = True
     follower.reach(PATIENCE)
-    assert {ours, copied, overwritten, deleted} & set(follower.take()) == {ours}
-    assert [key for key in (ours, copied, overwritten, deleted) if follower.record(key)] == [ours]
+    seen = follower.take()
+    assert {ours, copied, overwritten, deleted} & set(seen) == {ours, overwritten, deleted}
+    assert not [key for key in (ours, overwritten, deleted) if seen[key].legacy or seen[key].removed]
+    assert [key for key in (ours, copied, overwritten, deleted) if follower.record(key)] == [
+        ours,
+        overwritten,
+        deleted,
+    ]
 
 
 @pytest.mark.parametrize("left", [1, 140])
