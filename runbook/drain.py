@@ -6,6 +6,7 @@ Each is looked up by its key; its sequence tells.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) 
     )
     chunks = list(_chunks(list(waiting), AT_ONCE))
     with ThreadPoolExecutor(min(STATEMENTS_AT_ONCE, len(chunks))) as pool:
-        for found in pool.map(partial(_sequences, database, described), chunks):
+        for found in pool.map(partial(_reached, database, described), chunks):
             _strike(waiting, found)
     _strike(waiting, _parked(context, entity, list(waiting)))
     return waiting
@@ -75,17 +76,31 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
         raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
 
-def _strike(waiting: dict[str, Seen], found: Sequence[tuple[str, int]]) -> None:
-    for key, sequence in found:
-        if key in waiting and sequence >= waiting[key].sequence:
+@dataclass
+class Reach:
+    """How far Aurora is with a key: by the sequence of its row, and by that of the memory of a delete; -1 for none."""
+
+    row: int | None = None
+    memory: int = -1
+
+    def has(self, seen: Seen) -> bool:
+        """Whether a change is behind it.
+
+        A delete is remembered before its row goes, so for a delete the memory counts only where no row is left.
+        """
+        if seen.removed:
+            return (self.memory if self.row is None else self.row) >= seen.sequence
+        return max(self.memory, -1 if self.row is None else self.row) >= seen.sequence
+
+
+def _strike(waiting: dict[str, Seen], found: Mapping[str, Reach]) -> None:
+    for key, reach in found.items():
+        if key in waiting and reach.has(waiting[key]):
             del waiting[key]
 
 
-def _sequences(database: DataApi, entity: Entity, keys: Sequence[str]) -> list[tuple[str, int]]:
-    """How far Aurora is with some keys: by the row, or, where there is none, by the memory of its delete.
-
-    A delete is remembered before its row goes. So the memory is read first and counts only where no row is left.
-    """
+def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str, Reach]:
+    """How far Aurora is with some keys; the memory is read before the rows, for what it means where none is left."""
     sql = Statements(entity)
     where, values = within("item_key", [{"stringValue": key} for key in keys])
     deletes = f"SELECT item_key, sequence FROM {names.DELETES_TABLE} WHERE entity = :entity AND {where}"  # noqa: S608
@@ -93,12 +108,14 @@ def _sequences(database: DataApi, entity: Entity, keys: Sequence[str]) -> list[t
         remembered = _rows(database, deletes, {**values, **sql.entity_value})
         rows = [row for statement, some in sql.lookups(keys) for row in _rows(database, statement, some)]
     except TransientError:
-        return []
-    found = {cell_text(key): int(cell_text(sequence)) for key, sequence in remembered}
+        return {}
+    found = {key: Reach() for key in keys}
+    for key, sequence in remembered:
+        found[cell_text(key)].memory = int(cell_text(sequence))
     for row in rows:
         key, _, sequence, _ = sql.looked_up(row)
-        found[key] = sequence
-    return list(found.items())
+        found[key].row = sequence
+    return found
 
 
 def _rows(database: DataApi, statement: str, values: Values) -> list[Row]:
@@ -110,9 +127,9 @@ def _rows(database: DataApi, statement: str, values: Values) -> list[Row]:
         raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
 
-def _parked(context: Context, entity: EntityTarget, keys: Sequence[str]) -> list[tuple[str, int]]:
+def _parked(context: Context, entity: EntityTarget, keys: Sequence[str]) -> dict[str, Reach]:
     """The sequences of those keys that are in the quarantine table, parked from this stream."""
-    table, found = context.target.quarantine_table, list[tuple[str, int]]()
+    table, found = context.target.quarantine_table, dict[str, Reach]()
     for chunk in _chunks(keys if table else [], ITEMS_AT_ONCE):
         wanted: Any = [{"entity": {"S": entity.name}, "item_key": {"S": key}} for key in chunk]
         while wanted:
@@ -121,7 +138,7 @@ def _parked(context: Context, entity: EntityTarget, keys: Sequence[str]) -> list
             for item in answer["Responses"].get(table, []):
                 sequence = item.get("sequence", {}).get("S", "")
                 if sequence.isdigit() and item.get("stream", {}).get("S") == entity.stream_arn:
-                    found.append((item["item_key"]["S"], int(sequence)))
+                    found[item["item_key"]["S"]] = Reach(memory=int(sequence))
             wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
     return found
 

@@ -29,7 +29,7 @@ from runbook.rewriting import Rewriter
 from runbook.sides import pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from functions.bridge.replay import Place
     from functions.domain.mapping import Record
@@ -116,10 +116,21 @@ class Settler:
         Raises:
             FailedError: Aurora does not answer.
         """
+        return self._patiently(entry, self._attempt)
+
+    def drop(self, entry: Entry) -> Outcome:
+        """Apply nothing, but note in Aurora that the change was seen: else a later switch would wait for it.
+
+        Raises:
+            FailedError: Aurora does not answer.
+        """
+        return self._patiently(entry, self._given_up)
+
+    def _patiently(self, entry: Entry, act: Callable[[Entry], Outcome]) -> Outcome:
         deadline, wait = time.monotonic() + PATIENCE, 0.2
         while True:
             try:
-                return self._attempt(entry)
+                return act(entry)
             except TransientError as error:
                 if time.monotonic() > deadline:
                     raise FailedError(
@@ -138,6 +149,11 @@ class Settler:
             return Outcome(entity=self._entity.name, key=entry.key, settled=True, says=says)
         return self._stays(entry, reason, code)
 
+    def _given_up(self, entry: Entry) -> Outcome:
+        if entry.kind in {Kind.UPSERT, Kind.DELETE}:
+            self._replayer.pass_over(entry.key, entry.sequence, entry.stream)
+        return Outcome(entity=self._entity.name, key=entry.key, settled=True, says="dropped")
+
     def _stays(self, entry: Entry, reason: str, code: int) -> Outcome:
         if entry.kind != Kind.UNREADABLE:
             self._parked.keep(entry, reason, code)
@@ -155,8 +171,9 @@ class Settler:
             return verdict.reason, verdict.code
         if action in QUEUED:
             self._rewriter.enqueue(entry.key)
-        elif action in {Action.WRITE_ITEM, Action.DELETE_ITEM}:
-            return self._rewritten(entry.key), 0
+        elif action in {Action.WRITE_ITEM, Action.DELETE_ITEM} and (problem := self._rewritten(entry.key)):
+            return problem, 0
+        self._given_up(entry)
         return "", 0
 
     def _rewritten(self, key: str) -> str:

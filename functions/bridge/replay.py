@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from functions.aws.errors import TransientError
 from functions.bridge import streams
 from functions.domain import changes, names
-from functions.domain.changes import Kind
+from functions.domain.changes import Change, Kind
 from functions.legacy.apply import Applier
 from functions.legacy.statements import SEQUENCE, Statements, cell_text
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from functions.aws.data_api import DataApi, Values
-    from functions.domain.changes import Change
     from functions.domain.entities import Entity
 
     Item = Mapping[str, Any]
@@ -131,6 +130,25 @@ class Replay:
         else:
             self._confirm(change)
         return verdict
+
+    def pass_over(self, key: str, parked: int, stream: str) -> None:
+        """Note a parked change as seen, without its content, so that neither the bridge nor a drain waits for it.
+
+        Args:
+            key: the item's.
+            parked: the sequence of the parked change.
+            stream: the ARN of the stream that the sequence belongs to.
+
+        Raises:
+            TransientError: the database is not there now; do the same again.
+        """
+        if not parked or not stream or stream != self._known():
+            return
+        change, place = Change(key=key, sequence=parked, kind=Kind.UPSERT), self.place(key)
+        if place.primary_key:
+            values = self._sql.delete_values(change, place.primary_key)
+            self._database.execute(self._sql.pass_over, values)
+        self._database.execute(self._sql.remember, self._sql.remember_values(change))
 
     def _known(self) -> str:
         if not self._stream:

@@ -117,7 +117,7 @@ def _control(entity: Entity, columns: str, variables: str) -> str:
 
 
 def _fence(entity: Entity, event: str) -> str:
-    stamp = f"IF stamp > 0 THEN SET NEW.{names.STAMP_COLUMN} = stamp; END IF; "
+    stamp = f"IF stamp > 0 THEN SET NEW.{names.STAMP_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
     return (
         "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
         f"IF {OTHERS} THEN "
@@ -129,15 +129,37 @@ def _fence(entity: Entity, event: str) -> str:
     )
 
 
+def _inherit(entity: Entity, event: str) -> str:
+    """A row whose key was deleted before goes on from how far the stream had come for that key.
+
+    Else nobody could tell a row that is back from one whose delete is still to come.
+    """
+    if event == "INSERT":
+        new = (
+            "TRUE" if entity.legacy.key_type == "string" else f"NEW.`{entity.legacy.key}` > 0"
+        )  # 0: to be given
+    else:
+        new = _moved(entity)
+    return (
+        f"IF {new} THEN SET NEW.{names.SEQUENCE_COLUMN} = (SELECT MAX(sequence) FROM "  # noqa: S608  # checked names
+        f"{_place(entity)}.{names.DELETES_TABLE} WHERE entity = '{entity.name}' "
+        f"AND item_key = {_identity(entity, 'NEW')}); END IF; "
+    )
+
+
+def _moved(entity: Entity) -> str:
+    return f"{_identity(entity, 'OLD')} <> {_identity(entity, 'NEW')}"
+
+
 def _capture(entity: Entity, event: str) -> str:
+    gone = _enqueue(entity, "OLD") + _remember(entity)
     if event == "INSERT":
         work = _enqueue(entity, "NEW")
     elif event == "UPDATE":
-        moved = f"IF {_identity(entity, 'OLD')} <> {_identity(entity, 'NEW')} THEN {_enqueue(entity, 'OLD')}END IF; "
-        work = _enqueue(entity, "NEW") + moved
+        work = f"{_enqueue(entity, 'NEW')}IF {_moved(entity)} THEN {gone}END IF; "
     else:
-        work = _enqueue(entity, "OLD") + _remember(entity)
-    variable = "DECLARE stamp INT DEFAULT 0; " if event == "DELETE" else ""
+        work = gone
+    variable = "" if event == "INSERT" else "DECLARE stamp INT DEFAULT 0; "
     return f"BEGIN {variable}IF {OTHERS} THEN {work}END IF; END"
 
 

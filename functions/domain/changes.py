@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What became of the record."""
+    """What became of the record; `COPIED` is a delete by copy, after legacy, so that there is nothing to apply."""
 
     UPSERT = "upsert"
     DELETE = "delete"
+    COPIED = "copied"
     PROBE = "probe"
 
 
@@ -65,9 +66,8 @@ def _change(entity: Entity, record: Mapping[str, Any]) -> Change | None:
             return None  # it is gone again, or a marker that only the runbook looks for
         return Change(key=key, sequence=sequence, kind=Kind.PROBE, token=token)
     if record["eventName"] == "REMOVE":
-        if names.DELETING_ATTRIBUTE in (data.get("OldImage") or {}):
-            return None  # copy did it, after legacy; the row may be back by now
-        return Change(key=key, sequence=sequence, kind=Kind.DELETE)
+        copied = names.DELETING_ATTRIBUTE in (data.get("OldImage") or {})
+        return Change(key=key, sequence=sequence, kind=Kind.COPIED if copied else Kind.DELETE)
     return _upsert(entity, key, sequence, image)
 
 

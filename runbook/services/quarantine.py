@@ -124,6 +124,7 @@ class Quarantine:
 
         Raises:
             RefusedError: another operator holds the lock.
+            FailedError: Aurora does not answer; it has to know that the change will not come.
         """
         if not self.entries(keys):
             return []
@@ -133,11 +134,18 @@ class Quarantine:
                 some = found[start : start + KEYS_TOLD]
                 lease.check()
                 self._record(lease, f"dropping {len(some)}", some)
+                if not self.complete:
+                    self._note(some)
                 outcomes += self._settled([(entry, "dropped") for entry in some])
             if outcomes:
                 gone = sum(outcome.settled for outcome in outcomes)
                 self._record(lease, f"{gone} dropped, {len(outcomes) - gone} stay", found)
             return outcomes
+
+    def _note(self, some: Sequence[Entry]) -> None:
+        settler = self._settler(Phase.LEGACY)  # any will do: nothing is applied
+        for entry in some:
+            settler.drop(entry)
 
     def _held(self, command: str) -> AbstractContextManager[Lease]:
         return held(self.context.journal, self.entity.name, self.context.clients.operator, command)

@@ -51,10 +51,12 @@ def chefs(road, database):
     yield road.target.entity(CHEFS)
     for name in (CHEFS, SPECIMENS):
         forget_copy(road, road.target.entity(name))
-        delete_items(road, road.target.entity(name))
-    with database.cursor() as cursor:
+    with database.cursor() as cursor:  # before the items, or the bridge would take their end for a conflict
         cursor.execute("USE chefdb")
         cursor.execute("DELETE FROM cheftable")
+        cursor.execute(f"UPDATE {names.CONTROL_TABLE} SET legacy_stamp = 0, generation = 0")
+    for name in (CHEFS, SPECIMENS):
+        delete_items(road, road.target.entity(name))
 
 
 def _lanes(road, entity):
