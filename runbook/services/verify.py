@@ -200,16 +200,15 @@ def nothing_to_compare(context: Context, entity: EntityTarget) -> str:
     )
 
 
-def _sides(
-    context: Context, entity: EntityTarget, options: Options, patience: float = comparing.PATIENCE
-) -> Sides:
+def _sides(context: Context, entity: EntityTarget, options: Options, patience: float | None = None) -> Sides:
     described, clients, target = context.target.mapping[entity.name], context.clients, context.target
     database = DataApi(
         clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database
     )
     stop = threading.Event()
     pace = Pace(options.rate, stop)
-    return Sides(described, clients.dynamodb, entity.modern_table, database, pace, patience, stop)
+    borne = comparing.PATIENCE if patience is None else patience
+    return Sides(described, clients.dynamodb, entity.modern_table, database, pace, borne, stop)
 
 
 def _counter(context: Context, entity: EntityTarget, *, items: int = 0, rows: int = 0, of: int = 0) -> Said:

@@ -88,7 +88,8 @@ def test_before_init_there_is_none(road, monkeypatch):
 
 
 def test_a_database_that_does_not_answer_is_told_in_time(fence, monkeypatch, sandbox):
-    monkeypatch.setattr(fences, "RAISE_PATIENCE", 0.1)
+    for patience in ("RAISE_PATIENCE", "PATIENCE"):
+        monkeypatch.setattr(fences, patience, 0.1)
     sandbox.mariadb.kill()
     try:
         with pytest.raises(FailedError, match="does not answer"):
