@@ -72,8 +72,9 @@ def copy_items(table_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
 
 
 def keep_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Read and change single records of the journal."""
-    return allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], [table_arn])
+    """Read records of the journal, several at once too, and change single ones."""
+    verbs = ("BatchGetItem", "GetItem", "PutItem", "UpdateItem")
+    return allow([f"dynamodb:{verb}" for verb in verbs], [table_arn])
 
 
 def count_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from functions.aws.data_api import DataApi
     from functions.domain.entities import Entity
     from functions.domain.mapping import Record
+
+    Shown = Record | None  # by one side, of one key
     from runbook.pace import Pace
 
 Answer = TypeVar("Answer")
@@ -41,6 +43,7 @@ PATIENCE = (
 THROTTLED = 2.0  # seconds that a throttle is borne at least, also by those who have no patience
 WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
 MASKED = "***"
+LAST = 50  # states of a record that are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,25 @@ class Difference:
     kind: str
     fields: Sequence[FieldDifference] = ()
     reason: str = ""
+
+
+class Trail:
+    """What each side has shown of the records that differed.
+
+    A record that is written all the time may never be found equal, since its other side is always a moment behind. It
+    is followed, though, when that side shows what the first one has shown since it was looked at first.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[str, tuple[list[Shown], list[Shown]]] = {}
+
+    def follows(self, key: str, legacy: Shown, modern: Shown) -> bool:
+        """Note what both sides show now; whether either shows what the other has shown."""
+        rows, items = self._shown.setdefault(key, ([], []))
+        rows.append(legacy)
+        items.append(modern)
+        del rows[:-LAST], items[:-LAST]
+        return modern in rows or legacy in items
 
 
 class Sides:
@@ -140,16 +162,36 @@ class Sides:
         found = (self._difference(item, rows) for item in items)
         return [difference for difference in found if difference]
 
-    def again(self, keys: Sequence[str]) -> list[Difference]:
-        """The differences of at most `KEYS_AT_ONCE` keys as both sides are now, read consistently."""
+    def again(self, keys: Sequence[str], trail: Trail | None = None) -> list[Difference]:
+        """The differences of at most `KEYS_AT_ONCE` keys as both sides are now, read consistently.
+
+        With a trail, what has been followed meanwhile does not differ.
+        """
         self._take(len(keys))
         items, rows = self.items(keys), self.rows(keys)
         found = [self._difference(item, rows) for item in items.values()]
         missing = [key for key in keys if key in rows and key not in items]
-        return [
+        differences = [
             *(difference for difference in found if difference),
             *(Difference(key=key, kind="only in legacy") for key in missing),
         ]
+        if trail is None:
+            return differences
+        return [each for each in differences if not self._followed(trail, each.key, items, rows)]
+
+    def _followed(
+        self,
+        trail: Trail,
+        key: str,
+        items: Mapping[str, Mapping[str, Any]],
+        rows: Mapping[str, Record | UnmappableError],
+    ) -> bool:
+        legacy, item = rows.get(key), items.get(key)
+        try:
+            modern = mapping.record_from_item(self._entity, item) if item is not None else None
+        except UnmappableError:
+            return False
+        return not isinstance(legacy, UnmappableError) and trail.follows(key, legacy, modern)
 
     def without_item(self, keys: Sequence[str]) -> list[str]:
         """Those of at most `KEYS_AT_ONCE` keys that have no item."""

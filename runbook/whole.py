@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from runbook.comparing import KEYS_AT_ONCE
+from runbook.comparing import KEYS_AT_ONCE, Trail
 from runbook.crew import Crew
 from runbook.keyset import KeySet
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST = 10_000  # differences that are kept
 CHUNKS_AT_ONCE = 4  # of keys that are compared again
 LOOK_AGAIN = (0.25, 5.0)  # seconds between two looks at what differed, the first and the longest
+FEW, OFTEN = 50, 0.1  # records that are looked at so often, in seconds, as long as they differ
 SAVE = 5.0  # seconds between two notes of how far it has come
 
 
@@ -213,22 +214,26 @@ class Whole:
 
 
 def settled(sides: Sides, keys: Collection[str], seconds: float, said: Said = silent) -> Left:
-    """What still differs when the bridge, or copy, has had `seconds` to catch up after the first look."""
-    left = _look(sides, list(keys), said)
+    """What still differs when the bridge, or copy, has had `seconds` to catch up after the first look.
+
+    Few records are looked at often: one that never rests is told by its states, and each is there for a moment only.
+    """
+    trail = Trail() if seconds else None
+    left = _look(sides, list(keys), said, trail)
     deadline, (wait, longest) = time.monotonic() + seconds, LOOK_AGAIN
     looked, differences = left.looked, left.differences
     while differences and not left.more and (remains := deadline - time.monotonic()) > 0:
-        sides.stop.wait(min(wait, remains))
+        sides.stop.wait(min(OFTEN if len(differences) <= FEW else wait, remains))
         wait = min(wait * 2, longest)
-        differences = _look(sides, [difference.key for difference in differences], said).differences
+        differences = _look(sides, [difference.key for difference in differences], said, trail).differences
     return Left(differences=differences, looked=looked, more=left.more)
 
 
-def _look(sides: Sides, keys: Sequence[str], said: Said) -> Left:
+def _look(sides: Sides, keys: Sequence[str], said: Said, trail: Trail | None) -> Left:
     """One look at some keys, which ends when more than `MOST` differ."""
     differences: list[Difference] = []
     looked = 0
-    tasks = (partial(_again, sides, some) for some in _chunks(keys))
+    tasks = (partial(_again, sides, some, trail) for some in _chunks(keys))
     for count, found in Crew(CHUNKS_AT_ONCE, sides.stop).run(tasks):
         differences += found
         looked += count
@@ -238,8 +243,8 @@ def _look(sides: Sides, keys: Sequence[str], said: Said) -> Left:
     return Left(differences=differences, looked=looked, more=False)
 
 
-def _again(sides: Sides, keys: Sequence[str]) -> tuple[int, Sequence[Difference]]:
-    return len(keys), sides.again(keys)
+def _again(sides: Sides, keys: Sequence[str], trail: Trail | None) -> tuple[int, Sequence[Difference]]:
+    return len(keys), sides.again(keys, trail)
 
 
 def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:

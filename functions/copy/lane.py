@@ -7,6 +7,7 @@ in an order that a worker may be killed in: a key leaves the queue only after it
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ FAST, SLOW = (
     3.0,
 )  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
 SLICE = 200  # keys whose records are in memory at once; of 400 KB each, they stay under the function's memory
+TELLING = 1.0  # seconds between two notes of what was done, while there is more to do
 PAUSE = 1.0  # seconds between two rounds while Aurora is busy
 
 
@@ -112,6 +114,8 @@ class CopyLane:
         self._load = Load(places.database, clock)
         self._clock = clock
         self._most = FIRST
+        self._done: Counter[str] = Counter()
+        self._told = clock()
 
     def round(self) -> Round:
         """One round; the lease must have been taken.
@@ -122,6 +126,7 @@ class CopyLane:
         """
         copy = self.records.read()
         if not copy.runs:
+            self.tell()
             return Round(running=False)
         self.lease.keep()
         wait = self._held_back(copy)
@@ -135,6 +140,8 @@ class CopyLane:
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
         for some in _slices(taken):
             self._finish(some)
+        if not taken or self._clock() - self._told >= TELLING:
+            self.tell()
         self._adapt(len(taken), self._clock() - began)
         return Round(rows=len(taken), enqueued=self._fill(copy), hurries=copy.hurries, attends=copy.attends)
 
@@ -163,7 +170,7 @@ class CopyLane:
 
     def _report(self, rows: Sequence[Taken], outcome: Outcome) -> None:
         backfilled = sum(row.backfill for row in rows)
-        self.records.count(
+        self._done.update(
             rows_done=backfilled,
             changes_done=len(rows) - backfilled,
             deleted=outcome.deleted,
@@ -171,6 +178,13 @@ class CopyLane:
             parked=outcome.parked,
         )
         self.lease.note(rows=len(rows))
+
+    def tell(self) -> None:
+        """Let the journal know what was done since the last time; in the end, too."""
+        if self._done:
+            self.records.count(**self._done)
+        self._done.clear()
+        self._told = self._clock()
 
     def _fill(self, copy: Copy) -> int:
         if self._lane != backfill.LANE or copy.backfilled or copy.hurries:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from functions.copy.calls import RefusedError, called
+from functions.copy.calls import PassingError, RefusedError, backoff, called
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 RUNNING = "running"
 LEGACY, SWITCHING = "legacy", "switching"
+ATTEMPTS = 4  # at what DynamoDB left over
 BOUND = 20_000  # rows of the queue that the backfill may have waiting, when the record does not say
 
 
@@ -79,11 +81,9 @@ class Records:
     def read(self) -> Copy:
         """Both, as the last completed writes left them.
 
-        The phase comes first: whoever sees a lane's row in the queue after it knows that it holds, since no phase
-        ends while a row waits.
+        Whoever sees a lane's row in the queue after that knows that the phase holds, since none ends while a row waits.
         """
-        entity = self._get(names.STATE_RECORD)
-        copy = self._get(names.COPY_RECORD)
+        entity, copy = self._get(names.STATE_RECORD, names.COPY_RECORD)
         return Copy(
             phase=_text(entity, "phase"),
             step=_text(entity.get("operation", {}).get("M", {}), "step"),
@@ -118,11 +118,18 @@ class Records:
         """Tell why copy waits, "" when it goes on."""
         self._update("SET #paused = :paused", {"paused": {"S": reason}})
 
-    def _get(self, record: str) -> Mapping[str, Any]:
-        found = called(
-            lambda: self._client.get_item(TableName=self._table, Key=self._key(record), ConsistentRead=True)
-        )
-        return cast("Mapping[str, Any]", found.get("Item", {}))
+    def _get(self, *records: str) -> list[Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        left: Any = [self._key(record) for record in records]
+        for attempt in range(ATTEMPTS):
+            wanted: Any = {self._table: {"Keys": left, "ConsistentRead": True}}
+            answer: Any = called(lambda some=wanted: self._client.batch_get_item(RequestItems=some))
+            found |= {item["record"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+            left = (answer.get("UnprocessedKeys") or {}).get(self._table, {}).get("Keys", [])
+            if not left:
+                return [found.get(record, {}) for record in records]
+            time.sleep(backoff(attempt))
+        raise PassingError("DynamoDB would not read the journal: it is throttled")
 
     def _update(self, expression: str, values: Mapping[str, Any], started_at: str = "") -> None:
         """Change the copy record if there is one, and if it is that of this start."""

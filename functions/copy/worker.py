@@ -39,7 +39,7 @@ HURRY = (
     0.15  # the same, while clients wait or are about to: a hundred looks a second would make them wait longer
 )
 FEW = 20  # rows of a round after which more are waited for, since a round costs ten requests
-GATHER = 0.1  # seconds of that: longer, and a record that is written all the time would never be seen equal
+GATHER = 0.3  # seconds of that
 BEGINNINGS = 8  # tries to read the journal and take the lease
 READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
 STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
@@ -126,7 +126,7 @@ class Work:
         if done.rows or done.enqueued:
             self._idle = SOON
             if done.rows < FEW and not done.enqueued and not done.hurries:
-                self.sleep(GATHER)
+                self.sleep(SOON if done.attends else GATHER)
         elif done.wait:
             self.sleep(min(done.wait, 1.0))  # why a bound: limits change while it runs
         elif done.attends:
@@ -147,6 +147,7 @@ class Work:
 
     def _release(self) -> None:
         try:
+            self._patiently(self.lane.tell)
             self._patiently(self.lane.lease.release)
         except PassingError:
             logger.warning("the lane was not released; its lease ends by itself")

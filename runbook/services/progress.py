@@ -55,7 +55,7 @@ class Progress:
         state: `running`, `stopped` or `not started`.
         total: rows when it started; an estimate for big tables.
         enqueued: rows that the backfill has put into the queue.
-        rows_done: rows of the backfill that the lanes have done; one may count twice when a worker was killed.
+        rows_done: rows of the backfill that the lanes have done; a killed worker's last second may count twice, or not.
         changes_done: keys done because legacy's writers changed them.
         deleted: items deleted; `skipped` were right already, `parked` went to quarantine.
         backfill_done: rows of the backfill that are done, each once.
