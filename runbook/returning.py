@@ -20,11 +20,13 @@ from runbook.routing import Routes, Side
 from runbook.steps import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runbook.parts import Parts
     from runbook.stream import Follower, Seen
 
 WRITER_LIMIT = 30.0  # seconds after which a request that was let in has ended, however it ended
-LOOK = 0.1  # seconds between two looks while nobody waits
+LOOK, POLL = 0.1, 0.02  # seconds between two looks while nobody waits, and while clients do
 APPROACHES = 2  # catches up with what came while it caught up
 SHOWN = 3  # keys in a message
 
@@ -97,7 +99,7 @@ def _quiet(parts: Parts) -> None:
     """Requests inside end by themselves; one whose gate died was never counted out, so the wait has an end."""
     deadline = time.monotonic() + WRITER_LIMIT
     while time.monotonic() < deadline and parts.context.journal.inflight(parts.entity.name) > 0:
-        time.sleep(0.02)
+        time.sleep(POLL)
     parts.held_since = time.monotonic()  # the limit of the hold is for what comes now
 
 
@@ -139,13 +141,7 @@ class Tail:
         parts, follower = self._parts, self._followers[0]
         deadline = parts.held_since + parts.choices.hold
         follower.reach(parts.choices.hold)
-        seen = follower.take()
-        left = drain.unapplied(parts.context, parts.entity, {**self._left, **seen})
-        records = [record for key in left if (record := follower.record(key))]
-        if records:
-            drain.apply(parts.context, parts.entity, records)
-        self._left = left
-        self._until_applied(deadline, 0.02)
+        self._until_applied(deadline, POLL, self._apply)
         parked = parked_ones.entries(parts.context, parts.entity)
         if parked:
             raise PreconditionError(
@@ -153,7 +149,16 @@ class Tail:
                 "See `runbook quarantine list`.",
             )
 
-    def _until_applied(self, deadline: float, look: float) -> None:
+    def _apply(self) -> None:
+        """Apply what is left here and now; where the bridge is at the same rows and one of both gives way, again."""
+        parts, follower = self._parts, self._followers[0]
+        records = [record for key in self._left if (record := follower.record(key))]
+        if records:
+            drain.apply(parts.context, parts.entity, records)
+
+    def _until_applied(
+        self, deadline: float, look: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         parts, follower = self._parts, self._followers[0]
         while True:
             self._left = drain.unapplied(parts.context, parts.entity, {**self._left, **follower.take()})
@@ -166,4 +171,5 @@ class Tail:
                     "See `runbook status` and `runbook quarantine list`.",
                 )
             self._parts.context.say(f"{len(self._left):,} changes on their way to Aurora")
+            meanwhile()
             time.sleep(look)  # and take no more: under load there is always something on its way

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from functions.copy.calls import PassingError, RefusedError, backoff, called
 from functions.domain import names
@@ -120,16 +120,21 @@ class Records:
 
     def _get(self, *records: str) -> list[Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = {}
-        left: Any = [self._key(record) for record in records]
+        left = [self._key(record) for record in records]
         for attempt in range(ATTEMPTS):
-            wanted: Any = {self._table: {"Keys": left, "ConsistentRead": True}}
-            answer: Any = called(lambda some=wanted: self._client.batch_get_item(RequestItems=some))
-            found |= {item["record"]["S"]: item for item in answer["Responses"].get(self._table, [])}
-            left = (answer.get("UnprocessedKeys") or {}).get(self._table, {}).get("Keys", [])
+            items, left = self._some(left)
+            found |= {item["record"]["S"]: item for item in items}
             if not left:
                 return [found.get(record, {}) for record in records]
             time.sleep(backoff(attempt))
         raise PassingError("DynamoDB would not read the journal: it is throttled")
+
+    def _some(self, keys: list[dict[str, Any]]) -> tuple[list[Any], list[dict[str, Any]]]:
+        """Records that are there, and the keys that DynamoDB left over."""
+        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        answer = cast("dict[str, Any]", called(lambda: self._client.batch_get_item(RequestItems=wanted)))
+        left: dict[str, Any] = answer.get("UnprocessedKeys") or {}
+        return answer["Responses"].get(self._table, []), left.get(self._table, {}).get("Keys", [])
 
     def _update(self, expression: str, values: Mapping[str, Any], started_at: str = "") -> None:
         """Change the copy record if there is one, and if it is that of this start."""
