@@ -27,15 +27,9 @@ if TYPE_CHECKING:
 
 POLL = 0.02  # seconds between two looks while clients wait
 ALL = 100  # percent of reads
-WARM_EVENT: dict[str, Any] = {
-    "httpMethod": "GET",
-    "path": "/",
-    "headers": {},
-    "queryStringParameters": None,
-    "requestContext": {},
-    "body": None,
-    "isBase64Encoded": False,
-}  # a writer answers it with 404 and is warm
+WARMED_EVERY = (
+    0.1  # seconds between two instances: all at once would take the processors from those who ask now
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +116,13 @@ class Parts:
         """Put the gate before the writes of this side, with instances ready for all who will be held."""
 
         def do() -> None:
+            self.warm(self.context.target.gate_function)
+            settle = self.choices.settle if self.send(Routes(writes=Side.GATE)) else 0.0
+            spread = time.monotonic() + settle
+            if settle:
+                self.context.say(f"letting API Gateway spread it for {settle:g} s")
             self.warm(writer)
-            if self.send(Routes(writes=Side.GATE)):
-                self.context.say(f"letting API Gateway spread it for {self.choices.settle:g} s")
-                time.sleep(self.choices.settle)
+            time.sleep(max(0.0, spread - time.monotonic()))
 
         return replace(
             self.route(Routes(writes=Side.GATE), Routes(writes=back), "gate"),
@@ -171,15 +168,17 @@ class Parts:
                 raise PreconditionError(f"{what} took more than {limit:g} s")
             time.sleep(POLL)
 
-    def warm(self, writer: str) -> None:
-        """Have as many instances of the gate, and of a writer, ready as clients may be held at once.
+    def warm(self, function: str) -> None:
+        """Have as many instances of a function ready as clients may be held at once.
 
-        All invocations are under way together, so that each needs an instance of its own.
+        Each stays occupied until the last one is under way, so that none of them serves twice.
         """
-        calls = [(self.context.target.gate_function, {"warm": self.entity.name}), (writer, WARM_EVENT)]
-        with ThreadPoolExecutor(2 * self.choices.warm or 1) as pool:
-            for function, event in calls * self.choices.warm:
+        count = self.choices.warm
+        event = {"warm": self.entity.name, "seconds": count * WARMED_EVERY}
+        with ThreadPoolExecutor(count or 1) as pool:
+            for _ in range(count):
                 pool.submit(self._invoke, function, event)
+                time.sleep(WARMED_EVERY)
 
     def _invoke(self, function: str, event: Mapping[str, Any]) -> None:
         self.context.clients.functions.invoke(FunctionName=function, Payload=json.dumps(event).encode())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re  # noqa: TC003  # PREFIXES is annotated with it
+import time
 from collections.abc import Callable  # noqa: TC003  # ERRORS is annotated with it
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -29,6 +31,9 @@ DEFAULT_LIMIT, HIGHEST_LIMIT = 100, 1000
 AURORA_WAKES = 5  # seconds to wait before asking again; waking takes about 15
 FENCE_PASSES = 1
 FENCED_HEADER = "X-Streamback-Fenced"
+WARM = "warm"  # an event with this key only starts an instance
+NO_KEY = "streamback-warm"  # of no record
+LONGEST_WARMING = 20.0  # seconds
 UNMAPPED_COLUMN = "a value does not fit the record's place"
 
 logger = Logger()
@@ -136,6 +141,25 @@ class Contract:
 def resolve(app: APIGatewayRestResolver, event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer an API event. Its path is escaped again first: a route's pattern knows ASCII letters and a few signs."""
     return app.resolve({**event, "path": quote(unquote(event["path"]))}, context)
+
+
+def warm(store_of: Callable[[str], tuple[Entity, Store]], event: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer an event that only starts an instance: it gets ready for a request, and stays occupied.
+
+    Args:
+        store_of: the store and the mapping of an entity by name.
+        event: `{"warm": entity, "seconds": how long}`; as long as it is occupied, others that are warmed get
+            instances of their own. API Gateway sends no such event.
+    """
+    with contextlib.suppress(NotFoundError, TransientError):
+        store_of(str(event[WARM]))[1].get(NO_KEY)
+    return occupied(event)
+
+
+def occupied(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Stay occupied for as long as an event that only starts an instance says."""
+    time.sleep(min(float(event.get("seconds", 0)), LONGEST_WARMING))
+    return {WARM: event[WARM]}
 
 
 def _no_constant(name: str) -> NoReturn:

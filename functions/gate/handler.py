@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 HOLD_LIMIT = 18.0  # seconds; API Gateway waits for 29, and the writer needs its share
 WRITER_LIMIT = 28  # seconds that a writer's answer is waited for
-WARM = "warm"  # an event with this key only starts the function
-WARM_SECONDS = 0.5  # that it keeps its instance, so that others who are warmed at the same time get theirs
 
 logger = Logger()
 
@@ -33,10 +30,9 @@ logger = Logger()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answers a public write as API Gateway's proxy integration wants it."""
-    if WARM in event:
-        phase = _gate(str(event[WARM])).phases.now()
-        time.sleep(WARM_SECONDS)
-        return {"warm": phase}
+    if contract.WARM in event:
+        _gate(str(event[contract.WARM])).phases.now()
+        return contract.occupied(event)
     try:
         return _gate(_entity(event))(event)
     except Exception as error:  # noqa: BLE001  # the contract has an answer to each

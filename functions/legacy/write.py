@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 
-from functions.api.contract import Contract, resolve
+from functions.api.contract import WARM, Contract, resolve, warm
 from functions.aws import settings
 from functions.aws.quarantine import Quarantine
 from functions.bridge import streams
@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | N
     """Takes an API event or a stream event; an error of a stream event is raised, so that it is delivered again."""
     if "Records" in event:
         return _from_stream(event, context)
-    return resolve(app, event, context)
+    return warm(store_of, event) if WARM in event else resolve(app, event, context)
 
 
 @metrics.log_metrics

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.api.contract import Contract, resolve
+from functions.api.contract import WARM, Contract, resolve, warm
 from functions.modern.read import store_of
 
 if TYPE_CHECKING:
@@ -19,4 +19,4 @@ app = Contract(store_of).writes()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers POST, PUT and DELETE."""
-    return resolve(app, event, context)
+    return warm(store_of, event) if WARM in event else resolve(app, event, context)
