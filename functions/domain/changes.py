@@ -44,13 +44,16 @@ class Change:
 
 
 def from_stream(entity: Entity, records: Iterable[Mapping[str, Any]]) -> list[Change]:
-    """The changes of a stream event's `Records`, in order, one per key: the one with the highest sequence."""
-    last: dict[tuple[bool, str], Change] = {}
+    """The changes of a stream event's `Records`, in order, one per key: the one with the highest sequence.
+
+    Probes, and deletes by copy, stand beside what modern wrote, and do not replace it.
+    """
+    last: dict[tuple[Kind | None, str], Change] = {}
     for record in records:
         change = _change(entity, record)
         if change is None:
             continue
-        slot = (change.kind == Kind.PROBE, change.key)
+        slot = (change.kind if change.kind in {Kind.PROBE, Kind.COPIED} else None, change.key)
         if slot not in last or last[slot].sequence < change.sequence:
             last[slot] = change
     return sorted(last.values(), key=lambda change: change.sequence)

@@ -91,9 +91,6 @@ class Applier:
         self._park_misfits([change for change in changes if change.key in misfits], misfits, outcome)
         usable = [change for change in changes if change.key not in misfits]
         self._probes([change for change in usable if change.kind == Kind.PROBE], outcome)
-        # The row may be back by now, so it stays; but what modern wrote before copy's delete is overtaken.
-        copied = [change for change in usable if change.kind == Kind.COPIED]
-        self._run(self._sql.remember, copied, self._sql.remember_values, outcome)
         # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
         deletes = [change for change in usable if change.kind == Kind.DELETE]
         self._deletes(deletes, outcome)
@@ -101,6 +98,9 @@ class Applier:
         updated = self._upserts(upserts, outcome)
         conflicts = self._conflicts([*deletes, *upserts], outcome)
         self._confirm([change for change in updated if change.key not in conflicts])
+        # Only now that conflicts are told: copy's delete overtakes what modern wrote before. A row stays: it is back.
+        copied = [change for change in usable if change.kind == Kind.COPIED]
+        self._run(self._sql.remember, copied, self._sql.remember_values, outcome)
         return outcome
 
     def _park_misfits(self, changes: Sequence[Change], reasons: Mapping[str, str], outcome: Outcome) -> None:

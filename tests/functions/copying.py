@@ -59,6 +59,7 @@ class Copying:
     def round(self, lane: CopyLane) -> Round:
         assert lane.lease.take()
         done = lane.round()
+        lane.tell()  # as a worker does in the end
         lane.lease.release()
         return done
 

@@ -11,6 +11,7 @@ from legacy_world import BASE, record
 from functions.aws.errors import FencedError
 from functions.bridge import triggers
 from functions.domain import entities, names
+from functions.legacy.statements import cell_text
 
 FENCED = "streamback: writes to chefs are fenced"
 
@@ -257,9 +258,65 @@ def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, 
     }
 
 
-def test_the_bridge_ignores_what_copy_deleted(legacy, bridge):
-    key = _born(legacy)
-    removal = record(key, BASE, "REMOVE")
+def _removal_by_copy(key, sequence):
+    removal = record(key, sequence, "REMOVE")
     removal["dynamodb"]["OldImage"] = {names.DELETING_ATTRIBUTE: {"BOOL": True}}
-    bridge.apply(removal)
+    return removal
+
+
+def _remembered(legacy) -> dict[str, int]:
+    rows = legacy.database.query(f"SELECT item_key, sequence FROM {names.DELETES_TABLE}")
+    return {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
+
+
+def test_the_bridge_deletes_no_row_for_what_copy_deleted(legacy, bridge):
+    key = _born(legacy)
+    bridge.apply(_removal_by_copy(key, BASE))
     assert list(legacy.everything()) == [key]
+
+
+def test_what_copy_deleted_comes_back_by_no_older_record(legacy, bridge):
+    bridge.apply(_removal_by_copy("a", BASE + 5))
+    bridge.apply(record("a", BASE, firstName="late"))
+    assert (legacy.everything(), _remembered(legacy)["a"]) == ({}, BASE + 5)
+    bridge.apply(record("a", BASE + 6, firstName="new"))
+    assert [fields["firstName"] for fields in legacy.everything().values()] == ["new"]
+
+
+def test_a_conflict_is_told_also_when_copys_delete_comes_in_the_same_batch(legacy, bridge):
+    bridge.apply(record("a", BASE, firstName="modern"))
+    legacy.store.delete("a")
+    bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), _removal_by_copy("a", BASE + 2))
+    assert {key: reason[:8] for key, (reason, _) in legacy.parked.changes.items()} == {"a": "conflict"}
+    assert (legacy.everything(), _remembered(legacy)["a"]) == ({}, BASE + 2)
+
+
+@pytest.fixture(scope="session")
+def natural(make_legacy):
+    made = make_legacy("chefs", key_type="string", key="sku")
+    triggers.install(made.server, made.entity)
+    return made
+
+
+def _sequences(natural) -> dict[str, str]:
+    table, column = natural.entity.legacy.table, names.SEQUENCE_COLUMN
+    rows = natural.database.query(f"SELECT sku, {column} FROM `{table}`")
+    return {cell_text(key): "" if value.get("isNull") else cell_text(value) for key, value in rows}
+
+
+def test_a_key_that_legacy_takes_again_goes_on_from_the_memory_of_its_delete(natural, bridge_user):
+    bridge = bridge_user(natural)
+    bridge.apply(record("taken", BASE, firstName="modern"), record("other", BASE + 1, firstName="modern"))
+    bridge.apply(record("taken", BASE + 7, "REMOVE"))
+    table = natural.entity.legacy.table
+    natural.database.execute(f"INSERT INTO `{table}` (sku, cheffirst) VALUES ('taken', 'x'), ('fresh', 'x')")
+    assert _sequences(natural) == {"other": str(BASE + 1), "taken": str(BASE + 7), "fresh": ""}
+    bridge.apply(record("taken", BASE + 7, "REMOVE"))  # delivered again
+    assert "taken" in natural.everything()
+
+
+def test_a_row_that_moves_to_another_key_leaves_its_sequence_with_the_old_one(natural, bridge_user):
+    bridge_user(natural).apply(record("before", BASE + 9, firstName="modern"))
+    natural.database.execute(f"UPDATE `{natural.entity.legacy.table}` SET sku = 'after' WHERE sku = 'before'")
+    assert _sequences(natural)["after"] == ""
+    assert _remembered(natural)["before"] == BASE + 9

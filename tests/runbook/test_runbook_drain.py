@@ -73,6 +73,16 @@ def test_a_delete_that_is_remembered_while_its_row_is_there_has_not_been_made_ye
     assert drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)}) == {}
 
 
+def test_a_change_that_a_later_delete_has_overtaken_is_not_waited_for_whatever_row_is_there_now(
+    context, chefs, sandbox, key
+):
+    row(sandbox, key, None)
+    remember = "INSERT INTO chefdb.streamback_deletes (entity, item_key, sequence, deleted_at)"
+    sql(sandbox, f"{remember} VALUES ('chefs', %s, %s, NOW(6))", key, HIGH)
+    assert drain.unapplied(context, chefs, {key: seen(HIGH)}) == {}
+    assert set(drain.unapplied(context, chefs, {key: seen(HIGH + 1)})) == {key}
+
+
 def test_a_row_without_a_sequence_has_no_change_applied(context, chefs, sandbox, key):
     row(sandbox, key, None)
     assert set(drain.unapplied(context, chefs, {key: seen(1)})) == {key}

@@ -15,7 +15,7 @@ from functions.aws.quarantine import Quarantine as AwsQuarantine
 from functions.domain import names
 from functions.domain.changes import Change, Kind
 from functions.domain.errors import shown
-from runbook import health, parked
+from runbook import drain, health, parked
 from runbook.cli import app
 from runbook.comparing import MASKED
 from runbook.entry import without_masked
@@ -24,6 +24,7 @@ from runbook.journal import Phase
 from runbook.lock import held
 from runbook.services.quarantine import Quarantine
 from runbook.sides import pairs
+from runbook.stream import Seen
 from sandbox.emulator import failures
 
 TOO_LONG = "x" * 300
@@ -323,6 +324,18 @@ def test_another_operator_keeps_replay_and_drop_out(world, run, context):
 @pytest.mark.parametrize("verb", ["show", "replay", "drop"])
 def test_keys_or_all_must_be_said(run, verb):
     assert run(verb)[0] == run(verb, "a-key", "--all")[0] == 2
+
+
+@pytest.mark.parametrize("row", ["old", None])
+@pytest.mark.parametrize("verb", ["drop", "replay"])
+def test_what_was_dropped_or_replayed_in_legacy_is_waited_for_by_no_way_back(world, run, row, verb):
+    key = world.poisoned(row=row)
+    seen = {key: Seen(sequence=world.entry(key).sequence, legacy=False, removed=False)}
+    if verb == "replay" and row is None:  # else it would be taken to Aurora still
+        world.dynamodb.delete_item(TableName=world.chefs.modern_table, Key={"ChefId": {"S": key}})
+    assert run(verb, key, "--execute")[0] == 0
+    assert (world.entry(key), world.row(key)) == (None, row)
+    assert drain.unapplied(world.context, world.chefs, seen) == {}
 
 
 def test_drop_shows_its_plan_and_then_forgets_and_tells_the_history(world, run, context):
