@@ -261,7 +261,7 @@ def test_what_nobody_foresaw_is_raised_and_the_lane_is_free(chefs):
 
 
 def test_a_journal_that_does_not_answer_is_an_error(chefs):
-    dynamodb = Faulty(chefs.dynamodb, failing("get_item", times=99))
+    dynamodb = Faulty(chefs.dynamodb, failing("batch_get_item", times=99))
     with pytest.raises(PassingError):
         _work(chefs, chefs.lane(0, dynamodb))[0].run()
 
