@@ -8,10 +8,12 @@ overwrites what legacy has written since.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.domain import names
 from runbook import drain, lanes
 from runbook import parked as parked_ones
 from runbook.errors import PreconditionError, RunbookError
@@ -112,15 +114,25 @@ class Tail:
         self._left: dict[str, Seen] = {}
 
     def follow(self) -> None:
-        """Follow the stream from its beginning until all of it is applied.
+        """Follow the stream until all of it is applied, from where that was last so, or from its beginning.
 
         Not from the moment of the cutover: the probe that passed then says nothing of any other shard, in which
         a batch from before may be tried still.
         """
-        parts = self._parts
-        self._followers = [parts.follower(None, copied=False)]
+        parts, began = self._parts, datetime.now(UTC)
+        self._followers = [parts.follower(self._drained(), copied=False)]
         self._followers[0].reach(parts.choices.patience)
         self._until_applied(time.monotonic() + parts.choices.patience, LOOK)
+        drained = {"at": began.isoformat(), "stream": parts.entity.stream_arn}
+        parts.context.journal.put_record(parts.entity.name, names.DRAINED_RECORD, drained)
+
+    def _drained(self) -> datetime | None:
+        """The moment before which Aurora has everything of this stream, as far as the journal knows."""
+        parts = self._parts
+        record = parts.context.journal.find_record(parts.entity.name, names.DRAINED_RECORD)
+        if record is None or record["stream"] != parts.entity.stream_arn:
+            return None
+        return datetime.fromisoformat(record["at"])
 
     def approach(self) -> None:
         """Come as near to the stream's end as one can before anybody is held."""

@@ -31,6 +31,7 @@ LANES = 4  # of copy, per entity: the keys of one lane have one writer
 CATCH_UP = "catch-up"  # the step of a switch right before clients are held
 # The records of an entity in the journal table.
 STATE_RECORD, GATE_RECORD, COPY_RECORD, VERIFIED_RECORD = "state", "gate", "copy", "verified"
+DRAINED_RECORD = "drained"  # the moment before which Aurora has all that the stream had
 
 # What the stream mapping lets through: every REMOVE, and what copy has not written.
 # The list is an OR. On AWS `anything-but` does not match a missing attribute, so absence has its own line.

@@ -25,7 +25,7 @@ from runbook.errors import FailedError, PreconditionError
 from runbook.fence import Control, Fence, MovedError
 from runbook.http import path
 from runbook.journal import Journal, Phase
-from runbook.parts import Choices
+from runbook.parts import Choices, Parts
 from runbook.services import copying, gates, verify
 from runbook.services.copying import Limits
 
@@ -48,6 +48,31 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(road, ch
     write(road, "on modern again", new)
     assert verify.run(road, chefs, verify.Options()).clean
     assert road.api.request("DELETE", path(ENTITY, new)).status == 204
+
+
+def test_the_second_way_back_follows_the_stream_from_where_the_first_had_all_of_it(road, chefs, monkeypatch):
+    road.journal.remove_record(ENTITY, names.DRAINED_RECORD)
+    followed = []
+    real = Parts.follower
+
+    def follower(parts, since, **how):
+        followed.append(since)
+        return real(parts, since, **how)
+
+    monkeypatch.setattr(Parts, "follower", follower)
+    for _ in range(2):
+        switch(road, "cutover").execute()
+        followed.clear()
+        switch(road, "rollback").execute()
+        if followed[0] is None:
+            began = road.journal.find_record(ENTITY, names.DRAINED_RECORD)["at"]
+    assert followed[0].isoformat() == began
+    later = {"at": began, "stream": "of another table"}
+    road.journal.put_record(ENTITY, names.DRAINED_RECORD, later)
+    switch(road, "cutover").execute()
+    followed.clear()
+    switch(road, "rollback").execute()
+    assert followed[0] is None
 
 
 def test_a_request_that_comes_while_writes_are_held_is_answered_by_the_winner(road, chefs, monkeypatch):
