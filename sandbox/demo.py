@@ -176,15 +176,16 @@ class Demo:
             load, "reads at 10%", *reads, "10", "--watch", "5", "--execute", says="API Gateway's canary"
         )
         self._step(load, "reads at 100%", *reads, "100", "--watch", "0", "--execute", says="all reads")
-        self._step(load, SWITCHES[0], "cutover", "writes", "--execute", says="gate, fence, last rows, modern")
+        ready = ("--warm", f"{WRITES}", "--execute")  # as many as come in the second that they may be held
+        self._step(load, SWITCHES[0], "cutover", "writes", *ready, says="gate, fence, last rows, modern")
         if self._kill_database:
             self._outage()
         time.sleep(PAUSE)
-        self._step(load, SWITCHES[1], "rollback", "--execute", says="reads and writes back to legacy")
+        self._step(load, SWITCHES[1], "rollback", *ready, says="reads and writes back to legacy")
         time.sleep(PAUSE)
         self._verify("before the second time", "--changed-since", "last")
         self._step(load, "reads again", *reads, "100", "--watch", "0", "--execute", says="all reads")
-        self._step(load, SWITCHES[2], "cutover", "writes", "--execute", says="no new backfill was needed")
+        self._step(load, SWITCHES[2], "cutover", "writes", *ready, says="no new backfill was needed")
         time.sleep(PAUSE)
 
     def _step(self, load: Load, name: str, *words: str, says: str) -> None:

@@ -98,16 +98,17 @@ class Gate:
         legacy: the legacy writer.
         modern: the modern writer.
         limit: seconds that a request is held at most.
-        poll: seconds before the second look at a request that is held; each wait is longer than the one before, up to
-            `longest`, since a hundred requests that look all the time would slow down what they wait for.
+        poll: seconds before the second look at a request that is held: no switch is shorter, and a hundred requests
+            that look all the time would slow down what they wait for.
+        again: seconds before each look after that one.
     """
 
     phases: PhaseSource
     legacy: Callable[[Event], Answer]
     modern: Callable[[Event], Answer]
     limit: float
-    poll: float = 0.1
-    longest: float = 0.25
+    poll: float = 0.3
+    again: float = 0.2
     _counts: str = field(default="", init=False)  # the phase in which the last request was counted in
 
     def __call__(self, event: Event) -> Answer:
@@ -124,7 +125,7 @@ class Gate:
             if time.monotonic() > deadline:
                 raise UnavailableError
             time.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311  # jitter
-            wait = min(wait * 1.5, self.longest)
+            wait = self.again
 
     def _attempt(self, event: Event) -> Answer | None:
         answer = self._ask(self._counts, event) if self._counts else None
