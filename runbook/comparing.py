@@ -44,6 +44,7 @@ THROTTLED = 2.0  # seconds that a throttle is borne at least, also by those who 
 WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
 MASKED = "***"
 LAST = 50  # states of a record that are kept
+STEPS = 3  # states of one side that the other has to take over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +75,26 @@ class Trail:
     """What each side has shown of the records that differed.
 
     A record that is written all the time may never be found equal, since its other side is always a moment behind. It
-    is followed, though, when that side shows what the first one has shown since it was looked at first.
+    is followed, though, when that side shows, one after the other, what the first one has shown since the first look.
     """
 
     def __init__(self) -> None:
         self._shown: dict[str, tuple[list[Shown], list[Shown]]] = {}
+        self._taken: dict[str, list[Shown]] = {}
 
     def follows(self, key: str, legacy: Shown, modern: Shown) -> bool:
-        """Note what both sides show now; whether either shows what the other has shown."""
+        """Note what both sides show now; whether one has taken over several states of the other by now."""
         rows, items = self._shown.setdefault(key, ([], []))
         rows.append(legacy)
         items.append(modern)
         del rows[:-LAST], items[:-LAST]
-        return modern in rows or legacy in items
+        behind = modern if modern in rows else legacy
+        if behind is legacy and legacy not in items:
+            return False
+        taken = self._taken.setdefault(key, [])
+        if not taken or taken[-1] != behind:  # a side that stands still takes over nothing more
+            taken.append(behind)
+        return len(taken) >= STEPS
 
 
 class Sides:

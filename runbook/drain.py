@@ -114,7 +114,8 @@ def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str
         found[cell_text(key)].memory = int(cell_text(sequence))
     for row in rows:
         key, _, sequence, _ = sql.looked_up(row)
-        found[key].row = sequence
+        if key in found:  # a collation may answer with another spelling, which is another item
+            found[key].row = sequence
     return found
 
 

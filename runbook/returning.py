@@ -8,7 +8,7 @@ overwrites what legacy has written since.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WRITER_LIMIT = 30.0  # seconds after which a request that was let in has ended, however it ended
 LOOK, POLL = 0.1, 0.02  # seconds between two looks while nobody waits, and while clients do
+CLOCKS = timedelta(minutes=10)  # by which this machine's clock and DynamoDB's may differ
 APPROACHES = 2  # catches up with what came while it caught up
 SHOWN = 3  # keys in a message
 
@@ -123,7 +124,7 @@ class Tail:
         self._followers = [parts.follower(self._drained(), copied=False)]
         self._followers[0].reach(parts.choices.patience)
         self._until_applied(time.monotonic() + parts.choices.patience, LOOK)
-        drained = {"at": began.isoformat(), "stream": parts.entity.stream_arn}
+        drained = {"at": (began - CLOCKS).isoformat(), "stream": parts.entity.stream_arn}
         parts.context.journal.put_record(parts.entity.name, names.DRAINED_RECORD, drained)
 
     def _drained(self) -> datetime | None:

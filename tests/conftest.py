@@ -29,6 +29,8 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 ENTITIES = Path(__file__).with_name("entities.toml")
 PREFIX = "test-"
+# The bridge gathers nothing: most tests wait for it, and what it does with large batches has tests of its own.
+AT_ONCE = {"bridgeBatchSize": 10, "bridgeWindowSeconds": 0}
 
 
 def _clear_stale() -> None:
@@ -46,7 +48,7 @@ def sandbox() -> Iterator[Sandbox]:
     _clear_stale()
     name = f"{PREFIX}{os.getpid()}"
     try:
-        yield lifecycle.up(name, entities=ENTITIES, current=False)
+        yield lifecycle.up(name, AT_ONCE, entities=ENTITIES, current=False)
     finally:
         lifecycle.down(name)
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.aws.errors import TransientError
 from functions.bridge import streams
-from functions.domain import changes, names
+from functions.domain import changes, mapping, names
 from functions.domain.changes import Change, Kind
 from functions.legacy.apply import Applier
 from functions.legacy.statements import SEQUENCE, Statements, cell_text
@@ -142,13 +142,15 @@ class Replay:
         Raises:
             TransientError: the database is not there now; do the same again.
         """
-        if not parked or not stream or stream != self._known():
+        if not parked or not stream or not mapping.usable_key(key) or stream != self._known():
             return
-        change, place = Change(key=key, sequence=parked, kind=Kind.UPSERT), self.place(key)
+        change = Change(key=key, sequence=parked, kind=Kind.UPSERT)
+        # Remembered first: a row that legacy makes meanwhile goes on from there.
+        self._database.execute(self._sql.remember, self._sql.remember_values(change))
+        place = self.place(key)
         if place.primary_key:
             values = self._sql.delete_values(change, place.primary_key)
             self._database.execute(self._sql.pass_over, values)
-        self._database.execute(self._sql.remember, self._sql.remember_values(change))
 
     def _known(self) -> str:
         if not self._stream:

@@ -120,6 +120,7 @@ def _fence(entity: Entity, event: str) -> str:
     stamp = f"IF stamp > 0 THEN SET NEW.{names.STAMP_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
     return (
         "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
+        "DECLARE remembered, replaced DECIMAL(40,0) DEFAULT NULL; "
         f"IF {OTHERS} THEN "
         f"{_control(entity, 'fenced, legacy_stamp', 'raised, stamp')}"
         "IF raised THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
@@ -130,21 +131,26 @@ def _fence(entity: Entity, event: str) -> str:
 
 
 def _inherit(entity: Entity, event: str) -> str:
-    """A row whose key was deleted before goes on from how far the stream had come for that key.
+    """A row whose key was deleted before, or that replaces another, goes on from how far the stream had come for it.
 
-    Else nobody could tell a row that is back from one whose delete is still to come.
+    Else nobody could tell a row that is back from one whose delete is still to come. Both are read by plain SELECTs: in
+    an expression they would lock gaps, in which legacy's writers and the bridge then wait for each other.
     """
-    if event == "INSERT":
-        new = (
-            "TRUE" if entity.legacy.key_type == "string" else f"NEW.`{entity.legacy.key}` > 0"
-        )  # 0: to be given
-    else:
-        new = _moved(entity)
-    return (
-        f"IF {new} THEN SET NEW.{names.SEQUENCE_COLUMN} = (SELECT MAX(sequence) FROM "  # noqa: S608  # checked names
-        f"{_place(entity)}.{names.DELETES_TABLE} WHERE entity = '{entity.name}' "
-        f"AND item_key = {_identity(entity, 'NEW')}); END IF; "
+    legacy, stage = entity.legacy, names.SEQUENCE_COLUMN
+    memory = (
+        f"SELECT MAX(sequence) INTO remembered FROM {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked
+        f"WHERE entity = '{entity.name}' AND item_key = {_identity(entity, 'NEW')}; "
     )
+    if event == "UPDATE":  # no row has the key that it moves to
+        return f"IF {_moved(entity)} THEN {memory}SET NEW.{stage} = remembered; END IF; "
+    born_here = "" if legacy.key_type == "string" else f" AND {names.KEY_COLUMN} IS NULL"
+    replaced = (
+        f"SELECT MAX({stage}) INTO replaced FROM {_table(entity)} "  # noqa: S608  # checked names
+        f"WHERE `{legacy.key}` = NEW.`{legacy.key}`{born_here}; "
+    )
+    given = "TRUE" if legacy.key_type == "string" else f"NEW.`{legacy.key}` > 0"  # 0: the database counts it
+    latest = "NULLIF(GREATEST(COALESCE(remembered, -1), COALESCE(replaced, -1)), -1)"
+    return f"IF {given} THEN {memory}{replaced}SET NEW.{stage} = {latest}; END IF; "
 
 
 def _moved(entity: Entity) -> str:

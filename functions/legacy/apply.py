@@ -16,7 +16,7 @@ from functions.domain.changes import Kind
 from functions.legacy.statements import Statements, cell_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from functions.aws.data_api import DataApi, Values
     from functions.domain.changes import Change
@@ -87,9 +87,10 @@ class Applier:
             DataApiError: something nobody foresaw; nothing is parked for it.
         """
         outcome = Outcome()
-        misfits = {change.key: reason for change in changes if (reason := _misfit(change))}
-        self._park_misfits([change for change in changes if change.key in misfits], misfits, outcome)
-        usable = [change for change in changes if change.key not in misfits]
+        reasons = [(change, _misfit(change)) for change in changes]
+        misfits = [(change, reason) for change, reason in reasons if reason and change.kind != Kind.COPIED]
+        self._park_misfits(misfits, outcome)
+        usable = [change for change, reason in reasons if not reason]
         self._probes([change for change in usable if change.kind == Kind.PROBE], outcome)
         # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
         deletes = [change for change in usable if change.kind == Kind.DELETE]
@@ -103,15 +104,14 @@ class Applier:
         self._run(self._sql.remember, copied, self._sql.remember_values, outcome)
         return outcome
 
-    def _park_misfits(self, changes: Sequence[Change], reasons: Mapping[str, str], outcome: Outcome) -> None:
+    def _park_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: Outcome) -> None:
         """Park what can never be written, unless it comes again after a newer change was applied."""
-        usable = [change for change in changes if mapping.usable_key(change.key)]
-        present = self._present(usable)
-        for change in changes:
+        present = self._present([change for change, _ in misfits if mapping.usable_key(change.key)])
+        for change, reason in misfits:
             if change.key in present and present[change.key].sequence >= change.sequence:
                 outcome.stale += 1
             else:
-                self._park(change, reasons[change.key], 0, outcome)
+                self._park(change, reason, 0, outcome)
 
     def _park(self, change: Change, reason: str, code: int, outcome: Outcome) -> None:
         self._quarantine.put(self._entity, change, reason, code)

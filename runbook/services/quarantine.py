@@ -134,18 +134,19 @@ class Quarantine:
                 some = found[start : start + KEYS_TOLD]
                 lease.check()
                 self._record(lease, f"dropping {len(some)}", some)
-                if not self.complete:
-                    self._note(some)
-                outcomes += self._settled([(entry, "dropped") for entry in some])
+                stay = [] if self.complete else self._note(some)
+                kept = {outcome.key for outcome in stay}
+                outcomes += self._settled([(entry, "dropped") for entry in some if entry.key not in kept])
+                outcomes += stay
             if outcomes:
                 gone = sum(outcome.settled for outcome in outcomes)
                 self._record(lease, f"{gone} dropped, {len(outcomes) - gone} stay", found)
             return outcomes
 
-    def _note(self, some: Sequence[Entry]) -> None:
+    def _note(self, some: Sequence[Entry]) -> list[Outcome]:
+        """Note in Aurora that these changes will not come; returns those of which it takes no note."""
         settler = self._settler(Phase.LEGACY)  # any will do: nothing is applied
-        for entry in some:
-            settler.drop(entry)
+        return [outcome for entry in some if not (outcome := settler.drop(entry)).settled]
 
     def _held(self, command: str) -> AbstractContextManager[Lease]:
         return held(self.context.journal, self.entity.name, self.context.clients.operator, command)

@@ -315,6 +315,37 @@ def test_a_key_that_legacy_takes_again_goes_on_from_the_memory_of_its_delete(nat
     assert "taken" in natural.everything()
 
 
+def test_a_row_that_replaces_another_goes_on_from_its_sequence(natural, bridge_user):
+    bridge = bridge_user(natural)
+    bridge.apply(record("kept", BASE + 20, firstName="modern"))
+    table = natural.entity.legacy.table
+    natural.database.execute(f"REPLACE INTO `{table}` (sku, cheffirst) VALUES ('kept', 'legacy')")
+    assert _sequences(natural)["kept"] == str(BASE + 20)
+    bridge.apply(record("kept", BASE + 20, firstName="modern"))  # delivered again
+    assert natural.everything()["kept"]["firstName"] == "legacy"
+
+
+def test_writers_of_different_keys_do_not_wait_for_each_other(natural, sandbox):
+    table = natural.entity.legacy.table
+    natural.database.execute(f"INSERT INTO `{table}` (sku) VALUES ('w-a'), ('w-b')")
+    database = natural.entity.legacy.database
+    with (
+        sandbox.mariadb.connect(database=database) as one,
+        sandbox.mariadb.connect(database=database) as two,
+        one.cursor() as first,
+        two.cursor() as second,
+    ):
+        for client, cursor, new in ((one, first, "w-m"), (two, second, "w-n")):
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 2")
+            client.begin()
+            cursor.execute(f"INSERT INTO {table} (sku) VALUES ('{new}')")
+        for cursor, old in ((first, "w-a"), (second, "w-b")):
+            cursor.execute(f"DELETE FROM {table} WHERE sku = '{old}'")
+        one.commit()
+        two.commit()
+    assert {"w-m", "w-n"} <= natural.everything().keys()
+
+
 def test_a_row_that_moves_to_another_key_leaves_its_sequence_with_the_old_one(natural, bridge_user):
     bridge_user(natural).apply(record("before", BASE + 9, firstName="modern"))
     natural.database.execute(f"UPDATE `{natural.entity.legacy.table}` SET sku = 'after' WHERE sku = 'before'")

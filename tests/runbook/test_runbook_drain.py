@@ -83,6 +83,12 @@ def test_a_change_that_a_later_delete_has_overtaken_is_not_waited_for_whatever_r
     assert set(drain.unapplied(context, chefs, {key: seen(HIGH + 1)})) == {key}
 
 
+def test_a_row_under_another_spelling_says_nothing_of_a_key(context, chefs, monkeypatch):
+    answers = [[], [[{"stringValue": "a"}, {"isNull": True}, {"longValue": HIGH}, {"isNull": True}]], []]
+    monkeypatch.setattr(drain, "_rows", lambda *_: answers.pop(0))
+    assert set(drain.unapplied(context, chefs, {"a ": seen(1)})) == {"a "}
+
+
 def test_a_row_without_a_sequence_has_no_change_applied(context, chefs, sandbox, key):
     row(sandbox, key, None)
     assert set(drain.unapplied(context, chefs, {key: seen(1)})) == {key}

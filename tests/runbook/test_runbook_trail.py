@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from runbook.comparing import LAST, Trail
+from runbook.comparing import LAST, STEPS, Trail
 
 
 def test_a_side_that_is_always_a_moment_behind_follows():
     trail = Trail()
-    assert not trail.follows("k", "2", "1")
-    assert not trail.follows("k", "4", "1")
-    assert trail.follows("k", "6", "4")
+    behind = [trail.follows("k", f"{n}", f"{n - 2}") for n in range(2, 10)]
+    assert behind == [False] * (1 + STEPS) + [True] * (len(behind) - 1 - STEPS)
 
 
-def test_it_follows_in_either_direction_and_over_records_that_come_and_go():
+def test_it_follows_in_either_direction():
     trail = Trail()
-    assert not trail.follows("k", None, "1")
-    assert trail.follows("k", "1", "2")
-    assert not trail.follows("other", "1", None)
-    assert trail.follows("other", "2", "1")
+    assert [trail.follows("k", f"{n - 2}", f"{n}") for n in range(2, 10)][-1]
+
+
+def test_a_side_that_took_over_one_state_and_then_stands_still_does_not_follow():
+    trail = Trail()
+    trail.follows("k", "1", "0")
+    assert not any(trail.follows("k", "2", "1") for _ in range(10 * LAST))
 
 
 def test_a_side_that_stands_still_does_not_follow_however_long_one_looks():

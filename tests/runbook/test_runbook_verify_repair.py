@@ -127,9 +127,9 @@ class World:
         return verify.run(self.context, self.chefs, OPTIONS)
 
     def tidy(self):
-        for key in self.keys:
-            self.item_gone(key)
+        for key in self.keys:  # the row first, or the bridge would take the item's end for a conflict
             self.sql(f"DELETE FROM cheftable WHERE {self._is(key)}")
+            self.item_gone(key)
         follower = Follower(self.context, self.chefs, wanted=set(self.keys))
         follower.reach(PATIENCE)
         left = follower.take()
