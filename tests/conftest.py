@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import botocore.session
 import psutil
 import pytest
-from afresh import afresh
+from afresh import AT_ONCE, afresh
 
 from sandbox import lifecycle, state
 from sandbox.errors import SandboxError
@@ -29,8 +29,6 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 ENTITIES = Path(__file__).with_name("entities.toml")
 PREFIX = "test-"
-# The bridge gathers nothing: most tests wait for it, and what it does with large batches has tests of its own.
-AT_ONCE = {"bridgeBatchSize": 10, "bridgeWindowSeconds": 0}
 
 
 def _clear_stale() -> None:

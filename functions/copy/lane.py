@@ -39,7 +39,7 @@ FAST, SLOW = (
     3.0,
 )  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
 SLICE = 200  # keys whose records are in memory at once; of 400 KB each, they stay under the function's memory
-TELLING = 1.0  # seconds between two notes of what was done, while there is more to do
+TELLING = 1.0  # seconds between two notes of the changes that were done; of the backfill each round tells
 PAUSE = 1.0  # seconds between two rounds while Aurora is busy
 
 
@@ -140,7 +140,7 @@ class CopyLane:
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
         for some in _slices(taken):
             self._finish(some)
-        if not taken or self._clock() - self._told >= TELLING:
+        if not taken or any(row.backfill for row in taken) or self._clock() - self._told >= TELLING:
             self.tell()
         self._adapt(len(taken), self._clock() - began)
         return Round(rows=len(taken), enqueued=self._fill(copy), hurries=copy.hurries, attends=copy.attends)

@@ -144,45 +144,45 @@ def test_only_api_gateway_may_call_a_function_from_outside_and_by_one_method_of_
 
 
 @pytest.fixture(scope="module")
-def forty(describe, tmp_path_factory):
-    """A stack with forty entities."""
+def twenty(describe, tmp_path_factory):
+    """A stack with twenty entities, each of which takes as much as any other: forty may have twice as much."""
     text = (ROOT / "entities.toml").read_text()
     tables = [
         text.replace("chefs", name).replace("cheftable", f"t_{name}").replace('"chef"', f'"i-{name}"')
-        for name in (f"customers_{number}" for number in range(40))
+        for name in (f"customers_{number}" for number in range(20))
     ]
-    many = tmp_path_factory.mktemp("forty") / "many.toml"
+    many = tmp_path_factory.mktemp("twenty") / "many.toml"
     many.write_text("\n".join(tables))
     stack = describe(entitiesFile=str(many))
-    assert len(stack.outputs["entities"]) == 40
+    assert len(stack.outputs["entities"]) == 20
     return stack
 
 
-def test_forty_entities_fit_into_the_policy_that_lambda_keeps_for_a_function(forty):
+def test_forty_entities_fit_into_the_policy_that_lambda_keeps_for_a_function(twenty):
     sizes = {}
-    for permission in forty.of("permission:Permission"):
+    for permission in twenty.of("permission:Permission"):
         function = permission["inputs"]["function"]
         sizes[function] = sizes.get(function, EMPTY) + len(as_kept(permission)) + 1
-    assert {forty.outputs["legacyWriteFunction"], forty.outputs["gateFunction"]} <= sizes.keys()
-    assert max(sizes.values()) <= 20_480
+    assert {twenty.outputs["legacyWriteFunction"], twenty.outputs["gateFunction"]} <= sizes.keys()
+    assert 2 * max(sizes.values()) <= 20_480
 
 
-def test_forty_entities_fit_into_the_policies_of_a_role(forty):
+def test_forty_entities_fit_into_the_policies_of_a_role(twenty):
     sizes = {}
-    for each in forty.of("rolePolicy:RolePolicy"):
+    for each in twenty.of("rolePolicy:RolePolicy"):
         text = re.sub(r"\s", "", each["inputs"]["policy"])
         long = re.sub(r"arn:of:([^\"]+)", lambda found: f"{'a' * 60}{found[1]}-0123456", text)
         role = each["inputs"]["role"]
         sizes[role] = sizes.get(role, 0) + len(long)
     assert "streamback-dev-copy-worker" in sizes
-    assert max(sizes.values()) <= 10_240
+    assert 2 * max(sizes.values()) <= 10_240
 
 
-def test_forty_entities_fit_into_the_environment_of_a_function(forty):
-    for function in forty.of("function:Function"):
+def test_forty_entities_fit_into_the_environment_of_a_function(twenty):
+    for function in twenty.of("function:Function"):
         told = function["inputs"]["environment"]["variables"]
         named = {key: re.sub(r"(-write)\"", r'\1-0123456"', value) for key, value in told.items()}
-        assert len(json.dumps(named, separators=(",", ":"))) <= 4096, function["name"]
+        assert 2 * len(json.dumps(named, separators=(",", ":"))) <= 4096, function["name"]
 
 
 def test_batches_are_allowed_only_where_asked_for():

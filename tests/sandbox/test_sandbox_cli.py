@@ -6,6 +6,7 @@ import os
 import re
 
 import pytest
+from afresh import AT_ONCE
 from typer.testing import CliRunner
 
 from sandbox import lifecycle
@@ -48,7 +49,8 @@ def test_preview_lists_each_resource_and_makes_no_folder(run):
 
 
 def test_preview_of_what_is_up_has_nothing_to_do(run, sandbox):
-    answer = run("preview", "--name", sandbox.name, "--entities", "tests/entities.toml")
+    chosen = [f"--config={name}={value}" for name, value in AT_ONCE.items()]
+    answer = run("preview", "--name", sandbox.name, "--entities", "tests/entities.toml", *chosen)
     assert re.fullmatch(r"\d+ resources: \d+ unchanged\. Nothing was done\.\n", answer.stdout)
 
 
