@@ -7,6 +7,7 @@ and the count is back at zero nobody is inside. In every other phase it waits. P
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
@@ -64,6 +65,11 @@ class Writer:
 
     client: LambdaClient
     function: str
+
+    def get_ready(self) -> None:
+        """Make the first call to Lambda, which takes longest, without starting the function."""
+        with contextlib.suppress(ClientError, BotoCoreError):
+            self.client.invoke(FunctionName=self.function, InvocationType="DryRun")
 
     def __call__(self, event: Event) -> Answer:
         """Its answer to an API event.

@@ -31,12 +31,19 @@ logger = Logger()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answers a public write as API Gateway's proxy integration wants it."""
     if contract.WARM in event:
-        _gate(str(event[contract.WARM])).phases.now()
-        return contract.occupied(event)
+        return _warmed(event)
     try:
         return _gate(_entity(event))(event)
     except Exception as error:  # noqa: BLE001  # the contract has an answer to each
         return contract.failed(error)
+
+
+def _warmed(event: dict[str, Any]) -> dict[str, Any]:
+    """Do once what the first request of an instance would wait for."""
+    entity = str(event[contract.WARM])
+    _gate(entity).phases.now()
+    Writer(_functions(), settings.variable("LEGACY_WRITE_FUNCTION")).get_ready()
+    return contract.occupied(event)
 
 
 def _entity(event: dict[str, Any]) -> str:

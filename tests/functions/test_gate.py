@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from functions.api.contract import FENCED_HEADER
 from functions.api.store import UnavailableError
 from functions.domain import names
-from functions.gate.gate import Gate, NotStartedError
+from functions.gate.gate import Gate, NotStartedError, Writer
 from functions.gate.phases import Phases
 
 CREATED = {"statusCode": 201, "headers": {}, "body": "{}"}
@@ -227,3 +227,15 @@ def test_in_phase_modern_it_looks_at_the_phase_only_when_that_does_not_hold_any_
     assert gate(EVENT) == CREATED
     assert (asked, counting.looks) == ([EVENT], 2)
     assert journal.inflight() == 0
+
+
+def test_getting_ready_starts_no_function_and_bears_a_lambda_that_does_not_answer():
+    class Client:
+        asked: ClassVar[list[dict[str, str]]] = []
+
+        def invoke(self, **given):
+            self.asked.append(given)
+            raise ClientError({"Error": {"Code": "ServiceException", "Message": "x"}}, "Invoke")
+
+    Writer(Client(), "writer").get_ready()
+    assert Client.asked == [{"FunctionName": "writer", "InvocationType": "DryRun"}]
