@@ -136,21 +136,21 @@ def _inherit(entity: Entity, event: str) -> str:
     Else nobody could tell a row that is back from one whose delete is still to come. Both are read by plain SELECTs: in
     an expression they would lock gaps, in which legacy's writers and the bridge then wait for each other.
     """
-    legacy, stage = entity.legacy, names.SEQUENCE_COLUMN
+    legacy, column = entity.legacy, names.SEQUENCE_COLUMN
     memory = (
         f"SELECT MAX(sequence) INTO remembered FROM {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked
         f"WHERE entity = '{entity.name}' AND item_key = {_identity(entity, 'NEW')}; "
     )
     if event == "UPDATE":  # no row has the key that it moves to
-        return f"IF {_moved(entity)} THEN {memory}SET NEW.{stage} = remembered; END IF; "
+        return f"IF {_moved(entity)} THEN {memory}SET NEW.{column} = remembered; END IF; "
     born_here = "" if legacy.key_type == "string" else f" AND {names.KEY_COLUMN} IS NULL"
     replaced = (
-        f"SELECT MAX({stage}) INTO replaced FROM {_table(entity)} "  # noqa: S608  # checked names
+        f"SELECT MAX({column}) INTO replaced FROM {_table(entity)} "  # noqa: S608  # checked names
         f"WHERE `{legacy.key}` = NEW.`{legacy.key}`{born_here}; "
     )
     given = "TRUE" if legacy.key_type == "string" else f"NEW.`{legacy.key}` > 0"  # 0: the database counts it
     latest = "NULLIF(GREATEST(COALESCE(remembered, -1), COALESCE(replaced, -1)), -1)"
-    return f"IF {given} THEN {memory}{replaced}SET NEW.{stage} = {latest}; END IF; "
+    return f"IF {given} THEN {memory}{replaced}SET NEW.{column} = {latest}; END IF; "
 
 
 def _moved(entity: Entity) -> str:

@@ -39,7 +39,7 @@ HURRY = (
     0.15  # the same, while clients wait or are about to: a hundred looks a second would make them wait longer
 )
 FEW = 20  # rows of a round after which more are waited for, since a round costs ten requests
-GATHER = 0.3  # seconds of that
+GATHER = 0.3  # seconds of that; it is lag that nobody waits for, and none is added while somebody does
 BEGINNINGS = 8  # tries to read the journal and take the lease
 READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
 STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
