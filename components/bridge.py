@@ -123,7 +123,7 @@ class StreamBridge(pulumi.ComponentResource):
             "BRIDGE_SECRET_ARN": self.secret.arn,
         }
         return self._function(
-            "install", "functions.bridge.install.handler", rights, variables, INSTALL_TIMEOUT
+            "install", "functions.install.handler.handler", rights, variables, INSTALL_TIMEOUT
         )
 
     def _entity(self, entity: str, table: aws.dynamodb.Table) -> BridgeEntity:

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from functions.domain import names
-from runbook import target as targets
-from runbook.clients import Clients
+from runbook.aws import outputs as targets
+from runbook.aws.clients import Clients
 from sandbox import lifecycle
 from sandbox.errors import SandboxError
 from sandbox.load import shape_of

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from functions.domain import entities
-from runbook import target as targets
+from runbook.aws import outputs as targets
 from sandbox import chefs, lifecycle, state
 from sandbox.errors import SandboxError
 from sandbox.load import History, Load
@@ -23,7 +23,7 @@ from sandbox.load import History, Load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runbook.target import Target
+    from runbook.aws.outputs import Target
     from sandbox.lifecycle import Sandbox
     from sandbox.load import Waits
 

@@ -8,18 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from functions.domain import names
-from runbook import probe
-from runbook import target as targets
-from runbook.context import Context
-from runbook.parts import Choices
-from runbook.services import copying, init
-from runbook.services.quarantine import Quarantine
-from runbook.services.switching import Scope, Switch
+from runbook import init
+from runbook.aws import outputs as targets
+from runbook.checks.check import heartbeat
+from runbook.copy import control
+from runbook.cutover.command import Scope, Switch
+from runbook.cutover.steps import Choices
+from runbook.quarantine.actions import Quarantine
+from runbook.stack import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runbook.target import EntityTarget
+    from runbook.aws.outputs import EntityTarget
     from sandbox.lifecycle import Sandbox
 
 # The bridge gathers nothing: most tests wait for it, and what it does with large batches has tests of its own.
@@ -57,7 +58,7 @@ def afresh(sandbox: Sandbox) -> Context:
 def forget_copy(context: Context, entity: EntityTarget) -> None:
     """As if copy had never been started: no triggers, no record, no lane at work."""
     if context.journal.find_record(entity.name, names.COPY_RECORD):
-        copying.stop(context, entity)
+        control.stop(context, entity)
         until(lambda: not any(_leased(context, entity, lane) for lane in range(names.LANES)))
     event = json.dumps({"action": "release", "entity": entity.name})
     context.clients.functions.invoke(FunctionName=context.target.bridge_install_function, Payload=event)
@@ -83,7 +84,7 @@ def _empty(context: Context, entity: EntityTarget, sandbox: Sandbox) -> None:
     """Delete the items, wait until the bridge is through with all that was in its stream, then delete the rows."""
     described = context.target.mapping[entity.name]
     delete_items(context, entity)
-    assert probe.send(context, entity).arrived
+    assert heartbeat.send(context, entity).arrived
     with sandbox.mariadb.connect(database=described.legacy.database) as client, client.cursor() as cursor:
         cursor.execute(f"DELETE FROM {described.legacy.table}")
         cursor.execute(f"DELETE FROM {names.CHANGES_TABLE} WHERE entity = %s", [entity.name])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pymysql import Connection
 
-    from runbook.context import Context
+    from runbook.stack import Context
     from sandbox.lifecycle import Sandbox
 
 # boto3 reads its descriptions of AWS's services anew for each session, which takes longer than many a command.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.errors import (
+from functions.aws.mysql_errors import (
     AUTO_INCREMENT_LOCK,
     DEADLOCK,
     LOCK_WAIT,

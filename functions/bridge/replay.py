@@ -21,12 +21,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.errors import TransientError
-from functions.bridge import streams
+from functions.aws.mysql_errors import TransientError
+from functions.bridge import stream_guard
+from functions.bridge.apply import Applier
+from functions.bridge.statements import SEQUENCE, Statements, cell_text
 from functions.domain import changes, mapping, names
 from functions.domain.changes import Change, Kind
-from functions.legacy.apply import Applier
-from functions.legacy.statements import SEQUENCE, Statements, cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -154,7 +154,7 @@ class Replay:
 
     def _known(self) -> str:
         if not self._stream:
-            self._stream = streams.known(self._database, self._entity)
+            self._stream = stream_guard.known(self._database, self._entity)
         return self._stream
 
     def _record(self, key: str, sequence: int, item: Item | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functions.domain import mapping, names
 if TYPE_CHECKING:
     from functions.copy.queue import Queue
     from functions.copy.state import Copy, Records
-    from functions.legacy.rows import LegacyStore
+    from functions.legacy.table import LegacyStore
 
 LANE = 0
 STEP = 500  # keys in one answer; of 255 bytes each, written as JSON, they stay under the Data API's 1 MiB

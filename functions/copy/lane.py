@@ -20,7 +20,7 @@ from functions.copy.state import Records
 from functions.copy.throttle import Bucket, Load
 from functions.copy.writer import Writer
 from functions.domain import names
-from functions.legacy.rows import LegacyStore
+from functions.legacy.table import LegacyStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from functions.bridge.statements import cell_text
 from functions.domain import names
-from functions.legacy.statements import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from functions.legacy.statements import cell_text
+from functions.bridge.statements import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

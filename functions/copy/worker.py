@@ -14,9 +14,9 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws import settings
+from functions.aws import environment
 from functions.aws.data_api import DataApi
-from functions.aws.errors import TransientError
+from functions.aws.mysql_errors import TransientError
 from functions.aws.quarantine import Quarantine
 from functions.copy import calls
 from functions.copy.calls import LONGEST, InDoubtError, PassingError, backoff
@@ -53,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Errors that pass are waited out; any other is raised once the lane is free again.
     """
-    entity, lane = settings.mapping()[event["entity"]], int(event["lane"])
+    entity, lane = environment.mapping()[event["entity"]], int(event["lane"])
     work = Work(_lane(entity, lane, context), lambda: context.get_remaining_time_in_millis() / 1000)
     ended = work.run()
     logger.info("copy ended", extra={"entity": entity.name, "lane": lane, "ended": ended, "rows": work.rows})
@@ -155,18 +155,18 @@ class Work:
 
 def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
     quarantine = Quarantine(
-        settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id, stream=""
+        environment.dynamodb(), environment.variable("QUARANTINE_TABLE"), context.aws_request_id, stream=""
     )
     places = Places(
         database=DataApi(
             _rds_data(),
-            settings.variable("CLUSTER_ARN"),
-            settings.variable("SECRET_ARN"),
+            environment.variable("CLUSTER_ARN"),
+            environment.variable("SECRET_ARN"),
             entity.legacy.database,
         ),
         dynamodb=calls.dynamodb(),
-        table=json.loads(settings.variable("TABLES"))[entity.name],
-        journal=settings.variable("JOURNAL_TABLE"),
+        table=json.loads(environment.variable("TABLES"))[entity.name],
+        journal=environment.variable("JOURNAL_TABLE"),
         park=partial(quarantine.park, entity.name, "copy"),
     )
     # why not the request's id alone: a retry of an invocation has the same one

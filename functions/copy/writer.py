@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from functions.copy.items import Item, Items
     from functions.domain.entities import Entity
     from functions.domain.mapping import Record
-    from functions.legacy.rows import LegacyStore
+    from functions.legacy.table import LegacyStore
 
 ORIGIN = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
 DELETING = {names.DELETING_ATTRIBUTE: {"BOOL": True}}

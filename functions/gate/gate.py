@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.api.contract import FENCED_HEADER
+from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
-from functions.gate.phases import COMPLETE, LEGACY, MODERN
+from functions.gate.inflight import COMPLETE, LEGACY, MODERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

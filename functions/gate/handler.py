@@ -10,11 +10,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from functions.api import contract
+from functions.api import http_api
 from functions.api.store import NotFoundError
-from functions.aws import settings
+from functions.aws import environment
 from functions.gate.gate import Gate, Writer
-from functions.gate.phases import Phases
+from functions.gate.inflight import Phases
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,20 +30,20 @@ logger = Logger()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answers a public write as API Gateway's proxy integration wants it."""
-    if contract.WARM in event:
+    if http_api.WARM in event:
         return _warmed(event)
     try:
         return _gate(_entity(event))(event)
     except Exception as error:  # noqa: BLE001  # the contract has an answer to each
-        return contract.failed(error)
+        return http_api.failed(error)
 
 
 def _warmed(event: dict[str, Any]) -> dict[str, Any]:
     """Do once what the first request of an instance would wait for."""
-    entity = str(event[contract.WARM])
+    entity = str(event[http_api.WARM])
     _gate(entity).phases.now()
-    Writer(_functions(), settings.variable("LEGACY_WRITE_FUNCTION")).get_ready()
-    return contract.occupied(event)
+    Writer(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")).get_ready()
+    return http_api.occupied(event)
 
 
 def _entity(event: dict[str, Any]) -> str:
@@ -52,12 +52,12 @@ def _entity(event: dict[str, Any]) -> str:
 
 @cache
 def _gate(entity: str) -> Gate:
-    if entity not in settings.mapping():
+    if entity not in environment.mapping():
         raise NotFoundError(entity)
-    modern = json.loads(settings.variable("MODERN_WRITE_FUNCTIONS"))
+    modern = json.loads(environment.variable("MODERN_WRITE_FUNCTIONS"))
     return Gate(
-        phases=Phases(_dynamodb(), settings.variable("JOURNAL_TABLE"), entity),
-        legacy=Writer(_functions(), settings.variable("LEGACY_WRITE_FUNCTION")),
+        phases=Phases(_dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
+        legacy=Writer(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")),
         modern=Writer(_functions(), modern[entity]),
         limit=HOLD_LIMIT,
     )

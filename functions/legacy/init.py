@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.api import contract
-from functions.aws import settings
+from functions.api import http_api
+from functions.aws import environment
 from functions.legacy import schema
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ logger = Logger()
 @logger.inject_lambda_context
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answers 200 with the entities that are ready, as API Gateway's proxy integration wants it."""
-    return contract.guarded(_initialise)
+    return http_api.guarded(_initialise)
 
 
 def _initialise() -> dict[str, Any]:
-    entities = settings.mapping()
+    entities = environment.mapping()
     for entity in entities.values():
         for statement in schema.statements(entity):
-            settings.database().execute(statement)
+            environment.database().execute(statement)
     return {"initialised": list(entities)}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.api.contract import Contract, resolve
-from functions.aws import settings
-from functions.legacy.rows import LegacyStore
+from functions.api.http_api import Contract, resolve
+from functions.aws import environment
+from functions.legacy.table import LegacyStore
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,8 +21,8 @@ logger = Logger()
 
 def store_of(name: str) -> tuple[Entity, Store]:
     """An entity and its rows."""
-    entity = settings.mapping()[name]
-    return entity, LegacyStore(entity, settings.database(entity.legacy.database))
+    entity = environment.mapping()[name]
+    return entity, LegacyStore(entity, environment.database(entity.legacy.database))
 
 
 app = Contract(store_of).reads()

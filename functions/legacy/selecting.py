@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.aws.errors import TransientError
+from functions.aws.mysql_errors import TransientError
+from functions.bridge.statements import cell_text
 from functions.domain import names
-from functions.legacy.statements import cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 
-from functions.api.contract import WARM, Contract, resolve, warm
-from functions.aws import settings
+from functions.api.http_api import WARM, Contract, resolve, warm
+from functions.aws import environment
 from functions.aws.quarantine import Quarantine
-from functions.bridge import streams
+from functions.bridge import stream_guard
+from functions.bridge.apply import Applier
 from functions.domain import changes
-from functions.legacy.apply import Applier
 from functions.legacy.read import store_of
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | N
 
 @metrics.log_metrics
 def _from_stream(event: dict[str, Any], context: LambdaContext) -> None:
-    entity = settings.mapping()[settings.variable("ENTITY")]
+    entity = environment.mapping()[environment.variable("ENTITY")]
     stream = event["Records"][0]["eventSourceARN"]
     quarantine = Quarantine(
-        settings.dynamodb(), settings.variable("QUARANTINE_TABLE"), context.aws_request_id, stream
+        environment.dynamodb(), environment.variable("QUARANTINE_TABLE"), context.aws_request_id, stream
     )
-    database = settings.database(entity.legacy.database)
-    streams.check(database, entity, stream)
+    database = environment.database(entity.legacy.database)
+    stream_guard.check(database, entity, stream)
     applier = Applier(entity, database, quarantine)
     outcome = applier.apply(changes.from_stream(entity, event["Records"]))
     logger.info("applied a batch", extra={"records": len(event["Records"]), **outcome.counts()})

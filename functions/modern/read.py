@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.api.contract import Contract, resolve
-from functions.aws import settings
-from functions.modern.items import ModernStore
+from functions.api.http_api import Contract, resolve
+from functions.aws import environment
+from functions.modern.table import ModernStore
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,10 +21,10 @@ logger = Logger()
 
 def store_of(name: str) -> tuple[Entity, Store]:
     """The one entity this function was deployed for, and its items."""
-    if name != settings.variable("ENTITY"):
+    if name != environment.variable("ENTITY"):
         raise KeyError(name)
-    entity = settings.mapping()[name]
-    return entity, ModernStore(entity, settings.dynamodb(), settings.variable("TABLE_NAME"))
+    entity = environment.mapping()[name]
+    return entity, ModernStore(entity, environment.dynamodb(), environment.variable("TABLE_NAME"))
 
 
 app = Contract(store_of).reads()

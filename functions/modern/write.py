@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.api.contract import WARM, Contract, resolve, warm
+from functions.api.http_api import WARM, Contract, resolve, warm
 from functions.modern.read import store_of
 
 if TYPE_CHECKING:

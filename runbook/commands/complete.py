@@ -1,8 +1,9 @@
 """`runbook complete`."""
 
-from runbook import probe, render
-from runbook.commands.switching import Asked, perform
-from runbook.options import (
+from runbook.checks.check import heartbeat
+from runbook.commands import _output
+from runbook.commands import rendering_complete as rendering
+from runbook.commands._options import (
     EntityOption,
     ExecuteOption,
     JsonOption,
@@ -11,18 +12,18 @@ from runbook.options import (
     StackOption,
     YesOption,
 )
-from runbook.parts import Choices
-from runbook.rendering import complete as rendering
-from runbook.services import complete as service
-from runbook.services.complete import Completion
-from runbook.session import confirm, opened
+from runbook.commands._plan import Asked, perform
+from runbook.commands._session import confirm, opened
+from runbook.cutover import complete as service
+from runbook.cutover.complete import Completion
+from runbook.cutover.steps import Choices
 
 
 def complete(  # noqa: PLR0913, PLR0917  # each is an option of the command
     entity: EntityOption = None,
     execute: ExecuteOption = False,
     yes: YesOption = None,
-    probe_timeout: PatienceOption = probe.PATIENCE,
+    probe_timeout: PatienceOption = heartbeat.PATIENCE,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
@@ -50,7 +51,7 @@ def _act(completion: Completion, asked: Asked) -> None:
     result = completion.execute()
     left = service.afterwards(context)
     if asked.as_json:
-        render.document({"entity": entity.name, "executed": True, **render.plain(result), "afterwards": left})
+        _output.document({"entity": entity.name, "executed": True, **_output.plain(result), "afterwards": left})
         return
-    render.done(entity.name, result)
+    _output.done(entity.name, result)
     rendering.ended(entity, left)

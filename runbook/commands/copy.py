@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from runbook import render
-from runbook.context import Context
+from runbook.aws.outputs import EntityTarget
+from runbook.commands import _output
+from runbook.commands import rendering_copy as rendering
+from runbook.commands._options import EntityNamesOption, JsonOption, OutputsOption, StackOption
+from runbook.commands._session import opened
+from runbook.copy import control, local_worker, progress, release
+from runbook.copy.control import DEFAULTS, Done, Limits
+from runbook.copy.progress import Progress
 from runbook.errors import FailedError
-from runbook.options import EntityNamesOption, JsonOption, OutputsOption, StackOption
-from runbook.rendering import copy as rendering
-from runbook.services import copying, progress, releasing, working
-from runbook.services.copying import DEFAULTS, Done, Limits
-from runbook.services.progress import Progress
-from runbook.session import opened
-from runbook.target import EntityTarget
+from runbook.stack import Context
 
 app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB, and keep them the same.")
 
@@ -84,7 +84,7 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
     with opened(stack, outputs, as_json=as_json, quiet=run_here) as context:
         entities, done = context.target.several(entity), list[Done]()
         for each in entities:
-            done.append(copying.start(context, each, limits, again=again, call=not run_here))
+            done.append(control.start(context, each, limits, again=again, call=not run_here))
             _shown(done, as_json=as_json)
         if run_here:
             _watched(context, entities, Watching(here=True, as_json=as_json))
@@ -106,7 +106,7 @@ def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
     with opened(stack, outputs, as_json=as_json) as context:
         done: list[Done] = []
         for each in context.target.several(entity):
-            done.append(copying.change(context, each, limits))
+            done.append(control.change(context, each, limits))
             _shown(done, as_json=as_json)
         _document(done, as_json=as_json)
 
@@ -134,7 +134,7 @@ def stop(
     with opened(stack, outputs, as_json=as_json) as context:
         done: list[Done] = []
         for each in context.target.several(entity):
-            done.append((releasing.release if remove_triggers else copying.stop)(context, each))
+            done.append((release.release if remove_triggers else control.stop)(context, each))
             _shown(done, as_json=as_json)
         _document(done, as_json=as_json)
 
@@ -151,7 +151,7 @@ def status(
     with opened(stack, outputs, as_json=as_json) as context:
         found = progress.looks(context, context.target.several(entity), seconds)
         if as_json:
-            render.document({"entities": found})
+            _output.document({"entities": found})
         else:
             rendering.status(found)
 
@@ -187,7 +187,7 @@ def watch(  # noqa: PLR0913, PLR0917  # each is an option of the command
             Watching(every=every, until_caught_up=until_caught_up, here=run_here, as_json=as_json),
         )
         if as_json:
-            render.document({"entities": found})
+            _output.document({"entities": found})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,14 +202,14 @@ class Watching:
     @property
     def apart(self) -> float:
         """Seconds between two looks."""
-        return self.every or (1.0 if render.out().is_terminal else 3.0)
+        return self.every or (1.0 if _output.out().is_terminal else 3.0)
 
 
 def _watched(context: Context, entities: list[EntityTarget], how: Watching) -> list[Progress]:
     """Watch until the end, and show it; with workers of this process where these are asked for."""
     found: list[Progress] = []
     with ExitStack() as stack:
-        workers = stack.enter_context(working.Workers(context, entities)) if how.here else None
+        workers = stack.enter_context(local_worker.Workers(context, entities)) if how.here else None
         looks = progress.follow(
             context,
             entities,
@@ -239,4 +239,4 @@ def _shown(done: list[Done], *, as_json: bool) -> None:
 
 def _document(done: list[Done], *, as_json: bool) -> None:
     if as_json:
-        render.document({"entities": done})
+        _output.document({"entities": done})

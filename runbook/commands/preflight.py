@@ -4,13 +4,13 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from runbook import render
-from runbook.checks import green
+from runbook.checks.check import green
+from runbook.checks.check import plans as service
+from runbook.commands import _output
+from runbook.commands import rendering_preflight as rendering
+from runbook.commands._options import EntityNamesOption, JsonOption, OutputsOption, StackOption
+from runbook.commands._session import opened
 from runbook.errors import PreconditionError
-from runbook.options import EntityNamesOption, JsonOption, OutputsOption, StackOption
-from runbook.rendering import preflight as rendering
-from runbook.services import preflight as service
-from runbook.session import opened
 
 
 def preflight(
@@ -34,7 +34,7 @@ def preflight(
         }
         whole = all(green(checks) for checks in found.values())
         if as_json:
-            render.document({"green": whole, "entities": found})
+            _output.document({"green": whole, "entities": found})
             raise Exit(0 if whole else PreconditionError.exit_code)
         for name, checks in found.items():
             rendering.checks(name, checks)

@@ -6,12 +6,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from runbook import render
-from runbook.commands import several
-from runbook.commands.several import Several
-from runbook.context import Context
-from runbook.errors import FailedError, PreconditionError, UsageError
-from runbook.options import (
+from runbook.aws.outputs import EntityTarget
+from runbook.commands import _entities, _output
+from runbook.commands import rendering_quarantine as rendering
+from runbook.commands._entities import Several
+from runbook.commands._options import (
     ExecuteOption,
     JsonOption,
     OutputsOption,
@@ -19,11 +18,11 @@ from runbook.options import (
     YesOption,
     complete_entity,
 )
-from runbook.rendering import quarantine as rendering
-from runbook.services.quarantine import Intent, Quarantine, bridged
-from runbook.session import confirm, opened
-from runbook.settling import Outcome
-from runbook.target import EntityTarget
+from runbook.commands._session import confirm, opened
+from runbook.errors import FailedError, PreconditionError, UsageError
+from runbook.quarantine.actions import Intent, Quarantine, bridged
+from runbook.quarantine.resolve import Outcome
+from runbook.stack import Context
 
 Answer = TypeVar("Answer")
 
@@ -64,7 +63,7 @@ def list_(
         found = _each(context, entity, lambda one: one.entries(keys or ()), _idle(context, entity), None)
         entries = [entry for some in found.done for entry in some]
         if as_json:
-            render.document({"entries": [rendering.document(entry) for entry in entries], **found.document()})
+            _output.document({"entries": [rendering.document(entry) for entry in entries], **found.document()})
         else:
             rendering.entries(entries)
         found.end(as_json=as_json)
@@ -89,7 +88,7 @@ def show(  # noqa: PLR0913, PLR0917  # each is an option of the command
         found = _each(context, entity, lambda one: one.exhibit(wanted), skip, see)
         if as_json:
             exhibits = [rendering.exhibited(one) for some in found.done for one in some]
-            render.document({"entries": exhibits, **found.document()})
+            _output.document({"entries": exhibits, **found.document()})
         found.end(as_json=as_json)
 
 
@@ -175,7 +174,7 @@ def _each(
     show: Callable[[Answer], None] | None,
 ) -> Several[Answer]:
     chosen = _chosen(context, entities)
-    return several.each(chosen, lambda one: act(Quarantine(context, one)), skip, show)
+    return _entities.each(chosen, lambda one: act(Quarantine(context, one)), skip, show)
 
 
 def _idle(
@@ -230,7 +229,7 @@ def _plan(found: Several[list[Intent]], what: str, act: str, *, as_json: bool) -
     intents = [intent for some in found.done for intent in some]
     if as_json:
         planned = [rendering.planned(intent) for intent in intents]
-        render.document({"executed": False, "entries": planned, **found.document()})
+        _output.document({"executed": False, "entries": planned, **found.document()})
     else:
         rendering.plan(intents, what, act)
     found.end(as_json=as_json)
@@ -241,10 +240,10 @@ def _end(found: Several[list[Outcome]], *, as_json: bool) -> None:
     stay = sum(not outcome.settled for outcome in outcomes)
     if as_json:
         told = {"settled": len(outcomes) - stay, "stay": stay, "entries": outcomes}
-        render.document({"executed": True, **told, **found.document()})
+        _output.document({"executed": True, **told, **found.document()})
     elif stay:
         remedy = "Mend the record or its column, then replay again; or `runbook quarantine drop`."
-        render.error(FailedError(f"{stay} of {len(outcomes)} stay in quarantine", remedy), as_json=False)
+        _output.error(FailedError(f"{stay} of {len(outcomes)} stay in quarantine", remedy), as_json=False)
     found.end(as_json=as_json, code=FailedError.exit_code if stay else 0)
 
 

@@ -10,12 +10,11 @@ from typing import Annotated
 
 import typer
 
-from runbook import render
-from runbook.commands import given, several
-from runbook.commands.several import Several
-from runbook.context import Context
-from runbook.errors import MismatchError, UsageError
-from runbook.options import (
+from runbook.aws.outputs import EntityTarget
+from runbook.commands import _entities, _given, _output
+from runbook.commands import rendering_verify as rendering
+from runbook.commands._entities import Several
+from runbook.commands._options import (
     EntityNamesOption,
     ExecuteOption,
     JsonOption,
@@ -23,14 +22,14 @@ from runbook.options import (
     StackOption,
     YesOption,
 )
-from runbook.rendering import verify as rendering
-from runbook.rendering.verify import Finding
-from runbook.services import verify as service
-from runbook.services.repair import Repair
-from runbook.services.verify import Options
-from runbook.session import confirm, opened
-from runbook.target import EntityTarget
-from runbook.verified import WHOLE
+from runbook.commands._session import confirm, opened
+from runbook.commands.rendering_verify import Finding
+from runbook.errors import MismatchError, UsageError
+from runbook.journal.verified import WHOLE
+from runbook.repair import Repair
+from runbook.stack import Context
+from runbook.verify import run as service
+from runbook.verify.run import Options
 
 LAST = "last"
 SHOW = 20
@@ -156,7 +155,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
         if changed_since and sample < WHOLE:
             raise UsageError("--sample and --changed-since exclude each other")
         if changed_since:
-            given.refuse(command, ("--segments", "--anew"), "with --changed-since, which scans no table")
+            _given.refuse(command, ("--segments", "--anew"), "with --changed-since, which scans no table")
         options = Options(segments=segments, rate=rate, sample=sample, settle=settle, anew=anew)
         asked = Asked(
             options=options,
@@ -170,7 +169,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
         )
         if execute:
             confirm(context, f"{asked.words} --execute", yes, as_json=as_json)
-        found = several.each(
+        found = _entities.each(
             context.target.several(entity),
             lambda one: _one(context, one, asked),
             lambda one: "" if entity else service.nothing_to_compare(context, one),
@@ -219,12 +218,12 @@ def _end(asked: Asked, found: Several[Finding]) -> None:
     clean = all(one.clean for one in found.done) and not found.problems
     if asked.as_json:
         told = [rendering.document(one) for one in found.done]
-        render.document({"clean": clean, "entities": told, **found.document()})
+        _output.document({"clean": clean, "entities": told, **found.document()})
         found.end(as_json=True, code=0 if clean else MismatchError.exit_code)
         return
     if any(not one.clean for one in found.done):
         mismatch = _mismatch(asked)
-        render.error(mismatch, as_json=False)
+        _output.error(mismatch, as_json=False)
         found.end(as_json=False, code=mismatch.exit_code)
     found.end(as_json=False)
 

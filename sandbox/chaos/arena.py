@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from runbook import target as targets
-from runbook.clients import Clients
+from runbook.aws import outputs as targets
+from runbook.aws.clients import Clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from functions.domain.entities import Entity
-    from runbook.target import EntityTarget, Target
+    from runbook.aws.outputs import EntityTarget, Target
     from sandbox.lifecycle import Sandbox
 
 WORKER = "ministack-lambda-"  # in the command line of every worker, before its function's name

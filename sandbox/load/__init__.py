@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from typing import Self
 
-    from runbook.target import Target
+    from runbook.aws.outputs import Target
 
 __all__ = ["Attempt", "History", "Load", "Shape", "Waits", "shape_of"]
 

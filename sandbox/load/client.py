@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from runbook.clients import Clients
+from runbook.aws.clients import Clients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runbook.target import Target
+    from runbook.aws.outputs import Target
 
 TIMEOUT = 35.0  # seconds; API Gateway itself gives up after 29
 ALGORITHM = "AWS4-HMAC-SHA256"

@@ -10,7 +10,7 @@ import pytest
 
 from components import package
 from functions.domain import names
-from runbook import target
+from runbook.aws import outputs as target
 
 ROOT = Path(__file__).parents[2]
 SPECIMENS = str(ROOT / "tests" / "entities.toml")

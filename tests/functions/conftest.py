@@ -11,8 +11,8 @@ import pytest
 from legacy_world import Legacy
 
 from functions.aws.data_api import DataApi
-from functions.bridge import tables
 from functions.domain import entities, names
+from functions.install import tables
 from functions.legacy import schema
 
 EVERY_TYPE = Path(__file__).parents[1] / "entities.toml"

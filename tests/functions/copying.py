@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.bridge import triggers
 from functions.copy.lane import CopyLane, Places, Round
 from functions.copy.queue import drained
 from functions.domain import mapping, names
+from functions.install import triggers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
 
+from functions.bridge.apply import Applier
 from functions.domain import changes
-from functions.legacy.apply import Applier
-from functions.legacy.rows import LegacyStore
+from functions.legacy.table import LegacyStore
 
 if TYPE_CHECKING:
     from functions.aws.data_api import DataApi

@@ -6,8 +6,8 @@ import json
 import threading
 from uuid import uuid4
 
-from functions.bridge import account
 from functions.domain import names
+from functions.install import mysql_user
 
 
 class Server:
@@ -42,7 +42,7 @@ def test_of_two_installations_that_both_drew_a_password_the_stored_one_stays(san
         client.put_secret_value(SecretId=arn, SecretString=content)
 
     server.before_altering.append(other)
-    account.ensure(server, account.Secret(client, arn), [])
+    mysql_user.ensure(server, mysql_user.Secret(client, arn), [])
     assert server.password == stored(client, arn) == "b" * 32
 
 
@@ -50,7 +50,7 @@ def test_installations_at_the_same_time_agree_on_the_password(sandbox):
     client, arn = secret(sandbox)
     server = Server()
     threads = [
-        threading.Thread(target=account.ensure, args=(server, account.Secret(client, arn), []))
+        threading.Thread(target=mysql_user.ensure, args=(server, mysql_user.Secret(client, arn), []))
         for _ in range(4)
     ]
     for thread in threads:

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from functions.aws.errors import TransientError
-from functions.bridge import altering, removal, tables
-from functions.bridge.triggers import TableBusyError
+from functions.aws.mysql_errors import TransientError
+from functions.install import online_ddl, tables, uninstall
+from functions.install.triggers import TableBusyError
 
 CHANGE = "ADD INDEX of_a_test (cheffirst)"
 
@@ -23,7 +23,7 @@ def _until(holds) -> None:
 
 @pytest.fixture
 def legacy(make_legacy, monkeypatch):
-    monkeypatch.setattr(altering, "LOOK", 0.02)
+    monkeypatch.setattr(online_ddl, "LOOK", 0.02)
     return make_legacy("chefs")
 
 
@@ -45,7 +45,7 @@ def routines(legacy):
             "SELECT routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
         )
         found = [row[0]["stringValue"] for row in rows]
-        return [name for name in found if name.startswith(altering.PROCEDURE)]
+        return [name for name in found if name.startswith(online_ddl.PROCEDURE)]
 
     return named
 
@@ -67,12 +67,12 @@ def test_a_change_that_an_earlier_caller_left_running_is_waited_for_and_not_made
 
     thread = threading.Thread(target=earlier)
     thread.start()
-    _until(lambda: altering.running(legacy.server, legacy.entity))
-    monkeypatch.setattr(altering, "_run", None)
-    with pytest.raises(altering.StillAlteringError, match="of_a_test"):
-        altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy), time.monotonic())
+    _until(lambda: online_ddl.running(legacy.server, legacy.entity))
+    monkeypatch.setattr(online_ddl, "_run", None)
+    with pytest.raises(online_ddl.StillAlteringError, match="of_a_test"):
+        online_ddl.alter(legacy.server, legacy.entity, CHANGE, _done(legacy), time.monotonic())
     reader.commit()
-    altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    online_ddl.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
     thread.join()
     assert _done(legacy)()
 
@@ -86,53 +86,53 @@ def test_a_call_that_the_data_api_gave_up_is_waited_for_where_it_goes_on(
         thread = threading.Thread(target=real, args=(sql,), kwargs=how)
         calls.append((thread, how))
         thread.start()
-        _until(lambda: altering.running(legacy.server, legacy.entity))
+        _until(lambda: online_ddl.running(legacy.server, legacy.entity))
         raise TransientError("StatementTimeoutException: it takes long")
 
-    real_await = altering._await
+    real_await = online_ddl._await
 
     def waited(*given):
         if calls:
             reader.commit()
         real_await(*given)
 
-    monkeypatch.setattr(altering, "LOCK_SECONDS", 60)
-    monkeypatch.setattr(altering, "_await", waited)
+    monkeypatch.setattr(online_ddl, "LOCK_SECONDS", 60)
+    monkeypatch.setattr(online_ddl, "_await", waited)
     monkeypatch.setattr(legacy.server, "once", once)
-    altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    online_ddl.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
     ((thread, how),) = calls
     thread.join()
     assert how == {"goes_on": True}
     assert _done(legacy)()
     assert len(routines()) == 1, "it could not be dropped while it ran"
     monkeypatch.setattr(legacy.server, "once", real)
-    removal.remove(legacy.server, legacy.entity)
+    uninstall.remove(legacy.server, legacy.entity)
     assert routines() == []
 
 
 def test_writers_do_not_wait_behind_a_change_that_waits_for_a_transaction(
     legacy, reader, routines, monkeypatch
 ):
-    monkeypatch.setattr(altering, "LOCK_SECONDS", 1)
-    monkeypatch.setattr(altering, "ATTEMPTS", 1)
+    monkeypatch.setattr(online_ddl, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(online_ddl, "ATTEMPTS", 1)
     with pytest.raises(TableBusyError, match="cheftable"):
-        altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
-    assert (altering.running(legacy.server, legacy.entity), routines()) == ("", [])
+        online_ddl.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    assert (online_ddl.running(legacy.server, legacy.entity), routines()) == ("", [])
     reader.commit()
-    altering.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
+    online_ddl.alter(legacy.server, legacy.entity, CHANGE, _done(legacy))
     assert _done(legacy)()
     limit = legacy.database.query("SELECT @@lock_wait_timeout")[0][0]["longValue"]
     assert limit > 1
 
 
 def test_an_error_of_the_change_is_told(legacy, routines):
-    with pytest.raises(altering.DataApiError, match="nobody"):
-        altering.alter(legacy.server, legacy.entity, "ADD INDEX of_a_test (nobody)", _done(legacy))
+    with pytest.raises(online_ddl.DataApiError, match="nobody"):
+        online_ddl.alter(legacy.server, legacy.entity, "ADD INDEX of_a_test (nobody)", _done(legacy))
     assert routines() == []
 
 
 def test_two_who_prepare_the_same_table_at_once_both_end_well(legacy, data_api):
-    removal.remove(legacy.server, legacy.entity)
+    uninstall.remove(legacy.server, legacy.entity)
     failures = []
 
     def prepare() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES, record
 
 from functions.aws.data_api import DataApi
-from functions.aws.errors import DataApiError, TransientError
+from functions.aws.mysql_errors import DataApiError, TransientError
+from functions.bridge.apply import Applier
 from functions.domain import changes
-from functions.legacy.apply import Applier
 
 if TYPE_CHECKING:
     from collections.abc import Callable

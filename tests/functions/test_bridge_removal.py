@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from functions.bridge import removal, tables, triggers
 from functions.domain import entities, names
+from functions.install import tables, triggers, uninstall
 from functions.legacy import schema
 
 COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
@@ -104,7 +104,7 @@ def test_a_table_with_odd_parts_is_byte_for_byte_as_before(kind, data_api, datab
         assert shown(entity) != before
         cursor.execute("INSERT INTO odd (a, b) VALUES ('z', 1)")
         cursor.execute(f"DELETE FROM {place}.odd WHERE a = 'z'")
-        found = removal.remove(data_api(), entity)
+        found = uninstall.remove(data_api(), entity)
         assert shown(entity) == before
         cursor.execute(f"SELECT * FROM {place}.odd")
         assert cursor.fetchall() == rows
@@ -116,10 +116,10 @@ def test_a_table_with_odd_parts_is_byte_for_byte_as_before(kind, data_api, datab
 @pytest.mark.parametrize("name", ["chefs", "specimens"])
 def test_the_projects_own_tables_are_byte_for_byte_as_before(name, make_legacy, data_api, database, shown):
     entity = make_legacy(name).entity
-    removal.remove(data_api(), entity)
+    uninstall.remove(data_api(), entity)
     before = shown(entity)
     _installed(data_api(), entity)
-    removal.remove(data_api(), entity)
+    uninstall.remove(data_api(), entity)
     with database.cursor() as cursor:
         cursor.execute(f"DROP TABLE {tables.place(entity)}")
     for statement in schema.statements(entity):
@@ -134,14 +134,14 @@ def test_what_another_entity_of_the_database_needs_stays_with_its_triggers(data_
             data_api().execute(statement)
     _installed(data_api(), first, second)
     before = shown(second)
-    assert removal.remove(data_api(), first)["tables"] == []
+    assert uninstall.remove(data_api(), first)["tables"] == []
     with database.cursor() as cursor:
         assert len(_of_ours(cursor, place)) == len(tables.TABLES) + 1 + len(triggers.bodies(second))
         cursor.execute(f"INSERT INTO {place}.second (a) VALUES ('x')")
         cursor.execute(f"SELECT entity, COUNT(*) FROM {place}.{names.CHANGES_TABLE} GROUP BY entity")
         assert cursor.fetchall() == (("second", 1),)
         assert shown(second) == before
-        assert removal.remove(data_api(), second)["tables"] == list(tables.TABLES)
+        assert uninstall.remove(data_api(), second)["tables"] == list(tables.TABLES)
         assert _of_ours(cursor, place) == []
 
 
@@ -150,8 +150,8 @@ def test_again_it_finds_nothing_to_do(data_api, place):
     for statement in schema.statements(entity):
         data_api().execute(statement)
     _installed(data_api(), entity)
-    removal.remove(data_api(), entity)
-    assert removal.remove(data_api(), entity)["columns"] == []
+    uninstall.remove(data_api(), entity)
+    assert uninstall.remove(data_api(), entity)["columns"] == []
 
 
 class _KilledError(Exception):
@@ -185,10 +185,10 @@ def test_killed_before_any_change_the_next_run_ends_as_one_clean_run(data_api, d
         ):  # a query changes nothing, so before it is before the next of these
             setattr(server, name, counted(getattr(server, name)))
         try:
-            removal.remove(server, entity)
+            uninstall.remove(server, entity)
             killed = False
         except _KilledError:
-            removal.remove(data_api(), entity)
+            uninstall.remove(data_api(), entity)
         assert shown(entity) == before
         with database.cursor() as cursor:
             assert _of_ours(cursor, place) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from legacy_world import BASE, record
 
-from functions.bridge import streams
+from functions.bridge import stream_guard
 from functions.bridge.replay import Replay
 
 STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/chef/stream/now"
@@ -16,7 +16,7 @@ TOO_LONG = "x" * 300
 @pytest.fixture
 def known(legacy):
     """The legacy table, following `STREAM`, in phase modern."""
-    streams.settle(legacy.server, legacy.entity, STREAM)
+    stream_guard.settle(legacy.server, legacy.entity, STREAM)
     legacy.database.execute("UPDATE streamback_control SET legacy_stamp = 0, generation = 0, fenced = 0")
     return legacy
 

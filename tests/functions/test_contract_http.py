@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from runbook.clients import Clients
-from runbook.http import Api
+from runbook.aws.clients import Clients
+from runbook.aws.http import Api
 
 SPECIMEN = {"label": "x", "price": "1.50", "found": "2026-01-31T12:00:00+02:00"}
 

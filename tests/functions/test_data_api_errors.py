@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.aws import data_api
-from functions.aws.errors import DataApiError, FencedError, PermanentError, TransientError, classify
+from functions.aws.mysql_errors import DataApiError, FencedError, PermanentError, TransientError, classify
 
 BAD, DATABASE = "BadRequestException", "DatabaseErrorException"
 

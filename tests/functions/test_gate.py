@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.api.contract import FENCED_HEADER
+from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
 from functions.domain import names
 from functions.gate.gate import Gate, NotStartedError, Writer
-from functions.gate.phases import Phases
+from functions.gate.inflight import Phases
 
 CREATED = {"statusCode": 201, "headers": {}, "body": "{}"}
 FENCED = {"statusCode": 503, "headers": {FENCED_HEADER.lower(): "1"}, "body": "{}"}

@@ -8,10 +8,10 @@ import pymysql
 import pytest
 from legacy_world import BASE, record
 
-from functions.aws.errors import FencedError
-from functions.bridge import triggers
+from functions.aws.mysql_errors import FencedError
+from functions.bridge.statements import cell_text
 from functions.domain import entities, names
-from functions.legacy.statements import cell_text
+from functions.install import triggers
 
 FENCED = "streamback: writes to chefs are fenced"
 

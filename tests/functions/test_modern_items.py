@@ -9,7 +9,7 @@ import pytest
 
 from functions.domain import entities, mapping
 from functions.domain.errors import UnmappableError
-from functions.modern.items import PAGE_BYTES, ModernStore
+from functions.modern.table import PAGE_BYTES, ModernStore
 
 ENTITIES = entities.load(Path(__file__).parents[1] / "entities.toml")
 

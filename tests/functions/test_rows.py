@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from test_mapping_shapes import bodies
 
 from functions.api.store import NotFoundError
-from functions.bridge import checks, tables
 from functions.domain import entities, mapping
+from functions.install import schema_check, tables
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_mapping_that_does_not_fit_the_table_is_refused_by_its_key(legacy, cha
         "modern": {"table": "chef", "key": "ChefId"},
         "fields": {"firstName": first, "lastName": {"column": "cheflast", "type": "string"}},
     }
-    found = checks.problems(legacy.server, entities.parse({"chefs": raw})["chefs"])
+    found = schema_check.problems(legacy.server, entities.parse({"chefs": raw})["chefs"])
     assert [problem.split(": ")[0] for problem in found] == [key]
 
 

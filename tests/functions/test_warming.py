@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from functions.api import contract
+from functions.api import http_api
 from functions.api.store import NotFoundError
 
 
@@ -43,12 +43,12 @@ class Store:
 def test_it_asks_the_store_once_so_that_the_connection_is_there(monkeypatch):
     store, slept = Store(), []
     monkeypatch.setattr(time, "sleep", slept.append)
-    answer = contract.warm(lambda _: (None, store), {"warm": "chefs", "seconds": 2})
+    answer = http_api.warm(lambda _: (None, store), {"warm": "chefs", "seconds": 2})
     assert (answer, store.asked, slept) == ({"warm": "chefs"}, 1, [2.0])
 
 
 def test_it_stays_occupied_for_a_bounded_time(monkeypatch):
     slept = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    contract.occupied({"warm": "chefs", "seconds": 10_000})
-    assert slept == [contract.LONGEST_WARMING]
+    http_api.occupied({"warm": "chefs", "seconds": 10_000})
+    assert slept == [http_api.LONGEST_WARMING]

@@ -19,11 +19,13 @@ import pytest
 from runbook_outputs import ENTITY, outputs
 from writes_world import bring_back, until
 
-from runbook import target as targets
-from runbook.context import Context
-from runbook.journal import Event
-from runbook.services import copying, gates, verify
-from runbook.services.copying import Limits
+from runbook.aws import outputs as targets
+from runbook.checks.check import switch
+from runbook.copy import control
+from runbook.copy.control import Limits
+from runbook.journal.journal import Event
+from runbook.stack import Context
+from runbook.verify import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,11 +111,11 @@ def road(prepared):
     """The context of the shared sandbox, with copy running and caught up."""
     context = prepared
     entity = context.target.entity(ENTITY)
-    copying.start(context, entity, Limits(), again=False)
-    until(lambda: not [check for check in gates.copied(context, entity)[:-1] if not check.ok])
+    control.start(context, entity, Limits(), again=False)
+    until(lambda: not [check for check in switch.copied(context, entity)[:-1] if not check.ok])
     yield context
     bring_back(context)
-    copying.stop(context, entity)
+    control.stop(context, entity)
 
 
 @pytest.fixture
@@ -121,6 +123,6 @@ def chefs(road):
     """The entity on legacy, both sides found equal; it is back there at the end, whatever happened."""
     entity = road.target.entity(ENTITY)
     bring_back(road)
-    assert verify.run(road, entity, verify.Options()).clean
+    assert run.run(road, entity, run.Options()).clean
     yield entity
     bring_back(road)

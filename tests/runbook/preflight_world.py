@@ -8,17 +8,18 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from functions.bridge import streams, tables
+from functions.bridge import stream_guard
 from functions.domain import names
-from runbook import target as targets
-from runbook.context import Context
-from runbook.services import preflight
+from functions.install import tables
+from runbook.aws import outputs as targets
+from runbook.checks.check import plans
+from runbook.stack import Context
 
 if TYPE_CHECKING:
     from pymysql import Connection
 
-    from runbook.checks import Check
-    from runbook.clients import Clients
+    from runbook.aws.clients import Clients
+    from runbook.checks.check import Check
     from sandbox.lifecycle import Sandbox
 
 ENTITY = "chefs"
@@ -77,7 +78,7 @@ class World:
     def _prepare(context: Context) -> None:
         entity, server = context.target.mapping[ENTITY], context.aurora.server()
         tables.prepare(server, entity)
-        streams.settle(server, entity, context.target.entities[ENTITY].stream_arn)
+        stream_guard.settle(server, entity, context.target.entities[ENTITY].stream_arn)
 
     def context(self, table: str = TABLE, **more: Any) -> Context:
         """The same as a context."""
@@ -118,5 +119,5 @@ def entity_aimed(context: Context, **changes: Any) -> Context:
 def looked(context: Context, *, quick: bool = False) -> dict[str, Check]:
     """The checks of chefs by name."""
     return {
-        each.name: each for each in preflight.checks(context, context.target.entities[ENTITY], quick=quick)
+        each.name: each for each in plans.checks(context, context.target.entities[ENTITY], quick=quick)
     }

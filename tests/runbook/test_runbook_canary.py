@@ -15,24 +15,27 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 from writes_world import until
 
-from runbook import canary, probe, watching
-from runbook import lock as locks
-from runbook.canary import Move
-from runbook.cli import app
-from runbook.context import Context
+from runbook import init as init_service
+from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.http import path
+from runbook.aws.outputs import EntityTarget
+from runbook.checks.check import heartbeat
+from runbook.checks.check import switch as gates
+from runbook.commands.cli import app
+from runbook.copy import control
+from runbook.copy.control import Limits
+from runbook.cutover import canary, canary_analysis
+from runbook.cutover import reads as service
+from runbook.cutover.canary import Move
+from runbook.cutover.canary_analysis import Options, Verdict, Witness
+from runbook.cutover.command import Scope, Switch
+from runbook.cutover.reads import Reads
+from runbook.cutover.sampling import Figures, invocations, percentile
 from runbook.errors import FailedError, PreconditionError, RefusedError
-from runbook.http import path
-from runbook.routing import Routes, Side
-from runbook.sampling import Figures, invocations, percentile
-from runbook.services import copying, gates, verify
-from runbook.services import init as init_service
-from runbook.services import reads as service
-from runbook.services.copying import Limits
-from runbook.services.reads import Reads
-from runbook.services.status import run as status
-from runbook.services.switching import Scope, Switch
-from runbook.target import EntityTarget
-from runbook.watching import Options, Verdict, Witness
+from runbook.journal.journal import lock as locks
+from runbook.stack import Context
+from runbook.status import run as status
+from runbook.verify import run as verify
 
 ENTITY = "chefs"
 UNWATCHED = Options(seconds=0)
@@ -43,7 +46,7 @@ QUICK = Options(seconds=30, interval=0.05)
 def open_gates(monkeypatch):
     """Gates and probes that pass: these tests are about the canary."""
     monkeypatch.setattr(gates, "of", lambda *_: [])
-    monkeypatch.setattr(probe, "send", lambda *_, **__: probe.Arrival(True, 0.0))
+    monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
 @pytest.fixture
@@ -539,13 +542,13 @@ def road(prepared):
     """The context of the shared sandbox, with copy of every entity running, caught up and verified."""
     entities = list(prepared.target.entities.values())
     for entity in entities:
-        copying.start(prepared, entity, Limits(), again=False)
+        control.start(prepared, entity, Limits(), again=False)
     for entity in entities:
         until(lambda one=entity: all(check.ok for check in gates.copied(prepared, one)[:-1]))
         assert verify.run(prepared, entity, verify.Options()).clean
     yield prepared
     for entity in entities:
-        copying.stop(prepared, entity)
+        control.stop(prepared, entity)
 
 
 def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, runbook, monkeypatch):
@@ -555,7 +558,7 @@ def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, r
     assert (refused.exit_code, _where(road)) == (4, (0, 0))
     assert "last verify is clean" in refused.output
     monkeypatch.undo()
-    copying.stop(road, chefs)
+    control.stop(road, chefs)
     try:
         refused = runbook(
             "cutover", "reads", "--percent", "5", "--watch", "0", "--entity", ENTITY, "--execute"
@@ -563,7 +566,7 @@ def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, r
         assert (refused.exit_code, _where(road)) == (4, (0, 0))
         assert "copy is stopped" in refused.output
     finally:
-        copying.start(road, chefs, Limits(), again=False)
+        control.start(road, chefs, Limits(), again=False)
     until(lambda: all(check.ok for check in gates.copied(road, chefs)))
 
 
@@ -658,7 +661,7 @@ def test_a_modern_that_fails_is_found_and_reads_go_back(road, runbook, broken, m
 
 
 def test_a_modern_that_is_too_slow_is_found(road):
-    verdict = watching.watch(
+    verdict = canary_analysis.watch(
         road, road.target.entity(ENTITY), Options(seconds=60, max_latency=0.001, interval=0.02)
     )
     assert not verdict.passed
@@ -701,14 +704,14 @@ def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(
 
 def test_lambdas_own_count_is_a_witness_too(road, broken, monkeypatch):
     """What fails without any request of ours being among it."""
-    monkeypatch.setattr(watching, "LAMBDA_EVERY", 0.0)
+    monkeypatch.setattr(canary_analysis, "LAMBDA_EVERY", 0.0)
     monkeypatch.setattr(
-        watching,
+        canary_analysis,
         "invocations",
         lambda client, function, _: _figures(failures=40 if function == broken else 0),
     )
-    monkeypatch.setattr(watching.Requests, "send", lambda _: None)
-    verdict = watching.watch(road, road.target.entity(ENTITY), QUICK)
+    monkeypatch.setattr(canary_analysis.Requests, "send", lambda _: None)
+    verdict = canary_analysis.watch(road, road.target.entity(ENTITY), QUICK)
     assert verdict.reason.startswith("40 of 100 invocations failed")
 
 

@@ -13,23 +13,23 @@ from botocore.config import Config
 from runbook_outputs import ENTITY
 from typer.testing import CliRunner
 
-from runbook import clients, probe
-from runbook import lock as locks
-from runbook.cli import app
-from runbook.services import gates
+from runbook.aws import clients
+from runbook.checks.check import heartbeat, switch
+from runbook.commands.cli import app
+from runbook.journal.journal import lock as locks
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def open_gates(monkeypatch):
-    monkeypatch.setattr(gates, "of", lambda *_: [])
-    monkeypatch.setattr(probe, "send", lambda *_, **__: probe.Arrival(True, 0.0))
+    monkeypatch.setattr(switch, "of", lambda *_: [])
+    monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
 @pytest.fixture
 def at_a_terminal(open_gates, monkeypatch):
-    monkeypatch.setattr("runbook.session._asks", lambda: True)
+    monkeypatch.setattr("runbook.commands._session._asks", lambda: True)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_the_shell_completes_entities_from_the_target(bare, tmp_path):
         "COMP_CWORD": "6",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-c", "from runbook.cli import app; app(prog_name='runbook')"]
+    command = [sys.executable, "-c", "from runbook.commands.cli import app; app(prog_name='runbook')"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [ENTITY], done.stderr
 
@@ -182,7 +182,7 @@ def test_completion_without_a_target_offers_nothing(tmp_path):
         "COMP_CWORD": "3",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-c", "from runbook.cli import app; app(prog_name='runbook')"]
+    command = [sys.executable, "-c", "from runbook.commands.cli import app; app(prog_name='runbook')"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("", "")
 

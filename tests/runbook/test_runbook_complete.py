@@ -12,20 +12,23 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook import completing, lanes, parked, probe
-from runbook import target as targets
-from runbook.cli import app
-from runbook.context import Context
+from runbook import init as init_service
+from runbook.aws import lanes
+from runbook.aws import outputs as targets
+from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.http import path
+from runbook.aws.lambda_calls import invoke
+from runbook.checks.check import heartbeat
+from runbook.commands.cli import app
+from runbook.cutover import complete_steps
+from runbook.cutover.complete import Completion
+from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError
-from runbook.http import path
-from runbook.invoking import invoke
-from runbook.journal import Phase
-from runbook.lock import held
-from runbook.parts import Choices
-from runbook.routing import Routes, Side
-from runbook.services import init as init_service
-from runbook.services.complete import Completion
-from runbook.services.status import run as status
+from runbook.journal.journal import Phase
+from runbook.journal.lock import held
+from runbook.quarantine import store
+from runbook.stack import Context
+from runbook.status import run as status
 from sandbox import lifecycle
 
 CHEFS, SPECIMENS = "chefs", "specimens"
@@ -293,14 +296,14 @@ def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monk
 
 def _after_bridge_off(monkeypatch, act) -> None:
     """Do something once the mapping is off, as a client may."""
-    real = completing._switch
+    real = complete_steps._switch
 
     def switch(parts, *, enabled):
         real(parts, enabled=enabled)
         if not enabled:
             act()
 
-    monkeypatch.setattr(completing, "_switch", switch)
+    monkeypatch.setattr(complete_steps, "_switch", switch)
 
 
 def _put(road, specimens, key: str, label: str) -> None:
@@ -316,11 +319,11 @@ def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, m
     with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
         Completion.of(road, specimens, Choices()).execute()
     assert road.journal.state(SPECIMENS).phase == Phase.MODERN
-    assert completing.mapping_state(road, specimens) == "Enabled"
+    assert complete_steps.mapping_state(road, specimens) == "Enabled"
     place = {road.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
     road.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
-    assert probe.send(road, specimens).arrived  # the bridge has parked it too
-    parked.Parked(road, specimens).settle(parked.entries(road, specimens))
+    assert heartbeat.send(road, specimens).arrived  # the bridge has parked it too
+    store.Parked(road, specimens).settle(store.entries(road, specimens))
 
 
 def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, monkeypatch):
@@ -344,7 +347,7 @@ def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(syste
         "remove",
     ]
     assert command.execute().changed
-    assert completing.mapping_state(road, specimens) == "Disabled"
+    assert complete_steps.mapping_state(road, specimens) == "Disabled"
     assert _shown(system, road, SPECIMENS) == before[SPECIMENS]
     assert _ours(system) == []
     assert not command.execute().changed

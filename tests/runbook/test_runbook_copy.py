@@ -15,16 +15,15 @@ from afresh import delete_items, forget_copy
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook import verified
-from runbook.checks import Check
-from runbook.cli import app
-from runbook.context import Context
+from runbook.checks.check import Check, plans, switch
+from runbook.commands.cli import app
+from runbook.copy import control, progress, release
+from runbook.copy.control import Limits
 from runbook.errors import PreconditionError
-from runbook.journal import Operation, Phase, now
-from runbook.lock import held
-from runbook.services import copying, gates, preflight, progress, releasing
-from runbook.services import verify as verify_service
-from runbook.services.copying import Limits
+from runbook.journal.journal import Operation, Phase, now, verified
+from runbook.journal.lock import held
+from runbook.stack import Context
+from runbook.verify import run as verify_service
 
 CHEFS, SPECIMENS = "chefs", "specimens"
 ROWS = 300
@@ -140,7 +139,7 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runboo
     _watch(runbook, "--entity", CHEFS)
     stopped = runbook("copy", "stop", "--entity", CHEFS)
     assert "triggers go on" in stopped.stdout
-    before = copying.record(road, chefs)
+    before = control.record(road, chefs)
     _until(lambda: not any(_leased(road, chefs, lane) for lane in _lanes(road, chefs)))
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('while stopped')")
@@ -148,7 +147,7 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runboo
     assert (found["state"], found["queue"]) == ("stopped", 1)
     assert "resumed" in runbook("copy", "start", "--entity", CHEFS).stdout
     _watch(runbook, "--entity", CHEFS)
-    after = copying.record(road, chefs)
+    after = control.record(road, chefs)
     for name in ("started_at", "position", "backfilled", "rows_done", "enqueued", "total"):
         assert after[name] == before[name]
     assert _equal(road, chefs)
@@ -157,12 +156,12 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runboo
 def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(road, chefs, runbook):
     _done(runbook("copy", "start", "--entity", CHEFS, "--rate", "100000"))
     _watch(runbook, "--entity", CHEFS)
-    first = copying.record(road, chefs)
+    first = control.record(road, chefs)
     assert "running already" in runbook("copy", "start", "--entity", CHEFS).stdout
-    assert copying.record(road, chefs)["started_at"] == first["started_at"]
+    assert control.record(road, chefs)["started_at"] == first["started_at"]
     assert "begun anew" in runbook("copy", "start", "--entity", CHEFS, "--again").stdout
     _watch(runbook, "--entity", CHEFS)
-    second = copying.record(road, chefs)
+    second = control.record(road, chefs)
     assert second["started_at"] > first["started_at"]
     assert (second["enqueued"], second["skipped"], second["rate"]) == (ROWS, ROWS, 100000)
 
@@ -171,7 +170,7 @@ def test_limits_are_changed_while_it_runs(road, chefs, runbook):
     _done(runbook("copy", "start", "--entity", CHEFS, "--rate", "5", "--queue-bound", "50"))
     limits = ["--rate", "0", "--max-threads", "90", "--queue-bound", "70"]
     assert runbook("copy", "set", "--entity", CHEFS, *limits).exit_code == 0
-    record = copying.record(road, chefs)
+    record = control.record(road, chefs)
     assert (record["rate"], record["threads"], record["bound"]) == (0, 90, 70)
     _watch(runbook, "--entity", CHEFS)
     assert runbook("copy", "set", "--entity", CHEFS).exit_code == 2
@@ -215,7 +214,7 @@ def test_status_tells_progress_limits_and_lanes(road, chefs, runbook):
 
 
 def test_threads_of_this_process_can_be_the_workers(road, chefs, runbook, monkeypatch):
-    monkeypatch.setattr("runbook.lanes.wake", lambda *_: pytest.fail("no function is called"))
+    monkeypatch.setattr("runbook.aws.lanes.wake", lambda *_: pytest.fail("no function is called"))
     result = runbook("copy", "start", "--entity", CHEFS, "--run-here")
     assert result.exit_code == 0, result.output
     assert "chefs has caught up" in result.stdout
@@ -239,7 +238,7 @@ def test_in_another_phase_it_is_refused_with_what_may_come_next(road, chefs, run
 
 def test_a_hazard_refuses_it_and_nothing_was_changed(road, chefs, runbook, database, monkeypatch):
     bad = Check(name="cascade", ok=False, value="orders", limit="none", remedy="Drop it.")
-    monkeypatch.setattr(preflight, "checks", lambda *_, **__: [bad])
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [bad])
     result = runbook("copy", "start", "--entity", CHEFS)
     assert result.exit_code == 4
     assert "Drop it." in result.stderr
@@ -253,7 +252,7 @@ def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs
     result = runbook("copy", "watch", "--entity", CHEFS)
     assert result.exit_code == 4
     assert "not started" in result.stderr
-    monkeypatch.setattr("runbook.lanes.wake", lambda *_: None)
+    monkeypatch.setattr("runbook.aws.lanes.wake", lambda *_: None)
     monkeypatch.setattr(progress, "SILENCE", 0.3)
     dead = [progress.Lane(lane=n, owner="", beat="", age=None, rows=0, lag=0.0) for n in range(names.LANES)]
     monkeypatch.setattr(progress.Watch, "_lanes", lambda *_: dead)
@@ -266,7 +265,7 @@ def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs
 
 def test_stopping_what_was_never_started_says_so(road, chefs):
     with pytest.raises(PreconditionError, match="never started"):
-        copying.stop(road, chefs)
+        control.stop(road, chefs)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +279,7 @@ def test_what_would_not_hold_in_a_phase_is_refused(road, chefs, runbook, command
         result = runbook("copy", command, "--entity", CHEFS, *(["--rate", "5"] if command == "set" else []))
         assert result.exit_code == 4
         assert f"chefs is in phase {phase}; `copy {command}` is for phase legacy" in result.stderr
-        assert (copying.record(road, chefs)["state"], copying.record(road, chefs)["rate"]) == ("running", 0)
+        assert (control.record(road, chefs)["state"], control.record(road, chefs)["rate"]) == ("running", 0)
     finally:
         with held(road.journal, CHEFS, "a test", "x") as lease:
             road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
@@ -303,21 +302,21 @@ def test_triggers_that_were_lost_come_back_and_everything_is_to_be_compared_agai
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     assert _equal(road, chefs)
-    assert all(check.ok for check in gates.copied(road, chefs))
+    assert all(check.ok for check in switch.copied(road, chefs))
     _drop_one(database)
-    assert not gates._captured(road, chefs)[0].ok
+    assert not switch._captured(road, chefs)[0].ok
     assert json.loads(runbook("copy", "start", "--entity", CHEFS, "--json").stdout)["entities"][0][
         "triggers"
     ] == ["streamback_capture_i_chefs"]
-    assert all(check.ok for check in gates._captured(road, chefs))
-    assert gates.copied(road, chefs)[-1].value == "never"
+    assert all(check.ok for check in switch._captured(road, chefs))
+    assert switch.copied(road, chefs)[-1].value == "never"
 
 
 def test_a_comparison_from_before_the_triggers_counts_for_nothing(road, chefs, runbook):
     found = now()
     _done(runbook("copy", "start", "--entity", CHEFS))
     verified.note(road.journal, CHEFS, started_at=found, sample=1.0, compared=ROWS, differences=0)
-    last = gates.copied(road, chefs)[-1]
+    last = switch.copied(road, chefs)[-1]
     assert not last.ok
     assert "before copy's triggers were made" in last.value
 
@@ -325,14 +324,14 @@ def test_a_comparison_from_before_the_triggers_counts_for_nothing(road, chefs, r
 def test_in_phase_modern_start_only_puts_back_the_triggers_for_the_way_back(road, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    before = copying.record(road, chefs)
+    before = control.record(road, chefs)
     with held(road.journal, CHEFS, "a test", "x") as lease:
         road.journal.enter(lease.lock, CHEFS, Phase.MODERN)
     try:
         assert runbook("copy", "start", "--entity", CHEFS).exit_code == 4
         _drop_one(database)
         assert "put back" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
-        assert (_triggers(database), copying.record(road, chefs)) == (6, before)
+        assert (_triggers(database), control.record(road, chefs)) == (6, before)
     finally:
         with held(road.journal, CHEFS, "a test", "x") as lease:
             road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
@@ -361,7 +360,7 @@ def test_the_way_out_leaves_no_trigger_no_queue_and_no_record_and_a_later_start_
         assert (_triggers(database), _left(road, database)) == (0, [])
     assert "started" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
     _watch(runbook, "--entity", CHEFS)
-    assert copying.record(road, chefs)["enqueued"] == ROWS + 1
+    assert control.record(road, chefs)["enqueued"] == ROWS + 1
     assert _equal(road, chefs)
 
 
@@ -383,7 +382,7 @@ def test_the_way_out_is_barred_while_anything_is_on_modern_or_half_done(road, ch
             road.journal.write(lease.lock, CHEFS, {"phase": "legacy", "reads": 0, "operation": None})
         assert (result.exit_code, _triggers(database)) == (4, 6)
         assert says in result.stderr
-    assert copying.record(road, chefs)["state"] == "running"
+    assert control.record(road, chefs)["state"] == "running"
 
 
 def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(
@@ -391,7 +390,7 @@ def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(
 ):
     """Without it, old rows would be copied over what the bridge has not brought to Aurora yet."""
     followed = []
-    monkeypatch.setattr(copying.Tail, "follow", lambda _: followed.append(1))
+    monkeypatch.setattr(control.Tail, "follow", lambda _: followed.append(1))
     _done(runbook("copy", "start", "--entity", CHEFS))
     _done(runbook("copy", "start", "--entity", CHEFS, "--again"))
     assert not followed
@@ -429,7 +428,7 @@ def _killed_at(count: int, road, entity, act=None) -> bool:
 
 
 def _start(context, entity) -> None:
-    copying.start(context, entity, Limits(), again=False)
+    control.start(context, entity, Limits(), again=False)
 
 
 def test_killed_anywhere_the_way_out_is_walked_to_its_end_by_the_same_command(road, chefs, runbook, database):
@@ -442,19 +441,19 @@ def test_killed_anywhere_the_way_out_is_walked_to_its_end_by_the_same_command(ro
                 f"VALUES ('{CHEFS}', 0, '1', UTC_TIMESTAMP(6))"
             )
         road.journal.put_record(CHEFS, names.COPY_RECORD, {"state": "stopped", "started_at": "then"})
-        killed = _killed_at(count, road, chefs, releasing.release)
-        releasing.release(road, chefs)
+        killed = _killed_at(count, road, chefs, release.release)
+        release.release(road, chefs)
         assert (_triggers(database), _left(road, database)) == (0, [])
     assert count > 5
 
 
 def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(road, chefs, runbook, monkeypatch):
-    monkeypatch.setattr(preflight, "checks", lambda *_, **__: [])
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
     count, killed = 0, True
     while killed:
         count += 1
         killed = _killed_at(count, road, chefs)
-        copying.start(road, chefs, Limits(), again=False)
+        control.start(road, chefs, Limits(), again=False)
         state = road.journal.state(CHEFS)
         assert (state.phase, state.operation, state.lock) == (Phase.LEGACY, None, None)
     assert count > 5

@@ -20,14 +20,16 @@ from writes_world import (
 )
 
 from functions.domain import names
-from runbook import crossing, returning
+from runbook.aws.http import path
+from runbook.checks.check import switch as gates
+from runbook.copy import control as copying
+from runbook.copy.control import Limits
+from runbook.cutover import forward, reverse
+from runbook.cutover.fence import Control, Fence, MovedError
+from runbook.cutover.steps import Choices, Parts
 from runbook.errors import FailedError, PreconditionError
-from runbook.fence import Control, Fence, MovedError
-from runbook.http import path
-from runbook.journal import Journal, Phase
-from runbook.parts import Choices, Parts
-from runbook.services import copying, gates, verify
-from runbook.services.copying import Limits
+from runbook.journal.journal import Journal, Phase
+from runbook.verify import run
 
 
 def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(road, chefs):
@@ -46,7 +48,7 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(road, ch
     assert switch(road, "cutover").execute().changed
     assert [first_name(road, "dynamo", key) for key in (before, new)] == [None, "on legacy again"]
     write(road, "on modern again", new)
-    assert verify.run(road, chefs, verify.Options()).clean
+    assert run.run(road, chefs, run.Options()).clean
     assert road.api.request("DELETE", path(ENTITY, new)).status == 204
 
 
@@ -78,7 +80,7 @@ def test_the_second_way_back_follows_the_stream_from_where_the_first_had_all_of_
 def test_a_request_that_comes_while_writes_are_held_is_answered_by_the_winner(road, chefs, monkeypatch):
     answers: list[str] = []
     thread = threading.Thread(target=lambda: answers.append(write(road, "held")))
-    real = crossing._demand_equal
+    real = forward._demand_equal
 
     def slowly(parts, keys, settle):
         if not settle:  # while clients are held
@@ -86,7 +88,7 @@ def test_a_request_that_comes_while_writes_are_held_is_answered_by_the_winner(ro
             time.sleep(0.5)
         real(parts, keys, settle)
 
-    monkeypatch.setattr(crossing, "_demand_equal", slowly)
+    monkeypatch.setattr(forward, "_demand_equal", slowly)
     switch(road, "cutover").execute()
     thread.join()
     assert first_name(road, "dynamo", answers[0]) == "held"
@@ -108,7 +110,7 @@ def test_what_fails_while_writes_are_held_puts_everything_back(road, chefs, monk
     patches = {
         "fence": (Fence, "raise_", late),
         "drain": (Fence, "queue_empty", fail),
-        "compare-last": (crossing, "_demand_equal", lambda parts, keys, settle: None if settle else fail()),
+        "compare-last": (forward, "_demand_equal", lambda parts, keys, settle: None if settle else fail()),
     }
     with monkeypatch.context() as patched:
         patched.setattr(*patches[step])
@@ -187,13 +189,13 @@ def test_what_cannot_be_called_after_the_way_back_leaves_nothing_half_done(road,
     def throttled(*_):
         raise FailedError("Lambda takes no call now")
 
-    monkeypatch.setattr("runbook.lanes.wake", throttled)
+    monkeypatch.setattr("runbook.aws.lanes.wake", throttled)
     assert switch(road, "rollback").execute().changed
     assert stands(road) == LEGACY
 
 
 def test_a_queue_that_stays_full_puts_everything_back_in_time(road, chefs, monkeypatch):
-    monkeypatch.setattr(crossing, "NUDGE", 0.05)
+    monkeypatch.setattr(forward, "NUDGE", 0.05)
     monkeypatch.setattr(Fence, "queue_empty", lambda _: False)
     with pytest.raises(PreconditionError, match="copying the last rows took more than 1 s"):
         switch(road, "cutover", choices=Choices(settle=0.0, warm=0, hold=1.0)).execute()
@@ -210,13 +212,13 @@ def test_a_difference_puts_everything_back(road, chefs):
         UpdateExpression="SET firstName = :name",
         ExpressionAttributeValues={":name": {"S": "false"}},
     )  # with copy's mark still on it, so the bridge leaves it alone
-    crossing_settle = crossing.SETTLE
-    crossing.SETTLE = 0.5
+    crossing_settle = forward.SETTLE
+    forward.SETTLE = 0.5
     try:
         with pytest.raises(PreconditionError, match=f"differ: {key}"):
             switch(road, "cutover").execute()
     finally:
-        crossing.SETTLE = crossing_settle
+        forward.SETTLE = crossing_settle
     assert stands(road) == LEGACY
     assert road.api.request("DELETE", path("aurora", ENTITY, key)).status == 204
     until(lambda: first_name(road, "dynamo", key) is None)
@@ -250,7 +252,7 @@ def test_a_way_back_that_the_bridge_blocks_is_put_back_and_force_goes_at_once(ro
     assert parked["reason"]["S"].startswith("conflict:")
     until(lambda: first_name(road, "dynamo", changed) == "legacy")
     road.clients.dynamodb.delete_item(**quarantine)
-    assert verify.run(road, chefs, verify.Options()).clean
+    assert run.run(road, chefs, run.Options()).clean
     monkeypatch.undo()
     assert road.journal.state(ENTITY).undrained
     assert switch(road, "cutover").execute().changed
@@ -289,7 +291,7 @@ def test_after_a_forced_way_back_nobody_goes_over_before_the_bridge_is_through(r
 def test_a_request_that_was_never_counted_out_delays_the_way_back_but_does_not_bar_it(
     road, chefs, monkeypatch
 ):
-    monkeypatch.setattr(returning, "WRITER_LIMIT", 0.5)
+    monkeypatch.setattr(reverse, "WRITER_LIMIT", 0.5)
     switch(road, "cutover").execute()
     road.clients.dynamodb.update_item(
         TableName=road.target.journal_table,

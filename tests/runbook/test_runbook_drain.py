@@ -9,8 +9,8 @@ import pytest
 
 from functions.aws.quarantine import Quarantine
 from functions.domain.changes import Change, Kind
-from runbook import drain
-from runbook.stream import Follower, Seen
+from runbook.aws.stream import Follower, Seen
+from runbook.cutover import drain
 
 PATIENCE = 60.0
 HIGH = 10**30

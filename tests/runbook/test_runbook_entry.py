@@ -7,7 +7,7 @@ from runbook_outputs import MAPPING
 
 from functions.domain import entities
 from functions.domain.errors import shown
-from runbook.entry import without_masked
+from runbook.quarantine.entry import without_masked
 
 CODE = "; Error code: 1062; SQLState: 23000"
 SECRETS = (

@@ -8,10 +8,10 @@ import pymysql
 import pytest
 
 from functions.domain import names
-from runbook import fence as fences
+from runbook import init as init_service
+from runbook.cutover import fence as fences
+from runbook.cutover.fence import Control, Fence
 from runbook.errors import FailedError, PreconditionError
-from runbook.fence import Control, Fence
-from runbook.services import init as init_service
 
 ENTITY = "specimens"
 

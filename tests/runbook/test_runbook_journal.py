@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from runbook import lock as locks
 from runbook.errors import LockLostError, PreconditionError, RefusedError
-from runbook.journal import Event, Lock, Operation, Phase
+from runbook.journal.journal import Event, Lock, Operation, Phase
+from runbook.journal.journal import lock as locks
 
 ENTITY = "chefs"
 
@@ -96,7 +96,7 @@ def test_a_living_lock_of_another_machine_is_not_taken_over(bare):
 
 def test_the_lock_of_a_process_that_was_killed_here_is_free_at_once(bare):
     process = subprocess.Popen(
-        [sys.executable, "-c", "from runbook.lock import this_process as p; print(p(), flush=True); input()"],
+        [sys.executable, "-c", "from runbook.journal.lock import this_process as p; print(p(), flush=True); input()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from writes_world import ENTITY, LEGACY, MODERN, control, first_name, stands, switch, write
 
-from runbook import probe
-from runbook.parts import Choices
-from runbook.routing import Side
-from runbook.services import verify
-from runbook.services.switching import Scope
+from runbook.aws.api_gateway import Side
+from runbook.checks.check import heartbeat
+from runbook.cutover.command import Scope
+from runbook.cutover.steps import Choices
+from runbook.verify import run as verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runbook.context import Context
+    from runbook.stack import Context
 
 CHOICES = Choices(settle=0.0, warm=0)
 EVERY = 3  # of the changes that are neither phase nor fence nor route, one in so many
@@ -30,7 +30,7 @@ EVENTS = "before-send.*"
 @pytest.fixture
 def sure_probe(monkeypatch):
     """The probe is sent before anything begins; it has tests of its own, and takes a second."""
-    monkeypatch.setattr(probe, "send", lambda *_, **__: probe.Arrival(True, 0.0))
+    monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
 def _change(event_name: str, body: bytes) -> str:

@@ -14,14 +14,14 @@ from preflight_world import ENTITY, KEY, NAMES, TABLE, World, aimed, entity_aime
 from typer.testing import CliRunner
 
 from functions.aws.quarantine import Quarantine
-from functions.bridge import triggers
 from functions.domain import names
-from runbook.cli import app
-from runbook.failures import prefix
-from runbook.hazards import capture, clocks, cluster, deployment, facts, grants, server
-from runbook.hazards.grants import Grant
-from runbook.journal import Operation, Phase, State
-from runbook.services import preflight
+from functions.install import triggers
+from runbook.checks.check import clocks, cluster, deployment, grants, plans, schema, server
+from runbook.checks.check import triggers as capture
+from runbook.checks.grants import Grant
+from runbook.commands.cli import app
+from runbook.journal.journal import Operation, Phase, State
+from runbook.quarantine.failure_bucket import prefix
 
 GUARD = f"IF SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}' THEN SET NEW.cheffirst = 'x'; END IF"
 NATURAL = "VARCHAR(40) CHARACTER SET utf8mb4 COLLATE {} NOT NULL PRIMARY KEY"
@@ -187,7 +187,7 @@ def red(found):
 
 @pytest.mark.parametrize("entity", ["chefs", "specimens"])
 def test_everything_holds_in_a_fresh_sandbox(context, entity):
-    found = preflight.checks(context, context.target.entity(entity))
+    found = plans.checks(context, context.target.entity(entity))
     assert [(check.name, check.value) for check in found if not check.ok] == []
     assert len({check.name for check in found}) == len(found)
 
@@ -273,7 +273,7 @@ def test_rows_at_both_ends_are_looked_at_and_each_counts_once(world, monkeypatch
     context = world.context(f"CREATE TABLE chefs ({KEY}, {NAMES.replace('VARCHAR(255)', 'LONGTEXT')})")
     world.sql("INSERT INTO chefs (cheffirst) VALUES (REPEAT('é', 1000)), ('b'), ('c')")
     assert looked(context)["item size"].value == "2.0 KB the largest of 3 rows looked at, 1"
-    monkeypatch.setattr("runbook.hazards.sizes.SAMPLE", 2)
+    monkeypatch.setattr("runbook.checks.sizes.SAMPLE", 2)
     assert looked(context)["item size"].value == "2.0 KB the largest of 2 rows looked at, 1"
 
 
@@ -393,7 +393,7 @@ def _user(world: World) -> str:
 )
 def test_a_server_that_cannot_serve_is_red(context, name, changes, embedded):
     session = server.read(context.aurora)
-    known = facts.read(context.aurora, context.target.mapping[ENTITY])
+    known = schema.read(context.aurora, context.target.mapping[ENTITY])
     found = {each.name: each for each in server.checks(replace(session, **changes), known, sandbox=embedded)}
     assert found[name].ok is False
     assert found[name].remedy
@@ -463,7 +463,7 @@ def test_an_entity_that_init_has_not_seen_or_that_is_complete_is_red():
 
 
 def test_of_a_complete_entity_nothing_else_is_looked_at(context, monkeypatch):
-    monkeypatch.setattr("runbook.journal.Journal.find", lambda *_: State(entity=ENTITY, phase=Phase.COMPLETE))
+    monkeypatch.setattr("runbook.journal.journal.Journal.find", lambda *_: State(entity=ENTITY, phase=Phase.COMPLETE))
     assert red(looked(context)) == ["phase"]
 
 

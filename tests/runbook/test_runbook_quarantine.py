@@ -15,16 +15,18 @@ from functions.aws.quarantine import Quarantine as AwsQuarantine
 from functions.domain import names
 from functions.domain.changes import Change, Kind
 from functions.domain.errors import shown
-from runbook import drain, health, parked
-from runbook.cli import app
-from runbook.comparing import MASKED
-from runbook.entry import without_masked
-from runbook.failures import Failures, prefix
-from runbook.journal import Phase
-from runbook.lock import held
-from runbook.services.quarantine import Quarantine
-from runbook.sides import pairs
-from runbook.stream import Seen
+from runbook.aws.stream import Seen
+from runbook.checks.check import bridge
+from runbook.commands.cli import app
+from runbook.cutover import drain
+from runbook.journal.journal import Phase
+from runbook.journal.lock import held
+from runbook.quarantine import store as parked
+from runbook.quarantine.actions import Quarantine
+from runbook.quarantine.both_sides import pairs
+from runbook.quarantine.entry import without_masked
+from runbook.quarantine.failure_bucket import Failures, prefix
+from runbook.verify.compare import MASKED
 from sandbox.emulator import failures
 
 TOO_LONG = "x" * 300
@@ -384,7 +386,7 @@ def test_a_batch_given_up_is_an_entry_a_key_until_all_of_them_are_settled(
     assert run("replay", "--all", "--execute")[1]["settled"] == 2
     assert [world.row(key) for key in keys] == [f"now {key}" for key in keys]
     assert name not in world.objects()
-    found = {check.name: check.value for check in health.bridge(context.clients, context.target, chefs)}
+    found = {check.name: check.value for check in bridge.bridge(context.clients, context.target, chefs)}
     assert found["given up"] == found["quarantine"] == "empty"
 
 
@@ -412,7 +414,7 @@ def test_what_a_mapping_left_that_is_no_more_is_still_seen(world, run, monkeypat
     assert [entry["objects"] for entry in run("list")[1]["entries"]] == [[former]]
     others = parked.entries(context, context.target.entity("specimens"))
     assert [entry for entry in others if former in entry.objects] == []
-    found = {check.name: check.value for check in health.bridge(context.clients, context.target, chefs)}
+    found = {check.name: check.value for check in bridge.bridge(context.clients, context.target, chefs)}
     assert found["given up"] == "1 waiting"
 
 
@@ -560,5 +562,5 @@ def test_people_see_tables(world, sandbox):
 
 def test_the_remedies_of_status_name_the_commands(world, context, chefs):
     world.parked()
-    (check,) = (c for c in health.bridge(context.clients, context.target, chefs) if c.name == "quarantine")
+    (check,) = (c for c in bridge.bridge(context.clients, context.target, chefs) if c.name == "quarantine")
     assert "runbook quarantine list --entity chefs" in check.remedy

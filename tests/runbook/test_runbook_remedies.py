@@ -7,10 +7,9 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from runbook import remedies
-from runbook.cli import app
-from runbook.journal import Operation, State
-from runbook.services.reads import RETURN
+from runbook.commands.cli import app
+from runbook.cutover.reads import RETURN
+from runbook.journal.journal import Operation, State, remedies
 
 
 def _operation(command: str) -> Operation:

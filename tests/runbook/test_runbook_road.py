@@ -10,20 +10,19 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook import health, probe
-from runbook import target as targets
-from runbook.checks import green
-from runbook.cli import app
-from runbook.context import Context
+from runbook import init as init_service
+from runbook import smoke as smoke_service
+from runbook.aws import outputs as targets
+from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.http import path
+from runbook.checks.check import bridge, green, heartbeat
+from runbook.commands.cli import app
+from runbook.cutover.command import Scope, Switch
 from runbook.errors import FailedError, PreconditionError
-from runbook.http import path
-from runbook.journal import Phase
-from runbook.routing import Routes, Side
-from runbook.services import init as init_service
-from runbook.services import smoke as smoke_service
-from runbook.services.smoke import Smoke
-from runbook.services.status import run as status
-from runbook.services.switching import Scope, Switch
+from runbook.journal.journal import Phase
+from runbook.smoke import Smoke
+from runbook.stack import Context
+from runbook.status import run as status
 from sandbox import lifecycle
 
 ENTITY = "chefs"
@@ -135,7 +134,7 @@ def _await_gone(road, smoke):
 
 
 def test_a_probe_arrives_and_its_item_is_removed(road, chefs):
-    assert probe.send(road, chefs).arrived
+    assert heartbeat.send(road, chefs).arrived
     key = {road.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
     assert "Item" not in road.clients.dynamodb.get_item(TableName=chefs.modern_table, Key=key)
 
@@ -146,12 +145,12 @@ def test_a_probe_is_in_no_listing_and_in_no_table(road, chefs):
     road.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={**key, **token})
     listed = [item["id"] for item in road.api.get(path("dynamo", ENTITY), limit=1000).body["items"]]
     assert names.PROBE_KEY not in listed
-    assert probe.send(road, chefs).arrived
+    assert heartbeat.send(road, chefs).arrived
     assert road.api.get(path("aurora", ENTITY, names.PROBE_KEY)).status == 404
 
 
 def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
-    found = health.bridge(road.clients, road.target, chefs)
+    found = bridge.bridge(road.clients, road.target, chefs)
     assert [(check.name, check.value) for check in found if not check.ok] == []
     assert {check.name for check in found} == {
         "mapping",
@@ -167,7 +166,7 @@ def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
 def test_a_paused_mapping_is_named(road, chefs):
     road.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
     try:
-        check = _named(health.bridge(road.clients, road.target, chefs), "mapping")
+        check = _named(bridge.bridge(road.clients, road.target, chefs), "mapping")
         assert not check.ok
         assert chefs.bridge_mapping_id in check.remedy
     finally:
@@ -180,10 +179,10 @@ def test_another_filter_is_named(road, chefs):
     wrong = {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}
     functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=wrong)
     try:
-        assert not _named(health.bridge(road.clients, road.target, chefs), "filter").ok
+        assert not _named(bridge.bridge(road.clients, road.target, chefs), "filter").ok
     finally:
         functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=right)
-    assert _named(health.bridge(road.clients, road.target, chefs), "filter").ok
+    assert _named(bridge.bridge(road.clients, road.target, chefs), "filter").ok
 
 
 def test_a_quarantined_record_and_a_batch_given_up_are_named(road, chefs):
@@ -192,7 +191,7 @@ def test_a_quarantined_record_and_a_batch_given_up_are_named(road, chefs):
     road.clients.dynamodb.put_item(TableName=road.target.quarantine_table, Item=key)
     road.clients.s3.put_object(**file, Body=b"{}")
     try:
-        found = health.bridge(road.clients, road.target, chefs)
+        found = bridge.bridge(road.clients, road.target, chefs)
         assert _named(found, "quarantine").value == "1 waiting"
         assert _named(found, "given up").value == "1 waiting"
         assert not green(found)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from runbook import routing as routings
+from runbook.aws import api_gateway as routings
+from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError, PreconditionError
-from runbook.routing import Routes, Side
-from runbook.target import EntityTarget
 
 BOTH_LEGACY = Routes(reads=Side.LEGACY, writes=Side.LEGACY)
 

@@ -8,11 +8,11 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from runbook.cli import app
+from runbook import status
+from runbook.commands.cli import app
 from runbook.errors import FailedError
-from runbook.journal import Operation
-from runbook.lock import held
-from runbook.services import status
+from runbook.journal.journal import Operation
+from runbook.journal.lock import held
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.domain import names
+from runbook.aws.stream import Follower
+from runbook.aws.stream_shards import Shards
+from runbook.aws.watermarks import Markers
 from runbook.errors import PreconditionError
-from runbook.markers import Markers
-from runbook.shards import Shards
-from runbook.stream import Follower
 
 PATIENCE = 30.0
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

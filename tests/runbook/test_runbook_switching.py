@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from runbook import canary, probe
-from runbook import lock as locks
+from runbook.aws.api_gateway import Side
+from runbook.checks.check import heartbeat
+from runbook.checks.check import switch as gates
+from runbook.cutover import canary
+from runbook.cutover.command import Scope, Switch
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
-from runbook.journal import Phase
-from runbook.routing import Side
-from runbook.services import gates
-from runbook.services.switching import Scope, Switch
-from runbook.steps import Runner, Step, finishes
+from runbook.journal.journal import Phase
+from runbook.journal.journal import lock as locks
+from runbook.journal.operation import Runner, Step, finishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runbook.context import Context
+    from runbook.stack import Context
 
 ENTITY = "chefs"
 START = (0, Side.LEGACY, None)
@@ -39,7 +40,7 @@ COMMIT = "c"
 def open_gates(monkeypatch):
     """Gates and probes that pass: these tests are about the steps."""
     monkeypatch.setattr(gates, "of", lambda *_: [])
-    monkeypatch.setattr(probe, "send", lambda *_, **__: probe.Arrival(True, 0.0))
+    monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
 def _switch(context: Context, verb: str, scope: str = "reads") -> Switch:

@@ -8,7 +8,7 @@ import stat
 import pytest
 from runbook_outputs import ENTITY, outputs
 
-from runbook import target as targets
+from runbook.aws import outputs as targets
 from runbook.errors import UsageError
 
 ENDPOINT = "http://127.0.0.1:1"

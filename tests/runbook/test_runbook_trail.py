@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runbook.comparing import LAST, STEPS, Trail
+from runbook.verify.compare import LAST, STEPS, Trail
 
 
 def test_a_side_that_is_always_a_moment_behind_follows():

@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from runbook.comparing import MASKED, Sides
-from runbook.services import history, verify
+from runbook.commands import history_service
+from runbook.verify import run
+from runbook.verify.compare import MASKED, Sides
 
-OPTIONS = verify.Options(settle=0.2)
+OPTIONS = run.Options(settle=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def empty(context, chefs, sandbox):
 
 
 def wait_until_clean(context, chefs):
-    assert verify.run(context, chefs, verify.Options(settle=60)).clean
+    assert run.run(context, chefs, run.Options(settle=60)).clean
 
 
 def sql(sandbox, statement, *values):
@@ -59,15 +60,15 @@ def sql(sandbox, statement, *values):
 
 
 def test_equal_sides_are_told_equal_and_noted_in_the_history(context, chefs, even):
-    found = verify.run(context, chefs, OPTIONS)
+    found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.items, found.rows, found.equal) == (True, 30, 30, 30)
-    newest = history.run(context, [chefs], 1)[0]
+    newest = history_service.run(context, [chefs], 1)[0]
     assert (newest.command, newest.result, newest.details["equal"]) == ("verify", "equal", 30)
 
 
 def test_a_changed_field_is_told_with_both_values(context, chefs, even, sandbox):
     sql(sandbox, "UPDATE chefdb.cheftable SET cheffirst = 'else' WHERE streamback_key = %s", even[3])
-    found = verify.run(context, chefs, OPTIONS)
+    found = run.run(context, chefs, OPTIONS)
     sql(sandbox, "UPDATE chefdb.cheftable SET cheffirst = 'chef 3' WHERE streamback_key = %s", even[3])
     (difference,) = found.differences
     assert (difference.key, difference.kind, found.equal) == (even[3], "fields", 29)
@@ -79,7 +80,7 @@ def test_a_changed_field_is_told_with_both_values(context, chefs, even, sandbox)
 def test_what_is_on_one_side_only_is_found_though_the_counts_agree(context, chefs, even, sandbox):
     rename = "UPDATE chefdb.cheftable SET streamback_key = %s WHERE streamback_key = %s"
     sql(sandbox, rename, "another", even[5])
-    found = verify.run(context, chefs, OPTIONS)
+    found = run.run(context, chefs, OPTIONS)
     sql(sandbox, rename, even[5], "another")
     assert found.items == found.rows == 30
     assert sorted(difference.kind for difference in found.differences) == ["only in legacy", "only in modern"]
@@ -89,7 +90,7 @@ def test_an_item_that_does_not_fit_the_mapping_is_told_with_its_reason(context, 
     client = sandbox.client("dynamodb")
     good = {"ChefId": {"S": even[0]}, "firstName": {"S": "chef 0"}, "streamback_origin": {"S": "legacy"}}
     client.put_item(TableName=chefs.modern_table, Item={**good, "firstName": {"N": "1"}})
-    (difference,) = verify.run(context, chefs, OPTIONS).differences
+    (difference,) = run.run(context, chefs, OPTIONS).differences
     client.put_item(TableName=chefs.modern_table, Item=good)
     assert difference.kind == "unreadable"
     assert "firstName" in difference.reason
@@ -98,11 +99,11 @@ def test_an_item_that_does_not_fit_the_mapping_is_told_with_its_reason(context, 
 def test_a_difference_that_vanishes_within_the_settling_time_does_not_count(context, chefs, even):
     for number, key in enumerate(even):
         context.api.request("PUT", f"/dynamo/chefs/{key}", {"firstName": f"changed {number}"})
-    assert verify.run(context, chefs, verify.Options(settle=60)).clean
+    assert run.run(context, chefs, run.Options(settle=60)).clean
 
 
 def test_a_sample_compares_some_and_always_the_same(context, chefs, even):
-    first, second = (verify.run(context, chefs, verify.Options(sample=0.5, settle=0)) for _ in range(2))
+    first, second = (run.run(context, chefs, run.Options(sample=0.5, settle=0)) for _ in range(2))
     assert 0 < first.compared < 30
     assert first.compared == second.compared == first.equal
 

@@ -11,19 +11,20 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook import recent, verified
-from runbook.cli import app
+from runbook.checks.check import switch
+from runbook.commands.cli import app
 from runbook.commands.verify import moment
+from runbook.copy import control
+from runbook.copy.control import Limits
+from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError, UsageError
-from runbook.fence import Fence
-from runbook.journal import Phase
-from runbook.keyset import KeySet
-from runbook.services import copying, gates, verify
-from runbook.services.copying import Limits
+from runbook.journal.journal import Phase, verified
+from runbook.verify import incremental, run
+from runbook.verify.key_set import KeySet
 
 PATIENCE = 60.0
-OPTIONS = verify.Options(settle=0.2)
-PATIENT = verify.Options(settle=PATIENCE)
+OPTIONS = run.Options(settle=0.2)
+PATIENT = run.Options(settle=PATIENCE)
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 
 
@@ -32,10 +33,10 @@ def context(prepared):
     """With copy running and caught up."""
     found = prepared
     chefs = found.target.entity("chefs")
-    copying.start(found, chefs, Limits(), again=False)
-    until(lambda: not [check for check in gates.copied(found, chefs)[:-1] if not check.ok])
+    control.start(found, chefs, Limits(), again=False)
+    until(lambda: not [check for check in switch.copied(found, chefs)[:-1] if not check.ok])
     yield found
-    copying.stop(found, chefs)
+    control.stop(found, chefs)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def chefs(context):
 @pytest.fixture
 def clean(context, chefs):
     """Both sides were found equal; returns when that began."""
-    assert verify.run(context, chefs, PATIENT).clean
+    assert run.run(context, chefs, PATIENT).clean
     return record(context)["started_at"]
 
 
@@ -92,33 +93,33 @@ def ago(**span):
 
 def test_what_changed_on_either_side_is_compared_and_nothing_else(context, chefs, clean):
     one, other = write(context, "by legacy"), write(context, "by modern", system="dynamo")
-    keys = recent.changed_keys(context, chefs, dt.datetime.fromisoformat(clean), PATIENCE)
+    keys = incremental.changed_keys(context, chefs, dt.datetime.fromisoformat(clean), PATIENCE)
     assert {one, other} <= set(keys)
     assert len(keys) == len(set(keys))
-    found = verify.run_since(context, chefs, PATIENT, None)
+    found = run.run_since(context, chefs, PATIENT, None)
     assert (found.clean, found.items, found.rows, found.compared) == (True, None, None, len(keys))
 
 
 def test_a_difference_among_what_changed_is_told(context, chefs, clean, unseen):
     key = unseen("nobody told legacy")
-    (difference,) = verify.run_since(context, chefs, OPTIONS, None).differences
+    (difference,) = run.run_since(context, chefs, OPTIONS, None).differences
     assert (difference.key, difference.kind) == (key, "only in modern")
 
 
 def test_what_copy_has_not_written_yet_counts_as_changed(context, chefs, clean):
-    copying.stop(context, chefs)
+    control.stop(context, chefs)
     try:
         key = write(context, "waits in the queue")
-        assert key in recent.changed_keys(context, chefs, ago(seconds=1), PATIENCE)
+        assert key in incremental.changed_keys(context, chefs, ago(seconds=1), PATIENCE)
     finally:
-        copying.start(context, chefs, Limits(), again=False)
+        control.start(context, chefs, Limits(), again=False)
     until(Fence(context, chefs).queue_empty)
-    assert verify.run_since(context, chefs, PATIENT, None).clean
+    assert run.run_since(context, chefs, PATIENT, None).clean
 
 
 def test_a_clean_one_takes_the_place_of_the_clean_whole_one_it_goes_on_from(context, chefs, clean):
     write(context, "changed")
-    found = verify.run_since(context, chefs, PATIENT, None)
+    found = run.run_since(context, chefs, PATIENT, None)
     assert found.base == clean
     assert record(context)["started_at"] == found.started_at > clean
     assert record(context)["clean"]
@@ -126,23 +127,23 @@ def test_a_clean_one_takes_the_place_of_the_clean_whole_one_it_goes_on_from(cont
 
 def test_differences_make_the_record_unclean_and_leave_its_beginning(context, chefs, clean, unseen):
     unseen("differs")
-    verify.run_since(context, chefs, OPTIONS, None)
+    run.run_since(context, chefs, OPTIONS, None)
     assert (record(context)["clean"], record(context)["started_at"]) == (False, clean)
-    assert not gates.copied(context, chefs)[-1].ok
+    assert not switch.copied(context, chefs)[-1].ok
 
 
 def test_one_of_a_shorter_time_proves_nothing_and_is_not_kept(context, chefs, clean):
     time.sleep(0.01)
-    found = verify.run_since(context, chefs, PATIENT, dt.datetime.now(dt.UTC))
+    found = run.run_since(context, chefs, PATIENT, dt.datetime.now(dt.UTC))
     assert (found.clean, found.base, record(context)["started_at"]) == (True, "", clean)
 
 
 def test_a_clean_sample_is_not_kept_and_one_that_differs_is(context, chefs, clean, unseen):
-    verify.run(context, chefs, verify.Options(settle=0.2, sample=0.5))
+    run.run(context, chefs, run.Options(settle=0.2, sample=0.5))
     assert record(context)["started_at"] == clean
-    while not verify._in_sample(unseen("differs"), 0.5):
+    while not run._in_sample(unseen("differs"), 0.5):
         pass
-    verify.run(context, chefs, verify.Options(settle=0.2, sample=0.5))
+    run.run(context, chefs, run.Options(settle=0.2, sample=0.5))
     assert (record(context)["clean"], record(context)["sample"]) == (False, 0.5)
 
 
@@ -154,21 +155,21 @@ def test_an_older_whole_one_that_ends_later_does_not_replace_a_newer(context, ch
 
 def test_more_than_a_day_is_refused_with_what_to_do(context, chefs):
     with pytest.raises(PreconditionError, match=r"keeps 24 h, and that is 25\.0 h ago") as refused:
-        verify.run_since(context, chefs, OPTIONS, ago(hours=25))
+        run.run_since(context, chefs, OPTIONS, ago(hours=25))
     assert "runbook verify" in refused.value.remedy
     with pytest.raises(PreconditionError, match="yet to come"):
-        verify.run_since(context, chefs, OPTIONS, ago(hours=-1))
+        run.run_since(context, chefs, OPTIONS, ago(hours=-1))
 
 
 def test_a_moment_before_the_stream_began_is_refused(context, chefs):
     with pytest.raises(PreconditionError, match="the stream of chefs began at"):
-        verify.run_since(context, chefs, OPTIONS, ago(hours=23.9))
+        run.run_since(context, chefs, OPTIONS, ago(hours=23.9))
 
 
 def test_without_a_whole_comparison_there_is_no_last(context, monkeypatch):
     monkeypatch.setattr(verified, "last", lambda *_: None)
     with pytest.raises(PreconditionError, match="never compared as a whole"):
-        verify.run_since(context, context.target.entity("chefs"), OPTIONS, None)
+        run.run_since(context, context.target.entity("chefs"), OPTIONS, None)
 
 
 def test_before_copy_has_every_row_legacys_changes_cannot_be_told(context, chefs, clean):
@@ -176,7 +177,7 @@ def test_before_copy_has_every_row_legacys_changes_cannot_be_told(context, chefs
     assert context.journal.change_record("chefs", names.COPY_RECORD, changes, {"backfilled": True})
     try:
         with pytest.raises(PreconditionError, match="copy has not taken every row"):
-            verify.run_since(context, chefs, OPTIONS, None)
+            run.run_since(context, chefs, OPTIONS, None)
     finally:
         context.journal.change_record("chefs", names.COPY_RECORD, {"backfilled": True}, changes)
 
@@ -186,7 +187,7 @@ def test_in_phase_modern_no_copy_is_asked_for(context, chefs, clean, monkeypatch
     modern = type(state)(**{**vars(state), "phase": Phase.MODERN})
     monkeypatch.setattr(context.journal, "state", lambda _: modern)
     monkeypatch.setattr(Fence, "control", None)
-    assert verify.run_since(context, chefs, PATIENT, None).clean
+    assert run.run_since(context, chefs, PATIENT, None).clean
 
 
 @pytest.mark.parametrize(

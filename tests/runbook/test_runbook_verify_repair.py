@@ -14,23 +14,26 @@ from typer.testing import CliRunner
 
 from functions.aws.data_api import DataApi
 from functions.domain import names
-from runbook import drain, health
-from runbook.checks import Check
-from runbook.cli import app
+from runbook import repair
+from runbook.aws.stream import Follower
+from runbook.checks.check import Check, bridge, switch
+from runbook.commands import history_service
+from runbook.commands.cli import app
+from runbook.copy import control
+from runbook.copy.control import Limits
+from runbook.cutover import drain
+from runbook.cutover.command import Scope, Switch
+from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError, RefusedError
-from runbook.journal import Phase
-from runbook.lock import held
-from runbook.parts import Choices
-from runbook.services import copying, gates, history, repair, verify
-from runbook.services.copying import Limits
-from runbook.services.repair import Repair
-from runbook.services.switching import Scope, Switch
-from runbook.settling import Action, Settler
-from runbook.stream import Follower
+from runbook.journal.journal import Phase
+from runbook.journal.lock import held
+from runbook.quarantine.resolve import Action, Settler
+from runbook.repair import Repair
+from runbook.verify import run
 
 PATIENCE = 60.0
-OPTIONS = verify.Options(settle=0.3)
-PATIENT = verify.Options(settle=PATIENCE)
+OPTIONS = run.Options(settle=0.3)
+PATIENT = run.Options(settle=PATIENCE)
 QUICK = Choices(settle=0.0, warm=1)
 
 
@@ -39,11 +42,11 @@ def context(prepared):
     """With copy running and caught up."""
     found = prepared
     chefs = found.target.entity("chefs")
-    copying.start(found, chefs, Limits(), again=False)
-    until(lambda: not [check for check in gates.copied(found, chefs)[:-1] if not check.ok])
-    assert verify.run(found, chefs, PATIENT).clean
+    control.start(found, chefs, Limits(), again=False)
+    until(lambda: not [check for check in switch.copied(found, chefs)[:-1] if not check.ok])
+    assert run.run(found, chefs, PATIENT).clean
     yield found
-    copying.stop(found, chefs)
+    control.stop(found, chefs)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +127,7 @@ class World:
         return found.get("Item", {}).get("firstName", {}).get("S")
 
     def found(self):
-        return verify.run(self.context, self.chefs, OPTIONS)
+        return run.run(self.context, self.chefs, OPTIONS)
 
     def tidy(self):
         for key in self.keys:  # the row first, or the bridge would take the item's end for a conflict
@@ -134,7 +137,7 @@ class World:
         follower.reach(PATIENCE)
         left = follower.take()
         until(lambda: not drain.unapplied(self.context, self.chefs, left))
-        assert verify.run(self.context, self.chefs, PATIENT).clean
+        assert run.run(self.context, self.chefs, PATIENT).clean
 
     def item_gone(self, key):
         self.context.clients.dynamodb.delete_item(
@@ -275,7 +278,7 @@ def test_broken_off_it_tells_so_and_the_next_run_does_the_rest(context, world, m
     monkeypatch.setattr(Settler, "settle", settle)
     with pytest.raises(KeyboardInterrupt):
         world.repair.execute(world.found(), OPTIONS)
-    newest = history.run(context, [world.chefs], 1)[0]
+    newest = history_service.run(context, [world.chefs], 1)[0]
     assert (newest.command, newest.result) == (repair.COMMAND, "stopped")
     monkeypatch.setattr(Settler, "settle", real)
     assert not world.repair.execute(world.found(), PATIENT).left
@@ -288,11 +291,11 @@ def test_killed_in_the_middle_it_can_be_run_again_at_once(context, sandbox, worl
         world.item(key, "wrong")
     words = ["verify", "--repair", "--execute", "--entity", "chefs", "--settle", "0.3"]
     words += ["--outputs", str(sandbox.location.outputs)]
-    command = [sys.executable, "-c", "from runbook.cli import app; app()", *words]
+    command = [sys.executable, "-c", "from runbook.commands.cli import app; app()", *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def started():
-        newest = history.run(context, [world.chefs], 1)[0]
+        newest = history_service.run(context, [world.chefs], 1)[0]
         return (newest.command, newest.result) == (repair.COMMAND, "started")
 
     until(started)
@@ -307,19 +310,19 @@ def test_repaired_after_a_whole_comparison_both_sides_count_as_equal(context, wo
     key = world.both()
     world.item(key, "wrong")
     found = world.found()
-    assert not gates.copied(context, world.chefs)[-1].ok
+    assert not switch.copied(context, world.chefs)[-1].ok
     world.repair.execute(found, PATIENT)
-    assert gates.copied(context, world.chefs)[-1].ok
+    assert switch.copied(context, world.chefs)[-1].ok
     record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
 
 
 def test_repaired_after_one_of_the_changes_the_last_whole_one_counts_again(context, world):
     key = world.both()
-    assert verify.run(context, world.chefs, PATIENT).clean
+    assert run.run(context, world.chefs, PATIENT).clean
     world.item(key, "wrong")
-    found = verify.run_since(context, world.chefs, OPTIONS, None)
-    assert not gates.copied(context, world.chefs)[-1].ok
+    found = run.run_since(context, world.chefs, OPTIONS, None)
+    assert not switch.copied(context, world.chefs)[-1].ok
     world.repair.execute(found, PATIENT)
     record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
@@ -341,7 +344,7 @@ def test_it_is_refused_while_the_bridge_is_not_whole_or_another_operator_is_at_w
     with held(context.journal, "chefs", "another", "copy"), pytest.raises(RefusedError):
         world.repair.execute(found, OPTIONS)
     red = Check(name="mapping", ok=False, value="Disabled", limit="Enabled")
-    monkeypatch.setattr(health, "bridge", lambda *_: [red])
+    monkeypatch.setattr(bridge, "bridge", lambda *_: [red])
     with pytest.raises(PreconditionError, match="mapping is Disabled"):
         world.repair.execute(found, OPTIONS)
     assert world.name(key) == "wrong"
@@ -383,8 +386,8 @@ def test_under_load_in_phase_legacy_nothing_is_a_false_alarm(context, world):
     writer.start()
     try:
         for _ in range(3):
-            assert verify.run(context, world.chefs, PATIENT).clean
-            assert verify.run_since(context, world.chefs, PATIENT, None).clean
+            assert run.run(context, world.chefs, PATIENT).clean
+            assert run.run_since(context, world.chefs, PATIENT, None).clean
     finally:
         stop.set()
         writer.join()

@@ -11,21 +11,21 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.aws.data_api import DataApi
-from functions.aws.errors import TransientError
+from functions.aws.mysql_errors import TransientError
 from functions.domain import names
-from runbook import checkpoint, comparing, whole
-from runbook.cli import app
+from runbook.commands.cli import app
 from runbook.commands.verify import SHOW, _words
-from runbook.comparing import Difference, Sides
-from runbook.crew import StoppedError
 from runbook.errors import FailedError
-from runbook.journal import Phase
-from runbook.lock import LEASE, held, this_process
-from runbook.pace import Pace
-from runbook.services import verify
+from runbook.journal.journal import Phase
+from runbook.journal.lock import LEASE, held, this_process
+from runbook.verify import checkpoint, full, run
+from runbook.verify import compare as comparing
+from runbook.verify.compare import Difference, Sides
+from runbook.verify.rate_limiter import Pace
+from runbook.verify.worker_pool import StoppedError
 
 RECORDS = 60
-OPTIONS = verify.Options(segments=1, settle=0)
+OPTIONS = run.Options(segments=1, settle=0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def even(context, chefs, sandbox):
         cursor.executemany(sql, rows)
     for key in keys:
         put(context, chefs, key)
-    assert verify.run(context, chefs, OPTIONS).clean
+    assert run.run(context, chefs, OPTIONS).clean
     return keys
 
 
@@ -56,7 +56,7 @@ def even(context, chefs, sandbox):
 def small_pages(monkeypatch):
     monkeypatch.setattr(comparing, "PAGE", 5)
     monkeypatch.setattr(comparing, "KEY_PAGE", 5)
-    monkeypatch.setattr(whole, "SAVE", 0)
+    monkeypatch.setattr(full, "SAVE", 0)
 
 
 @pytest.fixture
@@ -103,19 +103,19 @@ def interrupted(context, chefs, even, monkeypatch):
     with monkeypatch.context() as patch:
         Interrupted(patch, pages=3)
         with pytest.raises(FailedError):
-            verify.run(context, chefs, verify.Options(segments=1, settle=0, anew=True))
+            run.run(context, chefs, run.Options(segments=1, settle=0, anew=True))
     return record(context)
 
 
 def test_an_interrupted_run_is_gone_on_with(context, chefs, interrupted, monkeypatch):
     assert (interrupted["progress"]["items"], interrupted["process"]) == (15, "")
     counted = Interrupted(monkeypatch)
-    found = verify.run(context, chefs, OPTIONS)
+    found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.resumed, found.started_at) == (True, True, interrupted["started_at"])
     assert (found.items, found.rows, found.compared, found.equal) == (RECORDS,) * 4
     assert counted.items == RECORDS - 15
     assert context.journal.find_record("chefs", names.VERIFIED_RECORD)["started_at"] == found.started_at
-    assert not verify.run(context, chefs, OPTIONS).resumed
+    assert not run.run(context, chefs, OPTIONS).resumed
 
 
 def test_one_interrupted_among_the_rows_reads_no_item_again(context, chefs, even, monkeypatch):
@@ -126,22 +126,22 @@ def test_one_interrupted_among_the_rows_reads_no_item_again(context, chefs, even
         raise FailedError("the operator's machine is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(whole.Whole, "_unknown", fail)
+        patch.setattr(full.Whole, "_unknown", fail)
         with pytest.raises(FailedError):
-            verify.run(context, chefs, verify.Options(segments=1, anew=True))
+            run.run(context, chefs, run.Options(segments=1, anew=True))
     counted = Interrupted(monkeypatch)
-    found = verify.run(context, chefs, OPTIONS)
+    found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.resumed, found.rows, counted.items) == (True, True, RECORDS, 0)
 
 
 def test_what_differed_before_the_interruption_is_looked_at_again(context, chefs, even, monkeypatch):
-    first = next(iter(Sides.scan(verify._sides(context, chefs, OPTIONS), 0, 1)))[0][0]["ChefId"]["S"]
+    first = next(iter(Sides.scan(run._sides(context, chefs, OPTIONS), 0, 1)))[0][0]["ChefId"]["S"]
     put(context, chefs, first, "else")
     with monkeypatch.context() as patch:
         Interrupted(patch, pages=3)
         with pytest.raises(FailedError):
-            verify.run(context, chefs, verify.Options(segments=1, settle=0, anew=True))
-    (difference,) = verify.run(context, chefs, OPTIONS).differences
+            run.run(context, chefs, run.Options(segments=1, settle=0, anew=True))
+    (difference,) = run.run(context, chefs, OPTIONS).differences
     put(context, chefs, first)
     assert (difference.key, difference.kind) == (first, "fields")
 
@@ -149,7 +149,7 @@ def test_what_differed_before_the_interruption_is_looked_at_again(context, chefs
 def test_a_row_without_an_item_is_found_by_the_run_that_goes_on(context, chefs, interrupted, sandbox):
     with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (streamback_key, cheffirst) VALUES ('alone', 'x')")
-        found = verify.run(context, chefs, OPTIONS)
+        found = run.run(context, chefs, OPTIONS)
         cursor.execute("DELETE FROM chefdb.cheftable WHERE streamback_key = 'alone'")
     assert found.resumed
     assert [(each.key, each.kind) for each in found.differences] == [("alone", "only in legacy")]
@@ -158,13 +158,13 @@ def test_a_row_without_an_item_is_found_by_the_run_that_goes_on(context, chefs, 
 @pytest.mark.parametrize(
     "options",
     [
-        verify.Options(segments=1, settle=0, anew=True),
-        verify.Options(segments=2, settle=0),
-        verify.Options(segments=1, settle=0, sample=0.5),
+        run.Options(segments=1, settle=0, anew=True),
+        run.Options(segments=2, settle=0),
+        run.Options(segments=1, settle=0, sample=0.5),
     ],
 )
 def test_with_other_options_it_begins_anew(context, chefs, interrupted, options):
-    found = verify.run(context, chefs, options)
+    found = run.run(context, chefs, options)
     assert not found.resumed
     assert found.started_at > interrupted["started_at"]
 
@@ -174,7 +174,7 @@ def test_one_that_began_long_ago_or_is_under_way_is_not_gone_on_with(context, ch
     long_ago = (dt.datetime.now(dt.UTC) - checkpoint.KEPT).isoformat()
     for change in ({"started_at": long_ago}, {"process": this_process()}):
         context.journal.put_record("chefs", checkpoint.RECORD, {**values, **change})
-        assert not verify.run(context, chefs, OPTIONS).resumed
+        assert not run.run(context, chefs, OPTIONS).resumed
 
 
 def test_one_whose_process_is_dead_or_silent_is_gone_on_with(context, chefs, interrupted):
@@ -186,12 +186,12 @@ def test_one_whose_process_is_dead_or_silent_is_gone_on_with(context, chefs, int
         {"process": this_process(), "saved_at": silent},
     ):
         context.journal.put_record("chefs", checkpoint.RECORD, {**values, **change})
-        assert verify.run(context, chefs, OPTIONS).resumed
+        assert run.run(context, chefs, OPTIONS).resumed
 
 
 def test_where_very_much_differs_it_ends_early_and_says_so(context, chefs, extra, sandbox, monkeypatch):
-    monkeypatch.setattr(whole, "MOST", 10)
-    found = verify.run(context, chefs, OPTIONS)
+    monkeypatch.setattr(full, "MOST", 10)
+    found = run.run(context, chefs, OPTIONS)
     assert (found.more, found.clean) == (True, False)
     assert 5 < len(found.differences) <= 15
     command = ["verify", "--entity", "chefs", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
@@ -204,10 +204,10 @@ def test_where_very_much_differs_it_ends_early_and_says_so(context, chefs, extra
 
 
 def test_many_that_differ_only_at_first_do_not_end_it(context, chefs, even, monkeypatch):
-    monkeypatch.setattr(whole, "MOST", 10)
+    monkeypatch.setattr(full, "MOST", 10)
     wrong = [Difference(key=key, kind="fields") for key in even]
     monkeypatch.setattr(Sides, "compare", lambda *_: wrong[:5])
-    found = verify.run(context, chefs, OPTIONS)
+    found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.more, found.items, found.rows) == (True, False, RECORDS, RECORDS)
 
 
@@ -222,11 +222,11 @@ def test_an_aurora_that_does_not_answer_for_a_moment_is_waited_for(context, chef
 
     monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
     monkeypatch.setattr(DataApi, "query", shaky)
-    found = verify.run(context, chefs, OPTIONS)
+    found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.equal) == (True, RECORDS)
     monkeypatch.setattr(DataApi, "query", lambda *_: (_ for _ in ()).throw(TransientError("it is down")))
     with pytest.raises(FailedError, match="does not answer"):
-        verify.changed(context, chefs, even[:1], 0)
+        run.changed(context, chefs, even[:1], 0)
 
 
 def test_the_first_error_stops_every_segment(context, chefs, even, monkeypatch):
@@ -242,7 +242,7 @@ def test_the_first_error_stops_every_segment(context, chefs, even, monkeypatch):
     monkeypatch.setattr(comparing, "PAGE", 1)
     monkeypatch.setattr(Sides, "compare", compare)
     with pytest.raises(FailedError, match="broken"):
-        verify.run(context, chefs, verify.Options(segments=4, anew=True))
+        run.run(context, chefs, run.Options(segments=4, anew=True))
     assert len(pages) <= 4
 
 
@@ -276,7 +276,7 @@ def test_without_progress_a_throttle_ends_it(context, monkeypatch):
 
 
 def test_stopping_ends_a_wait_of_the_pace(context):
-    sides = verify._sides(context, context.target.entity("chefs"), verify.Options(rate=0.001))
+    sides = run._sides(context, context.target.entity("chefs"), run.Options(rate=0.001))
     sides.stop.set()
     began = time.monotonic()
     for _ in range(2):
@@ -303,8 +303,8 @@ def test_of_all_entities_one_that_is_complete_is_left_out_and_told(context, even
 
 
 def test_the_command_to_run_next_has_every_option_again():
-    options = verify.Options(segments=8, rate=500, settle=3, sample=0.5)
+    options = run.Options(segments=8, rate=500, settle=3, sample=0.5)
     assert _words(["chefs"], None, options, 5, "live", None) == (
         "runbook verify --repair --entity chefs --sample 0.5 --settle 3 --segments 8 --rate 500 --show 5 --stack live"
     )
-    assert _words(None, None, verify.Options(), SHOW, None, None) == "runbook verify --repair"
+    assert _words(None, None, run.Options(), SHOW, None, None) == "runbook verify --repair"

@@ -8,15 +8,15 @@ import pytest
 from typer.testing import CliRunner
 from writes_world import ENTITY, LEGACY, MODERN, control, stands, switch, until, write
 
-from runbook import crossing
-from runbook import lock as locks
-from runbook.cli import app
+from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.http import path
+from runbook.commands.cli import app
+from runbook.cutover import forward
+from runbook.cutover.command import Scope
+from runbook.cutover.steps import Parts
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
-from runbook.http import path
-from runbook.journal import Phase
-from runbook.parts import Parts
-from runbook.routing import Routes, Side
-from runbook.services.switching import Scope
+from runbook.journal.journal import Phase
+from runbook.journal.journal import lock as locks
 
 QUICK = ("--settle", "0", "--warm", "1", "--entity", ENTITY)
 EVERY_GATE = (
@@ -217,14 +217,14 @@ def _fail(*_) -> None:
     [(KeyboardInterrupt(), "interrupted by the operator"), (ValueError("odd"), "ValueError: odd")],
 )
 def test_an_interrupt_while_writes_are_held_puts_everything_back(road, chefs, monkeypatch, error, told):
-    real = crossing._demand_equal
+    real = forward._demand_equal
 
     def stop(parts, keys, settle):
         if not settle:  # while clients are held
             raise error
         real(parts, keys, settle)
 
-    monkeypatch.setattr(crossing, "_demand_equal", stop)
+    monkeypatch.setattr(forward, "_demand_equal", stop)
     before = control(road)
     with pytest.raises(PreconditionError, match=told):
         switch(road, "cutover").execute()
@@ -235,7 +235,7 @@ def test_an_interrupt_while_writes_are_held_puts_everything_back(road, chefs, mo
 
 def test_an_operator_whose_lock_was_taken_while_writes_are_held_undoes_nothing(road, chefs, monkeypatch):
     """The thief settles it: two operators who undo and do at once would be worse than waiting."""
-    real = crossing._demand_equal
+    real = forward._demand_equal
 
     def robbed(parts, keys, settle):
         if not settle:
@@ -244,7 +244,7 @@ def test_an_operator_whose_lock_was_taken_while_writes_are_held_undoes_nothing(r
             assert road.journal.take(thief, ENTITY, held.id, 0)
         real(parts, keys, settle)
 
-    monkeypatch.setattr(crossing, "_demand_equal", robbed)
+    monkeypatch.setattr(forward, "_demand_equal", robbed)
     with pytest.raises(LockLostError):
         switch(road, "cutover").execute()
     assert stands(road) == (Phase.SWITCHING, Side.GATE, True)

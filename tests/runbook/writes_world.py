@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from runbook.fence import Control, Fence
-from runbook.http import path
-from runbook.journal import Phase
-from runbook.parts import Choices
-from runbook.routing import Side
-from runbook.services.switching import Scope, Switch
+from runbook.aws.api_gateway import Side
+from runbook.aws.http import path
+from runbook.cutover.command import Scope, Switch
+from runbook.cutover.fence import Control, Fence
+from runbook.cutover.steps import Choices
+from runbook.journal.journal import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runbook.context import Context
+    from runbook.stack import Context
 
 ENTITY = "chefs"
 QUICK = Choices(settle=0.0, warm=1)

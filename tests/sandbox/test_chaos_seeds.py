@@ -8,11 +8,11 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from functions.aws.errors import DataApiError
-from functions.bridge import tables
+from functions.aws.mysql_errors import DataApiError
 from functions.domain import changes, names
-from runbook import comparing
-from runbook.cli import app
+from functions.install import tables
+from runbook.commands.cli import app
+from runbook.verify import compare
 from sandbox.chaos import faults, sides
 from sandbox.chaos.arena import Arena
 from sandbox.chaos.commands import Runbook
@@ -92,7 +92,7 @@ def test_seed_2_operators_who_init_at_the_same_time_all_succeed(arena):
 
 
 def test_seed_6_without_a_database_a_command_says_so_and_does_not_fall(arena, monkeypatch):
-    monkeypatch.setattr(comparing, "PATIENCE", 0.1)
+    monkeypatch.setattr(compare, "PATIENCE", 0.1)
     words = ("verify", "--entity", "chefs", "--outputs", str(arena.sandbox.location.outputs))
     arena.sandbox.mariadb.kill()
     try:

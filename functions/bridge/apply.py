@@ -1,0 +1,274 @@
+"""Applies changes to a legacy table so that order, repetition and overlap of deliveries do not matter.
+
+Every statement carries the sequence number and does nothing where the row, or the memory of a delete, is newer
+(docs/adr/0005).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from functions.aws.data_api import chunks
+from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
+from functions.bridge.statements import Statements, cell_text
+from functions.domain import mapping, names
+from functions.domain.changes import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from functions.aws.data_api import DataApi, Values
+    from functions.domain.changes import Change
+    from functions.domain.entities import Entity
+
+CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay settles it"
+KEYS_AT_ONCE = 500  # looked up in one statement; the answer stays under half a MiB
+
+
+class Parking(Protocol):
+    """Where a change goes that can never be applied."""
+
+    def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
+        """Park it, or raise."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What became of a batch, in changes."""
+
+    upserts: int = 0
+    deletes: int = 0
+    probes: int = 0
+    stale: int = 0
+    quarantined: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """As metrics."""
+        return {
+            "BridgeUpserts": self.upserts,
+            "BridgeDeletes": self.deletes,
+            "BridgeProbes": self.probes,
+            "BridgeStale": self.stale,
+            "BridgeQuarantined": self.quarantined,
+        }
+
+
+@dataclass(frozen=True)
+class Present:
+    """A row that exists: its primary key cell's value, its sequence (-1 for none), legacy's stamp (0 for none)."""
+
+    primary_key: str
+    sequence: int
+    stamp: int
+
+
+class Applier:
+    """Applies batches for one entity.
+
+    Args:
+        entity: whose table.
+        database: the Data API as the bridge's user, on the entity's database.
+        quarantine: where a record goes that can never be applied.
+    """
+
+    def __init__(self, entity: Entity, database: DataApi, quarantine: Parking) -> None:
+        self._entity = entity
+        self._database = database
+        self._quarantine = quarantine
+        self._sql = Statements(entity)
+
+    def apply(self, changes: Sequence[Change]) -> Outcome:
+        """Apply changes, at most one per key.
+
+        Raises:
+            TransientError: the database is not there now; apply the same changes again.
+            DataApiError: something nobody foresaw; nothing is parked for it.
+        """
+        outcome = Outcome()
+        reasons = [(change, _misfit(change)) for change in changes]
+        misfits = [(change, reason) for change, reason in reasons if reason and change.kind != Kind.COPIED]
+        self._park_misfits(misfits, outcome)
+        usable = [change for change, reason in reasons if not reason]
+        self._probes([change for change in usable if change.kind == Kind.PROBE], outcome)
+        # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
+        deletes = [change for change in usable if change.kind == Kind.DELETE]
+        self._deletes(deletes, outcome)
+        upserts = [change for change in usable if change.kind == Kind.UPSERT]
+        updated = self._upserts(upserts, outcome)
+        conflicts = self._conflicts([*deletes, *upserts], outcome)
+        self._confirm([change for change in updated if change.key not in conflicts])
+        # Only now that conflicts are told: copy's delete overtakes what modern wrote before. A row stays: it is back.
+        copied = [change for change in usable if change.kind == Kind.COPIED]
+        self._run(self._sql.remember, copied, self._sql.remember_values, outcome)
+        return outcome
+
+    def _park_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: Outcome) -> None:
+        """Park what can never be written, unless it comes again after a newer change was applied."""
+        present = self._present([change for change, _ in misfits if mapping.usable_key(change.key)])
+        for change, reason in misfits:
+            if change.key in present and present[change.key].sequence >= change.sequence:
+                outcome.stale += 1
+            else:
+                self._park(change, reason, 0, outcome)
+
+    def _park(self, change: Change, reason: str, code: int, outcome: Outcome) -> None:
+        self._quarantine.put(self._entity, change, reason, code)
+        outcome.quarantined += 1
+
+    def _probes(self, probes: Sequence[Change], outcome: Outcome) -> None:
+        for probe in probes:
+            self._database.execute(self._sql.probe, self._sql.probe_values(probe))
+        outcome.probes = len(probes)
+
+    def _present(self, changes: Sequence[Change]) -> dict[str, Present]:
+        found: dict[str, Present] = {}
+        for start in range(0, len(changes), KEYS_AT_ONCE):
+            keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
+            for sql, values in self._sql.lookups(keys):
+                for row in self._database.query(sql, values):
+                    key, primary_key, sequence, stamp = self._sql.looked_up(row)
+                    found[key] = Present(primary_key, sequence, stamp)
+        return found
+
+    def _upserts(self, upserts: Sequence[Change], outcome: Outcome) -> list[Change]:
+        """Returns the changes that were updates."""
+        present = self._present(upserts)
+        known = [change for change in upserts if change.key in present]
+        newer = [change for change in known if change.sequence > present[change.key].sequence]
+        new = [change for change in upserts if change.key not in present]
+        outcome.stale += len(known) - len(newer)
+        updated = self._run(
+            self._sql.update,
+            newer,
+            lambda c: self._sql.update_values(c, present[c.key].primary_key),
+            outcome,
+        )
+        outcome.upserts += len(updated) + len(
+            self._run(self._sql.insert, new, self._sql.insert_values, outcome)
+        )
+        return updated
+
+    def _conflicts(self, changes: Sequence[Change], outcome: Outcome) -> set[str]:
+        """Report changes that came after legacy had written their record in its present period.
+
+        The statements left those rows alone. A change is remembered as seen, so that the same one delivered in a later
+        period is an old one.
+        """
+        period = int(cell_text(self._database.query(self._sql.period, self._sql.entity_value)[0][0]))
+        if not period or not changes:
+            return set()
+        present, found = self._present(changes), set[str]()
+        buried = self._buried([change for change in changes if change.key not in present], period)
+        for change in changes:
+            row = present.get(change.key)
+            if row is not None and row.stamp == period and row.sequence < change.sequence:
+                self._park(change, CONFLICT, 0, outcome)
+                self._database.execute(self._sql.pass_over, self._sql.delete_values(change, row.primary_key))
+            elif (
+                row is None
+                and change.kind == Kind.UPSERT
+                and buried.get(change.key, change.sequence) < change.sequence
+            ):
+                self._park(change, CONFLICT, 0, outcome)
+                self._database.execute(self._sql.remember, self._sql.remember_values(change))
+            else:
+                continue
+            found.add(change.key)
+        return found
+
+    def _buried(self, changes: Sequence[Change], period: int) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(changes), KEYS_AT_ONCE):
+            keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
+            rows = self._database.query(*self._sql.buried(keys, period))
+            found |= {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
+        return found
+
+    def _confirm(self, updated: Sequence[Change]) -> None:
+        """An update tells nothing when its row has gone, so look: an older delete may have run in between."""
+        present = self._present(updated)
+        for change in updated:
+            if change.key not in present or present[change.key].sequence < change.sequence:
+                raise TransientError("a row went away while it was updated: another run is at work")
+
+    def _deletes(self, deletes: Sequence[Change], outcome: Outcome) -> None:
+        if not deletes:
+            return
+        self._run(self._sql.remember, deletes, self._sql.remember_values, outcome)
+        # Only now: an older insert that was not yet remembered against has its row by now.
+        present = self._present(deletes)
+        known = [change for change in deletes if change.key in present]
+        outcome.stale += len(deletes) - len(known)
+        outcome.deletes += len(
+            self._run(
+                self._sql.delete,
+                known,
+                lambda c: self._sql.delete_values(c, present[c.key].primary_key),
+                outcome,
+            )
+        )
+        self._database.execute(self._sql.forget)
+
+    def _run(
+        self, sql: str, changes: Sequence[Change], values_of: Callable[[Change], Values], outcome: Outcome
+    ) -> list[Change]:
+        """Run a statement for each change; returns the changes that it took."""
+        sets = [values_of(change) for change in changes]
+        taken: list[Change] = []
+        for run in chunks(sets):
+            taken += self._narrow(sql, [changes[i] for i in run], [sets[i] for i in run], outcome)
+        return taken
+
+    def _narrow(
+        self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: Outcome
+    ) -> list[Change]:
+        """Run a batch; where it can never pass, halve it down to the record at fault and park that one."""
+        try:
+            self._database.batch(sql, sets)
+        except PermanentError as error:
+            if len(changes) == 1:
+                self._final(sql, changes[0], error, outcome)
+                return []
+            missing = self._missing(sql, changes, error, outcome)
+            if len(missing) < len(changes):
+                left = [changes[i] for i in missing], [sets[i] for i in missing]
+                return self._narrow(sql, *left, outcome) if missing else []
+            half = len(changes) // 2
+            first = self._narrow(sql, changes[:half], sets[:half], outcome)
+            return first + self._narrow(sql, changes[half:], sets[half:], outcome)
+        return list(changes)
+
+    def _missing(
+        self, sql: str, changes: Sequence[Change], error: PermanentError, outcome: Outcome
+    ) -> list[int]:
+        """The indexes of those inserts that another run has not made meanwhile."""
+        if sql != self._sql.insert or error.code != DUPLICATE:
+            return list(range(len(changes)))
+        present = self._present(changes)
+        if any(
+            change.key in present and present[change.key].sequence < change.sequence for change in changes
+        ):
+            raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
+        outcome.stale += sum(change.key in present for change in changes)
+        return [i for i, change in enumerate(changes) if change.key not in present]
+
+    def _final(self, sql: str, change: Change, error: PermanentError, outcome: Outcome) -> None:
+        """Park a change, unless it is an insert that found its own record there, just made by another run."""
+        own = None
+        if sql == self._sql.insert and error.code == DUPLICATE:
+            own = self._present([change]).get(change.key)
+        if own is None:
+            self._park(change, str(error), error.code, outcome)
+        elif own.sequence < change.sequence:
+            raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
+        else:
+            outcome.stale += 1
+
+
+def _misfit(change: Change) -> str:
+    """Why a change can never be written, as far as it tells itself; empty when it may be."""
+    if not mapping.usable_key(change.key):
+        return f"the key has more than {names.KEY_BYTES} bytes"
+    return change.problem

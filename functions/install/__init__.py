@@ -1,0 +1,1 @@
+"""What streamback adds to the legacy databases, and how it is removed."""

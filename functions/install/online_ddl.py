@@ -1,0 +1,121 @@
+"""Changes the shape of an entity's table, however long that takes, while its writers go on.
+
+An index on a large table takes longer than the 45 seconds of a Data API call and than a function may run. So the
+statement goes on in the database when its caller is gone, and who comes next finds it there and waits for it.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+from functions.aws.mysql_errors import LOCK_WAIT, NO_PROCEDURE, DataApiError, TransientError
+from functions.bridge.statements import cell_text
+from functions.domain import names
+from functions.install.triggers import ATTEMPTS, LOCK_SECONDS, TableBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
+
+PATIENCE = 200.0  # seconds; with a last call of 50 it is under the function's own limit of 300
+LOOK = 1.0  # seconds between two looks at a statement that goes on
+PROCEDURE = f"{names.RESERVED_PREFIX}alter_"
+EXISTS = 1304  # MySQL's number for a procedure that is there
+# Columns, indexes or procedures that are there already or no longer: somebody else did the same at the same time.
+DONE_ALREADY = frozenset({1060, 1061, 1091, NO_PROCEDURE})
+
+
+class StillAlteringError(Exception):
+    """The statement goes on in the database; call again to wait for it."""
+
+
+def alter(
+    server: DataApi, entity: Entity, change: str, done: Callable[[], bool], deadline: float | None = None
+) -> None:
+    """Run an ALTER TABLE, unless it is done; wait for one that an earlier caller has left running.
+
+    Args:
+        server: the Data API.
+        entity: whose table.
+        change: what follows the table's name; text of ours.
+        done: looks whether it took effect.
+        deadline: monotonic seconds until which one that goes on is waited for.
+
+    Raises:
+        StillAlteringError: it goes on.
+        TableBusyError: a transaction uses the table all the time; no writer was kept waiting behind it for long.
+    """
+    end = time.monotonic() + PATIENCE if deadline is None else deadline
+    for _ in range(ATTEMPTS):
+        _await(server, entity, end)
+        if done():
+            return
+        try:
+            _run(server, entity, change)
+        except DataApiError as error:
+            if not (_again(error) or running(server, entity) or done()):
+                raise
+    _await(server, entity, end)
+    if not done():
+        raise TableBusyError(
+            f"{entity.legacy.table} was in use for {ATTEMPTS} times {LOCK_SECONDS} seconds; end its long transactions "
+            "(see SHOW PROCESSLIST), then run the command again"
+        )
+
+
+def _again(error: DataApiError) -> bool:
+    return error.code in DONE_ALREADY or (isinstance(error, TransientError) and error.code == LOCK_WAIT)
+
+
+def running(server: DataApi, entity: Entity) -> str:
+    """The ALTER TABLE of the entity's table that runs now, as its text; empty for none."""
+    sql = "SELECT info FROM information_schema.processlist WHERE LEFT(info, 11) = 'ALTER TABLE'"
+    found = [cell_text(row[0]) for row in server.query(sql)]
+    return next((text for text in found if text.startswith(_statement(entity))), "")
+
+
+def _await(server: DataApi, entity: Entity, deadline: float) -> None:
+    while text := running(server, entity):
+        if time.monotonic() > deadline:
+            raise StillAlteringError(f"Aurora is at it still: {text}")
+        time.sleep(LOOK)
+
+
+def _run(server: DataApi, entity: Entity, change: str) -> None:
+    """Run it by a procedure, with a limit for its lock: everybody who uses the table waits behind it meanwhile.
+
+    The limit needs the same connection, and a transaction would end with its caller.
+    """
+    statement = f"{_statement(entity)} {change}"
+    procedure = f"`{entity.legacy.database}`.{PROCEDURE}{zlib.crc32(statement.encode()):08x}"
+    try:
+        server.execute(
+            f"CREATE PROCEDURE {procedure}() SQL SECURITY INVOKER BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION "
+            "BEGIN SET SESSION lock_wait_timeout = DEFAULT; RESIGNAL; END; "
+            f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}; {statement}; "
+            "SET SESSION lock_wait_timeout = DEFAULT; END"
+        )
+    except DataApiError as error:
+        if error.code != EXISTS:
+            raise
+    try:
+        server.once(f"CALL {procedure}()", goes_on=True)
+    finally:
+        if not running(server, entity):  # it could not be dropped before that ends
+            server.execute(f"DROP PROCEDURE IF EXISTS {procedure}")
+
+
+def sweep(server: DataApi, database: str) -> None:
+    """Drop the procedures that killed callers have left."""
+    sql = "SELECT routine_name FROM information_schema.routines WHERE routine_schema = :database"
+    for row in server.query(sql, {"database": {"stringValue": database}}):
+        if (name := cell_text(row[0])).startswith(PROCEDURE):
+            server.execute(f"DROP PROCEDURE IF EXISTS `{database}`.{name}")
+
+
+def _statement(entity: Entity) -> str:
+    return f"ALTER TABLE `{entity.legacy.database}`.`{entity.legacy.table}`"

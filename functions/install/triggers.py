@@ -1,0 +1,258 @@
+"""The triggers on an entity's legacy table: the fence stops writers, the capture tells copy what they wrote.
+
+The fence reads one row with a shared lock, so that raising it waits for whoever is inside. It also stamps what legacy
+writes with legacy's present period, by which the bridge knows what it must not overwrite (docs/adr/0010). The bridge's
+own user passes all of them unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from functions.aws.mysql_errors import LOCK_WAIT, DataApiError
+from functions.bridge.statements import cell_text
+from functions.domain import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
+
+FIRST_PERIOD = 1
+LOCK_SECONDS = 3  # that changing a trigger may wait; everybody who uses the table waits behind it
+ATTEMPTS = 5
+EVENTS = ("INSERT", "UPDATE", "DELETE")
+# Of the whole database: a table that was swapped out by its name took its triggers, and their names, with it.
+PRESENT = (
+    "SELECT trigger_name, event_object_table, action_timing, event_manipulation, action_statement "
+    "FROM information_schema.triggers WHERE trigger_schema = :database"
+)
+OTHERS = f"SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}'"
+
+
+class TableBusyError(Exception):
+    """A transaction holds the table; nobody was kept waiting for longer than a few seconds."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A trigger that is there: on which table, when it runs (`AFTER INSERT`), and its text as it was given."""
+
+    table: str
+    when: str
+    body: str
+
+
+def install(server: DataApi, entity: Entity) -> list[str]:
+    """Add the triggers that are missing or not as they should be, and begin legacy's first period.
+
+    What is written between the two statements that change a trigger is not captured; so after a change, only a
+    comparison of everything tells that both sides are equal.
+
+    Returns:
+        The names of those that were made now.
+
+    Raises:
+        TableBusyError: a transaction uses the table all the time.
+    """
+    _begin_period(server, entity)
+    present, made = _present(server, entity), list[str]()
+    wanted = bodies(entity)
+    for name in differences(present, entity):
+        when, body = wanted[name]
+        statements = [f"DROP TRIGGER {_place(entity)}.{name}"] if name in present else []
+        statements.append(
+            f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}"
+        )
+        change(server, entity, statements)
+        made.append(name)
+    return made
+
+
+def remove(server: DataApi, entity: Entity) -> list[str]:
+    """Drop the triggers that are there; returns their names."""
+    found = [name for name in bodies(entity) if name in _present(server, entity)]
+    for name in found:
+        change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"])
+    return found
+
+
+def differences(present: Mapping[str, Trigger], entity: Entity) -> dict[str, str]:
+    """What is wrong with each trigger that is not there as `install` makes it, by name."""
+    found = {
+        name: _difference(present.get(name), entity, when, body)
+        for name, (when, body) in bodies(entity).items()
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _difference(present: Trigger | None, entity: Entity, when: str, body: str) -> str:
+    if present is None:
+        return "is missing"
+    if present.table.lower() != entity.legacy.table.lower():  # some servers keep names in small letters
+        return f"is on {present.table}"
+    return "" if (present.when, present.body) == (when, body) else "is another"
+
+
+def bodies(entity: Entity) -> dict[str, tuple[str, str]]:
+    """When each trigger runs and what it does, by name. The capture's come after whatever others the table has."""
+    found = {_name("fence", event, entity): (f"BEFORE {event}", _fence(entity, event)) for event in EVENTS}
+    return found | {
+        _name("capture", event, entity): (f"AFTER {event}", _capture(entity, event)) for event in EVENTS
+    }
+
+
+def _name(role: str, event: str, entity: Entity) -> str:
+    return f"{names.RESERVED_PREFIX}{role}_{event[0].lower()}_{entity.name}"  # at most 64 characters
+
+
+def _control(entity: Entity, columns: str, variables: str) -> str:
+    # why a locking read: a plain one would show an old transaction the control row as it was when that began
+    return (
+        f"SELECT {columns} INTO {variables} FROM {_place(entity)}.{names.CONTROL_TABLE} "  # noqa: S608
+        f"WHERE entity = '{entity.name}' LOCK IN SHARE MODE; "
+    )
+
+
+def _fence(entity: Entity, event: str) -> str:
+    stamp = f"IF stamp > 0 THEN SET NEW.{names.STAMP_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
+    return (
+        "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
+        "DECLARE remembered, replaced DECIMAL(40,0) DEFAULT NULL; "
+        f"IF {OTHERS} THEN "
+        f"{_control(entity, 'fenced, legacy_stamp', 'raised, stamp')}"
+        "IF raised THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
+        f"'streamback: writes to {entity.name} are fenced'; END IF; "
+        f"{'' if event == 'DELETE' else stamp}"
+        "END IF; END"
+    )
+
+
+def _inherit(entity: Entity, event: str) -> str:
+    """A row whose key was deleted before, or that replaces another, goes on from how far the stream had come for it.
+
+    Else nobody could tell a row that is back from one whose delete is still to come. Both are read by plain SELECTs: in
+    an expression they would lock gaps, in which legacy's writers and the bridge then wait for each other.
+    """
+    legacy, column = entity.legacy, names.SEQUENCE_COLUMN
+    memory = (
+        f"SELECT MAX(sequence) INTO remembered FROM {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked
+        f"WHERE entity = '{entity.name}' AND item_key = {_identity(entity, 'NEW')}; "
+    )
+    if event == "UPDATE":  # no row has the key that it moves to
+        return f"IF {_moved(entity)} THEN {memory}SET NEW.{column} = remembered; END IF; "
+    born_here = "" if legacy.key_type == "string" else f" AND {names.KEY_COLUMN} IS NULL"
+    replaced = (
+        f"SELECT MAX({column}) INTO replaced FROM {_table(entity)} "  # noqa: S608  # checked names
+        f"WHERE `{legacy.key}` = NEW.`{legacy.key}`{born_here}; "
+    )
+    given = "TRUE" if legacy.key_type == "string" else f"NEW.`{legacy.key}` > 0"  # 0: the database counts it
+    latest = "NULLIF(GREATEST(COALESCE(remembered, -1), COALESCE(replaced, -1)), -1)"
+    return f"IF {given} THEN {memory}{replaced}SET NEW.{column} = {latest}; END IF; "
+
+
+def _moved(entity: Entity) -> str:
+    return f"{_identity(entity, 'OLD')} <> {_identity(entity, 'NEW')}"
+
+
+def _capture(entity: Entity, event: str) -> str:
+    gone = _enqueue(entity, "OLD") + _remember(entity)
+    if event == "INSERT":
+        work = _enqueue(entity, "NEW")
+    elif event == "UPDATE":
+        work = f"{_enqueue(entity, 'NEW')}IF {_moved(entity)} THEN {gone}END IF; "
+    else:
+        work = gone
+    variable = "" if event == "INSERT" else "DECLARE stamp INT DEFAULT 0; "
+    return f"BEGIN {variable}IF {OTHERS} THEN {work}END IF; END"
+
+
+def _identity(entity: Entity, row: str) -> str:
+    """The item key of a row, as bytes."""
+    key = f"{row}.`{entity.legacy.key}`"
+    if entity.legacy.key_type == "string":
+        return f"CAST(CONVERT({key} USING utf8mb4) AS BINARY)"
+    return f"COALESCE({row}.{names.KEY_COLUMN}, CAST(CAST({key} AS CHAR) AS BINARY))"
+
+
+def _enqueue(entity: Entity, row: str) -> str:
+    key = _identity(entity, row)
+    return _usable(
+        entity,
+        key,
+        f"INSERT INTO {_place(entity)}.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "  # noqa: S608
+        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, UTC_TIMESTAMP(6)); ",
+    )
+
+
+def _usable(entity: Entity, key: str, statement: str) -> str:
+    """The statement for those keys only that an item can have: the queue takes no longer one, and legacy must go on."""
+    if entity.legacy.key_type == "integer":
+        return statement
+    return f"IF LENGTH({key}) BETWEEN 1 AND {names.KEY_BYTES} THEN {statement}END IF; "
+
+
+def _remember(entity: Entity) -> str:
+    """Legacy deleted it in this period, so a late record of the bridge must not bring it back."""
+    key = _identity(entity, "OLD")
+    return _usable(
+        entity,
+        key,
+        _control(entity, "legacy_stamp", "stamp")
+        + (
+            f"INSERT INTO {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked names
+            "(entity, item_key, sequence, deleted_at, legacy_stamp) "
+            f"VALUES ('{entity.name}', {key}, COALESCE(OLD.{names.SEQUENCE_COLUMN}, 0), "
+            "UTC_TIMESTAMP(6), stamp) "
+            "ON DUPLICATE KEY UPDATE sequence = GREATEST(sequence, VALUES(sequence)), "
+            "deleted_at = VALUES(deleted_at), legacy_stamp = VALUES(legacy_stamp); "
+        ),
+    )
+
+
+def _begin_period(server: DataApi, entity: Entity) -> None:
+    server.execute(
+        f"UPDATE {_place(entity)}.{names.CONTROL_TABLE} SET generation = {FIRST_PERIOD}, "  # noqa: S608
+        f"legacy_stamp = {FIRST_PERIOD} WHERE entity = :entity AND generation = 0 AND fenced = 0",
+        {"entity": {"stringValue": entity.name}},
+    )
+
+
+def _present(server: DataApi, entity: Entity) -> dict[str, Trigger]:
+    rows = server.query(PRESENT, {"database": {"stringValue": entity.legacy.database}})
+    return by_name([[cell_text(cell) for cell in row] for row in rows])
+
+
+def by_name(rows: Sequence[Sequence[str]]) -> dict[str, Trigger]:
+    """The answer to `PRESENT`, as text."""
+    return {name: Trigger(table, f"{timing} {event}", body) for name, table, timing, event, body in rows}
+
+
+def change(server: DataApi, entity: Entity, statements: list[str]) -> None:
+    """Run DDL on the entity's table, again while somebody uses it.
+
+    Raises:
+        TableBusyError: it was in use all the time; nobody was kept waiting for longer than a few seconds.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            server.together(statements, {"lock_wait_timeout": LOCK_SECONDS})
+        except DataApiError as error:
+            if error.code != LOCK_WAIT:
+                raise
+        else:
+            return
+    raise TableBusyError(
+        f"{entity.legacy.table} was in use for {ATTEMPTS} times {LOCK_SECONDS} seconds; end its long transactions "
+        "(see SHOW PROCESSLIST), then run the command again"
+    )
+
+
+def _place(entity: Entity) -> str:
+    return f"`{entity.legacy.database}`"
+
+
+def _table(entity: Entity) -> str:
+    return f"{_place(entity)}.`{entity.legacy.table}`"

@@ -1,0 +1,135 @@
+"""Takes away what streamback added to a legacy database: an entity's triggers and columns, then what nobody else needs.
+
+Every part is looked for first, so that it may be killed anywhere and run again, twice at once too.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from functions.aws.mysql_errors import DataApiError
+from functions.bridge.statements import cell_text
+from functions.domain import names
+from functions.install import online_ddl, tables, triggers
+
+if TYPE_CHECKING:
+    from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
+
+AT_ONCE = 5000  # rows of a helper table that are forgotten in one statement
+NO_GRANT = frozenset({1133, 1141, 1147})  # no such user, or no such right
+
+
+def remove(server: DataApi, entity: Entity) -> dict[str, Any]:
+    """Leave the entity's table as it was before streamback, and no trace elsewhere that no other entity needs.
+
+    Returns:
+        `triggers`, `columns` and `tables` that were dropped now, and `user`: whether the bridge's was.
+
+    Raises:
+        TableBusyError: a transaction uses the table all the time; run it again.
+        StillAlteringError: the table is being changed still; run it again.
+    """
+    dropped: dict[str, Any] = {"triggers": triggers.remove(server, entity)}  # first: they name the columns
+    dropped["columns"] = _columns(server, entity)
+    _forget(server, entity)
+    dropped["tables"] = _helpers(server, entity)
+    dropped["user"] = _user(server)
+    return dropped
+
+
+def leftovers(server: DataApi, entity: Entity) -> list[str]:
+    """What of an entity `remove` would take away now, by name; empty when no trace is left."""
+    found = _triggers(server, entity)
+    found += _present_columns(server, entity)
+    found += [f"index {names.KEY_COLUMN}"] * tables.has_index(server, entity)
+    present = _present(server, entity)
+    if names.CONTROL_TABLE not in present:
+        return found + present
+    control = f"`{entity.legacy.database}`.{names.CONTROL_TABLE}"
+    known = {cell_text(row[0]) for row in server.query(f"SELECT entity FROM {control}")}  # noqa: S608  # checked
+    if not known:
+        return found + present
+    return found + [f"a row of {names.CONTROL_TABLE}"] * (entity.name in known)
+
+
+def _triggers(server: DataApi, entity: Entity) -> list[str]:
+    sql = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = :database"
+    rows = server.query(sql, {"database": {"stringValue": entity.legacy.database}})
+    there = {cell_text(row[0]) for row in rows}
+    return [name for name in triggers.bodies(entity) if name in there]
+
+
+def _columns(server: DataApi, entity: Entity) -> list[str]:
+    """Drop the index, then the columns: apart, so that the second needs no rebuild of the table."""
+    deadline = time.monotonic() + online_ddl.PATIENCE
+    if tables.has_index(server, entity):
+        online_ddl.alter(
+            server,
+            entity,
+            f"DROP INDEX {names.KEY_COLUMN}",
+            lambda: not tables.has_index(server, entity),
+            deadline,
+        )
+    found = _present_columns(server, entity)
+    if found:
+        drops = ", ".join(f"DROP COLUMN {name}" for name in found)
+        online_ddl.alter(server, entity, drops, lambda: not _present_columns(server, entity), deadline)
+    return found
+
+
+def _present_columns(server: DataApi, entity: Entity) -> list[str]:
+    return [name for name in tables.COLUMNS if tables.has_column(server, entity, name)]
+
+
+def _forget(server: DataApi, entity: Entity) -> None:
+    """Take the entity's rows out of the helper tables."""
+    values = {"entity": {"stringValue": entity.name}}
+    for name in _present(server, entity):
+        table = f"`{entity.legacy.database}`.{name}"
+        while server.execute(f"DELETE FROM {table} WHERE entity = :entity LIMIT {AT_ONCE}", values):  # noqa: S608
+            pass
+    _revoke(server, tables.grants(entity)[:1])
+
+
+def _helpers(server: DataApi, entity: Entity) -> list[str]:
+    """Drop the helper tables, unless the table of control knows another entity; that one last, so that it tells."""
+    present = _present(server, entity)
+    control = f"`{entity.legacy.database}`.{names.CONTROL_TABLE}"
+    if names.CONTROL_TABLE in present and server.query(f"SELECT 1 FROM {control} LIMIT 1"):  # noqa: S608
+        return []
+    _revoke(server, tables.grants(entity)[1:])
+    server.execute(f"DROP PROCEDURE IF EXISTS `{entity.legacy.database}`.{names.FENCE_PROCEDURE}")
+    online_ddl.sweep(server, entity.legacy.database)
+    for name in sorted(present, key=lambda name: name == names.CONTROL_TABLE):
+        server.execute(f"DROP TABLE IF EXISTS `{entity.legacy.database}`.{name}")
+    return present
+
+
+def _user(server: DataApi) -> bool:
+    """Drop the bridge's user when no database has a table of control any more."""
+    if _tables(server, "table_name = :name", name=names.CONTROL_TABLE):
+        return False
+    server.execute(f"DROP USER IF EXISTS '{names.BRIDGE_USER}'@'%'")
+    return True
+
+
+def _revoke(server: DataApi, grants: list[str]) -> None:
+    for grant in grants:
+        try:
+            server.execute(f"REVOKE {grant} FROM '{names.BRIDGE_USER}'@'%'")
+        except DataApiError as error:
+            if error.code not in NO_GRANT:
+                raise
+
+
+def _present(server: DataApi, entity: Entity) -> list[str]:
+    found = _tables(server, "table_schema = :database", database=entity.legacy.database)
+    return [name for name in tables.TABLES if name in found]
+
+
+def _tables(server: DataApi, where: str, **values: str) -> set[str]:
+    sql = f"SELECT table_name FROM information_schema.tables WHERE {where}"  # noqa: S608  # texts of ours
+    typed = {name: {"stringValue": value} for name, value in values.items()}
+    return {cell_text(row[0]) for row in server.query(sql, typed)}

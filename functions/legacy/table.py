@@ -1,0 +1,226 @@
+"""The rows of an entity's legacy table, read and written one record at a time or a page at a time."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from functions.api.store import ConflictError, NotFoundError, Page
+from functions.aws.mysql_errors import DUPLICATE, UNKNOWN_COLUMN, DataApiError, PermanentError
+from functions.bridge.statements import cell_text
+from functions.domain import mapping, names
+from functions.domain.errors import InvalidFieldError
+from functions.legacy.keys import is_counted_key, within
+from functions.legacy.selecting import Select, SliceReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from functions.aws.data_api import DataApi, Row
+    from functions.domain.entities import Entity
+    from functions.domain.mapping import Record
+
+Answer = TypeVar("Answer")
+MANY = 200  # keys in one statement
+
+
+class LegacyStore:
+    """The records of one entity in Aurora. It works with streamback's columns and, before or after their time, without.
+
+    Args:
+        entity: whose table.
+        database: the Data API, on the entity's database.
+    """
+
+    system = "legacy"
+
+    def __init__(self, entity: Entity, database: DataApi) -> None:
+        self._entity = entity
+        self._database = database
+        self._natural = entity.legacy.key_type == "string"
+
+    def page(self, limit: int, after: str) -> Page:
+        """At most `limit` records after the primary key `after` ("" for the start), fewer when they are large."""
+        return self._either(lambda identified: self._page(limit, after, identified))
+
+    def keys(self, limit: int, after: str) -> tuple[list[str], str]:
+        """The item keys of at most `limit` rows after the primary key `after`, and where to go on ("" at the end)."""
+        return self._either(lambda identified: self._keys(limit, after, identified))
+
+    def _keys(self, limit: int, after: str, identified: bool) -> tuple[list[str], str]:
+        legacy, column = self._entity.legacy, names.KEY_COLUMN if identified else "NULL"
+        where = f" WHERE `{legacy.key}` > :after" if after else ""
+        sql = f"SELECT `{legacy.key}`, {column} FROM {self._table}{where} ORDER BY `{legacy.key}` LIMIT {int(limit)}"  # noqa: S608
+        rows = self._database.query(sql, self._after(after))
+        found = [cell_text(row[0] if row[1].get("isNull") else row[1]) for row in rows]
+        return found, cell_text(rows[-1][0]) if len(rows) == limit else ""
+
+    def many(self, keys: Sequence[str]) -> dict[str, Record]:
+        """The records of those of `keys` that have a row, by key."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, Record] = {}
+        for start in range(0, len(wanted), MANY):
+            chunk = wanted[start : start + MANY]
+            found |= self._either(lambda identified, some=chunk: self._many(some, identified))
+        return found
+
+    def _many(self, keys: Sequence[str], identified: bool) -> dict[str, Record]:
+        select = Select(self._entity, identified=identified)
+        found: dict[str, Record] = {}
+        for where, values in self._places_of_many(keys, identified):
+            rows = self._database.query(select.where(where), values)
+            if len(rows) < select.found(rows):  # too large for one answer
+                half = len(keys) // 2
+                return self._many(keys[:half], identified) | self._many(keys[half:], identified)
+            found |= {record.key: record for record in (self._record(select, row) for row in rows)}
+        return found
+
+    def _places_of_many(self, keys: Sequence[str], identified: bool) -> list[tuple[str, dict[str, Any]]]:
+        column = f"`{self._entity.legacy.key}`"
+        if self._natural:
+            return [within(column, [{"stringValue": key} for key in keys])]
+        counted = [{"longValue": int(key)} for key in keys if is_counted_key(key)]
+        where, values = within(column, counted)
+        born_here = f" AND {names.KEY_COLUMN} IS NULL" if identified else ""
+        places = [(where + born_here, values)] if counted else []
+        if identified:
+            places.append(within(names.KEY_COLUMN, [{"stringValue": key} for key in keys]))
+        return places
+
+    def _page(self, limit: int, after: str, identified: bool) -> Page:
+        select = Select(self._entity, identified=identified)
+        rows = self._database.query(select.page(limit, after=bool(after)), self._after(after))
+        records = [self._record(select, row) for row in rows]
+        more = len(rows) < select.found(rows) or select.found(rows) == limit
+        return Page(records, select.primary_key(rows[-1]) if rows and more else "")
+
+    def _after(self, after: str) -> dict[str, dict[str, Any]]:
+        if not after:
+            return {}
+        if self._natural:
+            return {"after": {"stringValue": after}}
+        if not after.isdecimal():
+            raise InvalidFieldError("cursor", "is not a cursor of this collection; start the listing again")
+        return {"after": {"longValue": int(after)}}
+
+    def get(self, key: str) -> Record:
+        """The record of `key`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._either(lambda identified: self._get(key, identified))
+
+    def _get(self, key: str, identified: bool) -> Record:
+        select = Select(self._entity, identified=identified)
+        for where, values in self._places(key, identified):
+            rows = self._database.query(select.where(where), values)
+            if rows:
+                return self._record(select, rows[0])
+        raise NotFoundError(key)
+
+    def create(self, key: str | None, fields: Mapping[str, Any]) -> Record:
+        """Insert a row; the database counts its key. Where keys are natural it is `key`, or a UUID if there is none.
+
+        Raises:
+            ConflictError: the key, or a value that must be unique, exists.
+        """
+        key = key or (str(uuid.uuid4()) if self._natural else "")
+        record = mapping.Record(key, fields)
+        values = {
+            f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())
+        }
+        columns = [f"`{field.column}`" for field in self._entity.fields.values()]
+        if key:
+            columns.append(f"`{self._entity.legacy.key}`")
+            values["key"] = {"stringValue": key}
+        marks = ", ".join(f":{name}" for name in values)
+        sql = f"INSERT INTO {self._table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # checked names
+        made = self._unique(lambda: self._database.insert(sql, values))
+        return mapping.Record(key or str(made), fields)
+
+    def replace(self, key: str, fields: Mapping[str, Any]) -> Record:
+        """Set every field of a row.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: a value that must be unique exists.
+        """
+        record = mapping.Record(key, fields)
+        values = {
+            f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())
+        }
+        sets = ", ".join(f"`{field.column}` = :f{i}" for i, field in enumerate(self._entity.fields.values()))
+
+        def update(where: str, place: Mapping[str, Any]) -> bool:
+            sql = f"UPDATE {self._table} SET {sets} WHERE {where}"  # noqa: S608  # checked names
+            changed = self._unique(lambda: self._database.execute(sql, {**values, **place}))
+            return bool(changed) or self._exists(where, place)
+
+        self._first(key, update)
+        return record
+
+    def delete(self, key: str) -> None:
+        """Delete a row.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+        def remove(where: str, place: Mapping[str, Any]) -> bool:
+            return bool(self._database.execute(f"DELETE FROM {self._table} WHERE {where}", place))  # noqa: S608
+
+        self._first(key, remove)
+
+    def _first(self, key: str, act: Callable[[str, Mapping[str, Any]], bool]) -> None:
+        def attempt(identified: bool) -> None:
+            if not any(act(where, values) for where, values in self._places(key, identified)):
+                raise NotFoundError(key)
+
+        self._either(attempt)
+
+    def _exists(self, where: str, values: Mapping[str, Any]) -> bool:
+        # An UPDATE that changes nothing may count no row, so look.
+        return bool(self._database.query(f"SELECT 1 FROM {self._table} WHERE {where}", values))  # noqa: S608
+
+    def _places(self, key: str, identified: bool) -> list[tuple[str, dict[str, Any]]]:
+        """Where the row of a key can be, each as a condition and its values."""
+        column = f"`{self._entity.legacy.key}`"
+        if self._natural:
+            return [(f"{column} = :key", {"key": {"stringValue": key}})]
+        places: list[tuple[str, dict[str, Any]]] = []
+        if is_counted_key(key):
+            born_here = f" AND {names.KEY_COLUMN} IS NULL" if identified else ""
+            places.append((f"{column} = :key{born_here}", {"key": {"longValue": int(key)}}))
+        if identified:
+            places.append((f"{names.KEY_COLUMN} = :item", {"item": {"stringValue": key}}))
+        return places
+
+    def _record(self, select: Select, row: Row) -> Record:
+        cells = select.cells(row)
+        if select.oversized(row):
+            cells = SliceReader(self._entity, self._database).cells(select.primary_key(row))
+        return mapping.record_from_row(self._entity, select.item_key(row), cells)
+
+    def _either(self, run: Callable[[bool], Answer]) -> Answer:
+        """Run with streamback's columns, or without when the table has none (before init, after complete)."""
+        if self._natural:
+            return run(False)
+        try:
+            return run(True)
+        except DataApiError as error:
+            if error.code != UNKNOWN_COLUMN or names.KEY_COLUMN not in str(error):
+                raise
+            return run(False)
+
+    def _unique(self, run: Callable[[], Answer]) -> Answer:
+        try:
+            return run()
+        except PermanentError as error:
+            if error.code == DUPLICATE:
+                raise ConflictError from error
+            raise
+
+    @property
+    def _table(self) -> str:
+        return f"`{self._entity.legacy.table}`"

@@ -1,0 +1,1 @@
+"""AWS as the runbook uses it: clients, the Data API, API Gateway, Lambda, streams."""

@@ -1,0 +1,221 @@
+"""Follows a table's stream: which records changed, and how far the stream has come for each.
+
+It reads beside the bridge and takes nothing away from it. An empty answer does not say that a shard has no more, so the
+end is found with markers: items that no API shows are written until every open shard has shown one. What was written
+before is then seen, because the changes of one item, and of all items of a shard, come in their order.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+from functions.domain import names
+from runbook.aws.stream_shards import Shards, created
+from runbook.aws.watermarks import Markers
+from runbook.errors import PreconditionError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from runbook.aws.outputs import EntityTarget
+    from runbook.aws.stream_shards import Shard
+    from runbook.stack import Context
+
+SLACK = timedelta(seconds=10)  # by which a record's time of creation may be off; preflight allows clocks five
+FIRST_WAIT, LONGEST_WAIT = 0.02, 0.2  # seconds between two looks at a stream that has nothing new
+WAVE = 0.1  # seconds before more markers are written; each time twice as long
+LONGEST_WAVE = 2.0
+A_SHARD = 4  # markers a shard to begin with, where there are several
+AT_ONCE = 16  # shards read at the same time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """The last change of a key.
+
+    Attributes:
+        sequence: its number in the stream.
+        legacy: whether copy made it, so that the bridge leaves it alone.
+        removed: whether the item is gone.
+    """
+
+    sequence: int
+    legacy: bool
+    removed: bool
+
+
+@dataclass
+class Follower:
+    """Follows the stream of one entity.
+
+    Args:
+        context: the stack.
+        entity: whose stream.
+        since: records of changes before this moment are passed over; None for the stream's beginning, 24 hours ago.
+        wanted: the only keys whose changes are kept; None for all.
+        copied: whether changes that copy made are kept. The bridge leaves them alone, so who waits for the bridge has
+            no use for them, and after a backfill they may be most of the stream.
+
+    Attributes:
+        keeps: whether the records themselves are kept from now on, the last of each key, for `record`.
+    """
+
+    context: Context
+    entity: EntityTarget
+    since: datetime | None = None
+    wanted: Collection[str] | None = None
+    copied: bool = True
+    keeps: bool = field(default=False, init=False)
+    _kept: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"], init=False)
+    _seen: dict[str, Seen] = field(default_factory=dict[str, Seen], init=False)
+    _token: str = field(default="", init=False)
+    _listed: bool = field(default=False, init=False)
+    _caught_up: bool = field(default=False, init=False)
+
+    def take(self) -> dict[str, Seen]:
+        """The last change of each key since the last call."""
+        found, self._seen = self._seen, {}
+        return found
+
+    def record(self, key: str) -> Mapping[str, Any] | None:
+        """The last record of a key since `keeps` was set."""
+        return self._kept.get(key)
+
+    def poll(self) -> int:
+        """Read what each shard has now, parents before their children; returns how many records there were."""
+        if not self._listed:
+            self._begin()
+        read, now = 0, datetime.now(UTC)
+        while True:
+            readable = self._shards.readable()
+            read += sum(self._each(readable, now))
+            if not any(shard.ended for shard in readable):
+                return read
+            self._shards.list()  # a closed shard goes on in others
+
+    def reach(self, patience: float) -> None:
+        """Read until all that was written before this call has been seen.
+
+        What is long past is read first, however long that takes; `patience` is for what comes then.
+
+        Raises:
+            PreconditionError: the stream does not show it in `patience` seconds, or is not there.
+        """
+        deadline = time.monotonic() + patience
+        markers = Markers(self.context.clients.dynamodb, self.entity.modern_table, self._key)
+        if not self._caught_up:
+            markers.sweep()
+            self.poll()
+            self._caught_up, deadline = True, time.monotonic() + patience
+        self._token = uuid.uuid4().hex
+        self._shards.ask()
+        try:
+            self._show(markers, deadline, patience)
+        finally:
+            markers.remove()
+
+    def _show(self, markers: Markers, deadline: float, patience: float) -> None:
+        open_shards, wave = self._shards.open_count(), WAVE
+        more = 1 if open_shards <= 1 else A_SHARD * open_shards
+        while True:
+            markers.write(self._token, more)
+            if self._shown(min(deadline, time.monotonic() + wave)):
+                return
+            if time.monotonic() >= deadline:
+                raise PreconditionError(
+                    f"the stream of {self.entity.name} did not show the latest writes in {patience:g} s",
+                    "Run the command again; if it stays so, see the state of the table's stream.",
+                )
+            more, wave = more * 2, min(wave * 2, LONGEST_WAVE)
+
+    def _shown(self, until: float) -> bool:
+        wait = FIRST_WAIT
+        while True:
+            self.poll()
+            if not self._shards.complete():
+                self._shards.list()
+            if self._shards.shown():
+                return True
+            if time.monotonic() >= until:
+                return False
+            time.sleep(wait)
+            wait = min(wait * 1.5, LONGEST_WAIT)
+
+    def _begin(self) -> None:
+        self._shards.list()
+        if self.since:
+            self._shards.skip(self.since - SLACK)
+        self._listed = True
+
+    def _each(self, shards: list[Shard], now: datetime) -> list[int]:
+        if len(shards) == 1:
+            return [self._read(shards[0], now)]
+        return list(self._pool.map(self._read, shards, repeat(now)))
+
+    def _read(self, shard: Shard, now: datetime) -> int:
+        """Read a shard until it answers nothing, is at its end, shows the marker, or is at what came just now.
+
+        Under load there is always something, so an empty answer alone would not come.
+        """
+        read = 0
+        while True:
+            records = self._shards.next(shard)
+            for record in records:
+                self._note(shard, record)
+            read += len(records)
+            if not records or shard.ended or shard.shown or created(records[-1]) >= now:
+                return read
+            if read > len(records):
+                self.context.say(
+                    f"reading the stream of {self.entity.name}, at {created(records[-1]):%H:%M:%S}"
+                )
+
+    def _note(self, shard: Shard, record: Mapping[str, Any]) -> None:
+        data: Mapping[str, Any] = record["dynamodb"]
+        image: Mapping[str, Any] = data.get("NewImage") or {}
+        either = image or data.get("OldImage") or {}
+        if names.PROBE_ATTRIBUTE in either:
+            shard.shown = shard.shown or image.get(names.PROBE_ATTRIBUTE, {}).get("S") == self._token
+            return
+        key = data["Keys"][self._key]["S"]
+        if self.wanted is not None and key not in self.wanted:
+            return
+        if self.since and created(record) < self.since - SLACK:
+            return
+        removed = record["eventName"] == "REMOVE"
+        legacy = _by_copy(either, removed=removed)
+        if legacy and not self.copied:
+            return  # what came before is waited for all the same: the bridge may be on it still
+        if self.keeps:
+            self._kept[key] = record
+        self._seen[key] = Seen(sequence=int(data["SequenceNumber"]), legacy=legacy, removed=removed)
+
+    @property
+    def stream_created(self) -> datetime | None:
+        """When the stream began; None while it has not been looked at."""
+        return self._shards.created
+
+    @cached_property
+    def _shards(self) -> Shards:
+        return Shards(self.context.clients.streams, self.entity.stream_arn)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="stream")
+
+    @cached_property
+    def _key(self) -> str:
+        return self.context.target.mapping[self.entity.name].modern.key
+
+
+def _by_copy(image: Mapping[str, Any], *, removed: bool) -> bool:
+    if removed:
+        return names.DELETING_ATTRIBUTE in image
+    return image.get(names.ORIGIN_ATTRIBUTE, {}).get("S") == names.ORIGIN_LEGACY

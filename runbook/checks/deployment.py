@@ -1,0 +1,160 @@
+"""What is deployed around the tables: the journal's entry, the modern table, the mapping's settings, copy and gate."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from functions.aws.mysql_errors import DataApiError
+from functions.bridge import stream_guard
+from functions.domain import names
+from runbook.checks.bridge import REDEPLOY
+from runbook.checks.check import Check
+from runbook.journal.journal import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
+    from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationResponseTypeDef
+
+    from functions.domain.entities import Entity
+    from runbook.aws.outputs import EntityTarget
+    from runbook.journal.journal import State
+    from runbook.stack import Context
+
+INIT = "Run `runbook init`."
+OLDEST = 18 * 3600  # seconds that a record may be tried for; the stream forgets it after 24 h
+PARTS = "Deploy the part bridge with this version of the program: `pulumi up`."
+
+
+def journal(state: State | None) -> Check:
+    """Whether the journal has the entity, and the road is not walked to its end."""
+    value = state.phase.value if state else "not there"
+    right = state is not None and state.phase != Phase.COMPLETE
+    remedy = "It is complete: the bridge and the way back are gone." if state else INIT
+    return Check(name="phase", ok=right, value=value, limit="in the journal, not complete", remedy=remedy)
+
+
+def checks(context: Context, entity: EntityTarget, state: State | None) -> list[Check]:
+    """What the control planes tell, but for the bridge's health."""
+    table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
+    described = context.target.mapping[entity.name]
+    return [
+        _modern(table, described),
+        _known_stream(context, described, state, table.get("LatestStreamArn", "no stream")),
+        *_batches(context, entity),
+        _function(context, "copy function", context.target.copy_function, "TABLES", entity.name),
+        _function(
+            context, "gate function", context.target.gate_function, "MODERN_WRITE_FUNCTIONS", entity.name
+        ),
+    ]
+
+
+def fence(context: Context, entity: Entity, state: State | None) -> Check:
+    """A fence that is up in phase legacy, with no switch under way, stops every legacy writer for nothing."""
+    sql = f"SELECT fenced FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608
+    rows = context.aurora.query(entity.legacy.database, sql, {"entity": entity.name})
+    up = bool(rows and int(rows[0][0]))
+    forgotten = up and state is not None and state.phase == Phase.LEGACY and state.operation is None
+    lower = f"Nobody needs it: `runbook rollback writes --entity {entity.name} --execute` puts it down."
+    return Check(
+        name="fence",
+        ok=bool(rows) and not forgotten,
+        value=("up" if up else "down") if rows else "no row in the control table",
+        limit="down in phase legacy",
+        remedy=lower if rows else INIT,
+    )
+
+
+def _modern(table: TableDescriptionTypeDef, entity: Entity) -> Check:
+    keys = [(key["AttributeName"], key["KeyType"]) for key in table.get("KeySchema", [])]
+    kinds = {each["AttributeName"]: each["AttributeType"] for each in table.get("AttributeDefinitions", [])}
+    wanted = entity.modern.key
+    right = keys == [(wanted, "HASH")] and kinds.get(wanted) == "S" and table.get("TableStatus") == "ACTIVE"
+    shown = ", ".join(f"{name} {kind} {kinds.get(name, '')}" for name, kind in keys)
+    return Check(
+        name="modern table",
+        ok=right,
+        value=f"{table.get('TableStatus', '')}, {shown}",
+        limit=f"ACTIVE, {wanted} HASH S",
+        remedy="Mend modern.key in entities.toml, or let `pulumi up` make the table; sort keys are not supported.",
+    )
+
+
+def _known_stream(context: Context, entity: Entity, state: State | None, latest: str) -> Check:
+    """Sequence numbers compare within one stream only; journal and Aurora both note which one."""
+    try:
+        told = stream_guard.known(context.aurora.server(entity.legacy.database), entity)
+    except DataApiError as error:
+        told = str(error)
+    noted = {"journal": state.stream_arn if state else "", "Aurora": told}
+    others = [
+        f"{place} notes {arn.rpartition('/')[2] or 'none'}" for place, arn in noted.items() if arn != latest
+    ]
+    return Check(
+        name="noted stream",
+        ok=not others,
+        value="; ".join(others) or latest.rpartition("/")[2],
+        limit="the table's latest, everywhere",
+        remedy=f"{INIT} It settles the new stream; then `runbook verify`.",
+    )
+
+
+def _batches(context: Context, entity: EntityTarget) -> list[Check]:
+    functions = context.clients.functions
+    try:
+        mapping = functions.get_event_source_mapping(UUID=entity.bridge_mapping_id)
+    except functions.exceptions.ResourceNotFoundException:
+        return []  # the bridge's health tells it
+    wrong = _oddities(mapping, entity, context.target.failure_bucket)
+    size, window = mapping.get("BatchSize", 0), mapping.get("MaximumBatchingWindowInSeconds", 0)
+    return [
+        Check(
+            name="batches",
+            ok=not wrong,
+            value="; ".join(wrong)
+            or f"{size:,} records or {window} s, then {mapping.get('ParallelizationFactor')} at once",
+            limit="as the program has it",
+            remedy=REDEPLOY,
+        )
+    ]
+
+
+def _oddities(
+    mapping: EventSourceMappingConfigurationResponseTypeDef, entity: EntityTarget, bucket: str
+) -> list[str]:
+    goal = mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "nowhere")
+    age = mapping.get("MaximumRecordAgeInSeconds", -1)
+    found = {
+        f"calls {mapping.get('FunctionArn')}": entity.bridge_function
+        in mapping.get("FunctionArn", "").split(":"),
+        f"gives up to {goal}": goal.endswith(f":::{bucket}"),
+        "does not bisect": bool(mapping.get("BisectBatchOnFunctionError")),
+        f"tries {mapping.get('MaximumRetryAttempts')} times": mapping.get("MaximumRetryAttempts") == -1,
+        f"keeps a record for {age} s": 0 < age <= OLDEST,
+        f"begins at {mapping.get('StartingPosition')}": mapping.get("StartingPosition") == "TRIM_HORIZON",
+        "has no batch size": mapping.get("BatchSize", 0) > 0,
+    }
+    return [text for text, right in found.items() if not right]
+
+
+def _function(context: Context, name: str, function: str, variable: str, entity: str) -> Check:
+    """Whether a function is deployed, is ready, and knows the entity."""
+    value = _state(context, function, variable, entity)
+    return Check(name=name, ok=value == "ready", value=value, limit="ready", remedy=PARTS)
+
+
+def _state(context: Context, function: str, variable: str, entity: str) -> str:
+    if not function:
+        return "not deployed"
+    functions = context.clients.functions
+    try:
+        found = functions.get_function_configuration(FunctionName=function)
+    except functions.exceptions.ResourceNotFoundException:
+        return f"{function} is missing"
+    state = found.get("State", "Active")
+    if state not in {"Active", "Inactive"}:  # Inactive: idle for weeks; the first call wakes it
+        return state
+    variables: Mapping[str, Any] = found.get("Environment", {}).get("Variables", {})
+    return "ready" if entity in json.loads(variables.get(variable, "{}")) else f"does not know {entity}"

@@ -1,0 +1,101 @@
+"""One command for several entities: what is done for one is shown also when another one is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.aws.mysql_errors import DataApiError
+from runbook.commands import _output
+from runbook.errors import FailedError, RunbookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runbook.aws.outputs import EntityTarget
+
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Several(Generic[Answer]):
+    """What became of each.
+
+    Attributes:
+        done: the answers, in order.
+        skipped: why, by entity.
+        problems: what stopped it, by entity.
+    """
+
+    done: list[Answer] = field(default_factory=list[Answer])
+    skipped: dict[str, str] = field(default_factory=dict[str, str])
+    problems: dict[str, RunbookError] = field(default_factory=dict[str, RunbookError])
+
+    def document(self) -> dict[str, Any]:
+        """What else there is to tell, as members of a JSON document."""
+        problems = [
+            {"entity": name, "message": one.message, "remedy": one.remedy, "exit": one.exit_code}
+            for name, one in self.problems.items()
+        ]
+        return ({"skipped": self.skipped} if self.skipped else {}) | (
+            {"problems": problems} if problems else {}
+        )
+
+    def end(self, *, as_json: bool, code: int = 0) -> None:
+        """End with the exit code of the first problem; people are told all of them.
+
+        Raises:
+            Exit: there was one, or `code` says so.
+        """
+        for name, one in self.problems.items():
+            if not as_json:
+                _output.error(type(one)(f"{name}: {one.message}", one.remedy), as_json=False)
+        first = next(iter(self.problems.values()), None)
+        if first or code:
+            raise typer.Exit(first.exit_code if first else code)
+
+
+def each(
+    entities: Sequence[EntityTarget],
+    act: Callable[[EntityTarget], Answer],
+    skip: Callable[[EntityTarget], str],
+    show: Callable[[Answer], None] | None,
+) -> Several[Answer]:
+    """Act on each entity, and show its answer at once, if there is anything to show it to.
+
+    Args:
+        entities: which; with one alone, what stops it is raised.
+        act: on one.
+        skip: why one is left out; empty if it is not. When all would be, none is.
+        show: shows an answer.
+    """
+    found = Several[Answer]()
+    reasons = {entity.name: reason for entity in entities if len(entities) > 1 and (reason := skip(entity))}
+    if len(reasons) < len(entities):
+        found.skipped = reasons
+    for entity in entities:
+        if entity.name in found.skipped:
+            if show:
+                _output.out().print(f"{_output.MARKS[None]} {found.skipped[entity.name]}", soft_wrap=True)
+            continue
+        try:
+            answer = act(entity)
+        except (RunbookError, BotoCoreError, ClientError, DataApiError) as error:
+            if len(entities) == 1:
+                raise
+            found.problems[entity.name] = _told(error)
+            continue
+        found.done.append(answer)
+        if show:
+            show(answer)
+    return found
+
+
+def _told(error: Exception) -> RunbookError:
+    if isinstance(error, RunbookError):
+        return error
+    who = "Aurora" if isinstance(error, DataApiError) else "AWS"
+    return FailedError(f"{who} says: {error}", "See `runbook status`, then run the command again.")

@@ -1,0 +1,1 @@
+"""Control of copy: start, stop, limits, progress, workers in this process."""

@@ -1,0 +1,279 @@
+"""`runbook copy status` and `watch`: how far copy is, how fast it goes, who works on it, what holds it back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from functions.domain import names
+from runbook.copy import control
+from runbook.errors import FailedError, PreconditionError
+from runbook.journal.journal import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from runbook.aws.outputs import EntityTarget
+    from runbook.journal.journal import State
+    from runbook.stack import Context
+
+MOST = 50_000  # rows of the queue that are counted
+WINDOW = 10.0  # seconds over which a rate is reckoned
+ALIVE = 30.0  # seconds after which a lane that says nothing counts as dead
+SILENCE = 90.0  # seconds without any lane's beat until watching gives up; schedules call them every minute
+LANE_SILENCE = 300.0  # seconds for a single lane
+KEEPING_UP = 5.0  # seconds of lag that live traffic leaves
+LOOKS = 3  # looks in a row that must find it keeping up, where the queue is never empty
+WHOLE = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One lane: who works on it, seconds since its last beat (None for never), rows in all, lag in seconds."""
+
+    lane: int
+    owner: str
+    beat: str
+    age: float | None
+    rows: int
+    lag: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was heard of lately."""
+        return self.age is not None and self.age <= ALIVE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far copy of one entity is.
+
+    Attributes:
+        state: `running`, `stopped` or `not started`.
+        total: rows when it started; an estimate for big tables.
+        enqueued: rows that the backfill has put into the queue.
+        rows_done: rows of the backfill that the lanes have done; a killed worker's last second may count twice, or not.
+        changes_done: keys done because legacy's writers changed them.
+        deleted: items deleted; `skipped` were right already, `parked` went to quarantine.
+        backfill_done: rows of the backfill that are done, each once.
+        rate: keys a second now; None when there was no time to see.
+        eta: seconds until the backfill is done; None when that cannot be told.
+        queue: keys that wait; `queue_exact` is False when there are more than were counted.
+        lag: seconds that the oldest of them has waited.
+        paused: why copy waits; empty when it does not.
+        limits: rate (rows/s), threads, bound; 0 for no limit.
+    """
+
+    entity: str
+    phase: str
+    state: str
+    total: int = 0
+    enqueued: int = 0
+    rows_done: int = 0
+    changes_done: int = 0
+    parked: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    backfilled: bool = False
+    backfill_done: int = 0
+    percent: float = 0.0
+    rate: float | None = None
+    eta: float | None = None
+    queue: int = 0
+    queue_exact: bool = True
+    lag: float = 0.0
+    paused: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    lanes: Sequence[Lane] = ()
+    started_at: str = ""
+    operator: str = ""
+
+    @property
+    def drained(self) -> bool:
+        """Whether everything is in DynamoDB, at this moment."""
+        return self.backfilled and self.queue == 0
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether only what was written a moment ago is not there yet."""
+        return self.backfilled and self.backfill_done >= self.enqueued and self.lag <= KEEPING_UP
+
+
+class Watch:
+    """Looks at one entity again and again; the rate comes from the last seconds' looks."""
+
+    def __init__(self, context: Context, entity: EntityTarget) -> None:
+        self._context = context
+        self._entity = entity
+        self._seen: deque[tuple[float, int]] = deque()
+        self._began = dt.datetime.now(dt.UTC)
+        self._calm = 0
+
+    def look(self) -> Progress:
+        """Where it stands now."""
+        context, name = self._context, self._entity.name
+        state = context.journal.state(name)
+        record = context.journal.find_record(name, names.COPY_RECORD)
+        if record is None:
+            return Progress(entity=name, phase=state.phase, state="not started", lanes=self._lanes())
+        found = self._progress(state, record)
+        self._calm = self._calm + 1 if found.keeps_up else 0
+        return found
+
+    def caught_up(self, found: Progress) -> bool:
+        """Whether the backfill is done and the queue was empty, or is kept short however much is written."""
+        return found.drained or self._calm >= LOOKS
+
+    def demand_life(self, found: Progress) -> None:
+        """Go on watching only what can come to an end.
+
+        Raises:
+            PreconditionError: copy does not run in this phase, or was stopped.
+            FailedError: nobody works on it.
+        """
+        name = self._entity.name
+        if found.phase not in {Phase.LEGACY, Phase.SWITCHING}:
+            raise PreconditionError(
+                f"{name} is in phase {found.phase}; copy works in phase legacy", "See `runbook status`."
+            )
+        if found.state != control.RUNNING:
+            raise PreconditionError(
+                f"copy of {name} is {found.state}", f"Run `runbook copy start --entity {name}`."
+            )
+        silent = {lane.lane: self._silence(lane) for lane in found.lanes}
+        if min(silent.values()) > SILENCE:
+            raise _nobody(f"no lane of {name} has been heard of for {SILENCE:.0f} s", name)
+        lost = [lane for lane, seconds in silent.items() if seconds > LANE_SILENCE]
+        if lost:
+            raise _nobody(f"lane {lost[0]} of {name} has not been heard of for {LANE_SILENCE:.0f} s", name)
+
+    def _silence(self, lane: Lane) -> float:
+        """Seconds that a lane has said nothing while it was watched."""
+        watched = (dt.datetime.now(dt.UTC) - self._began).total_seconds()
+        return watched if lane.age is None else min(watched, lane.age)
+
+    def _progress(self, state: State, record: Mapping[str, Any]) -> Progress:
+        waiting, backfill, lag = self._queue()
+        counts = {name: int(record.get(name, 0)) for name in control.COUNTERS}
+        rate = self._rate(counts["rows_done"] + counts["changes_done"])
+        enqueued = counts["enqueued"]
+        done = max(0, enqueued - backfill)
+        total = max(int(record["total"]), enqueued)
+        finished = bool(record["backfilled"])
+        left = backfill if finished else total - done
+        return Progress(
+            entity=self._entity.name,
+            phase=state.phase,
+            state=record["state"],
+            total=total,
+            **counts,
+            backfilled=finished,
+            backfill_done=done,
+            percent=WHOLE if left <= 0 else round(min(WHOLE * done / total, 99.9), 1),
+            rate=rate,
+            eta=0.0 if left <= 0 else round(left / rate, 1) if rate else None,
+            queue=min(waiting, MOST),
+            queue_exact=waiting <= MOST,
+            lag=lag,
+            paused=record.get("paused", ""),
+            limits={name: record[name] for name in control.DEFAULTS.given if name in record},
+            lanes=self._lanes(),
+            started_at=record["started_at"],
+            operator=record["operator"],
+        )
+
+    def _rate(self, rows: int) -> float | None:
+        """Keys a second over the last looks; begun anew when the count was."""
+        if self._seen and rows < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((time.monotonic(), rows))
+        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > WINDOW:  # noqa: PLR2004  # both ends
+            self._seen.popleft()
+        seconds = self._seen[-1][0] - self._seen[0][0]
+        return round((rows - self._seen[0][1]) / seconds, 1) if seconds else None
+
+    def _queue(self) -> tuple[int, int, float]:
+        """How many keys wait, how many of them for the backfill, and how long the oldest has waited, in seconds."""
+        database = self._context.target.mapping[self._entity.name].legacy.database
+        some = (
+            f"SELECT backfill, enqueued_at FROM {names.CHANGES_TABLE} "  # noqa: S608  # names of ours
+            f"WHERE entity = :entity LIMIT {MOST + 1}"
+        )
+        sql = (
+            "SELECT COUNT(*), COALESCE(SUM(backfill), 0), "  # noqa: S608
+            "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(enqueued_at), UTC_TIMESTAMP(6)), 0) "
+            f"FROM ({some}) AS waiting"
+        )
+        waiting, backfill, age = self._context.aurora.query(database, sql, {"entity": self._entity.name})[0]
+        return int(waiting), int(backfill), max(0.0, int(age) / 1e6)
+
+    def _lanes(self) -> list[Lane]:
+        return [self._lane(number) for number in range(names.LANES)]
+
+    def _lane(self, number: int) -> Lane:
+        found = self._context.journal.find_record(self._entity.name, names.lane_record(number)) or {}
+        beat = str(found.get("beat", ""))
+        age = (dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(beat)).total_seconds() if beat else None
+        return Lane(
+            lane=number,
+            owner=str(found.get("owner", "")),
+            beat=beat,
+            age=None if age is None else round(max(0.0, age), 1),
+            rows=int(found.get("rows", 0)),
+            lag=float(found.get("lag", 0)),
+        )
+
+
+def looks(context: Context, entities: Sequence[EntityTarget], apart: float) -> list[Progress]:
+    """Two looks at each entity, so many seconds apart, so that there is a rate; one where nothing runs."""
+    watches = [Watch(context, entity) for entity in entities]
+    found = [watch.look() for watch in watches]
+    if any(one.state == control.RUNNING and not one.drained for one in found):
+        time.sleep(apart)
+        return [watch.look() for watch in watches]
+    return found
+
+
+def follow(
+    context: Context,
+    entities: Sequence[EntityTarget],
+    every: float,
+    *,
+    until_caught_up: bool,
+    sound: Callable[[], None] = lambda: None,
+) -> Iterator[list[Progress]]:
+    """Look every so many seconds, until all of them have caught up.
+
+    Args:
+        context: the stack.
+        entities: which.
+        every: seconds.
+        until_caught_up: False to go on for ever.
+        sound: raises when it is no use to go on.
+
+    Raises:
+        PreconditionError: copy of one of them does not run.
+        FailedError: nobody works on one of them.
+    """
+    watches = [Watch(context, entity) for entity in entities]
+    while True:
+        sound()
+        found = [watch.look() for watch in watches]
+        yield found
+        done = [watch.caught_up(one) for watch, one in zip(watches, found, strict=True)]
+        if until_caught_up and all(done):
+            return
+        for watch, one, over in zip(watches, found, done, strict=True):
+            if not (until_caught_up and over):
+                watch.demand_life(one)
+        time.sleep(every)
+
+
+def _nobody(problem: str, entity: str) -> FailedError:
+    return FailedError(
+        problem,
+        f"Run `runbook copy start --entity {entity}` again: it calls every lane. Then see the copy function's log.",
+    )

@@ -1,0 +1,1 @@
+"""Cutover, rollback and complete: their steps, the fence, reads by percentage."""

@@ -1,0 +1,156 @@
+"""`runbook complete`: the scaffolding comes down once modern has everything; there is no way back from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from functions.aws.mysql_errors import DataApiError
+from functions.install import uninstall
+from runbook.aws.api_gateway import Side
+from runbook.checks.check import Check, green, heartbeat
+from runbook.checks.check import bridge as health
+from runbook.cutover.command import Scope, Switch
+from runbook.cutover.complete_steps import LEFTOVERS, mapping_state
+from runbook.cutover.fence import Fence
+from runbook.cutover.sequences import ALL
+from runbook.errors import FailedError
+from runbook.journal.journal import Phase
+
+if TYPE_CHECKING:
+    from runbook.aws.api_gateway import Routes
+    from runbook.aws.outputs import EntityTarget
+    from runbook.cutover.steps import Choices
+    from runbook.journal.journal import State
+    from runbook.stack import Context
+
+VERB = "complete"
+PARTS = ("legacy", "modern")
+OFF = frozenset({"", "Disabled", "Disabling", "Deleting"})  # states of a stream mapping that applies nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Afterwards:
+    """What is left to do with the stack.
+
+    Attributes:
+        waiting: entities that still need the bridge; nothing is to be changed before they are complete.
+        setting: the setting to change for the next `pulumi up`.
+        value: its new value.
+        protected: whether production protects what is to go.
+    """
+
+    waiting: tuple[str, ...]
+    setting: str
+    value: tuple[str, ...]
+    protected: bool
+
+
+@dataclass(frozen=True)
+class Completion(Switch):
+    """The last command for one entity."""
+
+    @classmethod
+    def of(cls, context: Context, entity: EntityTarget, choices: Choices) -> Completion:
+        """The command for an entity."""
+        return cls(context, entity, VERB, Scope.BOTH, choices)
+
+    @property
+    def command(self) -> str:
+        """The command as the journal tells it."""
+        return VERB
+
+    def _choices(self, needed: str) -> Choices:
+        del needed
+        return self.choices
+
+    def _needed(self, state: State, routes: Routes) -> str | None:
+        del routes
+        if state.phase != Phase.COMPLETE:
+            return VERB
+        return LEFTOVERS if self._leftovers() else None
+
+    def _leftovers(self) -> list[str]:
+        """What is there still although the phase is `complete`; without a bridge nothing could take it away."""
+        context, entity = self.context, self.entity
+        if not context.target.bridge_install_function or not health.deployed(context.target, entity):
+            return []
+        mapping = [] if mapping_state(context, entity) in OFF else ["the stream mapping"]
+        described = context.target.mapping[entity.name]
+        context.aurora.query("", "SELECT 1")  # waits for a database that wakes
+        try:
+            return mapping + uninstall.leftovers(context.aurora.server(), described)
+        except DataApiError as error:
+            raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
+
+    def _gates(self, state: State) -> list[Check]:
+        context, entity = self.context, self.entity
+        if state.phase == Phase.COMPLETE:
+            return []
+        phase = _phase(entity, state)
+        if not phase.ok:
+            return [phase]
+        bridge = health.bridge(context.clients, context.target, entity)
+        return [phase, *self._routes(state), *bridge, self._queue(), self._probe(sendable=green(bridge))]
+
+    def _routes(self, state: State) -> list[Check]:
+        routes = self.context.routing.routes(self.entity)
+        percent = self.context.routing.reads_percent(self.entity)
+        by_journal = "" if state.reads == percent else f", {state.reads}% by the journal"
+        name = self.entity.name
+        return [
+            Check(
+                name="reads",
+                ok=state.reads == percent == ALL,
+                value=f"{percent}% on modern{by_journal}",
+                limit="100% on modern",
+                remedy=f"Run `runbook cutover reads --entity {name} --execute`.",
+            ),
+            Check(
+                name="writes",
+                ok=routes.writes == Side.MODERN,
+                value=f"→ {routes.writes}",
+                limit="→ modern",
+                remedy=f"Run `runbook cutover writes --entity {name} --execute`: it puts the route right.",
+            ),
+        ]
+
+    def _queue(self) -> Check:
+        empty = Fence(self.context, self.entity).queue_empty()
+        return Check(
+            name="copy's queue",
+            ok=empty,
+            value="empty" if empty else "not empty",
+            limit="empty",
+            remedy="Roll writes back with `runbook rollback writes`, let copy end, and cut over again: in phase modern "
+            "only the bridge writes, so somebody's change was not copied.",
+        )
+
+    def _probe(self, *, sendable: bool) -> Check:
+        if sendable:
+            return heartbeat.check(self.context, self.entity, self.choices.patience)
+        limit = f"arrives within {self.choices.patience:.0f} s"
+        return Check(name="probe", ok=None, value="not sent", limit=limit, remedy="Mend what is above first.")
+
+
+def afterwards(context: Context) -> Afterwards:
+    """What to change for the next `pulumi up`, now or when the last entity is complete."""
+    states = {name: context.journal.find(name) for name in context.target.entities}
+    return Afterwards(
+        waiting=tuple(
+            name for name, state in states.items() if state is None or state.phase != Phase.COMPLETE
+        ),
+        setting="streamback:parts",
+        value=PARTS,
+        protected=context.target.production,
+    )
+
+
+def _phase(entity: EntityTarget, state: State) -> Check:
+    return Check(
+        name="phase",
+        ok=state.phase == Phase.MODERN,
+        value=state.phase.value,
+        limit="modern",
+        remedy=f"Run `runbook cutover writes --entity {entity.name} --execute` first; see `runbook status`.",
+    )

@@ -1,0 +1,1 @@
+"""The journal: phases, locks, operations and the records that survive a crash."""

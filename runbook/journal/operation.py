@@ -1,0 +1,202 @@
+"""Runs the ordered steps of a switch, journals each boundary, and finishes or undoes what was left half-done.
+
+The rule for a crash: until the step marked `commit` is done the operation is undone, from then on it is
+finished. So whatever the moment of a `kill -9`, the next command ends in one of the
+two states that the operator knows.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runbook.errors import FailedError, LockLostError, PreconditionError, RunbookError
+from runbook.journal.journal import Event, Journal, Operation, now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from runbook.journal.lock import Lease
+
+
+def _nothing() -> None:
+    """A step with nothing to undo."""
+
+
+def _unknown() -> bool:
+    """Without a way to look, a step that was begun counts as not done; doing it again must be safe."""
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One change, safe to repeat in either direction.
+
+    Attributes:
+        name: its name in the journal; keep it stable between versions.
+        says: what `do` changes, in a plan's words.
+        unsays: what `undo` puts back, in a plan's words; empty when there is nothing to.
+        done: looks whether `do` took effect, for the step at which a crash happened.
+        commit: from this step's end on, a half-done operation is finished and no longer undone. When it fails, its
+            `undo` makes sure that it takes no effect any more, and `done` then tells whether it had.
+    """
+
+    name: str
+    says: str
+    do: Callable[[], object]
+    unsays: str = ""
+    undo: Callable[[], object] = _nothing
+    done: Callable[[], bool] = _unknown
+    commit: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an operation ended: `done`, or `undone` with its reason."""
+
+    command: str
+    result: str
+    reason: str = ""
+
+
+def finishes(steps: Sequence[Step], operation: Operation) -> bool:
+    """Whether a half-done operation is past its commit, and so will be finished.
+
+    Otherwise it will be undone.
+    """
+    return operation.direction == "do" and _committed(steps, operation, _index(steps, operation))
+
+
+def _index(steps: Sequence[Step], operation: Operation) -> int:
+    for index, step in enumerate(steps):
+        if step.name == operation.step:
+            return index
+    raise FailedError(
+        f"the journal is at step {operation.step} of `{operation.command}`, which this version does not know",
+        "Run the command with the version of streamback that began it.",
+    )
+
+
+def _committed(steps: Sequence[Step], operation: Operation, at: int) -> bool:
+    step = steps[at]
+    return any(earlier.commit for earlier in steps[:at]) or (
+        step.commit and (operation.step_state == "done" or step.done())
+    )
+
+
+class Runner:
+    """Runs the steps of one operation under a lease."""
+
+    def __init__(
+        self, journal: Journal, lease: Lease, steps: Sequence[Step], say: Callable[[str], None]
+    ) -> None:
+        self._journal = journal
+        self._lease = lease
+        self._steps = steps
+        self._say = say
+
+    def run(self, command: str, arguments: Mapping[str, str]) -> Outcome:
+        """Do all steps; when one fails before the commit, undo those done.
+
+        Raises:
+            PreconditionError: the operation was undone; the message tells why.
+            FailedError: it passed the commit or could not be undone; the next command goes on from there.
+            LockLostError: another operator took over; nothing more was done here.
+        """
+        lock = self._lease.lock
+        operation = Operation(
+            id=uuid.uuid4().hex,
+            command=command,
+            arguments=arguments,
+            operator=lock.holder,
+            started_at=now(),
+            step=self._steps[0].name,
+        )
+        event = self._event(operation, "started")
+        self._journal.write(lock, self._lease.entity, {"operation": operation}, event)
+        outcome = self._forward(operation, 0)
+        if outcome.result == "undone":
+            raise PreconditionError(
+                f"{command} was stopped and everything put back: {outcome.reason}",
+                "Mend the cause, run it again.",
+            )
+        return outcome
+
+    def recover(self, operation: Operation) -> Outcome:
+        """Finish or undo an operation that another run left half-done."""
+        at = _index(self._steps, operation)
+        if operation.direction == "undo":
+            return self._undo(operation, at, operation.reason)
+        if not _committed(self._steps, operation, at):
+            return self._undo(operation, at, f"it was left half-done at {operation.step}")
+        return self._forward(operation, at + (operation.step_state == "done"))
+
+    def _forward(self, operation: Operation, start: int) -> Outcome:
+        for index in range(start, len(self._steps)):
+            step = self._steps[index]
+            try:
+                self._boundary(operation.at(step.name, "doing", "do"))
+                self._say(step.says)
+                step.do()  # that it is done is told by the next one's beginning: clients may be waiting
+            except LockLostError:
+                raise
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # whatever it was, traffic must not stay half-way
+                return self._failed(operation, index, error)
+        return self._end(operation, "done", "")
+
+    def _failed(self, operation: Operation, index: int, error: BaseException) -> Outcome:
+        reason = _reason(error)
+        if any(step.commit for step in self._steps[:index]):
+            self._journal.record(self._event(operation, f"stopped at {self._steps[index].name}", reason))
+            raise FailedError(
+                f"{operation.command} is past its point of no return but not at its end: {reason}",
+                "Mend the cause and run the command again: it goes on from there.",
+            ) from error
+        return self._undo(operation, index, reason)
+
+    def _undo(self, operation: Operation, start: int, reason: str) -> Outcome:
+        for step in reversed(self._steps[: start + 1]):
+            self._boundary(operation.at(step.name, "doing", "undo", reason))
+            if step.unsays:
+                self._say(step.unsays)
+            try:
+                step.undo()
+                committed = step.commit and not step.unsays and step.done()
+            except LockLostError:
+                raise
+            except Exception as error:
+                stopped = f"stopped putting back {step.name}"
+                self._journal.record(self._event(operation, stopped, _reason(error)))
+                raise FailedError(
+                    f"{operation.command} failed ({reason}) and could not be put back: {_reason(error)}",
+                    "Mend the cause and run the command again: it goes on putting back.",
+                ) from error
+            if committed:  # it took effect, and only its answer was lost: others have acted on it
+                self._say("it had taken effect: going on")
+                return self._forward(operation, self._steps.index(step))
+        return self._end(operation, "undone", reason)
+
+    def _boundary(self, operation: Operation) -> None:
+        self._lease.check()
+        self._journal.write(self._lease.lock, self._lease.entity, {"operation": operation})
+
+    def _end(self, operation: Operation, result: str, reason: str) -> Outcome:
+        event = self._event(operation, result, reason)
+        self._journal.write(self._lease.lock, self._lease.entity, {"operation": None}, event)
+        return Outcome(command=operation.command, result=result, reason=reason)
+
+    def _event(self, operation: Operation, result: str, reason: str = "") -> Event:
+        return Event(
+            entity=self._lease.entity,
+            command=operation.command,
+            result=result,
+            operator=self._lease.lock.holder,
+            details={"operation": operation.id, **({"reason": reason} if reason else {})},
+        )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by the operator"
+    return error.message if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"

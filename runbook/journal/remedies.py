@@ -1,0 +1,29 @@
+"""The exact command that settles what another command left half-done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runbook.journal.journal import Operation, State
+
+ROAD = (
+    "cutover",
+    "rollback",
+    "complete",
+)  # what an operation's command begins with when an operator typed it
+BACK = "rollback reads"  # for what the runbook began by itself: the watch that takes reads back
+
+
+def settling(operation: Operation, entity: str) -> str:
+    """The command line that finishes or undoes a half-done operation of an entity."""
+    typed = operation.command if operation.command.startswith(ROAD) else BACK
+    return f"runbook {typed} --entity {entity} --execute"
+
+
+def first(state: State) -> str:
+    """What to do about a switch that is under way, before anything else, as a sentence."""
+    if state.operation is None:
+        return f"See `runbook status --entity {state.entity}`."
+    act = settling(state.operation, state.entity)
+    return f"Settle it first with `{act}`: it finishes or undoes what is under way, then does what it says."

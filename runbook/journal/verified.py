@@ -1,0 +1,56 @@
+"""What the journal keeps of the last whole comparison: the gates ask it, and later comparisons go on from it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from functions.domain import names
+from runbook.journal.journal import now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runbook.journal.journal import Journal
+
+WHOLE = 1.0
+
+
+def last(journal: Journal, entity: str) -> Mapping[str, Any] | None:
+    """The last whole comparison, however it ended; None when there was none."""
+    return journal.find_record(entity, names.VERIFIED_RECORD)
+
+
+def began(record: Mapping[str, Any]) -> datetime:
+    """When it began: what has changed since is not in it."""
+    return datetime.fromisoformat(record["started_at"])
+
+
+def base(record: Mapping[str, Any] | None, since: datetime) -> str:
+    """The moment of the clean whole comparison that one of the changes since `since` goes on from; empty for none."""
+    if record is None or not record["clean"] or float(record["sample"]) < WHOLE or began(record) < since:
+        return ""
+    return str(record["started_at"])
+
+
+def note(  # noqa: PLR0913  # the record's attributes
+    journal: Journal, entity: str, *, started_at: str, sample: float, compared: int, differences: int
+) -> None:
+    """Keep a comparison of everything. A clean sample proves nothing and is not kept; a later one stays."""
+    record = last(journal, entity)
+    if (sample < WHOLE and not differences) or (record and record["started_at"] > started_at):
+        return
+    values: dict[str, Any] = {"started_at": started_at, "ended_at": now(), "clean": not differences}
+    counts = {"sample": sample, "compared": compared, "differences": differences}
+    journal.put_record(entity, names.VERIFIED_RECORD, values | counts)
+
+
+def go_on(journal: Journal, entity: str, *, base: str, started_at: str, differences: int) -> bool:
+    """Keep a comparison of what changed since the clean whole one that began at `base`; False when that is gone.
+
+    Without differences both together are as good as a whole one that began at `started_at`.
+    """
+    changes: dict[str, Any] = {"ended_at": now(), "clean": not differences, "differences": differences}
+    if not differences:
+        changes["started_at"] = started_at
+    return journal.change_record(entity, names.VERIFIED_RECORD, changes, {"started_at": base})

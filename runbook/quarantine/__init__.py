@@ -1,0 +1,1 @@
+"""The quarantine: entries, where they are stored, and how they are resolved."""

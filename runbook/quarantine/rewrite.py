@@ -1,0 +1,115 @@
+"""Brings an item to what its row is now, where legacy is the source of truth: by copy's queue, or without copy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.domain import mapping, names
+from functions.legacy.table import LegacyStore
+from runbook.errors import FailedError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
+    from functions.domain.mapping import Record
+
+TRIES = 5  # at a row that changes while its item is written
+
+
+class Rewriter:
+    """Rewrites the items of one entity.
+
+    Args:
+        entity: whose.
+        database: the Data API as the bridge's user, on the entity's database.
+        dynamodb: boto3's client.
+        table: the modern table's name.
+    """
+
+    def __init__(self, entity: Entity, database: DataApi, dynamodb: DynamoDBClient, table: str) -> None:
+        self._entity = entity
+        self._database = database
+        self._store = LegacyStore(entity, database)
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def enqueue(self, key: str) -> None:
+        """Leave it to copy, which is the one writer of the key's lane; the queue is as lasting as the row."""
+        self._database.execute(
+            f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "  # noqa: S608  # names of ours
+            "VALUES (:entity, :lane, :item, UTC_TIMESTAMP(6))",
+            {
+                "entity": {"stringValue": self._entity.name},
+                "lane": {"longValue": names.lane_of(key)},
+                "item": {"stringValue": key},
+            },
+        )
+
+    def write(self, key: str) -> None:
+        """Write or delete the item as copy would, where there is no copy yet.
+
+        The mark of origin keeps it out of the bridge. Attributes that are not in the mapping stay.
+
+        Raises:
+            UnmappableError: a column holds what its field cannot be.
+            FailedError: the row kept changing.
+        """
+        for _ in range(TRIES):
+            record = self._row(key)
+            if record is None:
+                self._delete(key)
+            else:
+                self._put(record)
+            if self._row(key) == record:
+                return
+        raise FailedError(
+            f"the row of {key} changed each time its item was written", "Run the command again."
+        )
+
+    def _row(self, key: str) -> Record | None:
+        return self._store.many([key]).get(key)
+
+    def _put(self, record: Record) -> None:
+        fields = list(mapping.item_from_record(self._entity, record).items())[1:]
+        fields.append((names.ORIGIN_ATTRIBUTE, {"S": names.ORIGIN_LEGACY}))
+        values: dict[str, Any] = {f":f{i}": value for i, (_, value) in enumerate(fields)}
+        sets = ", ".join(f"#f{i} = :f{i}" for i in range(len(fields)))
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key=self._place(record.key),
+            UpdateExpression=f"SET {sets} REMOVE #deleting",
+            ExpressionAttributeNames={
+                "#deleting": names.DELETING_ATTRIBUTE,
+                **{f"#f{i}": name for i, (name, _) in enumerate(fields)},
+            },
+            ExpressionAttributeValues=values,
+        )
+
+    def _delete(self, key: str) -> None:
+        """Mark it first: the stream's filter lets every REMOVE through, and the bridge passes over marked ones."""
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=self._place(key),
+                UpdateExpression="SET #origin = :origin, #deleting = :true",
+                ConditionExpression="attribute_exists(#key)",
+                ExpressionAttributeNames={
+                    "#key": self._entity.modern.key,
+                    "#origin": names.ORIGIN_ATTRIBUTE,
+                    "#deleting": names.DELETING_ATTRIBUTE,
+                },
+                ExpressionAttributeValues={":origin": {"S": names.ORIGIN_LEGACY}, ":true": {"BOOL": True}},
+            )
+            self._dynamodb.delete_item(
+                TableName=self._table,
+                Key=self._place(key),
+                ConditionExpression="attribute_exists(#deleting)",
+                ExpressionAttributeNames={"#deleting": names.DELETING_ATTRIBUTE},
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+            return  # it is gone, or it was written anew in between: the row is looked at again
+
+    def _place(self, key: str) -> dict[str, Any]:
+        return {self._entity.modern.key: {"S": key}}

@@ -1,1 +1,0 @@
-"""One module per command: a service takes its clients, returns a result, never prints and never exits."""

@@ -1,0 +1,251 @@
+"""`runbook smoke`: the article's eight steps as checks, then update and delete through the bridge.
+
+It tidies up after itself.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from runbook import smoke_samples
+from runbook.aws.http import Answer, path
+from runbook.errors import FailedError
+from runbook.journal.journal import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runbook.aws.outputs import EntityTarget
+    from runbook.stack import Context
+
+BRIDGE_PATIENCE = 60.0  # seconds until a change must have come through the bridge
+FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
+PAGE = 1000
+PAGES = 10  # pages of a listing that are looked through; past them a record is asked for by its id
+CREATED, NO_CONTENT, OK, NOT_FOUND, UNAVAILABLE = 201, 204, 200, 404, 503
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One step: `ok` is None when it was skipped."""
+
+    step: int
+    name: str
+    ok: bool | None
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Smoke:
+    """One run for one entity; `mine` collects what it created, as (system, id)."""
+
+    context: Context
+    entity: EntityTarget
+    mine: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def run(self) -> list[Result]:
+        """Every step in order; after a failed one the rest is skipped.
+
+        What was created is removed in any case.
+        """
+        try:
+            results = self._steps()
+        finally:
+            self._tidy()
+        return results
+
+    def _steps(self) -> list[Result]:
+        results: list[Result] = []
+        for number, (name, part, step) in enumerate(self._plan(), start=1):
+            self.context.say(f"{number}. {name}")
+            results.append(self._one(number, name, part, step, failed=any(r.ok is False for r in results)))
+        return results
+
+    def _one(self, number: int, name: str, part: str, step: Callable[[], str], *, failed: bool) -> Result:
+        if failed:
+            return Result(step=number, name=name, ok=None, detail="skipped: an earlier step failed")
+        if part not in self.context.target.parts:
+            return Result(step=number, name=name, ok=None, detail=f"skipped: {part} is not deployed")
+        begun = time.monotonic()
+        try:
+            detail, ok = step(), True
+        except FailedError as error:
+            detail, ok = error.message, False
+        return Result(step=number, name=name, ok=ok, detail=detail, seconds=time.monotonic() - begun)
+
+    def _plan(self) -> list[tuple[str, str, Callable[[], str]]]:
+        name = self.entity.name
+        modern: list[tuple[str, str, Callable[[], str]]] = [
+            (f"GET /dynamo/{name} answers a list", "modern", lambda: self._lists("dynamo")),
+            (f"POST /dynamo/{name} adds an item", "modern", lambda: self._creates("dynamo", smoke_samples.SECOND)),
+            (f"GET /dynamo/{name} shows it", "modern", lambda: self._shows("dynamo")),
+        ]
+        if self._phase == Phase.COMPLETE:  # no bridge, and no legacy table that is kept true
+            return modern
+        if self._fenced:
+            legacy = [(f"POST /aurora/{name} is refused: the fence is up", "legacy", self._is_refused)]
+        else:
+            legacy = [
+                (
+                    f"POST /aurora/{name} inserts a row",
+                    "legacy",
+                    lambda: self._creates("aurora", smoke_samples.FIRST),
+                ),
+                (f"GET /aurora/{name} shows it", "legacy", lambda: self._shows("aurora")),
+            ]
+        both = "it" if self._fenced else "both"
+        return [
+            ("GET /aurora initialises the database", "legacy", self._initialise),
+            (f"GET /aurora/{name} answers a list", "legacy", lambda: self._lists("aurora")),
+            *legacy,
+            *modern,
+            (f"GET /aurora/{name} shows {both}: the bridge wrote it back", "bridge", self._bridged),
+            (f"PUT /dynamo/{name}/… comes through the bridge", "bridge", self._updates),
+            (f"DELETE /dynamo/{name}/… comes through the bridge", "bridge", self._deletes),
+        ]
+
+    @cached_property
+    def _phase(self) -> Phase:
+        state = self.context.journal.find(self.entity.name)
+        return state.phase if state else Phase.LEGACY
+
+    @property
+    def _fenced(self) -> bool:
+        return self._phase == Phase.MODERN
+
+    def _is_refused(self) -> str:
+        body = smoke_samples.body(self.context.target.mapping[self.entity.name], smoke_samples.FIRST)
+        answer = self.context.api.once("POST", path("aurora", self.entity.name), body)
+        if answer.status == CREATED:
+            self.mine.append(("aurora", str(answer.body["id"])))
+        return _expect(answer, UNAVAILABLE)
+
+    def _initialise(self) -> str:
+        return _expect(self.context.api.get("/aurora"), OK)
+
+    def _lists(self, system: str) -> str:
+        answer = self.context.api.get(path(system, self.entity.name), limit=PAGE)
+        _expect(answer, OK)
+        count = len(_items(answer))
+        return "an empty list" if count == 0 else f"{count}{'+' if answer.body.get('cursor') else ''} records"
+
+    def _creates(self, system: str, words: tuple[str, ...]) -> str:
+        entity = self.context.target.mapping[self.entity.name]
+        body = smoke_samples.body(entity, words)
+        if entity.legacy.key_type == "string":
+            body["id"] = f"smoke-{uuid.uuid4().hex[:12]}"
+        answer = self.context.api.request("POST", path(system, self.entity.name), body)
+        _expect(answer, CREATED)
+        self.mine.append((system, str(answer.body["id"])))
+        _same(answer, smoke_samples.answer(entity, self._own(system), body))
+        return f"record {self._own(system)}, {' '.join(words)}"
+
+    def _shows(self, system: str) -> str:
+        identity = self._own(system)
+        found = self._find(system, identity)
+        if found is None:
+            raise FailedError(f"record {identity} is not in the list")
+        return f"record {identity} is there"
+
+    def _bridged(self) -> str:
+        identity, expected = self._own("dynamo"), self._item("dynamo").body
+        seconds = self._until(
+            lambda: self._item("aurora", identity).body == expected, f"{identity} in Aurora"
+        )
+        self._shows("aurora")
+        if self._find("aurora", identity) is None:
+            raise FailedError(f"record {identity} came through the bridge but is not in the list")
+        return f"{'it is' if self._fenced else 'both are'} there, after {seconds:.1f} s"
+
+    def _updates(self) -> str:
+        identity = self._own("dynamo")
+        entity = self.context.target.mapping[self.entity.name]
+        body = smoke_samples.body(entity, smoke_samples.CHANGED)
+        answer = self.context.api.request("PUT", path("dynamo", self.entity.name, identity), body)
+        _expect(answer, OK)
+        _same(answer, smoke_samples.answer(entity, identity, body))
+        seconds = self._until(
+            lambda: self._item("aurora", identity).body == answer.body, "the update in Aurora"
+        )
+        return f"after {seconds:.1f} s"
+
+    def _deletes(self) -> str:
+        identity = self._own("dynamo")
+        answer = self.context.api.request("DELETE", path("dynamo", self.entity.name, identity))
+        _expect(answer, NO_CONTENT)
+        seconds = self._until(
+            lambda: self._item("aurora", identity).status == NOT_FOUND, "the deletion in Aurora"
+        )
+        return f"after {seconds:.1f} s"
+
+    def _own(self, system: str) -> str:
+        return next(identity for owner, identity in self.mine if owner == system)
+
+    def _item(self, system: str, identity: str | None = None) -> Answer:
+        return self.context.api.get(path(system, self.entity.name, identity or self._own(system)))
+
+    def _find(self, system: str, identity: str) -> Mapping[str, Any] | None:
+        """The record in the listing; in one too long to look through, the record by its id."""
+        query: dict[str, str | int] = {"limit": PAGE}
+        for _ in range(PAGES):
+            answer = self.context.api.get(path(system, self.entity.name), **query)
+            _expect(answer, OK)
+            for item in _items(answer):
+                if item.get("id") == identity:
+                    return item
+            if not answer.body.get("cursor"):
+                return None
+            query["cursor"] = answer.body["cursor"]
+        single = self._item(system, identity)
+        return single.body if single.status == OK else None
+
+    def _until(self, holds: Callable[[], bool], what: str) -> float:
+        begun, wait = time.monotonic(), FIRST_WAIT
+        while not holds():
+            if time.monotonic() - begun > BRIDGE_PATIENCE:
+                raise FailedError(
+                    f"{what} did not arrive within {BRIDGE_PATIENCE:.0f} s; see `runbook status`"
+                )
+            time.sleep(wait)
+            wait = min(wait * 1.5, LONGEST_WAIT)
+        return time.monotonic() - begun
+
+    def _tidy(self) -> None:
+        """Remove what this run created: the item first, so that the bridge cannot bring its row back."""
+        for system, identity in sorted(self.mine, reverse=True):
+            if system == "dynamo":
+                self._remove("dynamo", identity)
+            self._remove("aurora", identity)
+
+    def _remove(self, system: str, identity: str) -> None:
+        if system == "aurora" and ("legacy" not in self.context.target.parts or self._fenced):
+            return  # behind the fence the bridge removes the row
+        answer = self.context.api.request("DELETE", path(system, self.entity.name, identity))
+        if answer.status not in {NO_CONTENT, NOT_FOUND}:
+            raise FailedError(
+                f"the smoke test's record {identity} could not be removed from /{system}: {answer}",
+                f"Remove it by hand: DELETE {path(system, self.entity.name, identity)}",
+            )
+
+
+def _expect(answer: Answer, status: int) -> str:
+    if answer.status != status:
+        raise FailedError(f"answered {answer}, expected {status}")
+    return f"answered {status}"
+
+
+def _same(answer: Answer, expected: Mapping[str, Any]) -> None:
+    if answer.body != expected:
+        raise FailedError(f"answered {answer}, expected {Answer(answer.status, expected)}")
+
+
+def _items(answer: Answer) -> list[Mapping[str, Any]]:
+    items = answer.body.get("items") if isinstance(answer.body, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # JSON
+    if not isinstance(items, list):
+        raise FailedError(f"answered no list: {answer}")
+    return items  # pyright: ignore[reportUnknownVariableType]  # JSON

@@ -1,0 +1,1 @@
+"""Verify: compares both sides, whole or by what changed."""

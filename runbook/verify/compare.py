@@ -1,0 +1,308 @@
+"""Both sides of an entity: reads items and rows by pages or by keys, and compares them as domain records.
+
+What a failure that passes would end is tried again, and every wait ends at once when the comparison is to stop.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from functions.aws.mysql_errors import TransientError
+from functions.domain import mapping, names, values
+from functions.domain.errors import UnmappableError
+from functions.legacy.table import LegacyStore
+from runbook.errors import FailedError
+from runbook.quarantine.entry import without_masked
+from runbook.verify.worker_pool import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from functions.aws.data_api import DataApi
+    from functions.domain.entities import Entity
+    from functions.domain.mapping import Record
+
+    Shown = Record | None  # by one side, of one key
+    from runbook.verify.rate_limiter import Pace
+
+Answer = TypeVar("Answer")
+KEYS_AT_ONCE = 100  # BatchGetItem's limit
+PAGE = 500  # items of one Scan
+KEY_PAGE = 1000  # rows of one page of keys
+KEYS_A_RECORD = 10  # keys alone that count as one record for the pace
+PATIENCE = (
+    60.0  # seconds with a side that does not answer; Aurora wakes in about 15, restarts in less than 60
+)
+THROTTLED = 2.0  # seconds that a throttle is borne at least, also by those who have no patience
+WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
+MASKED = "***"
+LAST = 50  # states of a record that are kept
+STEPS = 3  # states of one side that the other has to take over
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldDifference:
+    """One field that is not the same on both sides; values as a client would see them."""
+
+    field: str
+    legacy: Any
+    modern: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One record that is not the same on both sides.
+
+    Attributes:
+        kind: `fields`, `only in legacy`, `only in modern` or `unreadable`.
+        reason: of an unreadable one; of masked fields it quotes nothing.
+    """
+
+    key: str
+    kind: str
+    fields: Sequence[FieldDifference] = ()
+    reason: str = ""
+
+
+class Trail:
+    """What each side has shown of the records that differed.
+
+    A record that is written all the time may never be found equal, since its other side is always a moment behind. It
+    is followed, though, when that side shows, one after the other, what the first one has shown since the first look.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[str, tuple[list[Shown], list[Shown]]] = {}
+        self._taken: dict[str, list[Shown]] = {}
+
+    def follows(self, key: str, legacy: Shown, modern: Shown) -> bool:
+        """Note what both sides show now; whether one has taken over several states of the other by now."""
+        rows, items = self._shown.setdefault(key, ([], []))
+        rows.append(legacy)
+        items.append(modern)
+        del rows[:-LAST], items[:-LAST]
+        behind = modern if modern in rows else legacy
+        if behind is legacy and legacy not in items:
+            return False
+        taken = self._taken.setdefault(key, [])
+        if not taken or taken[-1] != behind:  # a side that stands still takes over nothing more
+            taken.append(behind)
+        return len(taken) >= STEPS
+
+
+class Sides:
+    """Both sides of one entity.
+
+    Args:
+        entity: whose records.
+        dynamodb: boto3's client.
+        table: the modern table's name.
+        database: the Data API on the entity's database.
+        pace: how fast records may be read; it bounds both sides, as each record is read once from either.
+        patience: seconds that a side may not answer.
+        stop: ends what is under way; shared with the pace.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  # the sides, and how patiently and how fast they are read
+        self,
+        entity: Entity,
+        dynamodb: DynamoDBClient,
+        table: str,
+        database: DataApi,
+        pace: Pace,
+        patience: float = PATIENCE,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.stop = stop or threading.Event()
+        self._patience = patience
+        self._entity = entity
+        self._dynamodb = dynamodb
+        self._table = table
+        self._store = LegacyStore(entity, database)
+        self._pace = pace
+
+    def key(self, item: Mapping[str, Any]) -> str:
+        """An item's key."""
+        return mapping.key_of_item(self._entity, item)
+
+    def scan(
+        self, segment: int, segments: int, after: str = ""
+    ) -> Iterator[tuple[list[Mapping[str, Any]], str]]:
+        """The items of one segment after a key, page by page, without probes; half a read unit per 4 KB.
+
+        Each page comes with the key to go on after, "" for the last one.
+        """
+        key = self._entity.modern.key
+        while True:
+            start: dict[str, Any] = {"ExclusiveStartKey": {key: {"S": after}}} if after else {}
+            answer = self._dynamodb.scan(
+                TableName=self._table, Segment=segment, TotalSegments=segments, Limit=PAGE, **start
+            )
+            items = [item for item in answer["Items"] if names.PROBE_ATTRIBUTE not in item]
+            self._take(len(items))
+            after = str(answer["LastEvaluatedKey"][key].get("S")) if "LastEvaluatedKey" in answer else ""
+            yield cast("list[Mapping[str, Any]]", items), after
+            if not after:
+                return
+
+    def row_keys(self, after: str = "") -> Iterator[tuple[list[str], str]]:
+        """The keys of all rows after one, page by page; none is read but its key.
+
+        Each page comes with the primary key to go on after, "" for the last one.
+        """
+        while True:
+            keys, after = self._patiently(lambda last=after: self._store.keys(KEY_PAGE, last))
+            self._take(len(keys) // KEYS_A_RECORD)
+            yield keys, after
+            if not after:
+                return
+
+    def compare(self, items: Sequence[Mapping[str, Any]]) -> list[Difference]:
+        """The differences between some items and their rows."""
+        rows = self.rows([self.key(item) for item in items])
+        found = (self._difference(item, rows) for item in items)
+        return [difference for difference in found if difference]
+
+    def again(self, keys: Sequence[str], trail: Trail | None = None) -> list[Difference]:
+        """The differences of at most `KEYS_AT_ONCE` keys as both sides are now, read consistently.
+
+        With a trail, what has been followed meanwhile does not differ.
+        """
+        self._take(len(keys))
+        items, rows = self.items(keys), self.rows(keys)
+        found = [self._difference(item, rows) for item in items.values()]
+        missing = [key for key in keys if key in rows and key not in items]
+        differences = [
+            *(difference for difference in found if difference),
+            *(Difference(key=key, kind="only in legacy") for key in missing),
+        ]
+        if trail is None:
+            return differences
+        return [each for each in differences if not self._followed(trail, each.key, items, rows)]
+
+    def _followed(
+        self,
+        trail: Trail,
+        key: str,
+        items: Mapping[str, Mapping[str, Any]],
+        rows: Mapping[str, Record | UnmappableError],
+    ) -> bool:
+        legacy, item = rows.get(key), items.get(key)
+        try:
+            modern = mapping.record_from_item(self._entity, item) if item is not None else None
+        except UnmappableError:
+            return False
+        return not isinstance(legacy, UnmappableError) and trail.follows(key, legacy, modern)
+
+    def without_item(self, keys: Sequence[str]) -> list[str]:
+        """Those of at most `KEYS_AT_ONCE` keys that have no item."""
+        self._take(len(keys))
+        found = self.items(keys, consistently=False)
+        return [key for key in keys if key not in found]
+
+    def _take(self, count: int) -> None:
+        """Wait for the pace.
+
+        Raises:
+            StoppedError: the comparison is to end.
+        """
+        self._pace.take(count)
+        self._pause(0)
+
+    def _pause(self, seconds: float) -> None:
+        if self.stop.wait(seconds * random.uniform(0.5, 1)):  # noqa: S311  # jitter
+            raise StoppedError
+
+    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+        """Ask Aurora; a failure that passes is waited for.
+
+        Raises:
+            FailedError: it has not passed.
+        """
+        deadline, (wait, longest) = time.monotonic() + self._patience, WAITS
+        while True:
+            try:
+                return call()
+            except TransientError as error:
+                if time.monotonic() >= deadline:
+                    raise FailedError(
+                        f"Aurora does not answer: {error}", "See the cluster's state, then run it again."
+                    ) from error
+            self._pause(wait)
+            wait = min(wait * 2, longest)
+
+    def rows(self, keys: Sequence[str]) -> dict[str, Record | UnmappableError]:
+        """The rows of some keys as records; one that the mapping cannot read, as its error."""
+        try:
+            return self._patiently(lambda: dict(self._store.many(keys)))
+        except UnmappableError as error:
+            if len(keys) == 1:
+                return {keys[0]: error}
+            half = len(keys) // 2
+            return {**self.rows(keys[:half]), **self.rows(keys[half:])}
+
+    def items(self, keys: Sequence[str], *, consistently: bool = True) -> dict[str, Mapping[str, Any]]:
+        """The items of at most `KEYS_AT_ONCE` keys, without probes.
+
+        Raises:
+            FailedError: DynamoDB gives none of them for too long.
+        """
+        key_name, found = self._entity.modern.key, dict[str, Mapping[str, Any]]()
+        usable = [key for key in dict.fromkeys(keys) if mapping.usable_key(key)]
+        wanted: list[dict[str, Any]] = [{key_name: {"S": key}} for key in usable]
+        patience, (wait, longest) = max(self._patience, THROTTLED), WAITS
+        deadline = time.monotonic() + patience
+        while wanted:
+            request: Any = {self._table: {"Keys": wanted, "ConsistentRead": consistently}}
+            answer = self._dynamodb.batch_get_item(RequestItems=request)
+            for item in cast("list[Any]", answer["Responses"].get(self._table, [])):
+                if names.PROBE_ATTRIBUTE not in item:
+                    found[item[key_name]["S"]] = item
+            left = cast("Any", answer.get("UnprocessedKeys", {})).get(self._table, {}).get("Keys", [])
+            if len(left) < len(wanted):  # large items always come some by some
+                deadline, wait = time.monotonic() + patience, WAITS[0]
+            elif time.monotonic() >= deadline:
+                raise FailedError(
+                    f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate."
+                )
+            wanted = left
+            if wanted:
+                self._pause(wait)
+                wait = min(wait * 2, longest)
+        return found
+
+    def _difference(
+        self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]
+    ) -> Difference | None:
+        key = self.key(item)
+        legacy = rows.get(key)
+        if legacy is None:
+            return Difference(key=key, kind="only in modern")
+        try:
+            modern = mapping.record_from_item(self._entity, item)
+        except UnmappableError as error:
+            return self._unreadable(key, f"item: {error}")
+        if isinstance(legacy, UnmappableError):
+            return self._unreadable(key, f"row: {legacy}")
+        fields = self._fields(legacy, modern)
+        return Difference(key=key, kind="fields", fields=fields) if fields else None
+
+    def _unreadable(self, key: str, reason: str) -> Difference:
+        return Difference(key=key, kind="unreadable", reason=without_masked(self._entity, reason))
+
+    def _fields(self, legacy: Record, modern: Record) -> list[FieldDifference]:
+        found: list[FieldDifference] = []
+        for name, described in self._entity.fields.items():
+            ours, theirs = legacy.fields[name], modern.fields[name]
+            if ours != theirs:
+                shown = [values.to_json(described, value) for value in (ours, theirs)]
+                shown = [MASKED, MASKED] if described.masked else shown
+                found.append(FieldDifference(field=name, legacy=shown[0], modern=shown[1]))
+        return found

@@ -1,0 +1,99 @@
+"""Which records have changed since a moment: those that the stream shows, and those that copy has not written yet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from functions.bridge.statements import cell_text
+from functions.domain import names
+from runbook.aws.stream import Follower
+from runbook.aws.stream_shards import Shards
+from runbook.cutover.fence import Fence
+from runbook.errors import PreconditionError
+from runbook.journal.journal import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runbook.aws.outputs import EntityTarget
+    from runbook.stack import Context
+
+KEPT = timedelta(hours=24)  # by a stream
+AT_ONCE = 1000  # keys of the queue in one answer
+WHOLE = "Compare everything: `runbook verify`."
+
+
+def changed_keys(context: Context, entity: EntityTarget, since: datetime, patience: float) -> list[str]:
+    """The keys of the records that changed since a moment, on either side.
+
+    Args:
+        context: of the stack.
+        entity: whose records.
+        since: the moment.
+        patience: seconds that the stream may take to show the latest writes, once what is past is read.
+
+    Raises:
+        PreconditionError: what has changed since cannot be told.
+    """
+    _within(since)
+    _stream_began_before(context, entity, since)
+    _captured(context, entity)
+    # Before the stream is followed: a key leaves the queue only after the stream has its item.
+    queued = list(_queued(context, entity))
+    follower = Follower(context, entity, since)
+    follower.reach(patience)
+    _within(since)
+    return list(dict.fromkeys([*queued, *follower.take()]))
+
+
+def _within(since: datetime) -> None:
+    age = datetime.now(UTC) - since
+    if age >= KEPT:
+        hours = age / timedelta(hours=1)
+        raise PreconditionError(
+            f"a stream keeps {KEPT / timedelta(hours=1):.0f} h, and that is {hours:,.1f} h ago: what changed since "
+            "cannot be told",
+            WHOLE,
+        )
+    if age < timedelta(0):
+        raise PreconditionError("that moment is yet to come", "Name one that is past.")
+
+
+def _stream_began_before(context: Context, entity: EntityTarget, since: datetime) -> None:
+    shards = Shards(context.clients.streams, entity.stream_arn)
+    shards.list()
+    if shards.created and shards.created > since:
+        raise PreconditionError(
+            f"the stream of {entity.name} began at {shards.created.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: it does not "
+            "show all that changed since",
+            WHOLE,
+        )
+
+
+def _captured(context: Context, entity: EntityTarget) -> None:
+    """In phase legacy, what changes in Aurora comes to the stream by copy."""
+    if context.journal.state(entity.name).phase != Phase.LEGACY:
+        return
+    copy = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
+    if not copy.get("backfilled") or not Fence(context, entity).control().legacy_stamp:
+        raise PreconditionError(
+            f"copy has not taken every row of {entity.name} yet: what has changed in Aurora cannot be told",
+            WHOLE,
+        )
+
+
+def _queued(context: Context, entity: EntityTarget) -> Iterator[str]:
+    """The keys in copy's queue."""
+    database = context.aurora.server(context.target.mapping[entity.name].legacy.database)
+    after = 0
+    while True:
+        rows = database.query(
+            f"SELECT change_id, item_key FROM {names.CHANGES_TABLE} "  # noqa: S608  # names of ours
+            f"WHERE entity = :entity AND change_id > {after} ORDER BY change_id LIMIT {AT_ONCE}",
+            {"entity": {"stringValue": entity.name}},
+        )
+        yield from (cell_text(row[1]) for row in rows)
+        if len(rows) < AT_ONCE:
+            return
+        after = int(cell_text(rows[-1][0]))

@@ -1,0 +1,271 @@
+"""`runbook verify`: are both sides the same? Found by looking at every record, and noted in the journal."""
+
+from __future__ import annotations
+
+import threading
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from functions.aws.data_api import DataApi
+from runbook.errors import PreconditionError
+from runbook.journal.journal import Event, Phase, now, verified
+from runbook.journal.verified import WHOLE
+from runbook.verify import compare, incremental
+from runbook.verify.checkpoint import Checkpoint
+from runbook.verify.compare import Difference, Sides
+from runbook.verify.full import Comparison, Whole, settled
+from runbook.verify.rate_limiter import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from runbook.aws.outputs import EntityTarget
+    from runbook.stack import Context
+    from runbook.verify.full import Said
+
+GRAINS = 10_000  # steps of a sample's share
+PATIENCE = 60.0  # seconds that the stream may take to show the latest writes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to verify.
+
+    Attributes:
+        segments: parts of the table that are read at once.
+        rate: records a second over all of them, from either side; 0 for as fast as it goes.
+        sample: the share of the records that is compared, 0 to 1; always the same ones.
+        settle: seconds that a difference may take to vanish before it counts.
+        anew: begin anew, even where a run that was interrupted not long ago could be gone on with.
+    """
+
+    segments: int = 4
+    rate: float = 0
+    sample: float = WHOLE
+    settle: float = 10.0
+    anew: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was found for one entity.
+
+    Attributes:
+        items: how many there are; None when only what changed was compared.
+        rows: likewise.
+        since: the moment since which records changed that were compared; empty for all records.
+        base: the clean comparison of all records that this one goes on from; empty for none.
+        more: very much differs, so that it ended early: the numbers are of what was compared until then.
+        resumed: it went on from a run that was interrupted, and `started_at` is when that began.
+    """
+
+    entity: str
+    items: int | None
+    rows: int | None
+    compared: int
+    equal: int
+    sample: float
+    seconds: float
+    started_at: str
+    differences: Sequence[Difference]
+    since: str = ""
+    base: str = ""
+    more: bool = False
+    resumed: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences and not self.more
+
+
+def run(context: Context, entity: EntityTarget, options: Options) -> Verification:
+    """Compare all records of an entity, or a sample of them.
+
+    Raises:
+        PreconditionError: one of the two sides is not deployed, or legacy is no longer kept true.
+    """
+    _comparable(context, entity)
+    begun, checkpoint = time.monotonic(), Checkpoint(context, entity, options.segments, options.sample)
+    progress = checkpoint.begin(anew=options.anew)
+    resumed = progress.resumed
+    whole = Whole(
+        _sides(context, entity, options),
+        progress,
+        chosen=lambda key: _in_sample(key, options.sample),
+        said=_counter(context, entity, items=progress.items, rows=progress.rows),
+        save=checkpoint.save,
+    )
+    with checkpoint.left_behind(progress):
+        found = whole.run(options.settle)
+    result = _result(entity, found, options, checkpoint.started_at, time.monotonic() - begun)
+    return _noted(context, replace(result, resumed=resumed))
+
+
+def run_since(
+    context: Context, entity: EntityTarget, options: Options, since: datetime | None
+) -> Verification:
+    """Compare the records that changed since a moment, or since the last whole comparison began.
+
+    Raises:
+        PreconditionError: what changed since cannot be told; or as `run`.
+    """
+    _comparable(context, entity)
+    begun, started_at = time.monotonic(), now()
+    record = verified.last(context.journal, entity.name)
+    if since is None:
+        if record is None:
+            raise PreconditionError(
+                f"{entity.name} was never compared as a whole", "Compare everything: `runbook verify`."
+            )
+        since = verified.began(record)
+    keys = incremental.changed_keys(context, entity, since, PATIENCE)
+    context.say(f"comparing {entity.name}: {len(keys):,} records that changed")
+    sides, said = _sides(context, entity, options), _counter(context, entity, of=len(keys))
+    left = settled(sides, keys, options.settle, said)
+    result = Verification(
+        entity=entity.name,
+        items=None,
+        rows=None,
+        compared=left.looked,
+        equal=left.looked - len(left.differences),
+        sample=WHOLE,
+        seconds=round(time.monotonic() - begun, 3),
+        started_at=started_at,
+        differences=left.differences,
+        more=left.more,
+        since=since.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        base=verified.base(record, since),
+    )
+    return _noted(context, result)
+
+
+def changed(  # noqa: PLR0913  # the last two only where nobody waits
+    context: Context,
+    entity: EntityTarget,
+    keys: Sequence[str],
+    settle: float,
+    rate: float = 0,
+    *,
+    patience: float | None = None,
+) -> Sequence[Difference]:
+    """Compare just these records; what differs may take `settle` seconds to be the same.
+
+    A side that does not answer is waited for so many seconds, or `patience` seconds if given. What very much differs
+    is not all told.
+    """
+    borne = settle if patience is None else patience
+    return settled(_sides(context, entity, Options(rate=rate), borne), keys, settle).differences
+
+
+def note(context: Context, found: Verification, differences: int) -> None:
+    """Keep in the journal how a comparison ended, for the gates and for the next one."""
+    journal = context.journal
+    if not found.since:
+        verified.note(
+            journal,
+            found.entity,
+            started_at=found.started_at,
+            sample=found.sample,
+            compared=found.compared,
+            differences=differences,
+        )
+    elif found.base:
+        verified.go_on(
+            journal, found.entity, base=found.base, started_at=found.started_at, differences=differences
+        )
+
+
+def _comparable(context: Context, entity: EntityTarget) -> None:
+    if not (entity.modern_table and context.target.cluster_arn):
+        raise PreconditionError(
+            f"{entity.name} has only one side", "Deploy the parts legacy and modern, then run `runbook init`."
+        )
+    if reason := nothing_to_compare(context, entity):
+        raise PreconditionError(reason, "See `runbook status`.")
+
+
+def nothing_to_compare(context: Context, entity: EntityTarget) -> str:
+    """Why there is nothing to compare any more; empty while there is."""
+    state = context.journal.find(entity.name)
+    if state is None or state.phase != Phase.COMPLETE:
+        return ""
+    return (
+        f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare"
+    )
+
+
+def _sides(context: Context, entity: EntityTarget, options: Options, patience: float | None = None) -> Sides:
+    described, clients, target = context.target.mapping[entity.name], context.clients, context.target
+    database = DataApi(
+        clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database
+    )
+    stop = threading.Event()
+    pace = Pace(options.rate, stop)
+    borne = compare.PATIENCE if patience is None else patience
+    return Sides(described, clients.dynamodb, entity.modern_table, database, pace, borne, stop)
+
+
+def _counter(context: Context, entity: EntityTarget, *, items: int = 0, rows: int = 0, of: int = 0) -> Said:
+    """Tells how much has been read, over all segments, and of how much: `of`, or what DynamoDB knew some hours ago."""
+    table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
+    estimate, lock = of or table.get("ItemCount", 0), threading.Lock()
+    totals = Counter({"items": items, "keys of rows": rows})
+
+    def said(what: str, count: int) -> None:
+        with lock:
+            totals[what] += count
+            about = f" of {'' if of else 'about '}{estimate:,}" if estimate >= totals[what] else ""
+            context.say(f"comparing {entity.name}: {totals[what]:,}{about} {what}")
+
+    return said
+
+
+def _in_sample(key: str, share: float) -> bool:
+    return share >= WHOLE or zlib.crc32(key.encode()) % GRAINS < share * GRAINS
+
+
+def _result(
+    entity: EntityTarget, found: Comparison, options: Options, started_at: str, seconds: float
+) -> Verification:
+    return Verification(
+        entity=entity.name,
+        items=found.items,
+        rows=found.rows,
+        compared=found.compared,
+        equal=found.equal,
+        sample=options.sample,
+        seconds=round(seconds, 3),
+        started_at=started_at,
+        differences=found.differences,
+        more=found.more,
+    )
+
+
+def _noted(context: Context, found: Verification) -> Verification:
+    details = {
+        "compared": found.compared,
+        "equal": found.equal,
+        "different": len(found.differences),
+        "sample": found.sample,
+        "seconds": found.seconds,
+    }
+    whole: dict[str, Any] = (
+        {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
+    )
+    whole |= {"more": True} if found.more else {}
+    event = Event(
+        entity=found.entity,
+        command="verify --changed-since" if found.since else "verify",
+        result="equal" if found.clean else "different",
+        operator=context.clients.operator,
+        details={**details, **whole},
+    )
+    context.journal.record(event)
+    note(context, found, len(found.differences))
+    return found
