@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
 from components import routes as routing
+from components.function import Function
+from components.routes import Route
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from components.function import Function
-    from components.routes import Route
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -13,9 +14,6 @@ from components import policies
 from components.failures import FailureBucket, FailureBucketArgs
 from components.function import Function, FunctionArgs
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
 INSTALL_TIMEOUT = 300  # seconds; an index on a large table takes its time
@@ -122,9 +120,7 @@ class StreamBridge(pulumi.ComponentResource):
             "SECRET_ARN": args.master_secret_arn,
             "BRIDGE_SECRET_ARN": self.secret.arn,
         }
-        return self._function(
-            "install", "functions.install.handler.handler", rights, variables, INSTALL_TIMEOUT
-        )
+        return self._function("install", "functions.install.handler.handler", rights, variables, INSTALL_TIMEOUT)
 
     def _entity(self, entity: str, table: aws.dynamodb.Table) -> BridgeEntity:
         args = self._args
@@ -140,15 +136,11 @@ class StreamBridge(pulumi.ComponentResource):
             "ENTITY": entity,
             "QUARANTINE_TABLE": self.quarantine.name,
         }
-        writer = self._function(
-            f"{entity}-writer", "functions.legacy.write.handler", rights, variables, BATCH_TIMEOUT
-        )
+        writer = self._function(f"{entity}-writer", "functions.legacy.write.handler", rights, variables, BATCH_TIMEOUT)
         self._alarms(entity, writer)
         return BridgeEntity(writer=writer, mapping=self._mapping(entity, table, writer))
 
-    def _mapping(
-        self, entity: str, table: aws.dynamodb.Table, writer: Function
-    ) -> aws.lambda_.EventSourceMapping:
+    def _mapping(self, entity: str, table: aws.dynamodb.Table, writer: Function) -> aws.lambda_.EventSourceMapping:
         args = self._args
         return aws.lambda_.EventSourceMapping(
             f"{self._name}-{entity}-mapping",
@@ -167,9 +159,7 @@ class StreamBridge(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                ignore_changes=[
-                    "enabled"
-                ],  # why: `runbook complete` disables it; refreshing must not undo that
+                ignore_changes=["enabled"],  # why: `runbook complete` disables it; refreshing must not undo that
             ),
         )
 

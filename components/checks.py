@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from pulumi.runtime import config as runtime
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
 
 LONGEST_TAG = 256  # characters, AWS's limit
 
@@ -23,7 +21,7 @@ class Kind(Protocol):
     """
 
     @property
-    def expected(self) -> str: ...  # noqa: D102
+    def expected(self) -> str: ...
 
     def command(self, key: str) -> str:
         """What follows `pulumi config set`, with some value that fits."""
@@ -151,9 +149,7 @@ class Tags:
     def read(self, text: str) -> dict[str, str]:
         """The tags."""
         value: Any = json.loads(text)
-        if not isinstance(value, dict) or not all(
-            self._fits(*item) for item in cast("dict[str, Any]", value).items()
-        ):
+        if not isinstance(value, dict) or not all(self._fits(*item) for item in cast("dict[str, Any]", value).items()):
             raise ValueError
         return cast("dict[str, str]", value)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
@@ -12,9 +12,6 @@ import pulumi_aws as aws
 from components import policies
 from components.function import Function, FunctionArgs
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 TIMEOUT = 300  # seconds; a worker hands over to its successor shortly before
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +20,7 @@ class FailureBucketArgs:
 class FailureBucket(pulumi.ComponentResource):
     """A private, encrypted bucket."""
 
-    def __init__(
-        self, name: str, args: FailureBucketArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: FailureBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:bridge:FailureBucket", name, None, opts)
         self.bucket = aws.s3.Bucket(
             f"{name}-bucket",

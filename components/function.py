@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 RUNTIME, ARCHITECTURE = "python3.13", "arm64"
 API_TIMEOUT = 60  # seconds; the article's, and more than API Gateway's 29

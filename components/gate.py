@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,6 @@ from components import policies
 from components.function import Function, FunctionArgs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pulumi_aws as aws
 
 TIMEOUT = 29  # seconds; API Gateway's own

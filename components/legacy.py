@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
@@ -11,9 +11,6 @@ import pulumi_aws as aws
 from components import policies
 from components.function import Function, FunctionArgs
 from components.network import Network, NetworkArgs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 ENGINE, FAMILY = "aurora-mysql", "aurora-mysql8.0"
 MASTER = "streamback_admin"
@@ -100,9 +97,7 @@ class LegacySystem(pulumi.ComponentResource):
             auto_minor_version_upgrade=False,  # the version is a setting, which would undo the upgrade
             copy_tags_to_snapshot=True,
             tags=args.tags,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=args.production
-            ),  # why: no instance, no Data API
+            opts=pulumi.ResourceOptions(parent=self, protect=args.production),  # why: no instance, no Data API
         )
         return cluster
 

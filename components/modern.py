@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
 from components.function import Function, FunctionArgs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from functions.domain.entities import Entities, Entity
+from functions.domain.entities import Entities, Entity
 
 TIMEOUT = 28  # seconds; the way back waits as long for a request that was never counted out
 
@@ -78,9 +75,7 @@ class ModernSystem(pulumi.ComponentResource):
             ),
         )
 
-    def _function(
-        self, entity: Entity, table: aws.dynamodb.Table, role: str, rights: dict[str, Any]
-    ) -> Function:
+    def _function(self, entity: Entity, table: aws.dynamodb.Table, role: str, rights: dict[str, Any]) -> Function:
         args = self._args
         return Function(
             f"{self._name}-{entity.name}-{role}",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pulumi
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def archive(folder: Path, entities_file: Path) -> pulumi.AssetArchive:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pulumi
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 VERSION = "2012-10-17"
 

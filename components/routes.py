@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
 
 COLLECTION, ITEM = ("GET", "POST"), ("GET", "PUT", "DELETE")
 SHARED = ("legacy", "gate")  # the roles whose functions serve all entities

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 
 from components import checks
 from components.checks import Flag, Kind, ListOf, Number, OneOf, Tags, Text
 from functions.domain import entities as mapping
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PROJECT = "streamback"
 PARTS = ("legacy", "modern", "bridge")
@@ -97,9 +95,7 @@ KINDS: Mapping[str, Kind] = {
     "minCapacity": Number(0, 256, step=0.5),
     "maxCapacity": Number(1, 256, step=0.5),
     "autoPauseSeconds": Number(300, DAY),
-    "powertoolsLayerArn": Text(
-        r"(arn:aws[a-z-]*:lambda:.+:layer:.+:\d+)?", "a layer version's ARN, or nothing"
-    ),
+    "powertoolsLayerArn": Text(r"(arn:aws[a-z-]*:lambda:.+:layer:.+:\d+)?", "a layer version's ARN, or nothing"),
     "logRetentionDays": OneOf(RETENTION_DAYS),
     "alarmTopicArn": Text(r"(arn:aws[a-z-]*:sns:.+)?", "an SNS topic's ARN, or nothing"),
     "bridgeBatchSize": Number(1, 10_000),
@@ -189,8 +185,6 @@ def _entities(path: Path, problems: list[str]) -> mapping.Entities | None:
     try:
         return mapping.load(path)
     except mapping.EntitiesError as error:
-        remedy = (
-            f"mend {path.name}, or name another file with `pulumi config set {PROJECT}:entitiesFile FILE`"
-        )
+        remedy = f"mend {path.name}, or name another file with `pulumi config set {PROJECT}:entitiesFile FILE`"
         problems += [f"{PROJECT}:entitiesFile: {problem}; {remedy}" for problem in error.problems]
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -16,13 +17,8 @@ from components.legacy import LegacySystem, LegacySystemArgs
 from components.modern import ModernSystem, ModernSystemArgs
 from components.package import archive
 from components.routes import routes
-from components.settings import PARTS
+from components.settings import PARTS, Settings
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from components.settings import Settings
 
 
 class Streamback:
@@ -41,9 +37,7 @@ class Streamback:
             "production": settings.production,
             "tags": self._tags,
         }
-        self.journal = Journal(
-            f"{self._name}-journal", JournalArgs(protect=settings.production, tags=self._tags)
-        )
+        self.journal = Journal(f"{self._name}-journal", JournalArgs(protect=settings.production, tags=self._tags))
         self.legacy = self._legacy()
         self.modern = self._modern() if "modern" in settings.parts else None
         self.bridge = self._bridge(self.modern) if self.modern and "bridge" in settings.parts else None
@@ -71,9 +65,7 @@ class Streamback:
 
     def _modern(self) -> ModernSystem:
         settings = self._settings
-        args = ModernSystemArgs(
-            entities=settings.entities, table_prefix=settings.table_prefix, **self._common
-        )
+        args = ModernSystemArgs(entities=settings.entities, table_prefix=settings.table_prefix, **self._common)
         return ModernSystem(f"{self._name}-modern", args)
 
     def _bridge(self, modern: ModernSystem) -> StreamBridge:

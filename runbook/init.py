@@ -6,16 +6,13 @@ Legacy tables, the bridge's side of Aurora, routes, journal.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from runbook.aws.api_gateway import ALL, Side
 from runbook.aws.lambda_calls import body, invoke
+from runbook.aws.outputs import EntityTarget
 from runbook.journal.journal import Event, Phase
 from runbook.journal.lock import held
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +38,14 @@ def run(context: Context) -> list[Line]:
 def _legacy(context: Context) -> Line:
     context.say("preparing the legacy tables")
     answer = invoke(context, context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
-    return Line(
-        name="legacy tables", result="done", detail=", ".join(body(answer).get("initialised", [])) or "ready"
-    )
+    return Line(name="legacy tables", result="done", detail=", ".join(body(answer).get("initialised", [])) or "ready")
 
 
 def _bridge(context: Context) -> Line:
     if not context.target.bridge_install_function:
         return Line(name="bridge", result="skipped", detail="not deployed yet; run init again when it is")
     context.say("installing the bridge's side of Aurora")
-    followed = {
-        name: entity.stream_arn for name, entity in context.target.entities.items() if entity.stream_arn
-    }
+    followed = {name: entity.stream_arn for name, entity in context.target.entities.items() if entity.stream_arn}
     states = {name: context.journal.find(name) for name in context.target.entities}
     complete = [name for name, state in states.items() if state and state.phase == Phase.COMPLETE]
     event = {"action": "install", "streams": followed, "without": complete}
@@ -68,14 +61,10 @@ def _routes(context: Context, entity: EntityTarget) -> Line:
     wanted: dict[str, str] = {}
     if routes.reads in lost:
         modern = state is not None and state.reads == ALL
-        wanted[entity.reads_variable] = (
-            entity.read_function if modern else context.target.legacy_read_function
-        )
+        wanted[entity.reads_variable] = entity.read_function if modern else context.target.legacy_read_function
     if routes.writes in lost:
         modern = state is not None and state.phase in {Phase.MODERN, Phase.COMPLETE}
-        wanted[entity.writes_variable] = (
-            entity.write_function if modern else context.target.legacy_write_function
-        )
+        wanted[entity.writes_variable] = entity.write_function if modern else context.target.legacy_write_function
     changed = context.routing.set(wanted)
     detail = ", ".join(f"{name} → {value}" for name, value in wanted.items())
     return Line(name=f"routes of {entity.name}", result="done" if changed else "unchanged", detail=detail)

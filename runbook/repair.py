@@ -13,30 +13,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from runbook.aws.stream import Follower
-from runbook.checks.check import bridge, demand, heartbeat
+from runbook.aws.outputs import EntityTarget
+from runbook.aws.stream import Follower, Seen
+from runbook.checks import bridge, heartbeat
+from runbook.checks.check import Check, demand
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Event, Phase, remedies
-from runbook.journal.lock import held
+from runbook.journal import remedies
+from runbook.journal.journal import Event, Phase
+from runbook.journal.lock import Lease, held
 from runbook.quarantine.entry import Entry, Kind
 from runbook.quarantine.resolve import PATIENCE, QUEUED, Action, Outcome, Settler
+from runbook.stack import Context
 from runbook.verify import run
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.aws.stream import Seen
-    from runbook.checks.check import Check
-    from runbook.journal.lock import Lease
-    from runbook.stack import Context
-    from runbook.verify.compare import Difference
-    from runbook.verify.run import Options, Verification
+from runbook.verify.compare import Difference
+from runbook.verify.run import Options, Verification
 
 COMMAND = "verify --repair"
 AT_ONCE = 8  # records that are settled at the same time
@@ -113,9 +108,7 @@ class Repair:
                 remedies.first(state),
             )
         if state.phase == Phase.COMPLETE:
-            raise PreconditionError(
-                f"{self._entity.name} is complete: its legacy table is no longer kept true"
-            )
+            raise PreconditionError(f"{self._entity.name} is complete: its legacy table is no longer kept true")
         return state.phase
 
     def checks(self) -> list[Check]:

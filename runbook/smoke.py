@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runbook import smoke_samples
 from runbook.aws.http import Answer, path
+from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 BRIDGE_PATIENCE = 60.0  # seconds until a change must have come through the bridge
 FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
@@ -154,9 +151,7 @@ class Smoke:
 
     def _bridged(self) -> str:
         identity, expected = self._own("dynamo"), self._item("dynamo").body
-        seconds = self._until(
-            lambda: self._item("aurora", identity).body == expected, f"{identity} in Aurora"
-        )
+        seconds = self._until(lambda: self._item("aurora", identity).body == expected, f"{identity} in Aurora")
         self._shows("aurora")
         if self._find("aurora", identity) is None:
             raise FailedError(f"record {identity} came through the bridge but is not in the list")
@@ -169,18 +164,14 @@ class Smoke:
         answer = self.context.api.request("PUT", path("dynamo", self.entity.name, identity), body)
         _expect(answer, OK)
         _same(answer, smoke_samples.answer(entity, identity, body))
-        seconds = self._until(
-            lambda: self._item("aurora", identity).body == answer.body, "the update in Aurora"
-        )
+        seconds = self._until(lambda: self._item("aurora", identity).body == answer.body, "the update in Aurora")
         return f"after {seconds:.1f} s"
 
     def _deletes(self) -> str:
         identity = self._own("dynamo")
         answer = self.context.api.request("DELETE", path("dynamo", self.entity.name, identity))
         _expect(answer, NO_CONTENT)
-        seconds = self._until(
-            lambda: self._item("aurora", identity).status == NOT_FOUND, "the deletion in Aurora"
-        )
+        seconds = self._until(lambda: self._item("aurora", identity).status == NOT_FOUND, "the deletion in Aurora")
         return f"after {seconds:.1f} s"
 
     def _own(self, system: str) -> str:
@@ -208,9 +199,7 @@ class Smoke:
         begun, wait = time.monotonic(), FIRST_WAIT
         while not holds():
             if time.monotonic() - begun > BRIDGE_PATIENCE:
-                raise FailedError(
-                    f"{what} did not arrive within {BRIDGE_PATIENCE:.0f} s; see `runbook status`"
-                )
+                raise FailedError(f"{what} did not arrive within {BRIDGE_PATIENCE:.0f} s; see `runbook status`")
             time.sleep(wait)
             wait = min(wait * 1.5, LONGEST_WAIT)
         return time.monotonic() - begun

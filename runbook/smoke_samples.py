@@ -5,15 +5,12 @@ Text fields take the article's names in turn, the others a value of their type.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from functions.domain.entities import Entity
+from functions.domain.fields import Field
 from functions.domain.mapping import Record, body_from_record, fields_from_body
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from functions.domain.entities import Entity
-    from functions.domain.fields import Field
 
 FIRST = ("Alton", "Brown")
 SECOND = ("Bobby", "Flay")

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from runbook.aws.api_gateway import Routing
 from runbook.aws.aurora import Aurora
 from runbook.aws.clients import Clients
 from runbook.aws.http import Api
+from runbook.aws.outputs import Target
 from runbook.journal.journal import Journal
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import Target
 
 Say = Callable[[str], None]
 

@@ -6,38 +6,29 @@ It changes nothing. What a system that does not answer would tell is unknown, an
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
 from runbook.aws import aurora
-from runbook.aws.api_gateway import Side, reads_side
-from runbook.checks.check import bridge as health
-from runbook.checks.check import green, heartbeat
+from runbook.aws.api_gateway import Routes, Side, reads_side
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import bridge as health
+from runbook.checks import heartbeat
+from runbook.checks.check import Check, green
 from runbook.errors import FailedError, RunbookError
-from runbook.journal.journal import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from runbook.aws.api_gateway import Routes
-    from runbook.aws.outputs import EntityTarget
-    from runbook.checks.check import Check
-    from runbook.journal.journal import State
-    from runbook.stack import Context
+from runbook.journal.journal import Phase, State
+from runbook.stack import Context
 
 Answer = TypeVar("Answer")
 LATE = 8.0  # seconds for an answer that takes a moment, unless Aurora hangs; the Data API itself gives up after 45
-PATIENCE = (
-    2.0  # seconds with an Aurora that does not answer: a command to look with must not make anybody wait
-)
-PAGES = (
-    20  # of 1 MB each: a table larger than that is not scanned only to be counted, unless --exact asks for it
-)
+PATIENCE = 2.0  # seconds with an Aurora that does not answer: a command to look with must not make anybody wait
+PAGES = 20  # of 1 MB each: a table larger than that is not scanned only to be counted, unless --exact asks for it
 ROWS = 1_000_000  # likewise for Aurora, by InnoDB's own estimate
 
 
@@ -175,21 +166,16 @@ def _fenced(context: Context, entity: EntityTarget) -> bool:
 def _agree(state: State, routes: Routes) -> bool:
     """Whether the public endpoint goes where the journal says."""
     writes = Side.MODERN if state.phase in {Phase.MODERN, Phase.COMPLETE} else Side.LEGACY
-    return routes.reads == reads_side(state.reads) and (
-        routes.writes == writes or state.operation is not None
-    )
+    return routes.reads == reads_side(state.reads) and (routes.writes == writes or state.operation is not None)
 
 
-def legacy_count(
-    context: Context, entity: EntityTarget, *, exact: bool, patience: float = aurora.PATIENCE
-) -> Count:
+def legacy_count(context: Context, entity: EntityTarget, *, exact: bool, patience: float = aurora.PATIENCE) -> Count:
     """The rows of the legacy table; an estimate where there are too many to count, unless `exact`."""
     table = context.target.mapping[entity.name].legacy
     if not exact:
         estimate = context.aurora.query(
             table.database,
-            "SELECT table_rows FROM information_schema.tables"
-            " WHERE table_schema = :schema AND table_name = :name",
+            "SELECT table_rows FROM information_schema.tables WHERE table_schema = :schema AND table_name = :name",
             {"schema": table.database, "name": table.table},
             patience=patience,
         )
@@ -215,7 +201,5 @@ def _modern_count(context: Context, entity: EntityTarget, *, exact: bool) -> Cou
         count += page["Count"]
         if number == PAGES and not exact and page.get("LastEvaluatedKey"):
             estimate = client.describe_table(TableName=entity.modern_table)["Table"].get("ItemCount", 0)
-            return Count(
-                records=max(estimate, count), exact=False
-            )  # AWS renews its own count every six hours
+            return Count(records=max(estimate, count), exact=False)  # AWS renews its own count every six hours
     return Count(records=count, exact=True)

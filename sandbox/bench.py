@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,12 @@ from runbook.aws import outputs as targets
 from runbook.aws.clients import Clients
 from sandbox import lifecycle
 from sandbox.errors import SandboxError
+from sandbox.lifecycle import Sandbox
 from sandbox.load import shape_of
 from sandbox.load.client import Client, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from pymysql import Connection
-
-    from sandbox.lifecycle import Sandbox
 
 NAME = "bench"
 ENTITY = "chefs"
@@ -265,9 +263,7 @@ class Bench:
         command = [program, *words, "--outputs", str(self._sandbox.location.outputs)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
         if done.returncode:
-            raise SandboxError(
-                f"`runbook {' '.join(words)}` ended with {done.returncode}: {done.stdout}{done.stderr}"
-            )
+            raise SandboxError(f"`runbook {' '.join(words)}` ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
 

@@ -18,14 +18,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-Name = Annotated[
-    str, typer.Option("--name", "-n", metavar="NAME", help="Which sandbox; several can be up at once.")
-]
+Name = Annotated[str, typer.Option("--name", "-n", metavar="NAME", help="Which sandbox; several can be up at once.")]
 Setting = Annotated[
     list[str] | None,
-    typer.Option(
-        "--config", "-c", metavar="KEY=VALUE", help="A setting of the program; may be given several times."
-    ),
+    typer.Option("--config", "-c", metavar="KEY=VALUE", help="A setting of the program; may be given several times."),
 ]
 Entities = Annotated[
     Path | None,
@@ -68,9 +64,7 @@ def status(
 def show_logs(
     function: Annotated[
         str,
-        typer.Argument(
-            metavar="[FUNCTION]", help="Only functions with this in their name; 'server' for the server's."
-        ),
+        typer.Argument(metavar="[FUNCTION]", help="Only functions with this in their name; 'server' for the server's."),
     ] = "",
     name: Name = "default",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")] = False,

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import psutil
 
@@ -19,9 +19,6 @@ from sandbox.engine.aws import ACCOUNT, REGION
 from sandbox.errors import SandboxError
 from sandbox.mariadb import MariaDB
 from sandbox.state import PROJECT, Daemon, Folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 START = 120.0  # seconds; the first start may have to fetch MariaDB
 STOP = 10.0  # seconds until SIGTERM becomes SIGKILL
@@ -39,9 +36,7 @@ def start(folder: Folder) -> Daemon:
         SandboxError: it does not come up; the text has the last lines of its log.
     """
     if len(str(folder.mariadb / "sock")) > LONGEST_SOCKET:
-        raise SandboxError(
-            f"{folder.path} is too deep for a socket: name another folder in STREAMBACK_SANDBOXES."
-        )
+        raise SandboxError(f"{folder.path} is too deep for a socket: name another folder in STREAMBACK_SANDBOXES.")
     folder.temporary.mkdir(exist_ok=True)
     port = _free_port()
     with folder.server_log.open("ab") as log:

@@ -7,25 +7,21 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from functions.domain import entities
 from runbook.aws import outputs as targets
+from runbook.aws.outputs import Target
 from sandbox import chefs, lifecycle, state
 from sandbox.errors import SandboxError
-from sandbox.load import History, Load
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.aws.outputs import Target
-    from sandbox.lifecycle import Sandbox
-    from sandbox.load import Waits
+from sandbox.lifecycle import Sandbox
+from sandbox.load import History, Load, Waits
 
 NAME = "demo"
 ENTITY = "chefs"
@@ -172,9 +168,7 @@ class Demo:
 
     def _over_and_back(self, load: Load) -> None:
         reads = ("cutover", "reads", "--percent")
-        self._step(
-            load, "reads at 10%", *reads, "10", "--watch", "5", "--execute", says="API Gateway's canary"
-        )
+        self._step(load, "reads at 10%", *reads, "10", "--watch", "5", "--execute", says="API Gateway's canary")
         self._step(load, "reads at 100%", *reads, "100", "--watch", "0", "--execute", says="all reads")
         ready = ("--warm", f"{WRITES}", "--execute")  # as many as come in the second that they may be held
         self._step(load, SWITCHES[0], "cutover", "writes", *ready, says="gate, fence, last rows, modern")
@@ -197,9 +191,7 @@ class Demo:
     def _verify(self, says: str, *words: str, settle: float = 10) -> dict[str, Any]:
         answer = self._call("verify", "--entity", ENTITY, "--settle", f"{settle:g}", *words, "--json")
         found = json.loads(answer)["entities"][0]
-        _told(
-            f"runbook {' '.join(('verify', *words))}", found["seconds"], f"{found['equal']:,} equal; {says}"
-        )
+        _told(f"runbook {' '.join(('verify', *words))}", found["seconds"], f"{found['equal']:,} equal; {says}")
         return found
 
     def _outage(self) -> None:
@@ -219,9 +211,7 @@ class Demo:
         command = [str(Path(sys.executable).parent / "runbook"), *words, "--outputs", str(self._outputs)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
         if done.returncode:
-            raise StoryError(
-                f"`runbook {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
+            raise StoryError(f"`runbook {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
 
@@ -233,16 +223,12 @@ def _together(first: History, second: History) -> History:
     """What the clients of two loads saw; no two of them have a number in common."""
     clients = 1 + max((one.client for one in first.attempts), default=0)
     others = [replace(one, client=one.client + clients) for one in second.attempts]
-    marks = sorted(
-        [mark for mark in (*first.marks, *second.marks) if mark[1] != "start"], key=lambda mark: mark[0]
-    )
+    marks = sorted([mark for mark in (*first.marks, *second.marks) if mark[1] != "start"], key=lambda mark: mark[0])
     return History([*first.attempts, *others], marks)
 
 
 def _told(what: str, seconds: float, says: str = "") -> None:
-    console.print(
-        f"  [green]✓[/] {what}  [dim]{says}{', ' if says else ''}{seconds:.1f} s[/]", highlight=False
-    )
+    console.print(f"  [green]✓[/] {what}  [dim]{says}{', ' if says else ''}{seconds:.1f} s[/]", highlight=False)
 
 
 def table(result: Result) -> Table:
@@ -291,9 +277,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
     parser.add_argument("--count", type=int, default=CHEFS, help="how many rows to begin with")
-    parser.add_argument(
-        "--kill-database", action="store_true", help="kill -9 the database for ten seconds meanwhile"
-    )
+    parser.add_argument("--kill-database", action="store_true", help="kill -9 the database for ten seconds meanwhile")
     chosen = parser.parse_args()
     held = False
     try:

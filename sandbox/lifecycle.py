@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import names as words
 from sandbox import daemon, deploy, principal, state
+from sandbox.deploy import Report, Step
 from sandbox.engine.aws import Aws
 from sandbox.errors import SandboxError
 from sandbox.mariadb import MariaDB
-from sandbox.state import PROJECT, Folder
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.deploy import Report, Step
-    from sandbox.state import Daemon
+from sandbox.state import PROJECT, Daemon, Folder
 
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
 
@@ -133,9 +129,7 @@ def preview(
     folder = Folder.of(name)
     resources = folder.resources if folder.daemon() else folder.path / "none"
     steps: list[Step] = []
-    request = deploy.Request(
-        program=program, state=resources, config=_settings(config, entities), preview=True
-    )
+    request = deploy.Request(program=program, state=resources, config=_settings(config, entities), preview=True)
     deploy.run(request, None, steps.append)
     return steps
 
@@ -209,9 +203,7 @@ def _serve(folder: Folder) -> Daemon:
     served = folder.daemon()
     interrupted = bool(state.read_json(folder.resources).get("creating"))
     if served and not interrupted and daemon.healthy(served):
-        MariaDB(
-            folder.mariadb, folder.cache
-        ).start()  # it may have been killed on its own, and keeps its rows
+        MariaDB(folder.mariadb, folder.cache).start()  # it may have been killed on its own, and keeps its rows
         return served
     daemon.stop(folder)
     folder.wipe()

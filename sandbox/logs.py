@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sandbox.lifecycle import Sandbox
+from sandbox.lifecycle import Sandbox
 
 SERVER = "server"
 POLL = 0.5  # seconds

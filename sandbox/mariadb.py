@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,9 +19,6 @@ from sandbox.errors import SandboxError
 from sandbox.mariadb_programs import HELP, Programs, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from pymysql import Connection
 
 PATIENCE = 60.0  # seconds for a start; a crash recovery takes 0.2
@@ -144,9 +143,7 @@ class MariaDB:
         done = subprocess.run(command, env=programs.environment, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             shutil.rmtree(self._data, ignore_errors=True)
-            raise SandboxError(
-                f"MariaDB could not make its data: {_last_lines(done.stdout + done.stderr, 8)}"
-            )
+            raise SandboxError(f"MariaDB could not make its data: {_last_lines(done.stdout + done.stderr, 8)}")
 
     @staticmethod
     def _script(programs: Programs) -> Path:

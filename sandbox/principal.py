@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sandbox.engine.aws import Aws
+from sandbox.engine.aws import Aws
 
 USER = "operator"
 # Whoever deploys a stack administers its account. What must be narrow is what the functions may do.

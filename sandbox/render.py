@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sandbox.deploy import Step
 from sandbox.engine.plan import Change
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
-
-    from sandbox.deploy import Step
-    from sandbox.lifecycle import Sandbox, Status
+from sandbox.lifecycle import Sandbox, Status
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
@@ -73,9 +69,7 @@ def summary(sandbox: Sandbox, steps: Sequence[Step]) -> None:
         if sandbox.outputs.get(key):
             OUT.print(f"  {title:<13} {sandbox.outputs[key]}", soft_wrap=True)
     OUT.print(f"  {'outputs':<13} {sandbox.location.outputs}", soft_wrap=True)
-    OUT.print(
-        "Next: [bold]runbook init[/], then [bold]runbook smoke[/]. Take it down with [bold]sandbox down[/]."
-    )
+    OUT.print("Next: [bold]runbook init[/], then [bold]runbook smoke[/]. Take it down with [bold]sandbox down[/].")
 
 
 def plan(steps: Iterable[Step]) -> None:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from functions.domain import names
 from runbook import init
 from runbook.aws import outputs as targets
-from runbook.checks.check import heartbeat
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import heartbeat
 from runbook.copy import control
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.steps import Choices
 from runbook.quarantine.actions import Quarantine
 from runbook.stack import Context
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runbook.aws.outputs import EntityTarget
-    from sandbox.lifecycle import Sandbox
+from sandbox.lifecycle import Sandbox
 
 # The bridge gathers nothing: most tests wait for it, and what it does with large batches has tests of its own.
 AT_ONCE = {"bridgeBatchSize": 10, "bridgeWindowSeconds": 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,13 @@ import psutil
 import pytest
 from afresh import AT_ONCE, afresh
 
+from runbook.stack import Context
 from sandbox import lifecycle, state
 from sandbox.errors import SandboxError
+from sandbox.lifecycle import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pymysql import Connection
-
-    from runbook.stack import Context
-    from sandbox.lifecycle import Sandbox
 
 # boto3 reads its descriptions of AWS's services anew for each session, which takes longer than many a command.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re  # noqa: TC003  # PREFIXES is annotated with it
+import re  # PREFIXES is annotated with it
 import time
-from collections.abc import Callable  # noqa: TC003  # ERRORS is annotated with it
+from collections.abc import (
+    Callable,  # ERRORS is annotated with it
+    Mapping,
+)
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 from urllib.parse import quote, unquote
 
 from aws_lambda_powertools import Logger
@@ -19,12 +22,8 @@ from functions.api import cursors
 from functions.api.store import ConflictError, NotFoundError, Store, TooLargeError, UnavailableError
 from functions.aws.mysql_errors import FencedError, PermanentError, TransientError
 from functions.domain import mapping
+from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from functions.domain.entities import Entity
 
 PREFIXES: list[str | re.Pattern[str]] = ["/aurora", "/dynamo"]
 DEFAULT_LIMIT, HIGHEST_LIMIT = 100, 1000

@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.config import Config
@@ -21,8 +22,6 @@ from functions.aws.mysql_errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_rds_data.type_defs import ExecuteStatementResponseTypeDef, FieldOutputTypeDef
 
@@ -48,9 +47,7 @@ class DataApi:
         database: the default database; empty for none.
     """
 
-    def __init__(
-        self, client: RDSDataServiceClient, cluster_arn: str, secret_arn: str, database: str = ""
-    ) -> None:
+    def __init__(self, client: RDSDataServiceClient, cluster_arn: str, secret_arn: str, database: str = "") -> None:
         self._client = client
         self._target = {"resourceArn": cluster_arn, "secretArn": secret_arn}
         if database:
@@ -120,9 +117,7 @@ class DataApi:
 
     def _execute(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> ExecuteStatementResponseTypeDef:
         return self._patiently(
-            lambda: self._client.execute_statement(
-                **cast("Any", self._target), sql=sql, parameters=_parameters(values)
-            )
+            lambda: self._client.execute_statement(**cast("Any", self._target), sql=sql, parameters=_parameters(values))
         )
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:

@@ -37,9 +37,7 @@ def variable(name: str) -> str:
     """
     value = os.environ.get(name, "")
     if not value:
-        raise RuntimeError(
-            f"the function's environment has no {name}; deploy it with this version of the program"
-        )
+        raise RuntimeError(f"the function's environment has no {name}; deploy it with this version of the program")
     return value
 
 

@@ -32,9 +32,7 @@ PASSING_CODES = frozenset(
 )
 # After these nothing was written; after any other that passes, the write may have happened.
 NOT_WRITTEN = frozenset({1040, LOCK_WAIT, 1203, DEADLOCK, AUTO_INCREMENT_LOCK, 1290, 1836, 2002, 2003})
-NOT_WRITTEN_NAMES = frozenset(
-    {"DatabaseResumingException", "ThrottlingException", "TooManyRequestsException"}
-)
+NOT_WRITTEN_NAMES = frozenset({"DatabaseResumingException", "ThrottlingException", "TooManyRequestsException"})
 # Errors of one record that no retry mends: null, duplicate, range, truncation, foreign key, bad value, check, bad JSON.
 FINAL_CODES = frozenset(
     {1048, DUPLICATE, 1264, 1265, 1292, 1364, 1366, 1406, 1411, 1416, 1441, 1451, 1452, 1690}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from functions.domain.changes import Change
+from functions.domain.entities import Entity
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from functions.domain.changes import Change
-    from functions.domain.entities import Entity
 
 LONGEST_REASON = 2000  # characters
 

@@ -6,21 +6,16 @@ Every statement carries the sequence number and does nothing where the row, or t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from functions.aws.data_api import chunks
+from functions.aws.data_api import DataApi, Values, chunks
 from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
 from functions.bridge.statements import Statements, cell_text
 from functions.domain import mapping, names
-from functions.domain.changes import Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from functions.aws.data_api import DataApi, Values
-    from functions.domain.changes import Change
-    from functions.domain.entities import Entity
+from functions.domain.changes import Change, Kind
+from functions.domain.entities import Entity
 
 CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay settles it"
 KEYS_AT_ONCE = 500  # looked up in one statement; the answer stays under half a MiB
@@ -145,9 +140,7 @@ class Applier:
             lambda c: self._sql.update_values(c, present[c.key].primary_key),
             outcome,
         )
-        outcome.upserts += len(updated) + len(
-            self._run(self._sql.insert, new, self._sql.insert_values, outcome)
-        )
+        outcome.upserts += len(updated) + len(self._run(self._sql.insert, new, self._sql.insert_values, outcome))
         return updated
 
     def _conflicts(self, changes: Sequence[Change], outcome: Outcome) -> set[str]:
@@ -167,9 +160,7 @@ class Applier:
                 self._park(change, CONFLICT, 0, outcome)
                 self._database.execute(self._sql.pass_over, self._sql.delete_values(change, row.primary_key))
             elif (
-                row is None
-                and change.kind == Kind.UPSERT
-                and buried.get(change.key, change.sequence) < change.sequence
+                row is None and change.kind == Kind.UPSERT and buried.get(change.key, change.sequence) < change.sequence
             ):
                 self._park(change, CONFLICT, 0, outcome)
                 self._database.execute(self._sql.remember, self._sql.remember_values(change))
@@ -221,9 +212,7 @@ class Applier:
             taken += self._narrow(sql, [changes[i] for i in run], [sets[i] for i in run], outcome)
         return taken
 
-    def _narrow(
-        self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: Outcome
-    ) -> list[Change]:
+    def _narrow(self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: Outcome) -> list[Change]:
         """Run a batch; where it can never pass, halve it down to the record at fault and park that one."""
         try:
             self._database.batch(sql, sets)
@@ -240,16 +229,12 @@ class Applier:
             return first + self._narrow(sql, changes[half:], sets[half:], outcome)
         return list(changes)
 
-    def _missing(
-        self, sql: str, changes: Sequence[Change], error: PermanentError, outcome: Outcome
-    ) -> list[int]:
+    def _missing(self, sql: str, changes: Sequence[Change], error: PermanentError, outcome: Outcome) -> list[int]:
         """The indexes of those inserts that another run has not made meanwhile."""
         if sql != self._sql.insert or error.code != DUPLICATE:
             return list(range(len(changes)))
         present = self._present(changes)
-        if any(
-            change.key in present and present[change.key].sequence < change.sequence for change in changes
-        ):
+        if any(change.key in present and present[change.key].sequence < change.sequence for change in changes):
             raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
         outcome.stale += sum(change.key in present for change in changes)
         return [i for i, change in enumerate(changes) if change.key not in present]

@@ -18,22 +18,20 @@ Sequences of another stream say nothing (see `functions.bridge.streams`): such a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from functions.aws.data_api import DataApi, Values
 from functions.aws.mysql_errors import TransientError
 from functions.bridge import stream_guard
 from functions.bridge.apply import Applier
 from functions.bridge.statements import SEQUENCE, Statements, cell_text
 from functions.domain import changes, mapping, names
 from functions.domain.changes import Change, Kind
+from functions.domain.entities import Entity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from functions.aws.data_api import DataApi, Values
-    from functions.domain.entities import Entity
-
     Item = Mapping[str, Any]
 
 NONE = -1  # in place of a sequence

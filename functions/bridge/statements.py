@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+from functions.aws.data_api import Row, Values
 from functions.domain import mapping, names
+from functions.domain.changes import Change
+from functions.domain.entities import Entity
 from functions.legacy.keys import is_counted_key, within
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from functions.aws.data_api import Row, Values
-    from functions.domain.changes import Change
-    from functions.domain.entities import Entity
 
 # Text compared with DECIMAL would be compared as doubles, which cannot tell two sequences apart.
 SEQUENCE = "CAST(:sequence AS DECIMAL(40,0))"

@@ -7,16 +7,13 @@ ones. The bridge refuses records of a stream that it was not told of, so that no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+from functions.aws.data_api import DataApi
 from functions.bridge.statements import cell_text
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
+from functions.domain.entities import Entity
 
 AT_ONCE = 5000  # rows whose number is forgotten in one statement, so that no lock is held for long
 Values = dict[str, dict[str, Any]]

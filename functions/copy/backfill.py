@@ -5,14 +5,10 @@ The triggers were there before it began, so a row that is written meanwhile is i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from functions.copy.queue import Queue
+from functions.copy.state import Copy, Records
 from functions.domain import mapping, names
-
-if TYPE_CHECKING:
-    from functions.copy.queue import Queue
-    from functions.copy.state import Copy, Records
-    from functions.legacy.table import LegacyStore
+from functions.legacy.table import LegacyStore
 
 LANE = 0
 STEP = 500  # keys in one answer; of 255 bytes each, written as JSON, they stay under the Data API's 1 MiB

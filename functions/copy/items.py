@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from functions.copy.calls import InvalidError, PassingError, backoff, called
 from functions.domain import mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Item = dict[str, Any]

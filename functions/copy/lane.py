@@ -8,30 +8,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from functions.aws.data_api import DataApi
 from functions.copy import backfill
 from functions.copy.backfill import Backfill
 from functions.copy.items import Items
 from functions.copy.lease import Lease
-from functions.copy.queue import Queue
-from functions.copy.state import Records
+from functions.copy.queue import Queue, Taken
+from functions.copy.state import Copy, Records
 from functions.copy.throttle import Bucket, Load
-from functions.copy.writer import Writer
+from functions.copy.writer import Outcome, Park, Writer
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from functions.aws.data_api import DataApi
-    from functions.copy.queue import Taken
-    from functions.copy.state import Copy
-    from functions.copy.writer import Outcome, Park
-    from functions.domain.entities import Entity
 
 ROUND, FIRST, FEWEST = 500, 25, 5  # rows of the queue taken at once: at most, at first, at least
 FAST, SLOW = (
@@ -133,9 +128,7 @@ class CopyLane:
         if wait:
             return Round(wait=wait)
         began = self._clock()
-        taken = self.queue.take(
-            self._lane, self._most if copy.hurries else self._bucket.available(self._most)
-        )
+        taken = self.queue.take(self._lane, self._most if copy.hurries else self._bucket.available(self._most))
         self._bucket.take(len(taken))
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
         for some in _slices(taken):

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from functions.copy.calls import LONGEST, RefusedError, called
 from functions.domain import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_dynamodb import DynamoDBClient
 
 SECONDS = 20.0  # of a lease
@@ -69,9 +68,7 @@ class Lease:
 
     def vacancy(self) -> float:
         """Seconds until the lane falls free, if its owner seems dead; 0 when it lives."""
-        found = called(
-            lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
-        )
+        found = called(lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True))
         expires = float(found.get("Item", {}).get("expires", {}).get("N", "0"))
         left = max(0.0, expires - time.time())
         return left + 0.1 if left < SECONDS - SILENT else 0.0
@@ -135,9 +132,7 @@ class Lease:
                 Key=self._key,
                 UpdateExpression="SET #owner = :owner, #expires = :expires, #beat = :beat, #lag = :lag ADD #rows :rows",
                 ConditionExpression=condition,
-                ExpressionAttributeNames={
-                    f"#{name}": name for name in ("owner", "expires", "beat", "lag", "rows")
-                },
+                ExpressionAttributeNames={f"#{name}": name for name in ("owner", "expires", "beat", "lag", "rows")},
                 ExpressionAttributeValues=values,
             )
         )

@@ -6,17 +6,14 @@ and seen when its transaction commits, so that a lower one may show up later.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from functions.aws.data_api import DataApi, Row
 from functions.bridge.statements import cell_text
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from functions.aws.data_api import DataApi, Row
-    from functions.domain.entities import Entity
+from functions.domain.entities import Entity
 
 TABLE = names.CHANGES_TABLE
 AGE = "GREATEST(0, TIMESTAMPDIFF(MICROSECOND, enqueued_at, UTC_TIMESTAMP(6)))"
@@ -63,9 +60,7 @@ class Queue:
         """Add keys for the backfill: all or none."""
         if not keys:
             return
-        rows = ", ".join(
-            f"(:entity, {names.lane_of(key)}, :k{i}, UTC_TIMESTAMP(6), 1)" for i, key in enumerate(keys)
-        )
+        rows = ", ".join(f"(:entity, {names.lane_of(key)}, :k{i}, UTC_TIMESTAMP(6), 1)" for i, key in enumerate(keys))
         values = {f"k{i}": {"stringValue": key} for i, key in enumerate(keys)}
         self._database.execute(
             f"INSERT INTO {TABLE} (entity, lane, item_key, enqueued_at, backfill) VALUES {rows}",  # noqa: S608

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from functions.aws.data_api import DataApi
 from functions.bridge.statements import cell_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from functions.aws.data_api import DataApi
 
 LOOKS = 3.0  # seconds between two looks at Aurora's load
 # Every user may see its own threads; those of others take a right that ours has not.

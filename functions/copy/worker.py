@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -20,24 +21,18 @@ from functions.aws.mysql_errors import TransientError
 from functions.aws.quarantine import Quarantine
 from functions.copy import calls
 from functions.copy.calls import LONGEST, InDoubtError, PassingError, backoff
-from functions.copy.lane import CopyLane, Places
+from functions.copy.lane import CopyLane, Places, Round
 from functions.copy.lease import LeaseLostError
+from functions.domain.entities import Entity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_rds_data import RDSDataServiceClient
 
-    from functions.copy.lane import Round
-    from functions.domain.entities import Entity
-
 END = 15.0  # seconds before the function's timeout at which it begins no further round
 SOON, LATE = 0.1, 0.5  # seconds between two looks at an empty queue, at first and at last
-HURRY = (
-    0.15  # the same, while clients wait or are about to: a hundred looks a second would make them wait longer
-)
+HURRY = 0.15  # the same, while clients wait or are about to: a hundred looks a second would make them wait longer
 FEW = 20  # rows of a round after which more are waited for, since a round costs ten requests
 GATHER = 0.3  # seconds of that; it is lag that nobody waits for, and none is added while somebody does
 BEGINNINGS = 8  # tries to read the journal and take the lease

@@ -6,19 +6,16 @@ so an item is marked first and then deleted: the bridge knows it by its old imag
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from functions.copy.items import Item, Items
 from functions.domain import mapping, names
+from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from functions.copy.items import Item, Items
-    from functions.domain.entities import Entity
-    from functions.domain.mapping import Record
-    from functions.legacy.table import LegacyStore
+from functions.domain.mapping import Record
+from functions.legacy.table import LegacyStore
 
 ORIGIN = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
 DELETING = {names.DELETING_ATTRIBUTE: {"BOOL": True}}
@@ -105,9 +102,7 @@ class Writer:
         # By the keys asked for: a case-insensitive column may answer with another spelling, which is another item.
         return {key: found.get(key) for key in keys}
 
-    def _decide(
-        self, key: str, record: Record | None, item: Item | None, plan: _Plan, outcome: Outcome
-    ) -> None:
+    def _decide(self, key: str, record: Record | None, item: Item | None, plan: _Plan, outcome: Outcome) -> None:
         if item is not None and names.PROBE_ATTRIBUTE in item:
             if record is not None:
                 self._refuse(key, "a probe of streamback's has its key", outcome)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import mapping, names
+from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from functions.domain.entities import Entity
 
 
 class Kind(StrEnum):

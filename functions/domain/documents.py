@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from functions.domain.errors import ValueProblemError, check_unicode, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 DEEPEST = 28  # levels of nesting; DynamoDB allows 32 with the item's own

@@ -6,14 +6,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 from functions.domain import names, values
 from functions.domain.errors import ValueProblemError
 from functions.domain.fields import DECIMAL_DIGITS, DECIMAL_SCALE, MOST_DIGITS, TYPES, Field
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEY_TYPES = ("integer", "string")
 RESERVED_ENTITIES = frozenset({"aurora", "dynamo"})

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from functions.domain import names, values
+from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError, UnmappableError, ValueProblemError
 from functions.domain.values import Attribute, RowField
-
-if TYPE_CHECKING:
-    from functions.domain.entities import Entity
 
 Item = Mapping[str, Attribute]
 ITEM_LIMIT = 400 * 1024  # bytes; DynamoDB's own
@@ -36,9 +34,7 @@ def fields_from_body(entity: Entity, body: object) -> dict[str, Any]:
     given = cast("dict[str, Any]", body)
     for name in given:
         if name not in entity.fields:
-            raise InvalidFieldError(
-                name, f"is not a field of {entity.name}; it has {', '.join(entity.fields)}"
-            )
+            raise InvalidFieldError(name, f"is not a field of {entity.name}; it has {', '.join(entity.fields)}")
     return {name: _from_body(entity, name, given) for name in entity.fields}
 
 

@@ -12,13 +12,11 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation, localcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from functions.domain import documents
 from functions.domain.errors import ValueProblemError, check_unicode, shown
-
-if TYPE_CHECKING:
-    from functions.domain.fields import Field
+from functions.domain.fields import Field
 
 Attribute = Mapping[str, Any]  # DynamoDB's typed form, e.g. {"S": "Alton"}
 RowField = Mapping[str, Any]  # the Data API's typed form, e.g. {"stringValue": "Alton"}
@@ -76,9 +74,7 @@ def from_attribute(field: Field, attribute: Attribute, *, limited: bool = True) 
         return codec.from_json(checked, codec.from_attribute(attribute))
     except (KeyError, TypeError, binascii.Error) as error:
         kind = next(iter(attribute), "nothing")
-        raise ValueProblemError(
-            f"expected an attribute for {field.type}, got DynamoDB type {kind}"
-        ) from error
+        raise ValueProblemError(f"expected an attribute for {field.type}, got DynamoDB type {kind}") from error
 
 
 def to_row(field: Field, value: Any) -> dict[str, Any]:

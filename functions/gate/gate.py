@@ -11,6 +11,7 @@ import contextlib
 import json
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -22,8 +23,6 @@ from functions.api.store import UnavailableError
 from functions.gate.inflight import COMPLETE, LEGACY, MODERN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_lambda import LambdaClient
 
 Event = dict[str, Any]

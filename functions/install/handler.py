@@ -6,23 +6,21 @@ The runbook invokes it.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.aws import environment
+from functions.aws.data_api import DataApi
 from functions.bridge import stream_guard
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.install import mysql_user, online_ddl, schema_check, tables, triggers, uninstall
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
 
 logger = Logger()
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from functions.aws.data_api import DataApi
 from functions.domain import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mypy_boto3_secretsmanager import SecretsManagerClient
-
-    from functions.aws.data_api import DataApi
 
 PASSWORD_LENGTH = 32
 PASSWORD = re.compile(r"[A-Za-z0-9]{16,64}")  # it stands in a statement that takes no parameters

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import time
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import LOCK_WAIT, NO_PROCEDURE, DataApiError, TransientError
 from functions.bridge.statements import cell_text
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.install.triggers import ATTEMPTS, LOCK_SECONDS, TableBusyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
 
 PATIENCE = 200.0  # seconds; with a last call of 50 it is under the function's own limit of 300
 LOOK = 1.0  # seconds between two looks at a statement that goes on

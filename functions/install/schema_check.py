@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from functions.aws.data_api import DataApi, Row
 from functions.bridge.statements import cell_text
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from functions.aws.data_api import DataApi, Row
-    from functions.domain.entities import Entity
-    from functions.domain.fields import Field
+from functions.domain.entities import Entity
+from functions.domain.fields import Field
 
 INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -52,9 +49,7 @@ def problems(server: DataApi, entity: Entity) -> list[str]:
         return [f"{entity.name}.legacy.table: there is no table {legacy.database}.{legacy.table}"]
     found = _key_problems(entity, columns)
     for field in entity.fields.values():
-        found += _field_problems(
-            f"{entity.name}.fields.{field.name}", field, columns.get(field.column.lower())
-        )
+        found += _field_problems(f"{entity.name}.fields.{field.name}", field, columns.get(field.column.lower()))
     return found + _unmapped_problems(entity, columns)
 
 
@@ -78,18 +73,14 @@ def _field_problems(path: str, field: Field, column: Column | None) -> list[str]
         return [f"{path}.type: {field.type} does not fit column {column.name}, which is {column.kind}"]
     found: list[str] = []
     if field.type in ("string", "bytes") and field.max_length and 0 < column.length < field.max_length:
-        found.append(
-            f"{path}.max_length: {field.max_length} is more than column {column.name} holds, {column.length}"
-        )
+        found.append(f"{path}.max_length: {field.max_length} is more than column {column.name} holds, {column.length}")
     if field.type == "decimal" and (
         field.scale > column.scale or field.precision - field.scale > column.precision - column.scale
     ):
         wide = f"DECIMAL({column.precision},{column.scale})"
         found.append(f"{path}.precision: column {column.name} is {wide}; set precision and scale to fit it")
     if field.type == "datetime" and column.fraction < MICROSECONDS:
-        found.append(
-            f"{path}.type: column {column.name} keeps {column.fraction} digits of a second, expected 6"
-        )
+        found.append(f"{path}.type: column {column.name} keeps {column.fraction} digits of a second, expected 6")
     if not column.nullable and not field.required:
         found.append(f"{path}.required: column {column.name} is NOT NULL; say required = true")
     return found

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.install import online_ddl
-
-if TYPE_CHECKING:
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
 
 COLUMNS = {
     names.KEY_COLUMN: f"VARBINARY({names.KEY_BYTES}) NULL INVISIBLE",
@@ -76,9 +72,7 @@ def prepare(server: DataApi, entity: Entity, deadline: float | None = None) -> N
         {"entity": {"stringValue": entity.name}},
     )
     _prepare_fence(server, database)
-    missing = [
-        f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)
-    ]
+    missing = [f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)]
     if missing:
         online_ddl.alter(
             server,

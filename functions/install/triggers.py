@@ -7,18 +7,14 @@ own user passes all of them unseen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import LOCK_WAIT, DataApiError
 from functions.bridge.statements import cell_text
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
+from functions.domain.entities import Entity
 
 FIRST_PERIOD = 1
 LOCK_SECONDS = 3  # that changing a trigger may wait; everybody who uses the table waits behind it
@@ -63,9 +59,7 @@ def install(server: DataApi, entity: Entity) -> list[str]:
     for name in differences(present, entity):
         when, body = wanted[name]
         statements = [f"DROP TRIGGER {_place(entity)}.{name}"] if name in present else []
-        statements.append(
-            f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}"
-        )
+        statements.append(f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}")
         change(server, entity, statements)
         made.append(name)
     return made
@@ -81,10 +75,7 @@ def remove(server: DataApi, entity: Entity) -> list[str]:
 
 def differences(present: Mapping[str, Trigger], entity: Entity) -> dict[str, str]:
     """What is wrong with each trigger that is not there as `install` makes it, by name."""
-    found = {
-        name: _difference(present.get(name), entity, when, body)
-        for name, (when, body) in bodies(entity).items()
-    }
+    found = {name: _difference(present.get(name), entity, when, body) for name, (when, body) in bodies(entity).items()}
     return {name: text for name, text in found.items() if text}
 
 
@@ -99,9 +90,7 @@ def _difference(present: Trigger | None, entity: Entity, when: str, body: str) -
 def bodies(entity: Entity) -> dict[str, tuple[str, str]]:
     """When each trigger runs and what it does, by name. The capture's come after whatever others the table has."""
     found = {_name("fence", event, entity): (f"BEFORE {event}", _fence(entity, event)) for event in EVENTS}
-    return found | {
-        _name("capture", event, entity): (f"AFTER {event}", _capture(entity, event)) for event in EVENTS
-    }
+    return found | {_name("capture", event, entity): (f"AFTER {event}", _capture(entity, event)) for event in EVENTS}
 
 
 def _name(role: str, event: str, entity: Entity) -> str:

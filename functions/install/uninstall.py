@@ -6,16 +6,14 @@ Every part is looked for first, so that it may be killed anywhere and run again,
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError
 from functions.bridge.statements import cell_text
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.install import online_ddl, tables, triggers
-
-if TYPE_CHECKING:
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
 
 AT_ONCE = 5000  # rows of a helper table that are forgotten in one statement
 NO_GRANT = frozenset({1133, 1141, 1147})  # no such user, or no such right

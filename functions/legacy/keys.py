@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import Any
 
 HIGHEST_KEY, KEY_DIGITS = 2**63 - 1, 19
 COUNTED = re.compile("[1-9][0-9]*")

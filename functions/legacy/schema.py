@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from functions.domain.entities import Entity
-    from functions.domain.fields import Field
+from functions.domain.entities import Entity
+from functions.domain.fields import Field
 
 TYPES = {
     "integer": "BIGINT",

@@ -6,18 +6,15 @@ values, which are then read in slices. Budgets are raw bytes; the Data API's JSO
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
+from functions.aws.data_api import DataApi, Row
 from functions.aws.mysql_errors import TransientError
 from functions.bridge.statements import cell_text
 from functions.domain import names
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from functions.aws.data_api import DataApi, Row
-    from functions.domain.entities import Entity
-    from functions.domain.fields import Field
+from functions.domain.entities import Entity
+from functions.domain.fields import Field
 
 PAGE_BYTES = 150 * 1024  # of values in one answer; six times that stays under 1 MiB
 ROW_BYTES = 10 * 1024  # of values in one row; six times that stays under 64 KB
@@ -132,9 +129,7 @@ class SliceReader:
             value, start = value + part, start + SLICE_BYTES
             if len(part) < SLICE_BYTES:
                 return (
-                    {"blobValue": value}
-                    if field.type == "bytes"
-                    else {"stringValue": value.decode(errors="replace")}
+                    {"blobValue": value} if field.type == "bytes" else {"stringValue": value.decode(errors="replace")}
                 )
 
     def _slice(self, field: Field, primary_key: str, start: int) -> bytes:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from functions.api.store import ConflictError, NotFoundError, Page
+from functions.aws.data_api import DataApi, Row
 from functions.aws.mysql_errors import DUPLICATE, UNKNOWN_COLUMN, DataApiError, PermanentError
 from functions.bridge.statements import cell_text
 from functions.domain import mapping, names
+from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
+from functions.domain.mapping import Record
 from functions.legacy.keys import is_counted_key, within
 from functions.legacy.selecting import Select, SliceReader
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from functions.aws.data_api import DataApi, Row
-    from functions.domain.entities import Entity
-    from functions.domain.mapping import Record
 
 Answer = TypeVar("Answer")
 MANY = 200  # keys in one statement
@@ -127,9 +124,7 @@ class LegacyStore:
         """
         key = key or (str(uuid.uuid4()) if self._natural else "")
         record = mapping.Record(key, fields)
-        values = {
-            f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())
-        }
+        values = {f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())}
         columns = [f"`{field.column}`" for field in self._entity.fields.values()]
         if key:
             columns.append(f"`{self._entity.legacy.key}`")
@@ -147,9 +142,7 @@ class LegacyStore:
             ConflictError: a value that must be unique exists.
         """
         record = mapping.Record(key, fields)
-        values = {
-            f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())
-        }
+        values = {f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())}
         sets = ", ".join(f"`{field.column}` = :f{i}" for i, field in enumerate(self._entity.fields.values()))
 
         def update(where: str, place: Mapping[str, Any]) -> bool:

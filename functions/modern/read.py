@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from functions.api.http_api import Contract, resolve
+from functions.api.store import Store
 from functions.aws import environment
+from functions.domain.entities import Entity
 from functions.modern.table import ModernStore
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from functions.api.store import Store
-    from functions.domain.entities import Entity
 
 logger = Logger()
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api.store import ConflictError, NotFoundError, Page, TooLargeError, UnavailableError
 from functions.domain import mapping, names
+from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
+from functions.domain.mapping import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeVar
-
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from functions.domain.entities import Entity
-    from functions.domain.mapping import Record
 
     Answer = TypeVar("Answer")
 
@@ -57,9 +54,7 @@ class ModernStore:
     def page(self, limit: int, after: str) -> Page:
         """At most `limit` records; a page of DynamoDB is at most 1 MiB, so there may be fewer before the end."""
         asked: dict[str, Any] = {"ExclusiveStartKey": self._place(after)} if after else {}
-        answer = _called(
-            lambda: self._client.scan(TableName=self._table, Limit=limit, ConsistentRead=True, **asked)
-        )
+        answer = _called(lambda: self._client.scan(TableName=self._table, Limit=limit, ConsistentRead=True, **asked))
         items, last = _fitting(answer["Items"]), cast("dict[str, Any]", answer.get("LastEvaluatedKey") or {})
         if len(items) < len(answer["Items"]):
             last = items[-1]
@@ -129,9 +124,7 @@ class ModernStore:
                     "#origin": names.ORIGIN_ATTRIBUTE,
                     **{f"#f{i}": name for i, (name, _) in enumerate(values)},
                 },
-                ExpressionAttributeValues={
-                    f":f{i}": cast("Any", value) for i, (_, value) in enumerate(values)
-                },
+                ExpressionAttributeValues={f":f{i}": cast("Any", value) for i, (_, value) in enumerate(values)},
             ),
         )
         return record

@@ -6,30 +6,25 @@ The API stage's variables and its canary's overrides of them, read and changed.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from runbook.aws import api_stage as stages
-from runbook.aws.api_stage import Change
+from runbook.aws.api_stage import Change, Stage
+from runbook.aws.outputs import EntityTarget, Target
 from runbook.errors import FailedError, PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_apigateway.type_defs import PatchOperationTypeDef
-
-    from runbook.aws.api_stage import Stage
-    from runbook.aws.outputs import EntityTarget, Target
 
     Needed = Callable[[Stage], Sequence[PatchOperationTypeDef]]
 
 ALL = 100  # percent of reads
 
-PATIENCE = (
-    60.0  # seconds; UpdateStage shares a low account-wide rate and answers ConflictException while it works
-)
+PATIENCE = 60.0  # seconds; UpdateStage shares a low account-wide rate and answers ConflictException while it works
 BUSY = frozenset({"ConflictException", "TooManyRequestsException"})
 MOVED = frozenset({"BadRequestException", "NotFoundException"})  # what is to be removed may be gone meanwhile
 FIRST_WAIT = 0.2
@@ -66,9 +61,7 @@ class Routing:
 
     def stage(self) -> Stage:
         """The stage as it is now."""
-        return stages.read(
-            self._client.get_stage(restApiId=self._target.api_id, stageName=self._target.stage_name)
-        )
+        return stages.read(self._client.get_stage(restApiId=self._target.api_id, stageName=self._target.stage_name))
 
     def variables(self) -> Mapping[str, str]:
         """The stage's variables as they are now."""

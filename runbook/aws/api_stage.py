@@ -8,12 +8,11 @@ canarySettings makes a canary with the stage's own deployment where there is non
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_apigateway.type_defs import PatchOperationTypeDef, StageResponseTypeDef
 
 CANARY = "/canarySettings"
@@ -107,12 +106,8 @@ def read(answer: StageResponseTypeDef) -> Stage:
             deployment=settings.get("deploymentId", ""),
             overrides=settings.get("stageVariableOverrides", {}),
         )
-    return Stage(
-        variables=answer.get("variables", {}), deployment=answer.get("deploymentId", ""), canary=canary
-    )
+    return Stage(variables=answer.get("variables", {}), deployment=answer.get("deploymentId", ""), canary=canary)
 
 
-def _operation(
-    op: Literal["replace", "remove"], path: str, value: str | None = None
-) -> PatchOperationTypeDef:
+def _operation(op: Literal["replace", "remove"], path: str, value: str | None = None) -> PatchOperationTypeDef:
     return {"op": op, "path": path} if value is None else {"op": op, "path": path, "value": value}

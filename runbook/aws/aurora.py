@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.aws.data_api import DataApi
@@ -10,8 +11,6 @@ from functions.aws.mysql_errors import NO_DATABASE, NO_TABLE, DataApiError, Tran
 from runbook.errors import FailedError, PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_rds_data.type_defs import FieldOutputTypeDef
 
@@ -52,9 +51,7 @@ class Aurora:
                 return [[_value(cell) for cell in row] for row in api.query(sql, typed)]
             except TransientError as error:
                 if time.monotonic() > deadline:
-                    raise FailedError(
-                        f"Aurora does not answer: {error}", "See the cluster's state."
-                    ) from error
+                    raise FailedError(f"Aurora does not answer: {error}", "See the cluster's state.") from error
             except DataApiError as error:
                 raise _told(error) from error
             time.sleep(wait)

@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from functions.aws.data_api import CONFIG as DATA_API
 from functions.copy.calls import CONFIG as COPY
+from runbook.aws.outputs import Target
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
-
-    from runbook.aws.outputs import Target
 
 READ_TIMEOUT = 310  # seconds; the install function may run for its full five minutes
 SETTINGS = Config(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
@@ -13,14 +14,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import URLLib3Session
 
+from runbook.aws.outputs import Target
 from runbook.errors import FailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import boto3
-
-    from runbook.aws.outputs import Target
 
 UNDONE = frozenset({429, 503})  # throttled; waking, held or overloaded
 OK = 200
@@ -63,9 +61,7 @@ class Api:
         """GET; `path` begins with a slash and holds no query."""
         return self.request("GET", path, query=query)
 
-    def request(
-        self, method: str, path: str, body: Any = None, query: Mapping[str, str | int] | None = None
-    ) -> Answer:
+    def request(self, method: str, path: str, body: Any = None, query: Mapping[str, str | int] | None = None) -> Answer:
         """One request, tried again while the API says that it did nothing (429, 503), up to `PATIENCE`.
 
         A write whose outcome the API does not know is not repeated: a POST could be done twice.
@@ -77,17 +73,11 @@ class Api:
         while True:
             answer = self._send(method, path, body, query or {})
             repeatable = method == "GET" or not answer.unknown
-            if (
-                answer.status not in UNDONE
-                or not repeatable
-                or time.monotonic() + answer.retry_after > deadline
-            ):
+            if answer.status not in UNDONE or not repeatable or time.monotonic() + answer.retry_after > deadline:
                 return answer
             time.sleep(answer.retry_after)
 
-    def once(
-        self, method: str, path: str, body: Any = None, query: Mapping[str, str | int] | None = None
-    ) -> Answer:
+    def once(self, method: str, path: str, body: Any = None, query: Mapping[str, str | int] | None = None) -> Answer:
         """One request that is not tried again, whatever the answer."""
         return self._send(method, path, body, query or {})
 
@@ -98,9 +88,7 @@ class Api:
         if self._target.api_auth == "AWS_IAM":
             self._sign(request)
         response = self._http.send(request.prepare())
-        return Answer(
-            response.status_code, _parsed(response.text, url), _seconds(response.headers.get("Retry-After"))
-        )
+        return Answer(response.status_code, _parsed(response.text, url), _seconds(response.headers.get("Retry-After")))
 
     def _sign(self, request: AWSRequest) -> None:
         credentials = self._boto.get_credentials()

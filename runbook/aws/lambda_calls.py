@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runbook.errors import FailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from runbook.stack import Context
 
 PATIENCE = 120.0  # seconds; Aurora Serverless v2 wakes from zero in about 15, a new cluster may take longer
@@ -20,9 +19,7 @@ OUT_OF_TIME = "task timed out"  # Lambda ended the function itself: that is no d
 OK = 200
 
 
-def invoke(
-    context: Context, function: str, event: Mapping[str, Any], again: str = "runbook init"
-) -> Mapping[str, Any]:
+def invoke(context: Context, function: str, event: Mapping[str, Any], again: str = "runbook init") -> Mapping[str, Any]:
     """Call a function that may be repeated, again while the database wakes; returns its answer.
 
     Args:

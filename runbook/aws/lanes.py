@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from functions.domain import names
+from runbook.aws.outputs import EntityTarget
 
 if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
     from runbook.stack import Context
 
 

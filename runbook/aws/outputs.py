@@ -8,16 +8,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from functions.domain import entities as mapping
 from functions.domain import names
 from runbook.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 REQUIRED = ("stack", "region", "parts", "apiUrl", "apiId", "stageName", "apiAuth", "mapping", "journalTable")
 
@@ -131,16 +129,12 @@ def parse(raw: Mapping[str, Any], source: str) -> Target:
     try:
         entities = mapping.parse(raw["mapping"])
     except mapping.EntitiesError as error:
-        raise UsageError(
-            f"{source}: its mapping is not valid: {error}", "Mend entities.toml, deploy."
-        ) from error
+        raise UsageError(f"{source}: its mapping is not valid: {error}", "Mend entities.toml, deploy.") from error
     deployed = cast("Mapping[str, Mapping[str, Any]]", raw.get("entities") or {})
     return _target(raw, entities, {name: _entity(name, deployed.get(name, {})) for name in entities})
 
 
-def _target(
-    raw: Mapping[str, Any], entities: mapping.Entities, deployed: Mapping[str, EntityTarget]
-) -> Target:
+def _target(raw: Mapping[str, Any], entities: mapping.Entities, deployed: Mapping[str, EntityTarget]) -> Target:
     def text(key: str) -> str:
         return str(raw.get(key) or "")
 
@@ -217,9 +211,7 @@ def _document(text: str, source: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise UsageError(
-            f"{source}: the outputs are not JSON: {error}", "Expected one JSON object."
-        ) from error
+        raise UsageError(f"{source}: the outputs are not JSON: {error}", "Expected one JSON object.") from error
     if not isinstance(value, dict):
         raise UsageError(f"{source}: the outputs are not one JSON object", "Expected one JSON object.")
     return cast("Mapping[str, Any]", value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,15 +18,12 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from functions.domain import names
-from runbook.aws.stream_shards import Shards, created
+from runbook.aws.outputs import EntityTarget
+from runbook.aws.stream_shards import Shard, Shards, created
 from runbook.aws.watermarks import Markers
 from runbook.errors import PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.aws.stream_shards import Shard
     from runbook.stack import Context
 
 SLACK = timedelta(seconds=10)  # by which a record's time of creation may be off; preflight allows clocks five
@@ -173,9 +171,7 @@ class Follower:
             if not records or shard.ended or shard.shown or created(records[-1]) >= now:
                 return read
             if read > len(records):
-                self.context.say(
-                    f"reading the stream of {self.entity.name}, at {created(records[-1]):%H:%M:%S}"
-                )
+                self.context.say(f"reading the stream of {self.entity.name}, at {created(records[-1]):%H:%M:%S}")
 
     def _note(self, shard: Shard, record: Mapping[str, Any]) -> None:
         data: Mapping[str, Any] = record["dynamodb"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -11,9 +13,6 @@ from botocore.exceptions import ClientError
 from runbook.errors import FailedError, PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
 
 PAGE = 1000  # records in one answer, the stream's limit

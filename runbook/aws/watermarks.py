@@ -7,13 +7,12 @@ first ones, which the next run finds by looking from zero. The mark of origin ke
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from functions.domain import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MOST = 4096

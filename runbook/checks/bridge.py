@@ -6,24 +6,22 @@ Its stream mapping, what it could not apply, and how far behind it is.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from functions.domain import names
+from runbook.aws.clients import Clients
+from runbook.aws.outputs import EntityTarget, Target
 from runbook.checks.check import Check
 from runbook.quarantine.failure_bucket import Failures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationResponseTypeDef
     from mypy_boto3_s3 import S3Client
-
-    from runbook.aws.clients import Clients
-    from runbook.aws.outputs import EntityTarget, Target
 
 VIEW = "NEW_AND_OLD_IMAGES"
 LAG_WINDOW = timedelta(minutes=5)

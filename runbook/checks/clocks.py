@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
+from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 LIMIT = 5.0  # seconds
 WHOLE_SECOND = 1.0  # the Date header tells no more

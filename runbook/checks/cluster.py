@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from runbook.aws.clients import Clients
+from runbook.aws.outputs import Target
 from runbook.checks.check import Check
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
-
-    from runbook.aws.clients import Clients
-    from runbook.aws.outputs import Target
 
 ENGINE = "aurora-mysql"
 VERSION = re.compile(r"mysql_aurora\.(\d+)\.(\d+)")

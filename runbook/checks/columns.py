@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from runbook.checks.check import Check
-
-if TYPE_CHECKING:
-    from runbook.checks.schema import Facts
+from runbook.checks.schema import Facts
 
 MEND = "Mend the fields in entities.toml, or the table."
 
@@ -32,9 +28,7 @@ def _unmapped(facts: Facts) -> Check:
         for column in facts.columns.values()
         if column.name not in mapped and not column.own and not column.generated
     ]
-    told = (
-        f"{', '.join(left)}: not copied, at their default in rows that the bridge makes" if left else "none"
-    )
+    told = f"{', '.join(left)}: not copied, at their default in rows that the bridge makes" if left else "none"
     return Check(
         name="unmapped columns",
         ok=not refused,
@@ -67,9 +61,7 @@ def _unique(facts: Facts) -> Check:
 def _charsets(facts: Facts) -> Check:
     """Informs: an item holds any text."""
     narrow = [
-        f"{column.name} ({column.charset})"
-        for column in facts.mapped.values()
-        if column.charset not in {"", "utf8mb4"}
+        f"{column.name} ({column.charset})" for column in facts.mapped.values() if column.charset not in {"", "utf8mb4"}
     ]
     told = f"{', '.join(narrow)}: text that it cannot write is quarantined" if narrow else "utf8mb4"
     return Check(name="character sets", ok=True, value=told, limit="any")

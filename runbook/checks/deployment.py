@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.aws.mysql_errors import DataApiError
 from functions.bridge import stream_guard
 from functions.domain import names
+from functions.domain.entities import Entity
+from runbook.aws.outputs import EntityTarget
 from runbook.checks.bridge import REDEPLOY
 from runbook.checks.check import Check
-from runbook.journal.journal import Phase
+from runbook.journal.journal import Phase, State
+from runbook.stack import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
     from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationResponseTypeDef
-
-    from functions.domain.entities import Entity
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.journal import State
-    from runbook.stack import Context
 
 INIT = "Run `runbook init`."
 OLDEST = 18 * 3600  # seconds that a record may be tried for; the stream forgets it after 24 h
@@ -45,9 +42,7 @@ def checks(context: Context, entity: EntityTarget, state: State | None) -> list[
         _known_stream(context, described, state, table.get("LatestStreamArn", "no stream")),
         *_batches(context, entity),
         _function(context, "copy function", context.target.copy_function, "TABLES", entity.name),
-        _function(
-            context, "gate function", context.target.gate_function, "MODERN_WRITE_FUNCTIONS", entity.name
-        ),
+        _function(context, "gate function", context.target.gate_function, "MODERN_WRITE_FUNCTIONS", entity.name),
     ]
 
 
@@ -89,9 +84,7 @@ def _known_stream(context: Context, entity: Entity, state: State | None, latest:
     except DataApiError as error:
         told = str(error)
     noted = {"journal": state.stream_arn if state else "", "Aurora": told}
-    others = [
-        f"{place} notes {arn.rpartition('/')[2] or 'none'}" for place, arn in noted.items() if arn != latest
-    ]
+    others = [f"{place} notes {arn.rpartition('/')[2] or 'none'}" for place, arn in noted.items() if arn != latest]
     return Check(
         name="noted stream",
         ok=not others,
@@ -121,14 +114,11 @@ def _batches(context: Context, entity: EntityTarget) -> list[Check]:
     ]
 
 
-def _oddities(
-    mapping: EventSourceMappingConfigurationResponseTypeDef, entity: EntityTarget, bucket: str
-) -> list[str]:
+def _oddities(mapping: EventSourceMappingConfigurationResponseTypeDef, entity: EntityTarget, bucket: str) -> list[str]:
     goal = mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "nowhere")
     age = mapping.get("MaximumRecordAgeInSeconds", -1)
     found = {
-        f"calls {mapping.get('FunctionArn')}": entity.bridge_function
-        in mapping.get("FunctionArn", "").split(":"),
+        f"calls {mapping.get('FunctionArn')}": entity.bridge_function in mapping.get("FunctionArn", "").split(":"),
         f"gives up to {goal}": goal.endswith(f":::{bucket}"),
         "does not bisect": bool(mapping.get("BisectBatchOnFunctionError")),
         f"tries {mapping.get('MaximumRetryAttempts')} times": mapping.get("MaximumRetryAttempts") == -1,

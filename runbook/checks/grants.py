@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from runbook.aws.aurora import Aurora
+from runbook.aws.aurora import Aurora
 
 NAME = r"(\*|`(?:[^`]|``)+`)"
 GRANT = re.compile(rf"GRANT (?P<privileges>.+?) ON (?:TABLE )?{NAME}\.{NAME} TO (?P<rest>.*)", re.DOTALL)
-ROLES = re.compile(
-    r"GRANT ((?:`[^`]+`@`[^`]*`(?:, ?)?)+) TO "
-)  # MySQL's; MariaDB lists a role's grants by itself
+ROLES = re.compile(r"GRANT ((?:`[^`]+`@`[^`]*`(?:, ?)?)+) TO ")  # MySQL's; MariaDB lists a role's grants by itself
 OF_COLUMNS = re.compile(r"[A-Z ]+\([^)]*\)")
 EVERYTHING = "ALL PRIVILEGES"
 GRANT_OPTION = "GRANT OPTION"

@@ -9,14 +9,11 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from functions.domain import names
+from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 PATIENCE = 60.0  # seconds; covers Aurora waking from zero (about 15) and a cold start of the bridge
 FIRST_WAIT = 0.05

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from functions.domain import names
 from functions.legacy.keys import HIGHEST_KEY
+from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
-
-if TYPE_CHECKING:
-    from runbook.aws.aurora import Aurora
-    from runbook.checks.schema import Column, Facts
+from runbook.checks.schema import Column, Facts
 
 FULL = 0.9  # share of the key's range in use
 BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
@@ -76,14 +73,8 @@ def _collation(aurora: Aurora, facts: Facts, key: Column) -> Check:
     padded = key.kind == "binary"
     notes = [f"takes for one: {', '.join(bad)}"] if bad else []
     notes += ["pads keys with zero bytes"] if padded else []
-    notes += (
-        ["of keys that differ in trailing spaces only, the later is quarantined"]
-        if same == [TRAILING]
-        else []
-    )
-    notes += (
-        [] if key.charset in {"", "utf8mb4"} else [f"keys that {key.charset} cannot write are quarantined"]
-    )
+    notes += ["of keys that differ in trailing spaces only, the later is quarantined"] if same == [TRAILING] else []
+    notes += [] if key.charset in {"", "utf8mb4"} else [f"keys that {key.charset} cannot write are quarantined"]
     kind = f"VARCHAR({key.length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
     return Check(
         name="key collation",

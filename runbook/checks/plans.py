@@ -5,31 +5,15 @@ Reads the control planes and Aurora's dictionary; of the table only both ends of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from functions.domain import names
 from runbook.aws.aurora import Aurora
-from runbook.checks.check import (
-    Check,
-    clocks,
-    cluster,
-    columns,
-    deployment,
-    green,
-    keys,
-    schema,
-    server,
-    sizes,
-    table,
-    triggers,
-)
-from runbook.checks.check import bridge as health
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
-    from runbook.checks.schema import Facts
-    from runbook.journal.journal import State
-    from runbook.stack import Context
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import bridge as health
+from runbook.checks import clocks, cluster, columns, deployment, keys, schema, server, sizes, table, triggers
+from runbook.checks.check import Check, green
+from runbook.checks.schema import Facts
+from runbook.journal.journal import State
+from runbook.stack import Context
 
 
 def checks(context: Context, entity: EntityTarget, *, quick: bool = False) -> list[Check]:

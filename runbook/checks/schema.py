@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.install import schema_check as differences
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from functions.domain.entities import Entity
-    from runbook.aws.aurora import Aurora
+from runbook.aws.aurora import Aurora
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,9 +123,7 @@ class Facts:
     def problems(self, path: str) -> list[str]:
         """The differences whose key in entities.toml begins with a path below the entity."""
         start = f"{self.entity.name}.{path}"
-        return [
-            text.removeprefix(f"{self.entity.name}.") for text in self.differences if text.startswith(start)
-        ]
+        return [text.removeprefix(f"{self.entity.name}.") for text in self.differences if text.startswith(start)]
 
 
 def read(aurora: Aurora, entity: Entity) -> Facts:
@@ -171,9 +166,7 @@ class _Reader:
             "FROM information_schema.tables WHERE table_schema = :database AND table_name = :table"
         )
         for kind, engine, options, count, size in rows:
-            return Table(
-                kind=kind, engine=engine, options=options.lower(), rows=int(count), row_bytes=int(size)
-            )
+            return Table(kind=kind, engine=engine, options=options.lower(), rows=int(count), row_bytes=int(size))
         return None
 
     def columns(self) -> dict[str, Column]:
@@ -203,9 +196,7 @@ class _Reader:
             "FROM information_schema.triggers "
             "WHERE event_object_schema = :database AND event_object_table = :table ORDER BY trigger_name"
         )
-        return tuple(
-            Trigger(name=name, timing=when, event=what, body=body) for name, when, what, body in rows
-        )
+        return tuple(Trigger(name=name, timing=when, event=what, body=body) for name, when, what, body in rows)
 
     def foreign_keys(self) -> tuple[ForeignKey, ...]:
         rows = self._query(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.install import tables
-from runbook.checks.check import Check, grants
-from runbook.checks.schema import text
+from runbook.aws.aurora import Aurora
+from runbook.checks import grants
+from runbook.checks.check import Check
+from runbook.checks.schema import Facts, text
 from runbook.errors import RunbookError
-
-if TYPE_CHECKING:
-    from functions.domain.entities import Entity
-    from runbook.aws.aurora import Aurora
-    from runbook.checks.schema import Facts
 
 STRICT = frozenset({"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "TRADITIONAL"})
 UTC = frozenset({"UTC", "+00:00", "Etc/UTC", "Universal", "Zulu"})  # not GMT names: some have summer time
@@ -72,9 +69,7 @@ def checks(session: Session, facts: Facts, *, sandbox: bool) -> list[Check]:
 def bridge(aurora: Aurora, entity: Entity) -> Check:
     """Whether the bridge's own user gets in and may do what it needs to, with sessions as strict."""
     name, limit = "bridge's user", "gets in, may write, strict sessions in UTC"
-    remedy = (
-        "Run `runbook init`: it makes the user and its rights. You need to read the bridge's secret, too."
-    )
+    remedy = "Run `runbook init`: it makes the user and its rights. You need to read the bridge's secret, too."
     try:
         session = read(aurora)
     except RunbookError as error:
@@ -84,16 +79,13 @@ def bridge(aurora: Aurora, entity: Entity) -> Check:
     problems += [] if session.time_zone in UTC else [f"its sessions are in {session.time_zone}"]
     ours = session.user.startswith(f"{names.BRIDGE_USER}@")
     problems += [] if ours else [f"its secret is of {session.user}"]
-    return Check(
-        name=name, ok=not problems, value="; ".join(problems) or session.user, limit=limit, remedy=remedy
-    )
+    return Check(name=name, ok=not problems, value="; ".join(problems) or session.user, limit=limit, remedy=remedy)
 
 
 def _lost(session: Session, entity: Entity) -> dict[str, list[str]]:
     database = entity.legacy.database
     found = {
-        table: grants.missing(session.grants, ROWS, database, table)
-        for table in (entity.legacy.table, *tables.TABLES)
+        table: grants.missing(session.grants, ROWS, database, table) for table in (entity.legacy.table, *tables.TABLES)
     }
     return {table: lost for table, lost in found.items() if lost}
 

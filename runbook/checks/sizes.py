@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from functions.domain import names
+from functions.domain.fields import Field
 from functions.domain.mapping import ITEM_LIMIT
+from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
-
-if TYPE_CHECKING:
-    from functions.domain.fields import Field
-    from runbook.aws.aurora import Aurora
-    from runbook.checks.schema import Column, Facts
+from runbook.checks.schema import Column, Facts
 
 SAMPLE = 10_000  # rows: half with the lowest keys, half with the highest
 SAMPLE_BYTES = 128 * 2**20  # of rows, by InnoDB's own estimate of their size
@@ -67,9 +63,7 @@ def _sampled(aurora: Aurora, facts: Facts, limit: str) -> list[Check]:
     )
     if facts.entity.legacy.key_type == "integer":
         return [found]
-    remedy = (
-        f"Give such rows a shorter key: an item's key has 1 to {names.KEY_BYTES} bytes. Copy leaves them out."
-    )
+    remedy = f"Give such rows a shorter key: an item's key has 1 to {names.KEY_BYTES} bytes. Copy leaves them out."
     return [
         found,
         Check(
@@ -92,9 +86,7 @@ def _statement(facts: Facts, half: int) -> str:
     """Counts the sample and shows its largest row and its longest key."""
     key = f"`{facts.entity.legacy.key}`"
     fixed = sum(len(name.encode()) for name in (facts.entity.modern.key, *facts.entity.fields))
-    sizes = " + ".join(
-        [str(fixed), _length(key), *(_of(facts.entity.fields[n], c) for n, c in facts.mapped.items())]
-    )
+    sizes = " + ".join([str(fixed), _length(key), *(_of(facts.entity.fields[n], c) for n, c in facts.mapped.items())])
     select = f"SELECT {key} AS pk, {sizes} AS bytes, {_length(key)} AS key_bytes FROM {facts.quoted}"  # noqa: S608
     ends = f"({select} ORDER BY {key} LIMIT {half}) UNION ({select} ORDER BY {key} DESC LIMIT {half})"
     return (

@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from functions.domain import names
 from runbook.aws.http import OK, path
-from runbook.checks.check import Check, green, heartbeat, triggers
-from runbook.checks.check import bridge as health
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import bridge, heartbeat, triggers
+from runbook.checks.check import Check, green
 from runbook.errors import FailedError
-from runbook.journal.journal import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.cutover.command import Switch
-    from runbook.journal.journal import State
-    from runbook.stack import Context
+from runbook.journal.journal import Phase, State
+from runbook.stack import Context
 
 SYSTEMS = {"cutover": "dynamo", "rollback": "aurora"}
 QUEUE = 1000  # keys that copy may still have to do; it does them in well under a second
@@ -38,29 +32,35 @@ LEFT = (
 )
 
 
-def of(switch: Switch, state: State) -> list[Check]:
-    """The gates of one switch with their values.
+def of(  # noqa: PLR0913  # what the command was asked
+    context: Context, entity: EntityTarget, state: State, *, verb: str, scope: str, force: bool, patience: float
+) -> list[Check]:
+    """The checks of one switch with their values; an interrupted operation counts as resumed.
 
-    A half-done operation counts as settled: it is, before they are.
+    Args:
+        context: the stack.
+        entity: what is switched.
+        state: its state in the journal.
+        verb: cutover or rollback.
+        scope: reads, writes or both.
+        force: rollback without waiting for the bridge.
+        patience: seconds that the heartbeat may take.
     """
-    context, entity = switch.context, switch.entity
-    phase, answers = _phase(entity, state), _answers(context, entity, SYSTEMS[switch.verb])
-    unneeded = switch.verb == "rollback" and switch.scope == "reads" and state.phase == Phase.LEGACY
-    if unneeded or switch.choices.force:
+    phase, answers = _phase(entity, state), _answers(context, entity, SYSTEMS[verb])
+    unneeded = verb == "rollback" and scope == "reads" and state.phase == Phase.LEGACY
+    if unneeded or force:
         # No bridge is needed to read the source of truth, and none is waited for with force: it may be broken.
         return [phase, answers]
-    bridge = health.bridge(context.clients, context.target, entity)
-    if not health.deployed(
-        context.target, entity
-    ):  # and so Aurora has none of the tables that are asked next
-        return [phase, *bridge, answers]
-    found = [phase, *bridge, answers]
-    if switch.verb == "cutover" and state.phase == Phase.LEGACY:
+    whole = bridge.bridge(context.clients, context.target, entity)
+    if not bridge.deployed(context.target, entity):  # and so Aurora has none of the tables that are asked next
+        return [phase, *whole, answers]
+    found = [phase, *whole, answers]
+    if verb == "cutover" and state.phase == Phase.LEGACY:
         # why for reads, too: modern would answer them with what copy has not brought there
         found += [*_captured(context, entity), *copied(context, entity)]
-    elif switch.verb == "rollback" and switch.scope != "reads" and state.phase == Phase.MODERN:
+    elif verb == "rollback" and scope != "reads" and state.phase == Phase.MODERN:
         found += _captured(context, entity)  # legacy's writers come back to them
-    return [*found, _probe(context, entity, switch.choices.patience, sendable=green(bridge))]
+    return [*found, _probe(context, entity, patience, sendable=green(whole))]
 
 
 def _captured(context: Context, entity: EntityTarget) -> list[Check]:
@@ -85,9 +85,7 @@ def copied(context: Context, entity: EntityTarget) -> list[Check]:
 
 def _running(copy: Mapping[str, Any]) -> Check:
     value = str(copy.get("state", "not started"))
-    return Check(
-        name="copy", ok=value == "running", value=value, limit="running", remedy="Run `runbook copy start`."
-    )
+    return Check(name="copy", ok=value == "running", value=value, limit="running", remedy="Run `runbook copy start`.")
 
 
 def _backfilled(copy: Mapping[str, Any]) -> Check:
@@ -133,9 +131,7 @@ def _queue(context: Context, entity: EntityTarget) -> list[Check]:
 
 def _lanes(lanes: list[Mapping[str, Any]]) -> Check:
     now = dt.datetime.now(dt.UTC)
-    ages = [
-        (now - dt.datetime.fromisoformat(lane["beat"])).total_seconds() for lane in lanes if lane.get("beat")
-    ]
+    ages = [(now - dt.datetime.fromisoformat(lane["beat"])).total_seconds() for lane in lanes if lane.get("beat")]
     missing = len(lanes) - len(ages)
     value = f"{missing} never heard of" if missing else f"heard of {max(ages):.0f} s ago"
     return Check(
@@ -158,9 +154,7 @@ def _verified(verified: Mapping[str, Any], captured: float) -> Check:
     clean, whole, seen = bool(verified["clean"]), float(verified["sample"]) == WHOLE, began >= captured
     value = f"{'clean' if clean else 'differences'}{'' if whole else ', a sample'}, {age / 60:.0f} min ago"
     value += "" if seen else ", before copy's triggers were made"
-    return Check(
-        name=name, ok=clean and whole and seen and age <= RECENT, value=value, limit=limit, remedy=remedy
-    )
+    return Check(name=name, ok=clean and whole and seen and age <= RECENT, value=value, limit=limit, remedy=remedy)
 
 
 def _phase(entity: EntityTarget, state: State) -> Check:
@@ -193,6 +187,4 @@ def _probe(context: Context, entity: EntityTarget, patience: float, *, sendable:
     if sendable:
         return heartbeat.check(context, entity, patience)
     remedy = "Mend what is above first."
-    return Check(
-        name="probe", ok=None, value="not sent", limit=f"arrives within {patience:.0f} s", remedy=remedy
-    )
+    return Check(name="probe", ok=None, value="not sent", limit=f"arrives within {patience:.0f} s", remedy=remedy)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from functions.domain import names
 from functions.install import tables, triggers
 from runbook.checks.check import Check
-
-if TYPE_CHECKING:
-    from runbook.checks.schema import Facts, ForeignKey, Trigger
+from runbook.checks.schema import Facts, ForeignKey, Trigger
 
 INIT = "Run `runbook init`."
 INNODB, BASE = "InnoDB", "BASE TABLE"
-UNSEEN = frozenset(
-    {"CASCADE", "SET NULL", "SET DEFAULT"}
-)  # what a foreign key does to rows without any trigger
+UNSEEN = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})  # what a foreign key does to rows without any trigger
 ASSIGNMENTS = re.compile(r"\bSET\b(.*?)(?:;|$)", re.IGNORECASE | re.DOTALL)
 ASSIGNED = re.compile(r"(?:^|,)\s*NEW\s*\.\s*`?(\w+)`?\s*:?=", re.IGNORECASE)
 
@@ -39,18 +34,14 @@ def exists(facts: Facts) -> Check:
     table = facts.table
     if table is None:
         remedy = "Mend `legacy` in entities.toml; where the table is to be made: `runbook init`."
-        return Check(
-            name="legacy table", ok=False, value=f"no {facts.place}", limit=f"{INNODB} table", remedy=remedy
-        )
+        return Check(name="legacy table", ok=False, value=f"no {facts.place}", limit=f"{INNODB} table", remedy=remedy)
     right = table.kind == BASE and table.engine == INNODB
     value = table.engine if table.kind == BASE else table.kind.lower()
     remedy = (
         f"ALTER TABLE {facts.place} ENGINE = {INNODB}; fence and copy need transactions. "
         "Map the table behind a view, not the view."
     )
-    return Check(
-        name="legacy table", ok=right, value=f"{facts.place}, {value}", limit=f"{INNODB} table", remedy=remedy
-    )
+    return Check(name="legacy table", ok=right, value=f"{facts.place}, {value}", limit=f"{INNODB} table", remedy=remedy)
 
 
 def _partitions(facts: Facts) -> Check:
@@ -68,9 +59,7 @@ def _partitions(facts: Facts) -> Check:
 def _own_columns(facts: Facts) -> Check:
     missing = [name for name in tables.COLUMNS if name not in facts.columns]
     visible = [
-        name
-        for name in tables.COLUMNS
-        if name in facts.columns and "invisible" not in facts.columns[name].extra
+        name for name in tables.COLUMNS if name in facts.columns and "invisible" not in facts.columns[name].extra
     ]
     wrong = [f"{name} is missing" for name in missing] + [f"{name} is visible" for name in visible]
     wrong += [] if names.KEY_COLUMN in facts.indexes else [f"{names.KEY_COLUMN} has no unique index"]
@@ -89,9 +78,7 @@ def _own_tables(facts: Facts) -> Check:
     return Check(
         name="helper tables",
         ok=not missing,
-        value=f"no {', '.join(missing)}"
-        if missing
-        else f"{len(tables.TABLES)} in {facts.entity.legacy.database}",
+        value=f"no {', '.join(missing)}" if missing else f"{len(tables.TABLES)} in {facts.entity.legacy.database}",
         limit=f"{len(tables.TABLES)}",
         remedy=INIT,
     )

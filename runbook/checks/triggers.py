@@ -6,16 +6,12 @@ that nobody reads, and copy hears of nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from functions.domain import names
+from functions.domain.entities import Entity
 from functions.install import tables, triggers
+from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
 from runbook.checks.schema import text
-
-if TYPE_CHECKING:
-    from functions.domain.entities import Entity
-    from runbook.aws.aurora import Aurora
 
 TRIGGERS = "streamback's triggers"  # the check that `copy start` mends
 PROCEDURE = (

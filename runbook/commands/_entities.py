@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.mysql_errors import DataApiError
+from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
 from runbook.errors import FailedError, RunbookError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from runbook.aws.outputs import EntityTarget
 
 Answer = TypeVar("Answer")
 
@@ -40,9 +37,7 @@ class Several(Generic[Answer]):
             {"entity": name, "message": one.message, "remedy": one.remedy, "exit": one.exit_code}
             for name, one in self.problems.items()
         ]
-        return ({"skipped": self.skipped} if self.skipped else {}) | (
-            {"problems": problems} if problems else {}
-        )
+        return ({"skipped": self.skipped} if self.skipped else {}) | ({"problems": problems} if problems else {})
 
     def end(self, *, as_json: bool, code: int = 0) -> None:
         """End with the exit code of the first problem; people are told all of them.

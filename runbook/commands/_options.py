@@ -76,13 +76,9 @@ DryRunOption = Annotated[
 ]
 YesOption = Annotated[
     str | None,
-    typer.Option(
-        "--yes", metavar="STACK", help="In production: the stack's name, instead of typing it when asked."
-    ),
+    typer.Option("--yes", metavar="STACK", help="In production: the stack's name, instead of typing it when asked."),
 ]
 PatienceOption = Annotated[
     float,
-    typer.Option(
-        "--probe-timeout", metavar="SECONDS", min=1, help="How long a probe may take through the bridge."
-    ),
+    typer.Option("--probe-timeout", metavar="SECONDS", min=1, help="How long a probe may take through the bridge."),
 ]

@@ -5,27 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from runbook.aws.api_gateway import Side
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
-
-    from runbook.aws.api_gateway import Routes
-    from runbook.checks.check import Check
-    from runbook.cutover.command import Done, Plan
-    from runbook.errors import RunbookError
-    from runbook.init import Line
-    from runbook.journal.journal import Event, Operation, State
-    from runbook.journal.operation import Step
-    from runbook.smoke import Result
-    from runbook.status import Count, Status
+from runbook.aws.api_gateway import Routes, Side
+from runbook.checks.check import Check
+from runbook.cutover.command import Done, Plan
+from runbook.errors import RunbookError
+from runbook.init import Line
+from runbook.journal.journal import Event, Operation, State
+from runbook.journal.operation import Step
+from runbook.smoke import Result
+from runbook.status import Count, Status
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]-[/]"}
 
@@ -92,9 +88,7 @@ def smoke(entity: str, results: Sequence[Result]) -> None:
     table = _table("", "step", "", "seconds")
     for result in results:
         seconds = "" if result.ok is None else f"{result.seconds:.2f}"
-        table.add_row(
-            MARKS[result.ok], f"{result.step}. {escape(result.name)}", escape(result.detail), seconds
-        )
+        table.add_row(MARKS[result.ok], f"{result.step}. {escape(result.name)}", escape(result.detail), seconds)
     out().print(f"[bold]{escape(entity)}[/]")
     out().print(table)
 
@@ -155,9 +149,7 @@ def _phase(state: State | None) -> str:
 
 
 def _half_done(operation: Operation) -> str:
-    return escape(
-        f"{operation.command} at {operation.step} ({operation.direction}); the next --execute settles it"
-    )
+    return escape(f"{operation.command} at {operation.step} ({operation.direction}); the next --execute settles it")
 
 
 def _bridge(found: Status) -> str:
@@ -229,9 +221,7 @@ def plan_document(entity: str, found: Plan) -> dict[str, Any]:
 def done(entity: str, result: Done) -> None:
     """What a switch did."""
     if result.settled:
-        out().print(
-            escape(f"`{result.settled.command}` had been left half-done; it is {result.settled.result} now.")
-        )
+        out().print(escape(f"`{result.settled.command}` had been left half-done; it is {result.settled.result} now."))
     what = "done" if result.changed else "nothing to do, it is so already"
     out().print(f"{result.command} of {escape(entity)}: {what}  ({_where(result.state, result.routes)})")
 

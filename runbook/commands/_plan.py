@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import typer
 
 from runbook.commands import _output
 from runbook.commands._session import confirm
+from runbook.cutover.command import Switch
 from runbook.errors import PreconditionError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from runbook.cutover.command import Switch
-    from runbook.stack import Context
+from runbook.stack import Context
 
 
 @dataclass(frozen=True, kw_only=True)

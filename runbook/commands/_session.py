@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
@@ -20,16 +23,9 @@ from runbook.commands import _output
 from runbook.errors import FailedError, RefusedError, RunbookError
 from runbook.stack import Context
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-    from types import FrameType
-
 
 @contextmanager
-def opened(
-    stack: str | None, outputs: Path | None, *, as_json: bool, quiet: bool = False
-) -> Generator[Context]:
+def opened(stack: str | None, outputs: Path | None, *, as_json: bool, quiet: bool = False) -> Generator[Context]:
     """The context of the command's target; `quiet` for one that shows its progress itself.
 
     What goes wrong inside is said and ends the process with its exit code.
@@ -62,13 +58,9 @@ def confirm(context: Context, act: str, yes: str | None, *, as_json: bool) -> No
     if yes is not None:
         raise RefusedError(f"--yes {yes}: this stack is called {stack}", f"Act with: {act} --yes {stack}")
     if as_json or not _asks():
-        raise RefusedError(
-            f"{stack} is in production and nobody can be asked", f"Act with: {act} --yes {stack}"
-        )
+        raise RefusedError(f"{stack} is in production and nobody can be asked", f"Act with: {act} --yes {stack}")
     if (
-        typer.prompt(
-            f"{stack} is in production. Type its name to go on", err=True, default="", show_default=False
-        )
+        typer.prompt(f"{stack} is in production. Type its name to go on", err=True, default="", show_default=False)
         != stack
     ):
         raise RefusedError("that is not the stack's name; nothing was changed")

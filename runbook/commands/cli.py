@@ -16,11 +16,11 @@ from runbook.commands import (
     copy,
     cutover_reads,
     cutover_writes,
+    history_service,
     preflight,
     quarantine,
     verify,
 )
-from runbook.commands import history_service as history_service
 from runbook.commands._options import (
     EntitiesOption,
     JsonOption,
@@ -42,9 +42,7 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands' names."""
-        return sorted(
-            super().list_commands(ctx), key=lambda name: ROAD.index(name) if name in ROAD else len(ROAD)
-        )
+        return sorted(super().list_commands(ctx), key=lambda name: ROAD.index(name) if name in ROAD else len(ROAD))
 
 
 app = typer.Typer(
@@ -102,9 +100,7 @@ def smoke(
         for name, steps in results.items():
             _output.smoke(name, steps)
         if not passed:
-            raise FailedError(
-                "the smoke test failed", "See `runbook status` for the bridge, and the functions' logs."
-            )
+            raise FailedError("the smoke test failed", "See `runbook status` for the bridge, and the functions' logs.")
 
 
 @app.command(rich_help_panel="The road, in order")
@@ -113,9 +109,7 @@ def status(  # noqa: PLR0913, PLR0917  # each is an option of the command
     send_probe: Annotated[
         bool, typer.Option("--probe", help="Also send a probe through the bridge and wait for it.")
     ] = False,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Count tables of any size, however long it takes.")
-    ] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Count tables of any size, however long it takes.")] = False,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
@@ -161,9 +155,7 @@ app.command(rich_help_panel="The road back, and what happened")(cutover_writes.r
 @app.command(rich_help_panel="The road back, and what happened")
 def history(
     entity: EntitiesOption = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="How many events, newest first.")
-    ] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many events, newest first.")] = 50,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,

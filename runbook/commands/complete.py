@@ -1,6 +1,6 @@
 """`runbook complete`."""
 
-from runbook.checks.check import heartbeat
+from runbook.checks import heartbeat
 from runbook.commands import _output
 from runbook.commands import rendering_complete as rendering
 from runbook.commands._options import (

@@ -66,9 +66,7 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
     rate: RateOption = None,
     max_threads: ThreadsOption = None,
     queue_bound: BoundOption = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Begin the backfill anew: every row goes once more.")
-    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Begin the backfill anew: every row goes once more.")] = False,
     run_here: RunHereOption = False,
     stack: StackOption = None,
     outputs: OutputsOption = None,
@@ -161,15 +159,11 @@ def watch(  # noqa: PLR0913, PLR0917  # each is an option of the command
     entity: EntityNamesOption = None,
     until_caught_up: Annotated[
         bool,
-        typer.Option(
-            "--until-caught-up/--keep-watching", help="End when all rows are copied and the queue is short."
-        ),
+        typer.Option("--until-caught-up/--keep-watching", help="End when all rows are copied and the queue is short."),
     ] = True,
     every: Annotated[
         float | None,
-        typer.Option(
-            "--every", metavar="SECONDS", min=0.1, help="Between two looks; 1 on a terminal, 3 elsewhere."
-        ),
+        typer.Option("--every", metavar="SECONDS", min=0.1, help="Between two looks; 1 on a terminal, 3 elsewhere."),
     ] = None,
     run_here: RunHereOption = False,
     stack: StackOption = None,

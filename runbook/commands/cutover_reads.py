@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from runbook.aws.api_gateway import ALL
-from runbook.checks.check import heartbeat
+from runbook.checks import heartbeat
 from runbook.commands import _output
 from runbook.commands import rendering_reads as rendering
 from runbook.commands._options import (
@@ -33,9 +33,7 @@ PercentOption = Annotated[
 ]
 SharedOption = Annotated[
     bool,
-    typer.Option(
-        "--shared", help="Let the other entities in the canary come along: the API has one percentage."
-    ),
+    typer.Option("--shared", help="Let the other entities in the canary come along: the API has one percentage."),
 ]
 WatchOption = Annotated[
     float,
@@ -101,9 +99,7 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=options)
     with opened(stack, outputs, as_json=as_json) as context:
         exclusive(execute, dry_run)
-        _perform(
-            Reads(context, context.target.entity(entity), percent, shared, watching, probe_timeout), asked
-        )
+        _perform(Reads(context, context.target.entity(entity), percent, shared, watching, probe_timeout), asked)
 
 
 def _perform(reads: Reads, asked: Asked) -> None:
@@ -115,9 +111,7 @@ def _perform(reads: Reads, asked: Asked) -> None:
     try:
         result = reads.execute()
     except KeyboardInterrupt:
-        _output.err().print(
-            f"Interrupted. `runbook status --entity {reads.entity.name}` shows where reads go now."
-        )
+        _output.err().print(f"Interrupted. `runbook status --entity {reads.entity.name}` shows where reads go now.")
         raise
     if asked.as_json:
         _output.document({"entity": reads.entity.name, "executed": True, **_output.plain(result)})

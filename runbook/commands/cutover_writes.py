@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from runbook.checks.check import heartbeat
+from runbook.checks import heartbeat
 from runbook.commands import _given
 from runbook.commands._options import (
     DryRunOption,
@@ -79,9 +79,7 @@ def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     that moment puts everything back (exit 4). Shows the plan with the value of every gate; --execute acts.
     """
     choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm)
-    asked = Asked(
-        execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices)
-    )
+    asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices))
     with opened(stack, outputs, as_json=as_json) as context:
         exclusive(execute, dry_run)
         switch = Switch(context, context.target.entity(entity), "cutover", Scope.WRITES, choices)
@@ -121,9 +119,7 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
     refused with either; --probe-timeout with --force, which waits for nothing.
     """
     choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm, force=force)
-    asked = Asked(
-        execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices)
-    )
+    asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices))
     with opened(stack, outputs, as_json=as_json) as context:
         exclusive(execute, dry_run)
         if force:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.journal import Event
-    from runbook.stack import Context
+from runbook.aws.outputs import EntityTarget
+from runbook.journal.journal import Event
+from runbook.stack import Context
 
 
 def run(context: Context, entities: Sequence[EntityTarget], limit: int) -> list[Event]:

@@ -247,9 +247,7 @@ def _end(found: Several[list[Outcome]], *, as_json: bool) -> None:
     found.end(as_json=as_json, code=FailedError.exit_code if stay else 0)
 
 
-def _act(
-    verb: str, keys: Sequence[str], entities: Sequence[str] | None, stack: str | None, outputs: Any
-) -> str:
+def _act(verb: str, keys: Sequence[str], entities: Sequence[str] | None, stack: str | None, outputs: Any) -> str:
     words = ["runbook", "quarantine", verb, *(keys or ["--all"])]
     words += [word for name in entities or () for word in ("--entity", name)]
     words += ["--stack", stack] if stack else ["--outputs", str(outputs)] if outputs else []

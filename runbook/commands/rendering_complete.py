@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.markup import escape
 
+from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
-    from runbook.cutover.complete import Afterwards
+from runbook.cutover.complete import Afterwards
 
 MEANING = (
     "`complete` is the end of the road. Reads and writes of {entity} stay on modern. The bridge stops, the fence and "

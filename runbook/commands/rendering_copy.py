@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.live import Live
 from rich.markup import escape
@@ -11,12 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from runbook.commands import _output
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    from runbook.copy.control import Done
-    from runbook.copy.progress import Progress
+from runbook.copy.control import Done
+from runbook.copy.progress import Progress
 
 SAYS = {
     "started": "started: the triggers tell of every change, and the backfill has begun",
@@ -128,9 +125,7 @@ def _facts(one: Progress) -> dict[str, str]:
     facts["since"] = f"{one.started_at}  [dim]by {escape(one.operator.rpartition(':')[2])}[/]"
     facts["backfill"] = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
     facts["changes"] = f"{one.changes_done:,} done since"
-    facts["of all these"] = (
-        f"{one.skipped:,} were right already, {one.deleted:,} deletes, {one.parked:,} in quarantine"
-    )
+    facts["of all these"] = f"{one.skipped:,} were right already, {one.deleted:,} deletes, {one.parked:,} in quarantine"
     facts["speed"] = f"{_rate(one)}, ETA {_eta(one)}"
     facts["queue"] = f"{_queue(one)} waiting, the oldest for {one.lag:.1f} s"
     if one.paused:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from rich.markup import escape
 
+from runbook.checks.check import Check
 from runbook.commands import _output
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.checks.check import Check
 
 
 def checks(entity: str, found: Sequence[Check]) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from runbook.commands import _output
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.quarantine.actions import Exhibit, Intent
-    from runbook.quarantine.entry import Entry
-    from runbook.quarantine.resolve import Outcome
+from runbook.quarantine.actions import Exhibit, Intent
+from runbook.quarantine.entry import Entry
+from runbook.quarantine.resolve import Outcome
 
 LONGEST = 200  # characters of a value
 ROWS = 50  # of a table
@@ -47,9 +44,7 @@ def exhibits(found: Sequence[Exhibit]) -> None:
             table = _table("field", "legacy now", "modern now")
             for pair in one.fields:
                 mark = "" if pair.same else "[red]"
-                table.add_row(
-                    escape(pair.field), *(mark + _shown(value) for value in (pair.legacy, pair.modern))
-                )
+                table.add_row(escape(pair.field), *(mark + _shown(value) for value in (pair.legacy, pair.modern)))
             _output.out().print(table)
         _output.out().print()
 
@@ -76,9 +71,7 @@ def outcomes(found: Sequence[Outcome]) -> None:
     stay_first = sorted(found, key=lambda outcome: outcome.settled)
     for outcome in stay_first[:ROWS]:
         says = outcome.says if outcome.settled else f"stays: {outcome.says}"
-        table.add_row(
-            _output.MARKS[outcome.settled], escape(outcome.entity), escape(outcome.key), escape(says)
-        )
+        table.add_row(_output.MARKS[outcome.settled], escape(outcome.entity), escape(outcome.key), escape(says))
     _print(table, len(found))
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.markup import escape
 
 from runbook.commands import _output
-
-if TYPE_CHECKING:
-    from runbook.cutover.canary_analysis import Verdict
-    from runbook.cutover.reads import Done
+from runbook.cutover.canary_analysis import Verdict
+from runbook.cutover.reads import Done
 
 
 def done(entity: str, result: Done) -> None:
@@ -20,9 +16,7 @@ def done(entity: str, result: Done) -> None:
             escape(f"`{result.settled.command}` had been left half-done; it is {result.settled.result} now.")
         )
     what = "done" if result.changed else "nothing to do, it is so already"
-    where = (
-        f"phase {result.state.phase}, {result.percent}% of reads on modern, writes → {result.routes.writes}"
-    )
+    where = f"phase {result.state.phase}, {result.percent}% of reads on modern, writes → {result.routes.writes}"
     _output.out().print(f"{result.command} of {escape(entity)}: {what}  ({where})", soft_wrap=True)
     if result.shares_with:
         _output.out().print(

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from runbook.checks.check import Check
 from runbook.commands import _output
-from runbook.repair import said
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.checks.check import Check
-    from runbook.repair import Intent, Repaired
-    from runbook.verify.compare import Difference
-    from runbook.verify.run import Verification
+from runbook.repair import Intent, Repaired, said
+from runbook.verify.compare import Difference
+from runbook.verify.run import Verification
 
 LONGEST = 60  # characters of a value in a table
 
@@ -47,8 +43,7 @@ def finding(one: Finding, show: int) -> None:
     """A comparison, the first differences, and the repair."""
     found = one.found
     _output.out().print(
-        f"{_output.MARKS[found.clean]} [bold]{escape(found.entity)}[/]  {_counts(found)}  "
-        f"[dim]{found.seconds:.1f} s[/]"
+        f"{_output.MARKS[found.clean]} [bold]{escape(found.entity)}[/]  {_counts(found)}  [dim]{found.seconds:.1f} s[/]"
     )
     if found.resumed:
         line = f"It went on from a run that was interrupted and began at {found.started_at}."
@@ -56,9 +51,7 @@ def finding(one: Finding, show: int) -> None:
     if found.differences:
         _differences(found.differences[:show], len(found.differences))
     if found.more:
-        line = (
-            f"Very much differs: it ended early, with {len(found.differences):,} differences. There are more."
-        )
+        line = f"Very much differs: it ended early, with {len(found.differences):,} differences. There are more."
         _output.out().print(f"[red]{line}[/]", soft_wrap=True)
     if one.plan:
         _plan(one.plan, one.checks)

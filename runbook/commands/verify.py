@@ -74,9 +74,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ] = None,
     sample: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Share of the records to compare, always the same ones.", rich_help_panel=WHAT
-        ),
+        typer.Option(min=0, max=1, help="Share of the records to compare, always the same ones.", rich_help_panel=WHAT),
     ] = WHOLE,
     settle: Annotated[
         float,
@@ -105,9 +103,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ] = False,
     rate: Annotated[
         float,
-        typer.Option(
-            metavar="N", min=0, help="Records a second at most, on either side; 0 for as fast as it goes."
-        ),
+        typer.Option(metavar="N", min=0, help="Records a second at most, on either side; 0 for as fast as it goes."),
     ] = Options.rate,
     show: Annotated[int, typer.Option(min=0, help="Differences to list; --json has all of them.")] = SHOW,
     stack: StackOption = None,
@@ -149,9 +145,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
     """
     with opened(stack, outputs, as_json=as_json) as context:
         if (execute or yes) and not repair:
-            raise UsageError(
-                "--execute: nothing is changed without --repair", "Add it, or leave --execute out."
-            )
+            raise UsageError("--execute: nothing is changed without --repair", "Add it, or leave --execute out.")
         if changed_since and sample < WHOLE:
             raise UsageError("--sample and --changed-since exclude each other")
         if changed_since:

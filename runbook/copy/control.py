@@ -5,32 +5,28 @@ The workers are Lambda's; what they are told stands in the journal's copy record
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import names
 from functions.install.triggers import FIRST_PERIOD
 from runbook import status
 from runbook.aws import lanes
 from runbook.aws.lambda_calls import invoke
-from runbook.checks.check import check as checks
-from runbook.checks.check import plans, switch
-from runbook.checks.check import triggers as capture
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import check as checks
+from runbook.checks import plans, switch
+from runbook.checks import triggers as capture
 from runbook.cutover import command as switching
 from runbook.cutover.fence import Fence
 from runbook.cutover.reverse import Tail
 from runbook.cutover.steps import Choices, Parts
 from runbook.errors import FailedError, PreconditionError, UsageError
 from runbook.journal.journal import Event, Phase, now
-from runbook.journal.lock import held
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.lock import Lease
-    from runbook.journal.operation import Outcome
-    from runbook.stack import Context
+from runbook.journal.lock import Lease, held
+from runbook.journal.operation import Outcome
+from runbook.stack import Context
 
 RUNNING, STOPPED, MENDED = "running", "stopped", "mended"
 COUNTERS = ("enqueued", "rows_done", "changes_done", "deleted", "skipped", "parked")
@@ -112,9 +108,7 @@ def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool
         context.journal.record(event(entity, lease, "copy start", result, limits.given))
     if call and not mends:
         lanes.wake(context, entity)
-    return Done(
-        entity=entity.name, result=result, record=record(context, entity), triggers=triggers, settled=settled
-    )
+    return Done(entity=entity.name, result=result, record=record(context, entity), triggers=triggers, settled=settled)
 
 
 def change(context: Context, entity: EntityTarget, limits: Limits) -> Done:
@@ -167,15 +161,11 @@ def _mendable(context: Context, entity: EntityTarget) -> bool:
 
 def _demand_preflight(context: Context, entity: EntityTarget, lease: Lease) -> None:
     if not context.target.copy_function:
-        raise PreconditionError(
-            "copy is not deployed", "Deploy the part bridge: see `parts` in the stack's settings."
-        )
+        raise PreconditionError("copy is not deployed", "Deploy the part bridge: see `parts` in the stack's settings.")
     context.say(f"looking for hazards of {entity.name}")
     try:
         found = plans.checks(context, entity)
-        checks.demand(
-            [check for check in found if check.name != capture.TRIGGERS]
-        )  # it is about to put them there
+        checks.demand([check for check in found if check.name != capture.TRIGGERS])  # it is about to put them there
     except PreconditionError as error:
         details = {"reason": error.message}
         context.journal.record(event(entity, lease, "copy start", "refused", details))
@@ -223,9 +213,7 @@ def _begin(context: Context, entity: EntityTarget, limits: Limits, *, again: boo
         changes = {**_fresh(context, entity), **DEFAULTS.given} if anew else {"state": RUNNING}
         kept = {name: present[name] for name in DEFAULTS.given if present and name in present}
         expected = {"started_at": present["started_at"] if present else None}
-        if context.journal.change_record(
-            entity.name, names.COPY_RECORD, {**changes, **kept, **limits.given}, expected
-        ):
+        if context.journal.change_record(entity.name, names.COPY_RECORD, {**changes, **kept, **limits.given}, expected):
             return result
     raise _too_many(entity)
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 import socket
 import threading
 import uuid
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
 from functions.aws.data_api import DataApi
 from functions.aws.quarantine import Quarantine
 from functions.copy.lane import CopyLane, Places
 from functions.copy.worker import END, Work
 from functions.domain import names
+from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 AGAIN = 2.0  # seconds until a lane that another worker has is tried again
 MUCH = 3600.0  # seconds; a worker here ends when it is told to
@@ -38,9 +35,7 @@ class Workers:
         self._ending = threading.Event()
         self._problem: Exception | None = None
         self._threads = [
-            threading.Thread(
-                target=self._work, args=(entity, lane), name=f"copy-{entity.name}-{lane}", daemon=True
-            )
+            threading.Thread(target=self._work, args=(entity, lane), name=f"copy-{entity.name}-{lane}", daemon=True)
             for entity in entities
             for lane in range(names.LANES)
         ]
@@ -90,9 +85,7 @@ class Workers:
         described = target.mapping[entity.name]
         quarantine = Quarantine(clients.dynamodb, target.quarantine_table, "run by hand", stream="")
         places = Places(
-            database=DataApi(
-                clients.rds_data, target.cluster_arn, target.bridge_secret_arn, described.legacy.database
-            ),
+            database=DataApi(clients.rds_data, target.cluster_arn, target.bridge_secret_arn, described.legacy.database),
             dynamodb=clients.dynamodb_once,
             table=entity.modern_table,
             journal=target.journal_table,

@@ -5,20 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import names
+from runbook.aws.outputs import EntityTarget
 from runbook.copy import control
 from runbook.errors import FailedError, PreconditionError
-from runbook.journal.journal import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.journal import State
-    from runbook.stack import Context
+from runbook.journal.journal import Phase, State
+from runbook.stack import Context
 
 MOST = 50_000  # rows of the queue that are counted
 WINDOW = 10.0  # seconds over which a rate is reckoned
@@ -140,9 +136,7 @@ class Watch:
                 f"{name} is in phase {found.phase}; copy works in phase legacy", "See `runbook status`."
             )
         if found.state != control.RUNNING:
-            raise PreconditionError(
-                f"copy of {name} is {found.state}", f"Run `runbook copy start --entity {name}`."
-            )
+            raise PreconditionError(f"copy of {name} is {found.state}", f"Run `runbook copy start --entity {name}`.")
         silent = {lane.lane: self._silence(lane) for lane in found.lanes}
         if min(silent.values()) > SILENCE:
             raise _nobody(f"no lane of {name} has been heard of for {SILENCE:.0f} s", name)

@@ -6,21 +6,17 @@ The items stay where they are. Every part is done whether or not it was done bef
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
 from runbook.aws.lambda_calls import invoke
+from runbook.aws.outputs import EntityTarget
 from runbook.copy import control
 from runbook.copy.control import STOPPED, Done
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.journal import Phase
-from runbook.journal.lock import held
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.lock import Lease
-    from runbook.stack import Context
+from runbook.journal.lock import Lease, held
+from runbook.stack import Context
 
 COMMAND = "copy stop --remove-triggers"
 PATIENCE = 120.0  # seconds for the lanes to end: a round of theirs, or a dead one's lease
@@ -38,9 +34,7 @@ def release(context: Context, entity: EntityTarget) -> Done:
     """
     with held(context.journal, entity.name, context.clients.operator, COMMAND) as lease:
         _demand(context, entity)
-        control.drained(
-            context, entity, lease
-        )  # without triggers, nothing guards legacy's writes from a late record
+        control.drained(context, entity, lease)  # without triggers, nothing guards legacy's writes from a late record
         _end_lanes(context, entity, lease)
         event = {"action": "release", "entity": entity.name}
         lease.check()
@@ -56,9 +50,7 @@ def release(context: Context, entity: EntityTarget) -> Done:
         for record in (names.VERIFIED_RECORD, *lanes, names.COPY_RECORD):
             context.journal.remove_record(entity.name, record)
         gone = tuple(answer.get("released", ()))
-        context.journal.record(
-            control.event(entity, lease, COMMAND, "removed", {"triggers": ", ".join(gone)})
-        )
+        context.journal.record(control.event(entity, lease, COMMAND, "removed", {"triggers": ", ".join(gone)}))
     return Done(entity=entity.name, result="removed", record={}, triggers=gone)
 
 

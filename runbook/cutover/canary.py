@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from runbook.aws.api_gateway import ALL
+from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.errors import PreconditionError, RefusedError
-from runbook.journal.journal import Event, remedies
-from runbook.journal.lock import LEASE, held
+from runbook.journal import remedies
+from runbook.journal.journal import Event, Journal, Lock, State
+from runbook.journal.lock import LEASE, Lease, held
 from runbook.journal.operation import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.journal import Journal, Lock, State
-    from runbook.journal.lock import Lease
-    from runbook.stack import Context
+from runbook.stack import Context
 
 GATE = "canary"
 PATIENCE = 1.2 * LEASE  # seconds; a change takes two at most, and one whose process died is free then
@@ -161,9 +156,7 @@ def steps(  # noqa: PLR0913  # the last two only where others come along
     return _Steps(context, entity, lease, move).all()
 
 
-def of(
-    context: Context, entity: EntityTarget, lease: Lease | None, arguments: Mapping[str, str]
-) -> list[Step]:
+def of(context: Context, entity: EntityTarget, lease: Lease | None, arguments: Mapping[str, str]) -> list[Step]:
     """The steps of an operation by its arguments in the journal, those of `Move.written`."""
     return _Steps(context, entity, lease, Move.read(arguments)).all()
 
@@ -238,9 +231,7 @@ class _Steps:
         journal, lock = self.context.journal, self._held().lock
         found = sharing(self.context, self.entity).entities if come and self.move.shared else ()
         with ExitStack() as stack:
-            leases = [
-                stack.enter_context(held(journal, one.name, lock.holder, lock.command)) for one in found
-            ]
+            leases = [stack.enter_context(held(journal, one.name, lock.holder, lock.command)) for one in found]
             for one in found:
                 _demand_settled(journal.state(one.name))
             yield

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from runbook.aws.api_gateway import ALL
+from runbook.aws.outputs import EntityTarget
 from runbook.cutover.sampling import Figures, Requests, invocations
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 FEW = 2  # failures that may not be chance
 ENOUGH = 10  # requests of which a 90th percentile says something
@@ -112,9 +108,7 @@ def watch_all(context: Context, entities: Sequence[EntityTarget], options: Optio
         failed = [one for one in verdicts if not one.passed]
         if failed or over:
             return (failed or verdicts)[0]
-        context.say(
-            f"watching {verdicts[0].seconds:.0f} of {options.seconds:.0f} s: {verdicts[0].requests.modern}"
-        )
+        context.say(f"watching {verdicts[0].seconds:.0f} of {options.seconds:.0f} s: {verdicts[0].requests.modern}")
 
 
 @dataclass

@@ -5,32 +5,24 @@ What was left half-done is settled first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from runbook.aws.api_gateway import Side, reads_side
-from runbook.checks.check import bridge, check
-from runbook.checks.check import switch as gates
+from runbook.aws.api_gateway import Routes, Side, reads_side
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import bridge, check
+from runbook.checks import switch as gates
+from runbook.checks.check import Check
 from runbook.cutover.canary import Move
 from runbook.cutover.fence import Fence
 from runbook.cutover.sequences import ALL, Steps
 from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Event, Phase
-from runbook.journal.lock import held
-from runbook.journal.operation import Runner, finishes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.aws.api_gateway import Routes
-    from runbook.aws.outputs import EntityTarget
-    from runbook.checks.check import Check
-    from runbook.journal.journal import Operation, State
-    from runbook.journal.lock import Lease
-    from runbook.journal.operation import Outcome, Step
-    from runbook.stack import Context
+from runbook.journal.journal import Event, Operation, Phase, State
+from runbook.journal.lock import Lease, held
+from runbook.journal.operation import Outcome, Runner, Step, finishes
+from runbook.stack import Context
 
 
 class Scope(StrEnum):
@@ -108,7 +100,7 @@ class Switch:
             command=self.command,
             state=state,
             routes=routes,
-            gates=self._gates(later) if steps and needed != FENCE else [],
+            gates=self.gates(later) if steps and needed != FENCE else [],
             steps=steps,
             pending=state.operation,
             pending_result=result,
@@ -138,7 +130,7 @@ class Switch:
             )
 
     def _act(self, state: State, needed: str, lease: Lease) -> list[Check]:
-        found = [] if needed == FENCE else self._gates(state)
+        found = [] if needed == FENCE else self.gates(state)
         try:
             check.demand(found)
         except PreconditionError as error:
@@ -175,8 +167,16 @@ class Switch:
             return []
         return Steps(self.context, self.entity).of(self._arguments(needed, self.choices, state.reads))
 
-    def _gates(self, state: State) -> list[Check]:
-        return gates.of(self, state)
+    def gates(self, state: State) -> list[Check]:
+        return gates.of(
+            self.context,
+            self.entity,
+            state,
+            verb=self.verb,
+            scope=self.scope,
+            force=self.choices.force,
+            patience=self.choices.patience,
+        )
 
     def _needed(self, state: State, routes: Routes) -> str | None:
         """The part of the scope that is not already so, by the journal and by the routes both."""

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from functions.aws.mysql_errors import DataApiError
 from functions.install import uninstall
-from runbook.aws.api_gateway import Side
-from runbook.checks.check import Check, green, heartbeat
-from runbook.checks.check import bridge as health
+from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import bridge as health
+from runbook.checks import heartbeat
+from runbook.checks.check import Check, green
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.complete_steps import LEFTOVERS, mapping_state
 from runbook.cutover.fence import Fence
 from runbook.cutover.sequences import ALL
+from runbook.cutover.steps import Choices
 from runbook.errors import FailedError
-from runbook.journal.journal import Phase
-
-if TYPE_CHECKING:
-    from runbook.aws.api_gateway import Routes
-    from runbook.aws.outputs import EntityTarget
-    from runbook.cutover.steps import Choices
-    from runbook.journal.journal import State
-    from runbook.stack import Context
+from runbook.journal.journal import Phase, State
+from runbook.stack import Context
 
 VERB = "complete"
 PARTS = ("legacy", "modern")
@@ -83,7 +79,7 @@ class Completion(Switch):
         except DataApiError as error:
             raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
-    def _gates(self, state: State) -> list[Check]:
+    def gates(self, state: State) -> list[Check]:
         context, entity = self.context, self.entity
         if state.phase == Phase.COMPLETE:
             return []
@@ -137,9 +133,7 @@ def afterwards(context: Context) -> Afterwards:
     """What to change for the next `pulumi up`, now or when the last entity is complete."""
     states = {name: context.journal.find(name) for name in context.target.entities}
     return Afterwards(
-        waiting=tuple(
-            name for name, state in states.items() if state is None or state.phase != Phase.COMPLETE
-        ),
+        waiting=tuple(name for name, state in states.items() if state is None or state.phase != Phase.COMPLETE),
         setting="streamback:parts",
         value=PARTS,
         protected=context.target.production,

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from functions.domain import names
 from runbook.aws.lambda_calls import invoke
-from runbook.checks.check import bridge, demand
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import bridge
+from runbook.checks.check import demand
 from runbook.cutover.reverse import Tail
+from runbook.cutover.steps import Parts
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase
 from runbook.journal.operation import Step
-
-if TYPE_CHECKING:
-    from runbook.aws.outputs import EntityTarget
-    from runbook.cutover.steps import Parts
-    from runbook.stack import Context
+from runbook.stack import Context
 
 PATIENCE = 180.0  # seconds; Lambda takes up to a minute to switch a mapping
 LEFTOVERS = "leftovers"  # of an operation: the phase is right, something is left to be taken away
@@ -116,9 +114,7 @@ def _stop_copy(parts: Parts) -> None:
     journal, name = parts.context.journal, parts.entity.name
     record = journal.find_record(name, names.COPY_RECORD)
     if record:
-        journal.change_record(
-            name, names.COPY_RECORD, {"state": "stopped"}, {"started_at": record["started_at"]}
-        )
+        journal.change_record(name, names.COPY_RECORD, {"state": "stopped"}, {"started_at": record["started_at"]})
 
 
 def _remove(parts: Parts) -> None:

@@ -5,28 +5,24 @@ Each is looked up by its key; its sequence tells.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from functions.aws.data_api import DataApi
+from functions.aws.data_api import DataApi, Row, Values
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine
 from functions.bridge.apply import Applier
 from functions.bridge.statements import Statements, cell_text
 from functions.domain import changes, mapping, names
+from functions.domain.entities import Entity
 from functions.legacy.keys import within
+from runbook.aws.outputs import EntityTarget
+from runbook.aws.stream import Seen
 from runbook.errors import FailedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from functions.aws.data_api import Row, Values
-    from functions.domain.entities import Entity
-    from runbook.aws.outputs import EntityTarget
-    from runbook.aws.stream import Seen
-    from runbook.stack import Context
+from runbook.stack import Context
 
 AT_ONCE = 500  # keys in one statement
 STATEMENTS_AT_ONCE = 8
@@ -65,9 +61,7 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
     database = DataApi(
         context.clients.rds_data, target.cluster_arn, target.bridge_secret_arn, described.legacy.database
     )
-    quarantine = Quarantine(
-        context.clients.dynamodb, target.quarantine_table, "run by hand", stream=entity.stream_arn
-    )
+    quarantine = Quarantine(context.clients.dynamodb, target.quarantine_table, "run by hand", stream=entity.stream_arn)
     try:
         Applier(described, database, quarantine).apply(changes.from_stream(described, records))
     except TransientError:

@@ -10,9 +10,8 @@ import contextlib
 import random
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from functions.aws.data_api import DataApi
+from functions.aws.data_api import DataApi, Row
 from functions.aws.mysql_errors import (
     DEADLOCK,
     LOCK_WAIT,
@@ -24,12 +23,9 @@ from functions.aws.mysql_errors import (
 )
 from functions.bridge.statements import cell_text
 from functions.domain import names
+from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError, PreconditionError
-
-if TYPE_CHECKING:
-    from functions.aws.data_api import Row
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 LOCK_SECONDS = 3  # that writers inside are waited for; the database counts in whole seconds
 ATTEMPTS = 3
@@ -37,9 +33,7 @@ BACK_OFF = 0.5  # seconds between attempts, for those who waited behind
 SHORT = 200  # keys in copy's queue, the work of a moment
 LOOKS = 5  # at a fence that others change meanwhile
 RAISE_PATIENCE = 5.0  # seconds with a database that does not answer; requests are held meanwhile
-BARRING = (
-    2  # added to the token by what undoes; a change under way adds 1, and so fits neither before nor after
-)
+BARRING = 2  # added to the token by what undoes; a change under way adds 1, and so fits neither before nor after
 PATIENCE = 60.0  # seconds, otherwise; Aurora restarts in less
 
 
@@ -70,9 +64,7 @@ class Fence:
     def __init__(self, context: Context, entity: EntityTarget) -> None:
         target, clients = context.target, context.clients
         legacy = target.mapping[entity.name].legacy
-        self._database = DataApi(
-            clients.rds_data, target.cluster_arn, target.master_secret_arn, legacy.database
-        )
+        self._database = DataApi(clients.rds_data, target.cluster_arn, target.master_secret_arn, legacy.database)
         self._entity = entity.name
         self._known: int | None = None  # the token that was looked at last
 
@@ -158,9 +150,7 @@ class Fence:
 
     def _set(self, values: str, known: int, token: int, patience: float) -> None:
         """Set fence, stamp and period (0 leaves it), by one statement: whoever dies here holds no lock."""
-        statement = (
-            f"CALL {names.FENCE_PROCEDURE}('{self._entity}', {values}, {known}, {token}, {LOCK_SECONDS})"
-        )
+        statement = f"CALL {names.FENCE_PROCEDURE}('{self._entity}', {values}, {known}, {token}, {LOCK_SECONDS})"
         attempts, deadline = 0, time.monotonic() + patience
         while attempts < ATTEMPTS:
             try:

@@ -7,23 +7,19 @@ legacy, and the route is as it was.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from functions.domain import names
 from runbook.aws import lanes
 from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.stream import Follower
 from runbook.cutover.reverse import Tail
+from runbook.cutover.steps import Parts
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
 from runbook.journal.operation import Step
 from runbook.quarantine import store as parked_ones
 from runbook.verify import run
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from runbook.aws.stream import Follower
-    from runbook.cutover.steps import Parts
 
 SETTLE = 30.0  # seconds that a difference may take to vanish while nobody waits
 NUDGE = 1.0  # seconds of a queue that does not get empty, after which copy's lanes are called

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runbook.aws.api_gateway import ALL
-from runbook.checks.check import check, heartbeat
-from runbook.checks.check import switch as gates
+from runbook.aws.api_gateway import ALL, Routes
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import check, heartbeat
+from runbook.checks.check import Check
 from runbook.cutover import canary
 from runbook.cutover.canary import Move
-from runbook.cutover.canary_analysis import Options, watch_all
+from runbook.cutover.canary_analysis import Options, Verdict, watch_all
 from runbook.cutover.command import Plan, Scope, Switch, settle
 from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError, RefusedError, RunbookError
-from runbook.journal.journal import Event
-from runbook.journal.lock import LEASE, held
-from runbook.journal.operation import Runner, finishes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runbook.aws.api_gateway import Routes
-    from runbook.aws.outputs import EntityTarget
-    from runbook.checks.check import Check
-    from runbook.cutover.canary_analysis import Verdict
-    from runbook.journal.journal import State
-    from runbook.journal.lock import Lease
-    from runbook.journal.operation import Outcome, Step
-    from runbook.stack import Context
+from runbook.journal.journal import Event, State
+from runbook.journal.lock import LEASE, Lease, held
+from runbook.journal.operation import Outcome, Runner, Step, finishes
+from runbook.stack import Context
 
 RETURN = "watch of reads"  # the operation that takes them back
 RETURN_PATIENCE = 2 * LEASE  # seconds that another operator may keep the entity locked meanwhile
@@ -74,9 +64,7 @@ class Reads:
         state, routes = self.context.journal.state(self.entity.name), self._routes()
         if state.operation and not Move.known(state.operation.arguments):
             found = self._switch(state).plan()
-            return replace(
-                found, command=self.command, gates=[*found.gates, self._canary()], steps=self._steps(state)
-            )
+            return replace(found, command=self.command, gates=[*found.gates, self._canary()], steps=self._steps(state))
         later, result = self._settled(state)
         steps = [] if self._is_so(later) else self._steps(later)
         return Plan(
@@ -171,7 +159,7 @@ class Reads:
         return canary.of(self.context, self.entity, None, self._asked(state).written())
 
     def _gates(self, state: State) -> list[Check]:
-        return [*gates.of(self._switch(state), state), self._canary()]
+        return [*self._switch(state).gates(state), self._canary()]
 
     def _switch(self, state: State) -> Switch:
         """The switch whose gates are right: more reads need a whole bridge, fewer only legacy's answer."""

@@ -8,25 +8,21 @@ overwrites what legacy has written since.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain import names
 from runbook.aws import lanes
 from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.stream import Follower, Seen
 from runbook.cutover import drain
+from runbook.cutover.steps import Parts
 from runbook.errors import PreconditionError, RunbookError
 from runbook.journal.journal import Phase
 from runbook.journal.operation import Step
 from runbook.quarantine import store as parked_ones
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runbook.aws.stream import Follower, Seen
-    from runbook.cutover.steps import Parts
 
 WRITER_LIMIT = 30.0  # seconds after which a request that was let in has ended, however it ended
 LOOK, POLL = 0.1, 0.02  # seconds between two looks while nobody waits, and while clients do
@@ -170,9 +166,7 @@ class Tail:
         if records:
             drain.apply(parts.context, parts.entity, records)
 
-    def _until_applied(
-        self, deadline: float, look: float, meanwhile: Callable[[], None] = lambda: None
-    ) -> None:
+    def _until_applied(self, deadline: float, look: float, meanwhile: Callable[[], None] = lambda: None) -> None:
         parts, follower = self._parts, self._followers[0]
         while True:
             self._left = drain.unapplied(parts.context, parts.entity, {**self._left, **follower.take()})

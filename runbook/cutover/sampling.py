@@ -6,21 +6,18 @@ import datetime as dt
 import statistics
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import HTTPClientError
 
-from runbook.aws.http import OK, path
+from runbook.aws.http import OK, Api, path
 from runbook.errors import FailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
-
-    from runbook.aws.http import Api
 
 NO_ANSWER = 0
 MOST_UNDER_WAY = 8  # requests of one system that have not been answered
@@ -117,8 +114,7 @@ def invocations(client: CloudWatchClient, function: str, since: dt.datetime) -> 
     found = {each.get("Id"): each.get("Values", []) for each in answer["MetricDataResults"]}
     throttles = int(sum(found.get("throttles", [])))
     return Figures(
-        count=int(sum(found.get("invocations", [])))
-        + throttles,  # AWS does not count what it throttled as invoked
+        count=int(sum(found.get("invocations", []))) + throttles,  # AWS does not count what it throttled as invoked
         failures=int(sum(found.get("errors", []))) + throttles,
         p90=max(found.get("duration", []), default=None),
     )

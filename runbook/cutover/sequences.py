@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.outputs import EntityTarget
 from runbook.cutover import canary, complete_steps, forward, reverse
 from runbook.cutover.canary import Move
 from runbook.cutover.steps import Choices, Parts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.lock import Lease
-    from runbook.journal.operation import Step
-    from runbook.stack import Context
+from runbook.journal.lock import Lease
+from runbook.journal.operation import Step
+from runbook.stack import Context
 
 ALL = 100  # percent of reads
 

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower
-from runbook.checks.check import heartbeat
+from runbook.checks import heartbeat
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase, Place
+from runbook.journal.lock import Lease
 from runbook.journal.operation import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.lock import Lease
-    from runbook.stack import Context
+from runbook.stack import Context
 
 POLL = 0.02  # seconds between two looks while clients wait
 ALL = 100  # percent of reads
-WARMED_EVERY = (
-    0.1  # seconds between two instances: all at once would take the processors from those who ask now
-)
+WARMED_EVERY = 0.1  # seconds between two instances: all at once would take the processors from those who ask now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +54,7 @@ class Choices:
     @classmethod
     def read(cls, arguments: Mapping[str, str]) -> Choices:
         """From an operation's arguments; what is missing has its default."""
-        return cls(
-            **{each.name: json.loads(arguments[each.name]) for each in fields(cls) if each.name in arguments}
-        )
+        return cls(**{each.name: json.loads(arguments[each.name]) for each in fields(cls) if each.name in arguments})
 
 
 @dataclass
@@ -83,9 +76,7 @@ class Parts:
         """A follower of the entity's stream; without `copied` it passes over what copy wrote."""
         return Follower(self.context, self.entity, since, copied=copied)
 
-    def phase(
-        self, phase: Phase, undo: Phase | None = None, *, commit: bool = False, empty: bool = False
-    ) -> Step:
+    def phase(self, phase: Phase, undo: Phase | None = None, *, commit: bool = False, empty: bool = False) -> Step:
         """Enter a phase; `empty` when nobody can be inside modern's writer, whatever the gate's count is."""
         name = f"phase-{phase}"
         return Step(
@@ -98,9 +89,7 @@ class Parts:
             commit=commit,
         )
 
-    def route(
-        self, to: Routes, back: Routes | None = None, name: str = "route", *, commit: bool = False
-    ) -> Step:
+    def route(self, to: Routes, back: Routes | None = None, name: str = "route", *, commit: bool = False) -> Step:
         """Change stage variables; `back` undoes it."""
         return Step(
             name=name,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,8 +23,6 @@ from functions.domain import names
 from runbook.errors import FailedError, LockLostError, PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
@@ -199,16 +198,12 @@ class Journal:
         """
         expression = _assignments(changes)
         attributes = {f"#{name}": name for name in changes} | {"#lock": "lock", "#id": "id"}
-        values = {f":{name}": value for name, value in changes.items() if value is not None} | {
-            ":id": lock.id
-        }
+        values = {f":{name}": value for name, value in changes.items() if value is not None} | {":id": lock.id}
         update = self._update(entity, expression, "#lock.#id = :id", attributes, values)
         if not self._transact([update, *([self._event(event)] if event else [])]):
             raise _lock_lost(entity)
 
-    def enter(
-        self, lock: Lock, entity: str, phase: Phase, place: Place | None = None, *, empty: bool = False
-    ) -> None:
+    def enter(self, lock: Lock, entity: str, phase: Phase, place: Place | None = None, *, empty: bool = False) -> None:
         """Enter a phase: the state, and in the same transaction the record that the gate reads.
 
         Args:
@@ -239,9 +234,7 @@ class Journal:
                     "#phase": "phase",
                     **({"#inflight": "inflight"} if fresh else {}),
                 },
-                "ExpressionAttributeValues": _typed(
-                    {":phase": phase.value, **({":none": 0} if fresh else {})}
-                ),
+                "ExpressionAttributeValues": _typed({":phase": phase.value, **({":none": 0} if fresh else {})}),
             }
         }
         if not self._transact([state, gate]):
@@ -249,9 +242,7 @@ class Journal:
 
     def inflight(self, entity: str) -> int:
         """How many requests the gate has let into modern's writer that have not come out."""
-        found = self._client.get_item(
-            TableName=self._table, Key=_key(entity, names.GATE_RECORD), ConsistentRead=True
-        )
+        found = self._client.get_item(TableName=self._table, Key=_key(entity, names.GATE_RECORD), ConsistentRead=True)
         return int(_plain(found.get("Item", {})).get("inflight", 0))
 
     def find_record(self, entity: str, record: str) -> Mapping[str, Any] | None:
@@ -259,9 +250,7 @@ class Journal:
         found = self._client.get_item(TableName=self._table, Key=_key(entity, record), ConsistentRead=True)
         return _plain(found["Item"]) if "Item" in found else None
 
-    def change_record(
-        self, entity: str, record: str, changes: Mapping[str, Any], expected: Mapping[str, Any]
-    ) -> bool:
+    def change_record(self, entity: str, record: str, changes: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
         """Change another record of the entity if it is as expected; False when it is not, and nothing was written.
 
         Args:

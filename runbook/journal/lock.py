@@ -10,19 +10,14 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runbook.errors import LockLostError, RefusedError
-from runbook.journal.journal import Event, Lock
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from runbook.journal.journal import Journal
+from runbook.journal.journal import Event, Journal, Lock
 
 LEASE = 30.0  # seconds; how long an operator whose machine died keeps others out
 RENEWALS = 3  # renewals a lease, so that two may fail before it is lost
@@ -60,9 +55,7 @@ class Lease:
                 "See `runbook status`, then run the command again.",
             )
         if self._lost.is_set():
-            raise LockLostError(
-                f"the lock on {self.entity} was lost while this command ran", "See `runbook status`."
-            )
+            raise LockLostError(f"the lock on {self.entity} was lost while this command ran", "See `runbook status`.")
 
     def end(self) -> None:
         """Stop renewing and let the lock go."""
@@ -117,9 +110,7 @@ def held(journal: Journal, entity: str, holder: str, command: str) -> Generator[
 def _taken_over(before: Lock, lock: Lock, entity: str) -> Event:
     ended = datetime.fromtimestamp(before.until, UTC).isoformat(timespec="seconds")
     details = {"from": before.holder, "its_command": before.command, "its_lease_ends": ended}
-    return Event(
-        entity=entity, command=lock.command, result="lock taken over", operator=lock.holder, details=details
-    )
+    return Event(entity=entity, command=lock.command, result="lock taken over", operator=lock.holder, details=details)
 
 
 def _refusal(lock: Lock | None, entity: str) -> RefusedError:

@@ -8,16 +8,12 @@ two states that the operator knows.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from runbook.errors import FailedError, LockLostError, PreconditionError, RunbookError
 from runbook.journal.journal import Event, Journal, Operation, now
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from runbook.journal.lock import Lease
+from runbook.journal.lock import Lease
 
 
 def _nothing() -> None:
@@ -88,9 +84,7 @@ def _committed(steps: Sequence[Step], operation: Operation, at: int) -> bool:
 class Runner:
     """Runs the steps of one operation under a lease."""
 
-    def __init__(
-        self, journal: Journal, lease: Lease, steps: Sequence[Step], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, journal: Journal, lease: Lease, steps: Sequence[Step], say: Callable[[str], None]) -> None:
         self._journal = journal
         self._lease = lease
         self._steps = steps

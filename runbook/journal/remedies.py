@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from runbook.journal.journal import Operation, State
+from runbook.journal.journal import Operation, State
 
 ROAD = (
     "cutover",

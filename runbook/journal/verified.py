@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import names
-from runbook.journal.journal import now
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from runbook.journal.journal import Journal
+from runbook.journal.journal import Journal, now
 
 WHOLE = 1.0
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from runbook.aws.outputs import EntityTarget
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Event, Phase, remedies
-from runbook.journal.lock import held
-from runbook.quarantine.resolve import Outcome, Settler
+from runbook.journal import remedies
+from runbook.journal.journal import Event, Phase
+from runbook.journal.lock import Lease, held
+from runbook.quarantine.both_sides import Pair
+from runbook.quarantine.entry import Entry
+from runbook.quarantine.resolve import Action, Outcome, Settler
 from runbook.quarantine.store import Parked
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.journal.lock import Lease
-    from runbook.quarantine.both_sides import Pair
-    from runbook.quarantine.entry import Entry
-    from runbook.quarantine.resolve import Action
-    from runbook.stack import Context
+from runbook.stack import Context
 
 AT_ONCE = 50  # entries between two notes of what is settled
 KEYS_TOLD = 100  # in one line of the history

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import values
+from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError, ValueProblemError
+from functions.domain.fields import Field
+from functions.domain.mapping import Record
 from runbook.verify.compare import MASKED
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from functions.domain.entities import Entity
-    from functions.domain.fields import Field
-    from functions.domain.mapping import Record
 
 ABSENT = "(none)"
 

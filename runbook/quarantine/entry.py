@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from functions.domain.entities import Entity
+from functions.domain.entities import Entity
 
 MASKED = "'***'"
 # The mapping's own words end in what it got, which may be cut short within its quotes, and the item it was in.
@@ -94,9 +92,7 @@ def merged(one: Entry, other: Entry) -> Entry:
     """Two entries of a key as one: the newer with the places of both."""
     old, new = sorted((one, other), key=lambda entry: (entry.at, entry.sequence))
     sequence = max(old.sequence, new.sequence) if old.stream == new.stream else new.sequence
-    return replace(
-        new, sequence=sequence, objects=(*one.objects, *other.objects), noted=one.noted or other.noted
-    )
+    return replace(new, sequence=sequence, objects=(*one.objects, *other.objects), noted=one.noted or other.noted)
 
 
 def instant(text: str) -> str:

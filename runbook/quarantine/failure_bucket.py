@@ -7,19 +7,17 @@ which is removed when it has no other.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 from functions.domain import mapping, names
+from functions.domain.entities import Entity
+from runbook.aws.outputs import EntityTarget, Target
 from runbook.quarantine.entry import Entry, Kind, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from mypy_boto3_s3 import S3Client
-
-    from functions.domain.entities import Entity
-    from runbook.aws.outputs import EntityTarget, Target
 
 SETTLED = "streambackSettled"  # member of a failure object: keys that are done with
 ROOT = "aws/lambda/"  # Lambda's own choice
@@ -46,9 +44,7 @@ class Failures:
         self._entity = entity
         self._described = target.mapping[entity.name]
         self._mappings = {prefix(each.bridge_mapping_id) for each in target.entities.values()}
-        self._owners: dict[
-            str, str
-        ] = {}  # table by mapping that is no more; empty where no object of it tells
+        self._owners: dict[str, str] = {}  # table by mapping that is no more; empty where no object of it tells
 
     def names(self) -> list[str]:
         """The objects' keys."""
@@ -63,9 +59,7 @@ class Failures:
 
     def _others(self) -> tuple[list[str], list[str]]:
         """Objects in no mapping's folder, and the folders of mappings that no entity has now."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=ROOT, Delimiter="/"
-        )
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=ROOT, Delimiter="/")
         loose, folders = list[str](), list[str]()
         for page in pages:
             loose += [each.get("Key", "") for each in page.get("Contents", [])]
@@ -138,8 +132,7 @@ class Failures:
             ),
             code=0,
             sequence=int(data["SequenceNumber"]),
-            stream=record.get("eventSourceARN")
-            or document.get("DDBStreamBatchInfo", {}).get("streamArn", ""),
+            stream=record.get("eventSourceARN") or document.get("DDBStreamBatchInfo", {}).get("streamArn", ""),
             at=instant(document.get("timestamp", "")),
             objects=(name,),
         )

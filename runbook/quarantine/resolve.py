@@ -9,34 +9,28 @@ Aurora, as the bridge itself would, since taking its absence for the truth would
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from botocore.exceptions import ClientError
 
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError, TransientError
-from functions.bridge.replay import Replay
+from functions.bridge.replay import Place, Replay
 from functions.domain import names
 from functions.domain.errors import UnmappableError
+from functions.domain.mapping import Record
 from functions.legacy.table import LegacyStore
+from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase
-from runbook.quarantine.both_sides import pairs
-from runbook.quarantine.entry import Kind, without_masked
+from runbook.quarantine.both_sides import Pair, pairs
+from runbook.quarantine.entry import Entry, Kind, without_masked
 from runbook.quarantine.rewrite import Rewriter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from functions.bridge.replay import Place
-    from functions.domain.mapping import Record
-    from runbook.aws.outputs import EntityTarget
-    from runbook.quarantine.both_sides import Pair
-    from runbook.quarantine.entry import Entry
-    from runbook.stack import Context
+from runbook.stack import Context
 
 PATIENCE = 60.0  # seconds with an Aurora that does not answer; it wakes in about 15, restarts in less than 60
 
@@ -100,9 +94,7 @@ class Settler:
         period: legacy's present one; 0 where capture has not begun, and so there is no copy to leave an item to.
     """
 
-    def __init__(
-        self, context: Context, entity: EntityTarget, parked: Keeper, phase: Phase, period: int
-    ) -> None:
+    def __init__(self, context: Context, entity: EntityTarget, parked: Keeper, phase: Phase, period: int) -> None:
         self._context = context
         self._entity = entity
         self._parked = parked
@@ -165,9 +157,7 @@ class Settler:
         if action == Action.NONE:
             return entry.reason, 0
         if action in {Action.WRITE_ROW, Action.DELETE_ROW}:
-            verdict = self._replayer.apply(
-                entry.key, entry.sequence, entry.stream, lambda: self._item(entry.key)
-            )
+            verdict = self._replayer.apply(entry.key, entry.sequence, entry.stream, lambda: self._item(entry.key))
             return verdict.reason, verdict.code
         if action in QUEUED:
             self._rewriter.enqueue(entry.key)
@@ -240,9 +230,7 @@ class Settler:
 
     @cached_property
     def _rewriter(self) -> Rewriter:
-        return Rewriter(
-            self._described, self._database, self._context.clients.dynamodb, self._entity.modern_table
-        )
+        return Rewriter(self._described, self._database, self._context.clients.dynamodb, self._entity.modern_table)
 
 
 def choose(sides: Sides, phase: Phase, period: int) -> Action:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from functions.aws.data_api import DataApi
 from functions.domain import mapping, names
+from functions.domain.entities import Entity
+from functions.domain.mapping import Record
 from functions.legacy.table import LegacyStore
 from runbook.errors import FailedError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
-    from functions.domain.mapping import Record
 
 TRIES = 5  # at a row that changes while its item is written
 
@@ -64,9 +63,7 @@ class Rewriter:
                 self._put(record)
             if self._row(key) == record:
                 return
-        raise FailedError(
-            f"the row of {key} changed each time its item was written", "Run the command again."
-        )
+        raise FailedError(f"the row of {key} changed each time its item was written", "Run the command again.")
 
     def _row(self, key: str) -> Record | None:
         return self._store.many([key]).get(key)

@@ -7,19 +7,16 @@ batch. One entry is one key, wherever it stands, since a key is settled by its p
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.aws.quarantine import LONGEST_REASON
+from runbook.aws.outputs import EntityTarget
 from runbook.quarantine.entry import Entry, Kind, instant, merged, without_masked
 from runbook.quarantine.failure_bucket import Failures
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 
 def entries(context: Context, entity: EntityTarget) -> list[Entry]:

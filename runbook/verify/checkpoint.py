@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runbook.aws.outputs import EntityTarget
 from runbook.journal.journal import now
 from runbook.journal.lock import LEASE, is_dead, this_process
+from runbook.stack import Context
 from runbook.verify.full import Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
 
 RECORD = "verifying"  # of the entity in the journal
 KEPT = timedelta(hours=6)  # since it began; `cutover writes` wants one that began within twelve
@@ -63,9 +60,7 @@ class Checkpoint:
             return False
         present = datetime.now(UTC)
         saved, began = (datetime.fromisoformat(found[name]) for name in ("saved_at", "started_at"))
-        ended = (
-            not found["process"] or is_dead(found["process"]) or present - saved > timedelta(seconds=LEASE)
-        )
+        ended = not found["process"] or is_dead(found["process"]) or present - saved > timedelta(seconds=LEASE)
         return ended and present - began < KEPT
 
     def save(self, progress: Progress, process: str | None = None) -> None:

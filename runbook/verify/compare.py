@@ -8,38 +8,33 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import TransientError
 from functions.domain import mapping, names, values
+from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
+from functions.domain.mapping import Record
 from functions.legacy.table import LegacyStore
 from runbook.errors import FailedError
 from runbook.quarantine.entry import without_masked
+from runbook.verify.rate_limiter import Pace
 from runbook.verify.worker_pool import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from functions.aws.data_api import DataApi
-    from functions.domain.entities import Entity
-    from functions.domain.mapping import Record
-
     Shown = Record | None  # by one side, of one key
-    from runbook.verify.rate_limiter import Pace
 
 Answer = TypeVar("Answer")
 KEYS_AT_ONCE = 100  # BatchGetItem's limit
 PAGE = 500  # items of one Scan
 KEY_PAGE = 1000  # rows of one page of keys
 KEYS_A_RECORD = 10  # keys alone that count as one record for the pace
-PATIENCE = (
-    60.0  # seconds with a side that does not answer; Aurora wakes in about 15, restarts in less than 60
-)
+PATIENCE = 60.0  # seconds with a side that does not answer; Aurora wakes in about 15, restarts in less than 60
 THROTTLED = 2.0  # seconds that a throttle is borne at least, also by those who have no patience
 WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
 MASKED = "***"
@@ -132,9 +127,7 @@ class Sides:
         """An item's key."""
         return mapping.key_of_item(self._entity, item)
 
-    def scan(
-        self, segment: int, segments: int, after: str = ""
-    ) -> Iterator[tuple[list[Mapping[str, Any]], str]]:
+    def scan(self, segment: int, segments: int, after: str = "") -> Iterator[tuple[list[Mapping[str, Any]], str]]:
         """The items of one segment after a key, page by page, without probes; half a read unit per 4 KB.
 
         Each page comes with the key to go on after, "" for the last one.
@@ -269,18 +262,14 @@ class Sides:
             if len(left) < len(wanted):  # large items always come some by some
                 deadline, wait = time.monotonic() + patience, WAITS[0]
             elif time.monotonic() >= deadline:
-                raise FailedError(
-                    f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate."
-                )
+                raise FailedError(f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate.")
             wanted = left
             if wanted:
                 self._pause(wait)
                 wait = min(wait * 2, longest)
         return found
 
-    def _difference(
-        self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]
-    ) -> Difference | None:
+    def _difference(self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]) -> Difference | None:
         key = self.key(item)
         legacy = rows.get(key)
         if legacy is None:

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from runbook.verify.compare import KEYS_AT_ONCE, Trail
+from runbook.verify.compare import KEYS_AT_ONCE, Difference, Sides, Trail
 from runbook.verify.key_set import KeySet
 from runbook.verify.worker_pool import Crew
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
-
-    from runbook.verify.compare import Difference, Sides
 
 MOST = 10_000  # differences that are kept
 CHUNKS_AT_ONCE = 4  # of keys that are compared again

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from functions.bridge.statements import cell_text
 from functions.domain import names
+from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower
 from runbook.aws.stream_shards import Shards
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
+from runbook.stack import Context
 
 KEPT = timedelta(hours=24)  # by a stream
 AT_ONCE = 1000  # keys of the queue in one answer

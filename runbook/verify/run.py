@@ -6,27 +6,23 @@ import threading
 import time
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
 
 from functions.aws.data_api import DataApi
+from runbook.aws.outputs import EntityTarget
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Event, Phase, now, verified
+from runbook.journal import verified
+from runbook.journal.journal import Event, Phase, now
 from runbook.journal.verified import WHOLE
+from runbook.stack import Context
 from runbook.verify import compare, incremental
 from runbook.verify.checkpoint import Checkpoint
 from runbook.verify.compare import Difference, Sides
-from runbook.verify.full import Comparison, Whole, settled
+from runbook.verify.full import Comparison, Said, Whole, settled
 from runbook.verify.rate_limiter import Pace
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from runbook.aws.outputs import EntityTarget
-    from runbook.stack import Context
-    from runbook.verify.full import Said
 
 GRAINS = 10_000  # steps of a sample's share
 PATIENCE = 60.0  # seconds that the stream may take to show the latest writes
@@ -107,9 +103,7 @@ def run(context: Context, entity: EntityTarget, options: Options) -> Verificatio
     return _noted(context, replace(result, resumed=resumed))
 
 
-def run_since(
-    context: Context, entity: EntityTarget, options: Options, since: datetime | None
-) -> Verification:
+def run_since(context: Context, entity: EntityTarget, options: Options, since: datetime | None) -> Verification:
     """Compare the records that changed since a moment, or since the last whole comparison began.
 
     Raises:
@@ -176,9 +170,7 @@ def note(context: Context, found: Verification, differences: int) -> None:
             differences=differences,
         )
     elif found.base:
-        verified.go_on(
-            journal, found.entity, base=found.base, started_at=found.started_at, differences=differences
-        )
+        verified.go_on(journal, found.entity, base=found.base, started_at=found.started_at, differences=differences)
 
 
 def _comparable(context: Context, entity: EntityTarget) -> None:
@@ -195,16 +187,12 @@ def nothing_to_compare(context: Context, entity: EntityTarget) -> str:
     state = context.journal.find(entity.name)
     if state is None or state.phase != Phase.COMPLETE:
         return ""
-    return (
-        f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare"
-    )
+    return f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare"
 
 
 def _sides(context: Context, entity: EntityTarget, options: Options, patience: float | None = None) -> Sides:
     described, clients, target = context.target.mapping[entity.name], context.clients, context.target
-    database = DataApi(
-        clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database
-    )
+    database = DataApi(clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database)
     stop = threading.Event()
     pace = Pace(options.rate, stop)
     borne = compare.PATIENCE if patience is None else patience
@@ -230,9 +218,7 @@ def _in_sample(key: str, share: float) -> bool:
     return share >= WHOLE or zlib.crc32(key.encode()) % GRAINS < share * GRAINS
 
 
-def _result(
-    entity: EntityTarget, found: Comparison, options: Options, started_at: str, seconds: float
-) -> Verification:
+def _result(entity: EntityTarget, found: Comparison, options: Options, started_at: str, seconds: float) -> Verification:
     return Verification(
         entity=entity.name,
         items=found.items,
@@ -255,9 +241,7 @@ def _noted(context: Context, found: Verification) -> Verification:
         "sample": found.sample,
         "seconds": found.seconds,
     }
-    whole: dict[str, Any] = (
-        {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
-    )
+    whole: dict[str, Any] = {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
     whole |= {"more": True} if found.more else {}
     event = Event(
         entity=found.entity,

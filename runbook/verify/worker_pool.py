@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 Answer = TypeVar("Answer")
 WAITING = 2  # tasks a thread that are handed out before the first of them is done

@@ -40,9 +40,7 @@ def main() -> int:
 
 def _run(chosen: argparse.Namespace, seed: int) -> int:
     console.print(f"\n[bold]chaos, seed {seed}[/]  (again: make chaos SEED={seed})")
-    settings = Settings(
-        seed=seed, name=chosen.name, rows=chosen.rows, writes=chosen.writes, reads=chosen.reads
-    )
+    settings = Settings(seed=seed, name=chosen.name, rows=chosen.rows, writes=chosen.writes, reads=chosen.reads)
     verdict = Run(settings, lambda line: console.print(line, highlight=False, markup=False)).go()
     console.print(report.table(verdict))
     if verdict.held:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import psutil
 
+from functions.domain.entities import Entity
 from runbook.aws import outputs as targets
 from runbook.aws.clients import Clients
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from functions.domain.entities import Entity
-    from runbook.aws.outputs import EntityTarget, Target
-    from sandbox.lifecycle import Sandbox
+from runbook.aws.outputs import EntityTarget, Target
+from sandbox.lifecycle import Sandbox
 
 WORKER = "ministack-lambda-"  # in the command line of every worker, before its function's name
 

@@ -13,17 +13,12 @@ set that each answer narrows or widens, and every claim can be checked key by ke
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from sandbox.chaos.timeline import Timeline
-from sandbox.load.records import DELETE, GET, LIST, POST, TORN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from sandbox.load.records import Attempt
+from sandbox.load.records import DELETE, GET, LIST, POST, TORN, Attempt
 
 CRASHED = 502  # what API Gateway says when the function behind it died
 AROUND = 0.25  # seconds by which the note of a kill may be off
@@ -188,9 +183,7 @@ class _Checker:
             if count > 1 and self._unique(value):
                 keys = [one.key for one in self.story.source if one.value == value]
                 history = [one for one in self.story.attempts if one.value == value]
-                yield Violation(
-                    Kind.DOUBLED, keys[-1], f"{value} is there {count} times: {', '.join(keys)}", history
-                )
+                yield Violation(Kind.DOUBLED, keys[-1], f"{value} is there {count} times: {', '.join(keys)}", history)
 
     def _unique(self, value: str) -> bool:
         return any(one.value == value and one.writes for one in self.story.attempts)
@@ -202,9 +195,7 @@ class _Checker:
                 text = f"the source of truth holds {source.get(key)}, the other side {other.get(key)}"
                 yield self._violation(Kind.DIFFERENT, key, text)
 
-    def _violation(
-        self, kind: Kind, key: str, text: str, history: Sequence[Attempt] | None = None
-    ) -> Violation:
+    def _violation(self, kind: Kind, key: str, text: str, history: Sequence[Attempt] | None = None) -> Violation:
         return Violation(kind, key, text, self.by_key.get(key, []) if history is None else history)
 
 

@@ -7,14 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sandbox.chaos.arena import Arena
+from sandbox.chaos.arena import Arena
 
 PATIENCE = 240.0  # seconds in which a command must have ended well
 LONGEST = 200.0  # seconds of one try; a dead lane of copy is called again within 80
@@ -102,8 +99,6 @@ class Runbook:
                 told = ended.said
                 self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {told}")
             if ended.code == USAGE or tries == MOST or time.monotonic() > deadline:
-                raise StuckError(
-                    f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}"
-                )
+                raise StuckError(f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}")
             if ended.code != KILLED:
                 time.sleep(BETWEEN)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import time
 import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psutil
 from botocore.exceptions import ClientError
 
 from functions.domain import names
-from sandbox.chaos.commands import DONE, REFUSED
+from sandbox.chaos.arena import Arena
+from sandbox.chaos.commands import DONE, REFUSED, Runbook
 from sandbox.emulator.throttling import PATH
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Mapping, Sequence
-
-    from sandbox.chaos.arena import Arena
-    from sandbox.chaos.commands import Runbook
-
     Fault = Callable[["Attack"], None]
 
 POLL = 0.01  # seconds between two looks at the journal
@@ -80,9 +77,7 @@ def _place(arena: Arena) -> str:
     with contextlib.suppress(ClientError):
         item = arena.clients.dynamodb.get_item(TableName=arena.target.journal_table, Key=key).get("Item", {})
         operation = item.get("operation", {}).get("M", {})
-        return " ".join(
-            operation[part]["S"] for part in ("direction", "step", "step_state") if part in operation
-        )
+        return " ".join(operation[part]["S"] for part in ("direction", "step", "step_state") if part in operation)
     return ""
 
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import Self
 
+from sandbox.chaos.arena import Arena
+from sandbox.chaos.commands import Runbook
 from sandbox.chaos.faults import FAULTS, Attack
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from typing import Self
-
-    from sandbox.chaos.arena import Arena
-    from sandbox.chaos.commands import Runbook
-    from sandbox.chaos.road import Stretch
+from sandbox.chaos.road import Stretch
 
 
 class Monkey:
@@ -28,17 +24,13 @@ class Monkey:
         thrown: counts them.
     """
 
-    def __init__(
-        self, arena: Arena, runbook: Runbook, stretch: Stretch, seed: str, thrown: Counter[str]
-    ) -> None:
+    def __init__(self, arena: Arena, runbook: Runbook, stretch: Stretch, seed: str, thrown: Counter[str]) -> None:
         self._arena = arena
         self._over = threading.Event()
         self._thrown = thrown
         dice = random.Random(seed)  # noqa: S311  # repeatable faults
         count = dice.randint(*stretch.many) if stretch.faults else 0
-        self._plan = sorted(
-            (dice.uniform(0.0, stretch.span), dice.choice(stretch.faults)) for _ in range(count)
-        )
+        self._plan = sorted((dice.uniform(0.0, stretch.span), dice.choice(stretch.faults)) for _ in range(count))
         self._attack = Attack(arena, runbook, dice, stretch.words, self._over.is_set)
         self._thread = threading.Thread(target=self._run, name="monkey", daemon=True)
 

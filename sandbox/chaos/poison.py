@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import random
-
-    from sandbox.chaos.arena import Arena
-    from sandbox.chaos.commands import Runbook
-    from sandbox.load import Shape
+from sandbox.chaos.arena import Arena
+from sandbox.chaos.commands import Runbook
+from sandbox.load import Shape
 
 ROOM = 400  # characters; the column takes 255
 PATIENCE = 60.0  # seconds until it is in quarantine
@@ -41,9 +39,7 @@ class Poison:
         self._put(value)
         word = "drop" if self._drops else "replay"
         if self._parked():  # unless what is mended came over the stream before
-            self._runbook.until_done(
-                ("quarantine", word, self._key, "--entity", self._arena.name, "--execute")
-            )
+            self._runbook.until_done(("quarantine", word, self._key, "--entity", self._arena.name, "--execute"))
         self._wait(parked=False)
         self._arena.note(f"  the poison record is mended, and gone from quarantine ({word})")
         return {self._key: value}

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rich.table import Table
 
+from sandbox.chaos.checker import Found
+from sandbox.chaos.run import Verdict
 from sandbox.load import records
 from sandbox.state import default_root
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    from sandbox.chaos.checker import Found
-    from sandbox.chaos.run import Verdict
 
 SHOWN = 5  # violations on the terminal; all of them are in the folder
 

@@ -48,9 +48,7 @@ def road(entity: str, *, brief: bool = False) -> tuple[Stretch, ...]:
     if not brief:
         return stretches
     back = next(place for place, one in enumerate(stretches) if one.name == "rollback writes")
-    return tuple(
-        replace(one, faults=_cheap(one.faults), many=(1, 1), span=2.0) for one in stretches[: back + 1]
-    )
+    return tuple(replace(one, faults=_cheap(one.faults), many=(1, 1), span=2.0) for one in stretches[: back + 1])
 
 
 def _cheap(faults: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,9 +67,7 @@ def _whole(entity: str) -> tuple[Stretch, ...]:
         switch=True,
     )
     return (
-        Stretch(
-            name="init", words=("init",), faults=("kill_runbook", "second_operator"), span=2.0, strict=True
-        ),
+        Stretch(name="init", words=("init",), faults=("kill_runbook", "second_operator"), span=2.0, strict=True),
         Stretch(
             name="copy start",
             words=("copy", "start", *this),
@@ -103,9 +99,7 @@ def _whole(entity: str) -> tuple[Stretch, ...]:
             switch=True,
             strict=True,
         ),
-        Stretch(
-            name="verify again", words=("verify", *this), faults=("kill_runbook",), span=2.0, strict=True
-        ),
+        Stretch(name="verify again", words=("verify", *this), faults=("kill_runbook",), span=2.0, strict=True),
         cutover,
         Stretch(
             name="cutover reads 50 %",

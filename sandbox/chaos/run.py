@@ -5,23 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sandbox import lifecycle, logs
 from sandbox.chaos import checker, sides
 from sandbox.chaos.arena import Arena
+from sandbox.chaos.checker import Found, Violation
 from sandbox.chaos.commands import Runbook, StuckError
 from sandbox.chaos.monkey import Monkey
 from sandbox.chaos.poison import Poison
 from sandbox.chaos.road import Stretch, completion, road, settling
-from sandbox.load import History, Load, shape_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from sandbox.chaos.checker import Found, Violation
-    from sandbox.load import Waits
+from sandbox.load import History, Load, Waits, shape_of
 
 ENTITY = "chefs"
 LOG_LINES = 100_000  # of the functions, kept of a run that went wrong
@@ -118,9 +113,7 @@ class Run:
     def _under_load(self) -> None:
         settings = self._settings
         keys = list(self._before)
-        load = Load(
-            self._arena.target, settings.entity, settings.writes, settings.reads, settings.seed, keys
-        ).start()
+        load = Load(self._arena.target, settings.entity, settings.writes, settings.reads, settings.seed, keys).start()
         self._strict_since = time.monotonic()
         try:
             for number, stretch in enumerate(road(settings.entity, brief=settings.brief)):

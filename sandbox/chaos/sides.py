@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from functions.domain import names
+from sandbox.chaos.arena import Arena
 from sandbox.chaos.checker import Found
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sandbox.chaos.arena import Arena
-    from sandbox.load import Shape
+from sandbox.load import Shape
 
 
 def seed(arena: Arena, shape: Shape, count: int) -> dict[str, str]:

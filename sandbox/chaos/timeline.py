@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
 
-from sandbox.load.records import DELETE, POST, PUT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from sandbox.load.records import Attempt
+from sandbox.load.records import DELETE, POST, PUT, Attempt
 
 NOT_FOUND = 404
 Values = frozenset[str | None]  # None: no record

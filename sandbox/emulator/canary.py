@@ -99,9 +99,7 @@ def _apply(stage: dict[str, Any], operation: dict[str, Any]) -> None:
     if found := OVERRIDE.fullmatch(path):
         overrides = dict(canary.get("stageVariableOverrides") or {})
         overrides.pop(found[1], None)
-        canary["stageVariableOverrides"] = (
-            overrides if operation["op"] == "remove" else {**overrides, found[1]: value}
-        )
+        canary["stageVariableOverrides"] = overrides if operation["op"] == "remove" else {**overrides, found[1]: value}
     else:
         canary[path.rpartition("/")[2]] = _typed(path, value)
     stage["canarySettings"] = canary

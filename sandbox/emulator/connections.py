@@ -8,16 +8,14 @@ import contextlib
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pymysql
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 IDLE_LIMIT = 180.0  # seconds after which AWS ends an idle transaction
 RESTING_CHECK = 1.0  # seconds a connection may rest before it is asked whether it lives

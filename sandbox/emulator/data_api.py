@@ -14,8 +14,10 @@ import contextlib
 import contextvars
 import json
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pymysql
 from ministack.core.responses import json_response
@@ -24,14 +26,8 @@ from ministack.services import rds_data as stock
 from sandbox.emulator import sql, version
 from sandbox.emulator.connections import Connections, Login, lost
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
 MOST_SETS = 1000
-THREADS = (
-    96  # statements at a time; on threads of their own: functions that wait for a statement hold MiniStack's
-)
+THREADS = 96  # statements at a time; on threads of their own: functions that wait for a statement hold MiniStack's
 TIMED_OUT = frozenset({1969, 3024})
 GENERAL = "HY000"  # the SQLSTATE of errors that have none of their own
 ROOT = Login("root", "", "")
@@ -89,9 +85,7 @@ class DataApi:
                 results = [self._one(cursor, request, each) for each in sets]
                 connection.commit()
             except BaseException:
-                with contextlib.suppress(
-                    pymysql.err.MySQLError
-                ):  # on a lost connection it says less than the cause
+                with contextlib.suppress(pymysql.err.MySQLError):  # on a lost connection it says less than the cause
                     connection.rollback()
                 raise
             return {"updateResults": results}
@@ -116,11 +110,7 @@ class DataApi:
 
     def _connection(self, request: dict[str, Any]) -> Any:
         login, number = self._login(request), request.get("transactionId")
-        return (
-            self._connections.joined(number, request["resourceArn"])
-            if number
-            else self._connections.use(login)
-        )
+        return self._connections.joined(number, request["resourceArn"]) if number else self._connections.use(login)
 
     def _login(self, request: dict[str, Any]) -> Login:
         """Who asks for which database; MiniStack checks the cluster and the secret."""
@@ -185,9 +175,7 @@ def _failed(failure: pymysql.err.MySQLError) -> Any:
     if lost(failure):
         return error("DatabaseUnavailableException", f"The database is not available: {text}", 504)
     name = "StatementTimeoutException" if code in TIMED_OUT else "BadRequestException"
-    return error(
-        name, f"{text}; Error code: {code}; SQLState: {getattr(failure, 'sqlstate', None) or GENERAL}"
-    )
+    return error(name, f"{text}; Error code: {code}; SQLState: {getattr(failure, 'sqlstate', None) or GENERAL}")
 
 
 def install(socket: Path) -> None:

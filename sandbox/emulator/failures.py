@@ -30,9 +30,7 @@ def put(bucket: str, mapping: dict[str, Any], batch: list[dict[str, Any]], reaso
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  # the emulator's root
     )
-    client.put_object(
-        Bucket=bucket, Key=name, Body=json.dumps(_record(mapping, batch, reason, tries, now)).encode()
-    )
+    client.put_object(Bucket=bucket, Key=name, Body=json.dumps(_record(mapping, batch, reason, tries, now)).encode())
 
 
 def _record(

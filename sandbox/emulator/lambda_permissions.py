@@ -31,9 +31,7 @@ def install() -> None:
 
 
 def _asking(stock: Any) -> Any:
-    async def invoke(
-        integration: dict[str, Any], api_id: str, stage_name: str, *more: Any, **named: Any
-    ) -> Any:
+    async def invoke(integration: dict[str, Any], api_id: str, stage_name: str, *more: Any, **named: Any) -> Any:
         _, resource, _, method = more[:4]
         account = named.get("owner_account_id") or api.get_account_id()
         region = named.get("owner_region") or REGION
@@ -51,9 +49,7 @@ def _asking(stock: Any) -> Any:
 
 def _permitted(function: dict[str, Any], name: str, source: str) -> bool:
     policy = (
-        function.get("policy")
-        or (functions._functions.get(name.split(":", maxsplit=1)[0]) or {}).get("policy")
-        or {}
+        function.get("policy") or (functions._functions.get(name.split(":", maxsplit=1)[0]) or {}).get("policy") or {}
     )
     return any(_allows(statement, source) for statement in policy.get("Statement", []))
 

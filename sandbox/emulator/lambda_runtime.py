@@ -61,9 +61,7 @@ def install() -> None:
 
 def _replaced(script: str, old: str, new: str) -> str:
     if script.count(old) != 1:
-        raise SandboxError(
-            "sandbox/emulator/lambda_runtime.py: MiniStack's worker is not the one it was written for"
-        )
+        raise SandboxError("sandbox/emulator/lambda_runtime.py: MiniStack's worker is not the one it was written for")
     return script.replace(old, new)
 
 

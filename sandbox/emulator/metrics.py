@@ -59,9 +59,7 @@ def _measuring_functions(stock: Any) -> Any:
     async def call(reference: str, event: Any, **scope: Any) -> Any:
         begun = time.monotonic()
         result, missing = await stock(reference, event, **scope)
-        if result is not None and not result.get(
-            "throttle"
-        ):  # a throttled one is recorded where it is refused
+        if result is not None and not result.get("throttle"):  # a throttled one is recorded where it is refused
             name = functions._get_func_record_for_ref_in_scope(reference, **scope)[2]
             took = (time.monotonic() - begun) * 1000
             functions._emit_lambda_metrics(name, took, error=bool(result.get("error")), throttle=False)
@@ -87,9 +85,7 @@ def _measuring_calls(stock: Any) -> Any:
 
 def _record_age(function: str, records: list[dict[str, Any]]) -> None:
     age = (time.time() - float(records[-1]["dynamodb"]["ApproximateCreationDateTime"])) * 1000
-    cloudwatch.record_metric(
-        "AWS/Lambda", "IteratorAge", max(0, age), "Milliseconds", {"FunctionName": function}
-    )
+    cloudwatch.record_metric("AWS/Lambda", "IteratorAge", max(0, age), "Milliseconds", {"FunctionName": function})
 
 
 def _record_embedded(line: str) -> None:

@@ -62,9 +62,7 @@ def main() -> None:
         importlib.import_module(name)
     _read_descriptions()
     gc.freeze()
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_IGN
-    )  # the kernel buries the workers; the emulator watches them itself
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the workers; the emulator watches them itself
     connection = socket.socket(fileno=int(sys.argv[1]))
     while True:
         message, streams, _, _ = socket.recv_fds(connection, LONGEST, STREAMS)

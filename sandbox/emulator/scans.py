@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ministack.services import dynamodb
 
 from sandbox.emulator import version
 from sandbox.emulator.patching import wrap
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 TABLES = 64  # whose keys are kept
 KEYS = type({}.keys())

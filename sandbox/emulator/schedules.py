@@ -60,8 +60,7 @@ def _trusts(role: str) -> bool:
     document = found.get("AssumeRolePolicyDocument") or "{}"
     statements = (json.loads(document) if isinstance(document, str) else document).get("Statement", [])
     return any(
-        each.get("Effect") == "Allow"
-        and iam_evaluator._service_principal_matches(each.get("Principal"), SERVICE)
+        each.get("Effect") == "Allow" and iam_evaluator._service_principal_matches(each.get("Principal"), SERVICE)
         for each in statements
     )
 

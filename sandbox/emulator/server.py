@@ -8,14 +8,12 @@ import asyncio
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 import uvloop
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
 
 THREADS = "256"  # function calls at a time, nested ones included: the caller holds its own while it waits
 GRACE = 2  # seconds for requests that are under way when it is told to stop

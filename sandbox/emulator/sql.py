@@ -8,12 +8,10 @@ import base64
 import decimal
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pymysql.constants import FIELD_TYPE, FLAG
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 BINARY = 63  # the character set number of bytes
 UNKNOWN_SCALE = 31
@@ -88,9 +86,7 @@ def statement(sql: str, names: Mapping[str, Any]) -> str:
     return TOKENS.sub(mark, sql)
 
 
-def answer(
-    request: Mapping[str, Any], columns: Sequence[Any], rows: Sequence[Sequence[Any]]
-) -> dict[str, Any]:
+def answer(request: Mapping[str, Any], columns: Sequence[Any], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """The result set of a SELECT.
 
     Raises:
@@ -99,10 +95,7 @@ def answer(
     found: dict[str, Any] = {"numberOfRecordsUpdated": 0, "generatedFields": []}
     if request.get("formatRecordsAs") == "JSON":
         found["formattedRecords"] = json.dumps(
-            [
-                {column.name: _plain(value) for column, value in zip(columns, row, strict=True)}
-                for row in rows
-            ],
+            [{column.name: _plain(value) for column, value in zip(columns, row, strict=True)} for row in rows],
             ensure_ascii=False,
         )
     else:

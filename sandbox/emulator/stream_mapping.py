@@ -91,9 +91,7 @@ class Stream:
             functions._dynamodb_stream_positions[self._mapping["UUID"]] = position + len(records)
 
     def _live(self) -> bool:
-        return functions._esms.get(self._mapping["UUID"]) is self._mapping and self._mapping.get(
-            "Enabled", True
-        )
+        return functions._esms.get(self._mapping["UUID"]) is self._mapping and self._mapping.get("Enabled", True)
 
     def _gather(self) -> tuple[int, list[Record]]:
         """Records from the position on: a batch for every lane, or what came within the window."""
@@ -201,15 +199,11 @@ class Stream:
 
     def _park(self, batch: list[Record], answer: dict[str, Any], reason: str, tries: int) -> None:
         self._mapping["LastProcessingResult"] = f"PROBLEM: {reason}"
-        destination = ((self._mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get(
-            "Destination", ""
-        )
+        destination = ((self._mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination", "")
         if ":s3:::" in destination:
             failures.put(destination.split(":::")[1], self._mapping, batch, reason, tries)
         else:
-            functions._send_ddb_stream_failure_record(
-                self._mapping, self._function(), batch, self._arn, answer, reason
-            )
+            functions._send_ddb_stream_failure_record(self._mapping, self._function(), batch, self._arn, answer, reason)
 
 
 def _created(record: Record) -> float:

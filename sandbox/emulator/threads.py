@@ -14,6 +14,7 @@ import random
 import sys
 import threading
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ministack.core import concurrency, lambda_runtime
@@ -21,8 +22,6 @@ from ministack.core import concurrency, lambda_runtime
 from sandbox.emulator import version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     Job = Callable[[], None]
 
 RANDOM = random.Random(random.SystemRandom().getrandbits(128))  # noqa: S311  # ids, not secrets

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from pulumi import RunError
 
@@ -15,9 +16,6 @@ from sandbox.engine.aws import Aws
 from sandbox.engine.deployment import Deployment, Event
 from sandbox.engine.errors import EngineError
 from sandbox.engine.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def main() -> int:

@@ -34,9 +34,7 @@ class Aws:
         secret_access_key: its secret.
     """
 
-    def __init__(
-        self, endpoint: str, access_key_id: str = ROOT_KEY, secret_access_key: str = ROOT_SECRET
-    ) -> None:
+    def __init__(self, endpoint: str, access_key_id: str = ROOT_KEY, secret_access_key: str = ROOT_SECRET) -> None:
         self.endpoint = endpoint
         self.region = REGION
         self.account = ACCOUNT

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.engine import resources, values
+from sandbox.engine.aws import Aws
 from sandbox.engine.errors import EngineError, ResourceError
 from sandbox.engine.plan import Change, Goal, Plan, plan
-from sandbox.engine.registry import TYPES
+from sandbox.engine.registry import TYPES, Handler
 from sandbox.engine.shape import section
-from sandbox.engine.state import Record
+from sandbox.engine.state import Record, State
 from sandbox.engine.tagging import retag
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sandbox.engine.aws import Aws
-    from sandbox.engine.registry import Handler
-from sandbox.engine.state import State
 
 resources.load()
 GONE = ("NotFound", "NoSuch", "NonExistent")  # how services name "it is not there"
@@ -91,11 +86,7 @@ class Deployment:
         record = self._state.find(goal.urn)
         try:
             todo = plan(goal, record, handler, anew=self._is_lost(goal, handler))
-            return (
-                self._foresee(goal, record, todo)
-                if self.preview
-                else self._carry_out(goal, record, todo, handler)
-            )
+            return self._foresee(goal, record, todo) if self.preview else self._carry_out(goal, record, todo, handler)
         except (BotoCoreError, ClientError, KeyError, ValueError, TypeError, NotImplementedError) as error:
             message = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise ResourceError(goal.urn, goal.type, message) from error
@@ -147,9 +138,7 @@ class Deployment:
         try:
             made = worker.create(todo.inputs)
         except ClientError:
-            self._state.abandon(
-                goal.urn
-            )  # refused, so nothing was left; any other failure may have left something
+            self._state.abandon(goal.urn)  # refused, so nothing was left; any other failure may have left something
             raise
         inputs = values.for_state(todo.inputs)
         return Record(urn=goal.urn, type=goal.type, id=made.id, inputs=inputs, outputs=dict(made.outputs))
@@ -187,9 +176,7 @@ class Deployment:
 
     def _refuse_protected(self, record: Record) -> None:
         if record.protect and not self._anew:
-            raise ResourceError(
-                record.urn, record.type, "is protected: the program may not delete or replace it"
-            )
+            raise ResourceError(record.urn, record.type, "is protected: the program may not delete or replace it")
 
     def _tell(self, change: Change, urn: str, type_: str, begun: float) -> None:
         name = urn.rsplit("::", 1)[-1]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sandbox.engine import aws
 from sandbox.engine.errors import EngineError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 
 def answer(token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -76,9 +74,9 @@ def _statement(raw: Mapping[str, Any]) -> dict[str, Any]:
     if raw.get("principals"):
         statement["Principal"] = {item["type"]: item["identifiers"] for item in raw["principals"]}
     for condition in raw.get("conditions", []):
-        statement.setdefault("Condition", {}).setdefault(condition["test"], {})[condition["variable"]] = (
-            condition["values"]
-        )
+        statement.setdefault("Condition", {}).setdefault(condition["test"], {})[condition["variable"]] = condition[
+            "values"
+        ]
     return statement
 
 

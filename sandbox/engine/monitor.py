@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.settings import get_project, get_stack
 
 from sandbox.engine import invokes, values
+from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError
 from sandbox.engine.plan import Goal
-
-if TYPE_CHECKING:
-    from sandbox.engine.deployment import Deployment
 
 STACK = "pulumi:pulumi:Stack"
 # Not among them: resource references (a resource passed as an argument travels as its id) and transforms.
@@ -51,9 +49,7 @@ class Monitor:
         if not request.custom:
             return resource_pb2.RegisterResourceResponse(urn=urn, object=request.object)
         id_, properties = self._deployment.register(_goal(urn, request))
-        return resource_pb2.RegisterResourceResponse(
-            urn=urn, id=id_, object=values.encode(properties, request.object)
-        )
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=values.encode(properties, request.object))
 
     def RegisterResourceOutputs(  # noqa: N802  # the protocol's
         self, request: resource_pb2.RegisterResourceOutputsRequest

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from sandbox.engine import values
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sandbox.engine.registry import Handler
-    from sandbox.engine.state import Record
+from sandbox.engine.registry import Handler
+from sandbox.engine.state import Record
 
 
 class Change(StrEnum):
@@ -94,9 +91,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str
 def _refuse_unknown(goal: Goal, handler: type[Handler]) -> None:
     unknown = sorted(goal.inputs.keys() - handler.properties)
     if unknown:
-        raise ValueError(
-            f"the sandbox does not know the property {', '.join(map(repr, unknown))} of this type"
-        )
+        raise ValueError(f"the sandbox does not know the property {', '.join(map(repr, unknown))} of this type")
 
 
 def _named(goal: Goal, handler: type[Handler], present: str) -> dict[str, Any]:
@@ -114,9 +109,7 @@ def _replacement(
     goal: Goal, handler: type[Handler], inputs: dict[str, Any], changed: frozenset[str], *, keep_name: bool
 ) -> Plan:
     name = handler.autoname
-    same_name = name is not None and (
-        keep_name or (name.property in goal.inputs and name.property not in changed)
-    )
+    same_name = name is not None and (keep_name or (name.property in goal.inputs and name.property not in changed))
     if name and not same_name and name.property not in goal.inputs:
         inputs = {**inputs, name.property: name.make(goal.name)}
     first = handler.delete_first or goal.delete_first or same_name
@@ -124,9 +117,7 @@ def _replacement(
 
 
 def _ignoring(inputs: dict[str, Any], old: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
-    result = copy.deepcopy(
-        {key: value for key, value in inputs.items() if not isinstance(value, values.Archive)}
-    )
+    result = copy.deepcopy({key: value for key, value in inputs.items() if not isinstance(value, values.Archive)})
     result |= {key: value for key, value in inputs.items() if isinstance(value, values.Archive)}
     for path in paths:
         _restore(result, old, path.split("."))

@@ -8,7 +8,9 @@ import logging
 import os
 import runpy
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
 
 import pulumi
 import yaml
@@ -16,14 +18,9 @@ from pulumi.runtime import mocks, settings
 from pulumi.runtime.stack import run_in_stack
 
 from sandbox.engine.aws import REGION
+from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError
 from sandbox.engine.monitor import Log, Monitor
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from sandbox.engine.deployment import Deployment
 
 STACK = "sandbox"
 

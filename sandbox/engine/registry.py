@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sandbox.engine.aws import Aws
-    from sandbox.engine.names import AutoName
-    from sandbox.engine.state import Record
+from sandbox.engine.aws import Aws
+from sandbox.engine.names import AutoName
+from sandbox.engine.state import Record
 
 TYPES: dict[str, type[Handler]] = {}
 
@@ -54,9 +52,7 @@ class Handler(ABC):
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         """Change it in place and return the outputs that are new; `record` holds the inputs until now."""
-        raise NotImplementedError(
-            f"{self.token} has nothing that changes in place ({record.id}, {inputs}, {changed})"
-        )
+        raise NotImplementedError(f"{self.token} has nothing that changes in place ({record.id}, {inputs}, {changed})")
 
     def release(self, record: Record) -> None:  # noqa: B027  # most have nothing to lift
         """Lift what stands in the way of deleting it; only `reset` does that."""

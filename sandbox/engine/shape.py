@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any, cast
 
 
 def pick(inputs: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, Any]:
@@ -14,9 +12,7 @@ def pick(inputs: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, An
     `pick(inputs, "runtime", Role="role")` gives Runtime and Role.
     """
     names = {capital(name): name for name in wanted.split()} | renamed
-    return {
-        argument: pascal(inputs[name]) for argument, name in names.items() if inputs.get(name) is not None
-    }
+    return {argument: pascal(inputs[name]) for argument, name in names.items() if inputs.get(name) is not None}
 
 
 def known(value: Mapping[str, Any], names: str) -> Mapping[str, Any]:
@@ -26,9 +22,7 @@ def known(value: Mapping[str, Any], names: str) -> Mapping[str, Any]:
         ValueError: naming the others: what a handler does not act on must not be skipped in silence.
     """
     if unknown := sorted(value.keys() - set(names.split())):
-        raise ValueError(
-            f"the sandbox does not know {', '.join(map(repr, unknown))} among {names.replace(' ', ', ')}"
-        )
+        raise ValueError(f"the sandbox does not know {', '.join(map(repr, unknown))} among {names.replace(' ', ', ')}")
     return value
 
 

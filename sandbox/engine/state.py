@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 VERSION = 1
 
@@ -58,16 +56,12 @@ class State:
         if not path.exists():
             return cls(path=path)
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            path=path, records=[Record(**record) for record in raw["records"]], creating=set(raw["creating"])
-        )
+        return cls(path=path, records=[Record(**record) for record in raw["records"]], creating=set(raw["creating"]))
 
     def find(self, urn: str) -> Record | None:
         """The record in use of this URN."""
         with self._lock:
-            return next(
-                (record for record in self.records if record.urn == urn and not record.replaced), None
-            )
+            return next((record for record in self.records if record.urn == urn and not record.replaced), None)
 
     def begin(self, urn: str) -> None:
         """Note that `urn` is being made: should this process die, nobody knows how far it got."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from sandbox.engine.aws import Aws
 from sandbox.engine.shape import tags as as_list
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.aws import Aws
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,7 @@ class Calls:
 
 # By the service in the ARN.
 SERVICES = {
-    "apigateway": Calls(
-        "apigateway", "tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", "map"
-    ),
+    "apigateway": Calls("apigateway", "tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", "map"),
     "cloudwatch": Calls("cloudwatch", "tag_resource", "untag_resource", "ResourceARN"),
     "dynamodb": Calls("dynamodb", "tag_resource", "untag_resource", "ResourceArn"),
     "iam": Calls("iam", "tag_role", "untag_role", "RoleName", by="id"),

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.rpc import UNKNOWN
 
 from sandbox.engine.errors import EngineError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Pulumi marks special objects on the wire by a key and one of these values (sdk/proto, unchanged since 2018).
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -62,9 +60,7 @@ def encode(properties: Mapping[str, Any], asked: struct_pb2.Struct | None = None
     struct = struct_pb2.Struct()
     struct.CopyFrom(asked or struct)
     given = for_state(decode(struct))
-    struct.update(
-        {key: value for key, value in for_state(dict(properties)).items() if given.get(key) != value}
-    )
+    struct.update({key: value for key, value in for_state(dict(properties)).items() if given.get(key) != value})
     return struct
 
 
@@ -117,11 +113,7 @@ def _members(value: dict[str, Any], path: str) -> list[tuple[str, bytes]]:
         return [(path, str(value["text"]).encode())]
     if "assets" in value:
         members = cast("dict[str, dict[str, Any]]", value["assets"])
-        return [
-            found
-            for name, member in members.items()
-            for found in _members(member, f"{path}/{name}".lstrip("/"))
-        ]
+        return [found for name, member in members.items() for found in _members(member, f"{path}/{name}".lstrip("/"))]
     raise EngineError(f"the archive member {path or '(root)'} is remote; only local files and text are known")
 
 

@@ -10,21 +10,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Self, cast
 
+from runbook.aws.outputs import Target
 from sandbox.errors import SandboxError
 from sandbox.load import records
 from sandbox.load.client import Endpoint
 from sandbox.load.records import Attempt, History, Waits
 from sandbox.load.workers import Shape
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from typing import Self
-
-    from runbook.aws.outputs import Target
 
 __all__ = ["Attempt", "History", "Load", "Shape", "Waits", "shape_of"]
 

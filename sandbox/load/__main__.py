@@ -68,10 +68,7 @@ def _workers(settings: dict[str, Any], notebook: Notebook, over: threading.Event
             Writer(ground, number, settings["writes"] / writers, settings["keys"][number::writers])
             for number in range(writers)
         ),
-        *(
-            Reader(ground, number, settings["reads"] / readers)
-            for number in range(writers, writers + readers)
-        ),
+        *(Reader(ground, number, settings["reads"] / readers) for number in range(writers, writers + readers)),
     ]
 
 

@@ -11,16 +11,13 @@ import hashlib
 import hmac
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from runbook.aws.clients import Clients
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from runbook.aws.outputs import Target
+from runbook.aws.outputs import Target
 
 TIMEOUT = 35.0  # seconds; API Gateway itself gives up after 29
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -120,9 +117,7 @@ class Client:
         """Signature Version 4; the path is escaped once more, as every service but S3 wants it."""
         moment, names = signed["x-amz-date"], ";".join(sorted(signed))
         lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-        request = "\n".join(
-            (method, quote(path, safe="/~"), query, lines, names, hashlib.sha256(data).hexdigest())
-        )
+        request = "\n".join((method, quote(path, safe="/~"), query, lines, names, hashlib.sha256(data).hexdigest()))
         scope = f"{moment[:8]}/{self._endpoint.region}/execute-api/aws4_request"
         text = "\n".join((ALGORITHM, moment, scope, hashlib.sha256(request.encode()).hexdigest()))
         key = _signing_key(self._endpoint.secret, moment[:8], self._endpoint.region)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 RECENT = 40  # how many of the last written keys a reader prefers
 

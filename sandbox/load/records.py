@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+from pathlib import Path
 
 POST, PUT, DELETE, GET, LIST = "POST", "PUT", "DELETE", "GET", "LIST"
 WRITES = frozenset({POST, PUT, DELETE})

@@ -6,11 +6,13 @@ import http.client
 import random
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from sandbox.load.client import Answer, Client, Endpoint
+from sandbox.load.keys import Keys
 from sandbox.load.records import (
     DELETE,
     EXPECTED,
@@ -26,17 +28,10 @@ from sandbox.load.records import (
     Attempt,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from sandbox.load.keys import Keys
-
 FEW = 3  # keys of its own below which a writer only makes new ones
 PAGE_SIZES = (1, 10, 25)
 LISTS = 0.2  # share of the reads that are lists
-RAMP = (
-    2.0  # seconds in which the workers join in, lest each of their first requests is a cold start of its own
-)
+RAMP = 2.0  # seconds in which the workers join in, lest each of their first requests is a cold start of its own
 LONGEST_PAUSE = 10.0  # seconds, whatever Retry-After says
 NOT_FOUND = 404
 
@@ -119,9 +114,7 @@ class Worker(threading.Thread):
         """One operation, with as many attempts as it takes."""
         raise NotImplementedError
 
-    def attempt(
-        self, kind: str, key: str = "", value: str = "", body: Any = None
-    ) -> tuple[Attempt, Answer | None]:
+    def attempt(self, kind: str, key: str = "", value: str = "", body: Any = None) -> tuple[Attempt, Answer | None]:
         """One request, noted; the answer is None where none came."""
         path = f"/{self.ground.shape.entity}" + (f"/{quote(key, safe='')}" if key else "")
         query = f"limit={self.dice.choice(PAGE_SIZES)}" if kind == LIST else ""

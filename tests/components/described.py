@@ -30,9 +30,7 @@ ANSWERS = {
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "111122223333"},
     "aws:index/getRegion:getRegion": {"region": "us-east-1"},
     "aws:index/getPartition:getPartition": {"partition": "aws"},
-    "aws:index/getAvailabilityZones:getAvailabilityZones": {
-        "names": ["us-east-1a", "us-east-1b", "us-east-1c"]
-    },
+    "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["us-east-1a", "us-east-1b", "us-east-1c"]},
 }
 # What the provider adds, beside an ARN for everything.
 OUTPUTS = {
@@ -100,9 +98,7 @@ class Monitor(mocks.MockMonitor):
 def plain(struct):
     """As the pulumi CLI prints it, where a whole number has no fraction; the protocol knows only floats."""
     text = json.dumps(json_format.MessageToDict(struct))
-    return json.loads(
-        text, parse_float=lambda digits: int(float(digits)) if digits.endswith(".0") else float(digits)
-    )
+    return json.loads(text, parse_float=lambda digits: int(float(digits)) if digits.endswith(".0") else float(digits))
 
 
 def main():

@@ -126,19 +126,13 @@ def test_the_stage_starts_at_legacy_and_is_then_the_runbooks(stack):
 
 
 def test_no_other_resource_ignores_changes(stack):
-    ignored = {
-        each["type"].rpartition(":")[2]: each["ignored"] for each in stack.resources if each["ignored"]
-    }
+    ignored = {each["type"].rpartition(":")[2]: each["ignored"] for each in stack.resources if each["ignored"]}
     assert ignored == {"Stage": ["canarySettings", "variables"], "EventSourceMapping": ["enabled"]}
 
 
 def test_a_deployment_waits_for_every_route_and_stays_for_a_canary_that_names_it(stack):
     deployment = stack.one("deployment:Deployment")
-    needed = {
-        each["urn"]
-        for kind in ("integration:Integration", "permission:Permission")
-        for each in stack.of(kind)
-    }
+    needed = {each["urn"] for kind in ("integration:Integration", "permission:Permission") for each in stack.of(kind)}
     assert needed <= set(deployment["depends"])
     assert deployment["retain"] is True
 
@@ -154,16 +148,11 @@ def test_the_api_is_deployed_again_when_routes_or_authorisation_change(stack, de
 
 def test_every_method_asks_for_a_signature_unless_the_setting_says_not_to(stack, describe):
     assert {each["inputs"]["authorization"] for each in stack.of("method:Method")} == {"AWS_IAM"}
-    assert {each["inputs"]["authorization"] for each in describe(apiAuth="NONE").of("method:Method")} == {
-        "NONE"
-    }
+    assert {each["inputs"]["authorization"] for each in describe(apiAuth="NONE").of("method:Method")} == {"NONE"}
 
 
 def test_lambda_integrations_are_proxies_called_by_post(stack):
-    kinds = {
-        (each["inputs"]["type"], each["inputs"]["integrationHttpMethod"])
-        for each in stack.of("n:Integration")
-    }
+    kinds = {(each["inputs"]["type"], each["inputs"]["integrationHttpMethod"]) for each in stack.of("n:Integration")}
     assert kinds == {("AWS_PROXY", "POST")}
 
 

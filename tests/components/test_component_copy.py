@@ -23,9 +23,7 @@ def rights(stack, policy):
 
 def test_every_lane_of_every_entity_has_a_schedule_that_tells_it_so(describe):
     told = [json.loads(each["target"]["input"]) for each in schedules(describe(entitiesFile=SPECIMENS))]
-    wanted = [
-        {"entity": entity, "lane": lane} for entity in ("chefs", "specimens") for lane in range(names.LANES)
-    ]
+    wanted = [{"entity": entity, "lane": lane} for entity in ("chefs", "specimens") for lane in range(names.LANES)]
     assert sorted(told, key=str) == wanted
 
 
@@ -38,9 +36,7 @@ def test_a_schedule_calls_the_worker_each_minute_and_leaves_a_failed_call_to_the
 
 
 def test_the_schedules_role_may_call_the_worker_and_nothing_else(stack):
-    assert rights(stack, "scheduler-rights") == {
-        "lambda:InvokeFunction": [f"arn:of:{stack.outputs['copyFunction']}"]
-    }
+    assert rights(stack, "scheduler-rights") == {"lambda:InvokeFunction": [f"arn:of:{stack.outputs['copyFunction']}"]}
 
 
 def test_the_worker_has_five_minutes_and_may_call_its_successor_for_ever(stack):

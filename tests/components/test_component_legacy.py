@@ -23,9 +23,7 @@ def test_a_cluster_that_never_rests_at_zero_has_no_pause(describe):
 
 def test_the_cluster_has_the_data_api_a_managed_password_and_encrypted_storage(stack):
     found = cluster(stack)
-    assert (
-        found["enableHttpEndpoint"] is found["manageMasterUserPassword"] is found["storageEncrypted"] is True
-    )
+    assert found["enableHttpEndpoint"] is found["manageMasterUserPassword"] is found["storageEncrypted"] is True
     assert "masterPassword" not in found
 
 

@@ -25,9 +25,7 @@ SECRET = "secretsmanager:GetSecretValue"
 
 def rights(stack, function):
     """{action: resources} of the function whose logical name ends so."""
-    policy = next(
-        each for each in stack.of("rolePolicy:RolePolicy") if each["name"].endswith(f"{function}-rights")
-    )
+    policy = next(each for each in stack.of("rolePolicy:RolePolicy") if each["name"].endswith(f"{function}-rights"))
     document = json.loads(policy["inputs"]["policy"])
     found = {}
     for statement in document["Statement"]:
@@ -84,9 +82,7 @@ def test_every_function_has_a_role_of_its_own_that_only_lambda_takes_on(stack):
 
 
 def test_only_the_schedules_have_another_role(stack):
-    others = {
-        each["name"]: taker(each) for each in stack.of("role:Role") if taker(each) != "lambda.amazonaws.com"
-    }
+    others = {each["name"]: taker(each) for each in stack.of("role:Role") if taker(each) != "lambda.amazonaws.com"}
     assert others == {"streamback-dev-copy-scheduler": "scheduler.amazonaws.com"}
 
 

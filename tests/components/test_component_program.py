@@ -108,9 +108,7 @@ def test_functions_run_python_on_arm_from_one_archive_with_powertools(stack):
     for function in stack.of("function:Function"):
         inputs = function["inputs"]
         assert (inputs["runtime"], inputs["architectures"]) == ("python3.13", ["arm64"])
-        assert inputs["layers"][0].startswith(
-            "arn:aws:lambda:us-east-1:017000801446:layer:AWSLambdaPowertools"
-        )
+        assert inputs["layers"][0].startswith("arn:aws:lambda:us-east-1:017000801446:layer:AWSLambdaPowertools")
         assert inputs["code"] == stack.of("function:Function")[0]["inputs"]["code"]
 
 

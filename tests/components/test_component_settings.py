@@ -70,9 +70,7 @@ def test_a_part_without_those_before_it_is_refused_with_the_one_to_add():
     assert "pulumi config set --path 'streamback:parts[2]' modern" in problem
 
 
-@pytest.mark.parametrize(
-    "parts", ['["modern"]', '["bridge"]', '["modern", "bridge"]', "[]", '["legacy", "legacy"]']
-)
+@pytest.mark.parametrize("parts", ['["modern"]', '["bridge"]', '["modern", "bridge"]', "[]", '["legacy", "legacy"]'])
 def test_only_the_articles_order_can_be_deployed(parts):
     assert problems(parts=parts)[0].startswith("streamback:parts: expected ")
 

@@ -11,9 +11,7 @@ import zipfile
 
 ACCOUNT_ROLE = {
     "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
@@ -31,9 +29,7 @@ class Parts:
 
     def __init__(self, sandbox):
         self.sandbox = sandbox
-        self.clients = {
-            name: sandbox.client(name) for name in ("lambda", "dynamodb", "iam", "s3", "apigateway")
-        }
+        self.clients = {name: sandbox.client(name) for name in ("lambda", "dynamodb", "iam", "s3", "apigateway")}
         self.name = f"t{uuid.uuid4().hex[:10]}"
         self.count = 0
 
@@ -44,12 +40,8 @@ class Parts:
     def function(self, code: str, **variables: str) -> str:
         """A function `index.handler` that may do everything; returns its ARN."""
         name = self.unique()
-        role = self.clients["iam"].create_role(
-            RoleName=name, AssumeRolePolicyDocument=json.dumps(ACCOUNT_ROLE)
-        )
-        self.clients["iam"].put_role_policy(
-            RoleName=name, PolicyName="all", PolicyDocument=json.dumps(EVERYTHING)
-        )
+        role = self.clients["iam"].create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(ACCOUNT_ROLE))
+        self.clients["iam"].put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(EVERYTHING))
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("index.py", code)

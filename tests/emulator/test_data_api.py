@@ -52,9 +52,7 @@ def test_more_than_a_thousand_parameter_sets_are_refused(call):
 def test_a_batch_that_fails_leaves_nothing_behind(call):
     sets = [[{"name": "id", "value": {"longValue": number}}] for number in (901, 902, 901)]
     with pytest.raises(ClientError) as raised:
-        call(
-            "batch_execute_statement", sql="INSERT INTO emulator_test.t (id) VALUES (:id)", parameterSets=sets
-        )
+        call("batch_execute_statement", sql="INSERT INTO emulator_test.t (id) VALUES (:id)", parameterSets=sets)
     assert "Error code: 1062" in message(raised)
     found = call("execute_statement", sql="SELECT COUNT(*) FROM emulator_test.t WHERE id > 900")
     assert found["records"] == [[{"longValue": 0}]]

@@ -140,9 +140,7 @@ def test_a_database_that_is_down_is_said_to_be_unavailable_and_one_that_is_back_
     assert sql.run("SELECT v FROM outage.t")["records"] == [[{"stringValue": "a"}]]
 
 
-def test_a_statement_under_way_when_the_database_dies_is_said_to_be_lost_and_leaves_nothing_of_its_batch(
-    emulator, sql
-):
+def test_a_statement_under_way_when_the_database_dies_is_said_to_be_lost_and_leaves_nothing_of_its_batch(emulator, sql):
     number = sql.client.begin_transaction(**sql.target)["transactionId"]
     sql.run("INSERT INTO outage.t VALUES (22, 'x')", transactionId=number)
     failures = []
@@ -191,9 +189,7 @@ def test_a_hundred_lock_waits_leave_room_for_functions(emulator, sql):
     sql.run("UPDATE outage.t SET v = 'b' WHERE id = 50", transactionId=number)
 
     def wait():
-        emulator.client("rds-data").execute_statement(
-            sql="UPDATE outage.t SET v = 'c' WHERE id = 50", **sql.target
-        )
+        emulator.client("rds-data").execute_statement(sql="UPDATE outage.t SET v = 'c' WHERE id = 50", **sql.target)
 
     waiters = [threading.Thread(target=wait) for _ in range(90)]
     for waiter in waiters:

@@ -51,9 +51,7 @@ class Rest:
         return self.client.create_deployment(restApiId=self.id)["id"]
 
     def stage(self, **variables):
-        self.client.create_stage(
-            restApiId=self.id, stageName="prod", deploymentId=self.deploy(), variables=variables
-        )
+        self.client.create_stage(restApiId=self.id, stageName="prod", deploymentId=self.deploy(), variables=variables)
 
     def patch(self, *operations):
         changes = [{"op": op, "path": path, "value": value} for op, path, value in operations]

@@ -101,8 +101,6 @@ def test_every_lane_of_every_entity_has_its_schedule_and_they_run(sandbox):
     client = sandbox.client("scheduler")
     found = [client.get_schedule(Name=each["Name"]) for each in client.list_schedules()["Schedules"]]
     copies = [each for each in found if each["Target"]["Arn"].endswith(sandbox.outputs["copyFunction"])]
-    lanes = {
-        (event["entity"], event["lane"]) for each in copies if (event := json.loads(each["Target"]["Input"]))
-    }
+    lanes = {(event["entity"], event["lane"]) for each in copies if (event := json.loads(each["Target"]["Input"]))}
     assert len(copies) == len(lanes) == 8
     assert {(each["State"], each["ScheduleExpression"]) for each in copies} == {("ENABLED", "rate(1 minute)")}

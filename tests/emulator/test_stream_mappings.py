@@ -110,9 +110,7 @@ def test_a_poison_record_is_bisected_out_put_into_the_bucket_whole_and_its_neigh
 
 
 def test_after_a_partial_failure_the_rest_is_delivered_again_from_the_first_failed_record(mapped):
-    found = mapped(
-        "partial", FunctionResponseTypes=["ReportBatchItemFailures"], MaximumBatchingWindowInSeconds=1
-    )
+    found = mapped("partial", FunctionResponseTypes=["ReportBatchItemFailures"], MaximumBatchingWindowInSeconds=1)
     found.switch(on=False)
     found.put("a", "b", "c", "d")
     found.switch(on=True)
@@ -127,9 +125,7 @@ def test_records_of_one_key_stay_in_order_however_many_lanes_there_are(mapped, p
             parts.put(found.table, key, str(turn))
     until(lambda: len(found.delivered()) == 36)
     for key in ("x", "y", "z"):
-        assert [one for one in found.delivered() if one.startswith(key)] == [
-            f"{key}={turn}" for turn in range(12)
-        ]
+        assert [one for one in found.delivered() if one.startswith(key)] == [f"{key}={turn}" for turn in range(12)]
 
 
 def test_a_paused_mapping_delivers_nothing_and_goes_on_where_it_was(mapped):
@@ -153,9 +149,7 @@ OTHERS = [{"anything-but": ["legacy"]}]
     [([UNMARKED_ONLY], ["plain"]), ([OTHERS], ["other"]), ([UNMARKED_ONLY, OTHERS], ["plain", "other"])],
 )
 def test_a_filter_tells_an_absent_attribute_from_another_value(mapped, parts, patterns, expected):
-    filters = [
-        {"Pattern": json.dumps({"dynamodb": {"NewImage": {"mark": {"S": pattern}}}})} for pattern in patterns
-    ]
+    filters = [{"Pattern": json.dumps({"dynamodb": {"NewImage": {"mark": {"S": pattern}}}})} for pattern in patterns]
     end = {"Pattern": json.dumps({"dynamodb": {"Keys": {"k": {"S": ["end"]}}}})}
     found = mapped("none", FilterCriteria={"Filters": [*filters, end]})
     put = parts.clients["dynamodb"].put_item

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -12,9 +13,6 @@ from functions.copy.lane import CopyLane, Places, Round
 from functions.copy.queue import drained
 from functions.domain import mapping, names
 from functions.install import triggers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 START = "2026-01-01T00:00:00Z"
 
@@ -122,9 +120,7 @@ class Copying:
 
     def put(self, key: str, **attributes: Any) -> None:
         """Put an item; text attributes are given plain."""
-        typed = {
-            name: value if isinstance(value, dict) else {"S": value} for name, value in attributes.items()
-        }
+        typed = {name: value if isinstance(value, dict) else {"S": value} for name, value in attributes.items()}
         item = {self.entity.modern.key: {"S": key}, **typed}
         self.dynamodb.put_item(TableName=self.table, Item=item)
 
@@ -158,8 +154,7 @@ def make_table(dynamodb: Any, *key: str, stream: bool = False) -> str:
         TableName=name,
         AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in key],
         KeySchema=[
-            {"AttributeName": each, "KeyType": kind}
-            for each, kind in zip(key, ("HASH", "RANGE"), strict=False)
+            {"AttributeName": each, "KeyType": kind} for each, kind in zip(key, ("HASH", "RANGE"), strict=False)
         ],
         BillingMode="PAY_PER_REQUEST",
         **({"StreamSpecification": view} if stream else {}),

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+from functions.aws.data_api import DataApi
 from functions.bridge.apply import Applier
 from functions.domain import changes
+from functions.domain.changes import Change
+from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
-
-if TYPE_CHECKING:
-    from functions.aws.data_api import DataApi
-    from functions.domain.changes import Change
-    from functions.domain.entities import Entity
 
 BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double could not tell from the next one
 EXAMPLES = settings(

@@ -50,8 +50,7 @@ def test_installations_at_the_same_time_agree_on_the_password(sandbox):
     client, arn = secret(sandbox)
     server = Server()
     threads = [
-        threading.Thread(target=mysql_user.ensure, args=(server, mysql_user.Secret(client, arn), []))
-        for _ in range(4)
+        threading.Thread(target=mysql_user.ensure, args=(server, mysql_user.Secret(client, arn), [])) for _ in range(4)
     ]
     for thread in threads:
         thread.start()

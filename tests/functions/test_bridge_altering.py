@@ -77,9 +77,7 @@ def test_a_change_that_an_earlier_caller_left_running_is_waited_for_and_not_made
     assert _done(legacy)()
 
 
-def test_a_call_that_the_data_api_gave_up_is_waited_for_where_it_goes_on(
-    legacy, reader, routines, monkeypatch
-):
+def test_a_call_that_the_data_api_gave_up_is_waited_for_where_it_goes_on(legacy, reader, routines, monkeypatch):
     calls, real = [], legacy.server.once
 
     def once(sql, **how):
@@ -110,9 +108,7 @@ def test_a_call_that_the_data_api_gave_up_is_waited_for_where_it_goes_on(
     assert routines() == []
 
 
-def test_writers_do_not_wait_behind_a_change_that_waits_for_a_transaction(
-    legacy, reader, routines, monkeypatch
-):
+def test_writers_do_not_wait_behind_a_change_that_waits_for_a_transaction(legacy, reader, routines, monkeypatch):
     monkeypatch.setattr(online_ddl, "LOCK_SECONDS", 1)
     monkeypatch.setattr(online_ddl, "ATTEMPTS", 1)
     with pytest.raises(TableBusyError, match="cheftable"):

@@ -96,10 +96,7 @@ def test_updates_of_existing_rows_burn_no_auto_increment_ids(legacy):
     before = int(legacy.store.create(None, {"firstName": "a", "lastName": "b"}).key)
     for turn in range(1, 5):
         legacy.apply(
-            *[
-                record(f"k{number}", BASE + 100 * turn + number, "MODIFY", firstName="y")
-                for number in range(50)
-            ]
+            *[record(f"k{number}", BASE + 100 * turn + number, "MODIFY", firstName="y") for number in range(50)]
         )
         legacy.apply(*[record(f"k{number}", BASE + number, firstName="x") for number in range(50)])
     assert int(legacy.store.create(None, {"firstName": "a", "lastName": "b"}).key) == before + 1
@@ -202,9 +199,7 @@ def test_a_new_streams_records_are_refused_until_it_is_settled_and_then_count_fr
 
 @pytest.mark.parametrize("rows", [2, 3, 8])
 @pytest.mark.parametrize("key_type", ["integer", "string"])
-def test_the_old_numbers_are_forgotten_stretch_by_stretch_of_the_primary_key(
-    make_legacy, monkeypatch, key_type, rows
-):
+def test_the_old_numbers_are_forgotten_stretch_by_stretch_of_the_primary_key(make_legacy, monkeypatch, key_type, rows):
     monkeypatch.setattr(stream_guard, "AT_ONCE", 3)
     legacy = make_legacy("chefs", key_type=key_type, **({"key": "sku"} if key_type == "string" else {}))
     stream_guard.settle(legacy.server, legacy.entity, "arn:one")

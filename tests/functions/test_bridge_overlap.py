@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,6 @@ from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.bridge.apply import Applier
 from functions.domain import changes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KEYS = ("a", "b")
 DELIVERIES = 20  # of one batch, before a test gives up
@@ -118,9 +116,7 @@ def test_an_old_insert_in_the_middle_of_a_delete_leaves_no_row(legacy, step):
 def test_an_old_delete_in_the_middle_of_an_update_takes_no_row(legacy, step):
     deliver(legacy, [change("a", 1, alive=True)])
     old = [change("a", 2, alive=False)]
-    deliver(
-        legacy, [change("a", 3, alive=True)], Interrupted(legacy.database, step, lambda: deliver(legacy, old))
-    )
+    deliver(legacy, [change("a", 3, alive=True)], Interrupted(legacy.database, step, lambda: deliver(legacy, old)))
     assert shown(legacy) == {"a": "3"}
 
 

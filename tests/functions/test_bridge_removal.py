@@ -73,13 +73,9 @@ def _entity(name: str, database: str, fields=None, **legacy):
 def _of_ours(cursor, database: str) -> list[str]:
     cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [database])
     found = [name for (name,) in cursor.fetchall() if name.startswith(names.RESERVED_PREFIX)]
-    cursor.execute(
-        "SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s", [database]
-    )
+    cursor.execute("SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s", [database])
     found += [name for (name,) in cursor.fetchall()]
-    cursor.execute(
-        "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = %s", [database]
-    )
+    cursor.execute("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = %s", [database])
     return found + [name for (name,) in cursor.fetchall()]
 
 
@@ -95,9 +91,7 @@ def test_a_table_with_odd_parts_is_byte_for_byte_as_before(kind, data_api, datab
     with database.cursor() as cursor:
         cursor.execute(f"USE {place}")
         cursor.execute(ODD[kind])
-        cursor.execute(
-            "INSERT INTO odd (a, b) VALUES ('x', NULL), ('y', NULL)" if "foreign" in kind else FILL
-        )
+        cursor.execute("INSERT INTO odd (a, b) VALUES ('x', NULL), ('y', NULL)" if "foreign" in kind else FILL)
         cursor.execute(f"SELECT * FROM {place}.odd")
         before, rows = shown(entity), cursor.fetchall()
         _installed(data_api(), entity)

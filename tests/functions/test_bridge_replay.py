@@ -110,9 +110,7 @@ def test_the_database_s_own_error_is_told_with_its_number(known):
     try:
         assert replay(known, "a", BASE, "x" * 20).code == 1406
     finally:
-        known.server.execute(
-            f"ALTER TABLE `{known.entity.legacy.database}`.{table} MODIFY cheffirst VARCHAR(255)"
-        )
+        known.server.execute(f"ALTER TABLE `{known.entity.legacy.database}`.{table} MODIFY cheffirst VARCHAR(255)")
 
 
 def test_a_sequence_of_another_stream_shuts_nothing_of_the_present_one_out(known):

@@ -166,9 +166,7 @@ def test_a_record_that_aurora_never_takes_is_quarantined_and_its_neighbours_arri
     for key in keys[:11] + keys[12:]:
         until(lambda key=key: api.get(f"/aurora/chefs/{key}").status == 200)
     place = {"entity": {"S": "chefs"}, "item_key": {"S": keys[11]}}
-    parked = until(
-        lambda: client.get_item(TableName=sandbox.outputs["quarantineTable"], Key=place).get("Item")
-    )
+    parked = until(lambda: client.get_item(TableName=sandbox.outputs["quarantineTable"], Key=place).get("Item"))
     assert "255" in parked["reason"]["S"]
     assert api.get(f"/aurora/chefs/{keys[11]}").status == 404
     client.delete_item(TableName=sandbox.outputs["quarantineTable"], Key=place)
@@ -178,23 +176,16 @@ def test_a_record_that_aurora_never_takes_is_quarantined_and_its_neighbours_arri
 
 def test_nothing_is_lost_while_the_database_is_killed_and_started_again(api, sandbox):
     database = sandbox.mariadb
-    made = [
-        api.request("POST", "/dynamo/chefs", {"firstName": f"before {number}"}).body for number in range(10)
-    ]
+    made = [api.request("POST", "/dynamo/chefs", {"firstName": f"before {number}"}).body for number in range(10)]
     database.kill()
     try:
-        made += [
-            api.request("POST", "/dynamo/chefs", {"firstName": f"while {number}"}).body
-            for number in range(10)
-        ]
+        made += [api.request("POST", "/dynamo/chefs", {"firstName": f"while {number}"}).body for number in range(10)]
         answer = api._send("GET", "/aurora/chefs", None, {})
         assert (answer.status, answer.body["error"]) == (503, "unavailable")
         assert "MySQL" not in json.dumps(answer.body)
     finally:
         database.start()
-    made += [
-        api.request("POST", "/dynamo/chefs", {"firstName": f"after {number}"}).body for number in range(10)
-    ]
+    made += [api.request("POST", "/dynamo/chefs", {"firstName": f"after {number}"}).body for number in range(10)]
     for record in made:
         until(lambda record=record: api.get(f"/aurora/chefs/{record['id']}").body == record)
 
@@ -209,9 +200,7 @@ def test_what_a_copy_wrote_does_not_come_back(api, sandbox):
     assert api.get("/aurora/chefs/copied").status == 404
     changed = api.request("PUT", "/dynamo/chefs/copied", {"firstName": "y"})
     assert changed.status == 200
-    assert (
-        "streamback_origin" not in client.get_item(TableName=table, Key={"ChefId": {"S": "copied"}})["Item"]
-    )
+    assert "streamback_origin" not in client.get_item(TableName=table, Key={"ChefId": {"S": "copied"}})["Item"]
     until(lambda: api.get("/aurora/chefs/copied").body == changed.body)
     assert api.request("DELETE", "/dynamo/chefs/copied").status == 204
 

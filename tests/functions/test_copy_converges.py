@@ -241,14 +241,10 @@ def test_a_row_that_no_item_can_hold_is_parked_and_the_rest_goes_on(specimens):
     assert list(specimens.parked.values()) == [TOO_LARGE]
 
 
-def test_a_row_that_does_not_fit_the_mapping_is_parked_and_the_rest_goes_on(
-    make_legacy, bridge_user, sandbox
-):
+def test_a_row_that_does_not_fit_the_mapping_is_parked_and_the_rest_goes_on(make_legacy, bridge_user, sandbox):
     legacy = make_legacy("chefs")
     copying = make_copying(legacy, bridge_user(legacy).database, sandbox.client("dynamodb"))
-    legacy.server.execute(
-        f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable MODIFY cheffirst VARBINARY(255)"
-    )
+    legacy.server.execute(f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable MODIFY cheffirst VARBINARY(255)")
     legacy.database.execute("INSERT INTO cheftable (cheffirst, cheflast) VALUES (0xFF, 'x'), ('fine', 'x')")
     copying.begin()
     copying.settle()

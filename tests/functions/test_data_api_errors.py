@@ -85,9 +85,7 @@ texts = st.text(alphabet=st.sampled_from('a\x00"\\é𒀀'), max_size=50).map(lam
 
 @given(values=st.lists(texts | st.just(""), max_size=30))
 def test_every_request_is_under_the_limit_and_nothing_is_left_out(values):
-    sets = [
-        {"f0": {"stringValue": value}, "f1": {"isNull": True}, "f2": {"longValue": 1}} for value in values
-    ]
+    sets = [{"f0": {"stringValue": value}, "f1": {"isNull": True}, "f2": {"longValue": 1}} for value in values]
     runs = data_api.chunks(sets)
     assert [index for run in runs for index in run] == list(range(len(sets)))
     for run in runs:

@@ -209,9 +209,7 @@ def test_a_count_whose_answer_was_lost_is_not_made_again(journal):
     journal.enter("modern")
     assert journal.phases.enter("modern")
     with pytest.raises(ClientError):
-        Phases(
-            Busy(journal.client, times=1, code="InternalServerError"), journal.table, journal.entity
-        ).leave()
+        Phases(Busy(journal.client, times=1, code="InternalServerError"), journal.table, journal.entity).leave()
     assert journal.inflight() == 1
 
 

@@ -64,9 +64,7 @@ def test_a_trigger_of_an_older_text_is_replaced(make_legacy):
     name, (when, _) = next(iter(triggers.bodies(legacy.entity).items()))
     database, table = legacy.entity.legacy.database, legacy.entity.legacy.table
     legacy.server.execute(f"DROP TRIGGER `{database}`.{name}")
-    legacy.server.execute(
-        f"CREATE TRIGGER `{database}`.{name} {when} ON `{database}`.{table} FOR EACH ROW BEGIN END"
-    )
+    legacy.server.execute(f"CREATE TRIGGER `{database}`.{name} {when} ON `{database}`.{table} FOR EACH ROW BEGIN END")
     assert triggers.install(legacy.server, legacy.entity) == [name]
     assert triggers.remove(legacy.server, legacy.entity) == list(triggers.bodies(legacy.entity))
     assert triggers.remove(legacy.server, legacy.entity) == []
@@ -76,9 +74,7 @@ def test_triggers_that_went_with_a_swapped_table_come_back_to_its_successor(make
     legacy = make_legacy("chefs")
     triggers.install(legacy.server, legacy.entity)
     database, table = legacy.entity.legacy.database, legacy.entity.legacy.table
-    swap = (
-        f"RENAME TABLE `{database}`.`{table}` TO `{database}`.old, `{database}`.new TO `{database}`.`{table}`"
-    )
+    swap = f"RENAME TABLE `{database}`.`{table}` TO `{database}`.old, `{database}`.new TO `{database}`.`{table}`"
     legacy.server.execute(f"CREATE TABLE `{database}`.new LIKE `{database}`.`{table}`")
     legacy.server.execute(swap)
     assert triggers.install(legacy.server, legacy.entity) == list(triggers.bodies(legacy.entity))
@@ -204,9 +200,7 @@ def test_a_late_record_does_not_overwrite_what_legacy_wrote_since(legacy, bridge
     _control(legacy, legacy_stamp=2, generation=2, fenced=0)  # a forced rollback
     legacy.store.replace("a", {"firstName": "legacy", "lastName": "x"})
     legacy.store.delete("b")
-    bridge.apply(
-        record("a", BASE + 1, "MODIFY", firstName="late"), record("b", BASE + 2, "MODIFY", firstName="late")
-    )
+    bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), record("b", BASE + 2, "MODIFY", firstName="late"))
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "legacy"}
     assert {key: reason[:8] for key, (reason, _) in legacy.parked.changes.items()} == {
         "a": "conflict",
@@ -248,9 +242,7 @@ def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, 
         "a": "legacy",
         "c": "legacy",
     }
-    bridge.apply(
-        record("a", BASE + 9, "MODIFY", firstName="modern"), record("b", BASE + 9, firstName="again")
-    )
+    bridge.apply(record("a", BASE + 9, "MODIFY", firstName="modern"), record("b", BASE + 9, firstName="again"))
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
         "a": "modern",
         "b": "again",

@@ -106,6 +106,4 @@ def test_an_item_without_an_attribute_means_the_default_and_an_unknown_attribute
 
 
 def test_the_size_of_an_item_is_counted_as_dynamodb_counts_it():
-    assert (
-        mapping.item_size({"k": {"S": "ab"}, "n": {"N": "12"}, "l": {"L": [{"S": "a"}]}}) == 3 + 4 + 1 + 3 + 2
-    )
+    assert mapping.item_size({"k": {"S": "ab"}, "n": {"N": "12"}, "l": {"L": [{"S": "a"}]}}) == 3 + 4 + 1 + 3 + 2

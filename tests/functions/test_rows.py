@@ -79,13 +79,9 @@ def test_the_legacy_code_sees_the_table_it_always_saw(make_legacy):
 
 def test_the_store_works_on_a_table_without_the_bridges_columns(make_legacy):
     legacy = make_legacy("chefs")
-    legacy.database.execute(
-        "ALTER TABLE cheftable DROP COLUMN streamback_key, DROP COLUMN streamback_sequence"
-    )
+    legacy.database.execute("ALTER TABLE cheftable DROP COLUMN streamback_key, DROP COLUMN streamback_sequence")
     made = legacy.store.create(None, {"firstName": "Ana", "lastName": "Roš"})
-    assert legacy.store.replace(made.key, {"firstName": "Anja", "lastName": "Roš"}) == legacy.store.get(
-        made.key
-    )
+    assert legacy.store.replace(made.key, {"firstName": "Anja", "lastName": "Roš"}) == legacy.store.get(made.key)
     assert len(legacy.store.page(10, "").records) == 1
     legacy.store.delete(made.key)
 

@@ -13,22 +13,19 @@ import sys
 import time
 import urllib.request
 import uuid
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from runbook_outputs import ENTITY, outputs
 from writes_world import bring_back, until
 
 from runbook.aws import outputs as targets
-from runbook.checks.check import switch
+from runbook.checks import switch
 from runbook.copy import control
 from runbook.copy.control import Limits
 from runbook.journal.journal import Event
 from runbook.stack import Context
 from runbook.verify import run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _free_port() -> int:

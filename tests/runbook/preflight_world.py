@@ -12,15 +12,14 @@ from functions.bridge import stream_guard
 from functions.domain import names
 from functions.install import tables
 from runbook.aws import outputs as targets
-from runbook.checks.check import plans
+from runbook.aws.clients import Clients
+from runbook.checks import plans
+from runbook.checks.check import Check
 from runbook.stack import Context
+from sandbox.lifecycle import Sandbox
 
 if TYPE_CHECKING:
     from pymysql import Connection
-
-    from runbook.aws.clients import Clients
-    from runbook.checks.check import Check
-    from sandbox.lifecycle import Sandbox
 
 ENTITY = "chefs"
 KEY = "id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY"
@@ -87,9 +86,7 @@ class World:
     def _of(self, raw: dict[str, Any]) -> Context:
         return Context(targets.parse(raw, "a test"), self._clients)
 
-    def user(
-        self, context: Context, grants: str = "ALL PRIVILEGES ON *.*", option: str = "WITH GRANT OPTION"
-    ):
+    def user(self, context: Context, grants: str = "ALL PRIVILEGES ON *.*", option: str = "WITH GRANT OPTION"):
         """The context with a new master user, whose sessions begin after the server's present settings."""
         name = f"preflight_{next(NUMBERS)}"
         self._undo.append(f"DROP USER {name}@'%'")
@@ -118,6 +115,4 @@ def entity_aimed(context: Context, **changes: Any) -> Context:
 
 def looked(context: Context, *, quick: bool = False) -> dict[str, Check]:
     """The checks of chefs by name."""
-    return {
-        each.name: each for each in plans.checks(context, context.target.entities[ENTITY], quick=quick)
-    }
+    return {each.name: each for each in plans.checks(context, context.target.entities[ENTITY], quick=quick)}

@@ -19,8 +19,8 @@ from runbook import init as init_service
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
 from runbook.aws.outputs import EntityTarget
-from runbook.checks.check import heartbeat
-from runbook.checks.check import switch as gates
+from runbook.checks import heartbeat
+from runbook.checks import switch as gates
 from runbook.commands.cli import app
 from runbook.copy import control
 from runbook.copy.control import Limits
@@ -32,7 +32,7 @@ from runbook.cutover.command import Scope, Switch
 from runbook.cutover.reads import Reads
 from runbook.cutover.sampling import Figures, invocations, percentile
 from runbook.errors import FailedError, PreconditionError, RefusedError
-from runbook.journal.journal import lock as locks
+from runbook.journal import lock as locks
 from runbook.stack import Context
 from runbook.status import run as status
 from runbook.verify import run as verify
@@ -94,9 +94,7 @@ def test_from_any_percentage_to_any_other(bare, first, then):
 
 def test_the_share_is_sent_by_one_call_and_a_second_time_by_none(bare):
     chefs, calls = bare.target.entity(ENTITY), []
-    bare.clients.apigateway.meta.events.register(
-        "before-call.api-gateway.UpdateStage", lambda **_: calls.append(1)
-    )
+    bare.clients.apigateway.meta.events.register("before-call.api-gateway.UpdateStage", lambda **_: calls.append(1))
     for percent in (10, 20, 100, 30, 0):
         calls.clear()
         assert bare.routing.send_reads(chefs, percent)
@@ -110,9 +108,7 @@ def test_a_busy_stage_is_tried_again(bare):
     def fail(**_):
         if not told:
             told.append(1)
-            raise ClientError(
-                {"Error": {"Code": "TooManyRequestsException", "Message": "forced"}}, "UpdateStage"
-            )
+            raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": "forced"}}, "UpdateStage")
 
     bare.clients.apigateway.meta.events.register("before-call.api-gateway.UpdateStage", fail)
     bare.routing.send_reads(bare.target.entity(ENTITY), 10)
@@ -376,9 +372,7 @@ def test_a_patch_that_is_refused_counts_only_while_the_stage_is_as_it_was_read(t
 
 def test_a_canary_that_is_not_the_runbooks_is_left_alone(bare, open_gates):
     operation = {"op": "replace", "path": "/canarySettings/stageVariableOverrides/another", "value": "x"}
-    bare.clients.apigateway.update_stage(
-        restApiId=bare.target.api_id, stageName="prod", patchOperations=[operation]
-    )
+    bare.clients.apigateway.update_stage(restApiId=bare.target.api_id, stageName="prod", patchOperations=[operation])
     with pytest.raises(RefusedError, match="another"):
         _reads(bare, 10).execute()
     _reads(bare, 100).execute()
@@ -425,9 +419,7 @@ def test_the_90th_percentile():
 
 def _verdict(passed, reason=""):
     witness = Witness(name="requests", modern=_figures(), legacy=_figures())
-    return Verdict(
-        entity=ENTITY, passed=passed, reason=reason, seconds=1, requests=witness, functions=witness
-    )
+    return Verdict(entity=ENTITY, passed=passed, reason=reason, seconds=1, requests=witness, functions=witness)
 
 
 def _watch(monkeypatch, ending):
@@ -560,9 +552,7 @@ def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, r
     monkeypatch.undo()
     control.stop(road, chefs)
     try:
-        refused = runbook(
-            "cutover", "reads", "--percent", "5", "--watch", "0", "--entity", ENTITY, "--execute"
-        )
+        refused = runbook("cutover", "reads", "--percent", "5", "--watch", "0", "--entity", ENTITY, "--execute")
         assert (refused.exit_code, _where(road)) == (4, (0, 0))
         assert "copy is stopped" in refused.output
     finally:
@@ -607,15 +597,10 @@ def test_public_reads_are_split_by_the_percentage(road, runbook):
         for side, system in (("legacy", "aurora"), ("modern", "dynamo"))
     }
     assert (
-        runbook(
-            "cutover", "reads", "--percent", "30", "--watch", "0", "--entity", ENTITY, "--execute"
-        ).exit_code
-        == 0
+        runbook("cutover", "reads", "--percent", "30", "--watch", "0", "--entity", ENTITY, "--execute").exit_code == 0
     )
     # The cursor of one system is a bad request at the other.
-    answers = Counter(
-        road.api.get(path(ENTITY), limit=1, cursor=cursors["modern"]).status for _ in range(200)
-    )
+    answers = Counter(road.api.get(path(ENTITY), limit=1, cursor=cursors["modern"]).status for _ in range(200))
     assert set(answers) == {200, 400}
     assert 26 <= answers[200] <= 95, "outside of it once in some ten million runs"
     shown = runbook("status", "--entity", ENTITY).stdout
@@ -639,9 +624,7 @@ def test_two_entities_share_the_percentage_on_the_real_system(road, runbook):
 
 
 def test_a_healthy_modern_passes_the_watch(road, runbook):
-    done = runbook(
-        "cutover", "reads", "--percent", "10", "--watch", "2", "--entity", ENTITY, "--execute", "--json"
-    )
+    done = runbook("cutover", "reads", "--percent", "10", "--watch", "2", "--entity", ENTITY, "--execute", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["verdict"]["passed"]
@@ -674,9 +657,7 @@ def forbidden(road):
     client, name = road.clients.functions, road.target.entity(ENTITY).read_function
     policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
     taken = [
-        one
-        for one in policy["Statement"]
-        if one["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f"/GET/{ENTITY}")
+        one for one in policy["Statement"] if one["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f"/GET/{ENTITY}")
     ]
     assert len(taken) == 1, policy
     client.remove_permission(FunctionName=name, StatementId=taken[0]["Sid"])
@@ -691,9 +672,7 @@ def forbidden(road):
         )
 
 
-def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(
-    road, runbook, forbidden, monkeypatch
-):
+def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(road, runbook, forbidden, monkeypatch):
     monkeypatch.setattr(gates, "of", lambda *_: [])
     watched = runbook("cutover", "reads", "--watch", "60", "--entity", ENTITY, "--execute")
     assert watched.exit_code == 4

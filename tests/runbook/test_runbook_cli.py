@@ -14,16 +14,16 @@ from runbook_outputs import ENTITY
 from typer.testing import CliRunner
 
 from runbook.aws import clients
-from runbook.checks.check import heartbeat, switch
+from runbook.checks import heartbeat, switch
 from runbook.commands.cli import app
-from runbook.journal.journal import lock as locks
+from runbook.journal import lock as locks
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def open_gates(monkeypatch):
-    monkeypatch.setattr(switch, "of", lambda *_: [])
+    monkeypatch.setattr(switch, "of", lambda *_, **__: [])
     monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 

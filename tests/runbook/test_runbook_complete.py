@@ -18,7 +18,7 @@ from runbook.aws import outputs as targets
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
 from runbook.aws.lambda_calls import invoke
-from runbook.checks.check import heartbeat
+from runbook.checks import heartbeat
 from runbook.commands.cli import app
 from runbook.cutover import complete_steps
 from runbook.cutover.complete import Completion
@@ -223,9 +223,7 @@ def _killed_at(count: int, road) -> bool:
     return os.WIFSIGNALED(ended)
 
 
-def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(
-    system, road, before, monkeypatch
-):
+def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(system, road, before, monkeypatch):
     monkeypatch.setattr(Completion, "_gates", lambda *_: [])  # they have tests of their own
     count, killed = 0, True
     while killed:
@@ -234,9 +232,7 @@ def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(
         killed = _killed_at(count, road)
         Completion.of(road, road.target.entity(SPECIMENS), Choices()).execute()
         state = road.journal.state(SPECIMENS)
-        assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None), (
-            f"killed at {count}"
-        )
+        assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None), f"killed at {count}"
         assert _shown(system, road, SPECIMENS) == before[SPECIMENS], f"killed at {count}"
     assert count > 10
     assert _ours(system) == []

@@ -15,12 +15,14 @@ from afresh import delete_items, forget_copy
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook.checks.check import Check, plans, switch
+from runbook.checks import plans, switch
+from runbook.checks.check import Check
 from runbook.commands.cli import app
 from runbook.copy import control, progress, release
 from runbook.copy.control import Limits
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Operation, Phase, now, verified
+from runbook.journal import verified
+from runbook.journal.journal import Operation, Phase, now
 from runbook.journal.lock import held
 from runbook.stack import Context
 from runbook.verify import run as verify_service
@@ -296,18 +298,16 @@ def _drop_one(database) -> None:
         cursor.execute("DROP TRIGGER chefdb.streamback_capture_i_chefs")
 
 
-def test_triggers_that_were_lost_come_back_and_everything_is_to_be_compared_again(
-    road, chefs, runbook, database
-):
+def test_triggers_that_were_lost_come_back_and_everything_is_to_be_compared_again(road, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     assert _equal(road, chefs)
     assert all(check.ok for check in switch.copied(road, chefs))
     _drop_one(database)
     assert not switch._captured(road, chefs)[0].ok
-    assert json.loads(runbook("copy", "start", "--entity", CHEFS, "--json").stdout)["entities"][0][
-        "triggers"
-    ] == ["streamback_capture_i_chefs"]
+    assert json.loads(runbook("copy", "start", "--entity", CHEFS, "--json").stdout)["entities"][0]["triggers"] == [
+        "streamback_capture_i_chefs"
+    ]
     assert all(check.ok for check in switch._captured(road, chefs))
     assert switch.copied(road, chefs)[-1].value == "never"
 
@@ -367,9 +367,7 @@ def test_the_way_out_leaves_no_trigger_no_queue_and_no_record_and_a_later_start_
 def test_the_way_out_is_barred_while_anything_is_on_modern_or_half_done(road, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     out = ("copy", "stop", "--entity", CHEFS, "--remove-triggers")
-    half = Operation(
-        id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="gate"
-    )
+    half = Operation(id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="gate")
     for changes, says in (
         ({"phase": "modern"}, "phase modern"),
         ({"reads": 5}, "answers reads"),
@@ -385,9 +383,7 @@ def test_the_way_out_is_barred_while_anything_is_on_modern_or_half_done(road, ch
     assert control.record(road, chefs)["state"] == "running"
 
 
-def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(
-    road, chefs, runbook, database, monkeypatch
-):
+def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(road, chefs, runbook, database, monkeypatch):
     """Without it, old rows would be copied over what the bridge has not brought to Aurora yet."""
     followed = []
     monkeypatch.setattr(control.Tail, "follow", lambda _: followed.append(1))

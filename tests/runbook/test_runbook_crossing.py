@@ -21,7 +21,7 @@ from writes_world import (
 
 from functions.domain import names
 from runbook.aws.http import path
-from runbook.checks.check import switch as gates
+from runbook.checks import switch as gates
 from runbook.copy import control as copying
 from runbook.copy.control import Limits
 from runbook.cutover import forward, reverse
@@ -288,9 +288,7 @@ def test_after_a_forced_way_back_nobody_goes_over_before_the_bridge_is_through(r
     assert [first_name(road, system, key) for system in ("aurora", "dynamo")] == ["legacy", "legacy"]
 
 
-def test_a_request_that_was_never_counted_out_delays_the_way_back_but_does_not_bar_it(
-    road, chefs, monkeypatch
-):
+def test_a_request_that_was_never_counted_out_delays_the_way_back_but_does_not_bar_it(road, chefs, monkeypatch):
     monkeypatch.setattr(reverse, "WRITER_LIMIT", 0.5)
     switch(road, "cutover").execute()
     road.clients.dynamodb.update_item(

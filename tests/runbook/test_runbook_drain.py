@@ -62,9 +62,7 @@ def test_a_change_is_applied_when_a_delete_as_late_is_remembered(context, chefs,
     assert drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)}) == {}
 
 
-def test_a_delete_that_is_remembered_while_its_row_is_there_has_not_been_made_yet(
-    context, chefs, sandbox, key
-):
+def test_a_delete_that_is_remembered_while_its_row_is_there_has_not_been_made_yet(context, chefs, sandbox, key):
     row(sandbox, key, HIGH - 1)
     remember = "INSERT INTO chefdb.streamback_deletes (entity, item_key, sequence, deleted_at)"
     sql(sandbox, f"{remember} VALUES ('chefs', %s, %s, NOW(6))", key, HIGH)
@@ -129,9 +127,7 @@ def test_a_database_that_does_not_answer_has_nothing_applied(context, chefs, san
 
 
 def test_what_the_follower_saw_is_applied_by_the_bridge(context, chefs, sandbox):
-    made = [
-        context.api.request("POST", "/dynamo/chefs", {"firstName": f"d {n}"}).body["id"] for n in range(3)
-    ]
+    made = [context.api.request("POST", "/dynamo/chefs", {"firstName": f"d {n}"}).body["id"] for n in range(3)]
     context.api.request("DELETE", f"/dynamo/chefs/{made[0]}")
     follower = Follower(context, chefs, wanted=set(made))
     follower.reach(PATIENCE)

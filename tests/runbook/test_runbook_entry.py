@@ -55,9 +55,7 @@ def test_nothing_of_a_value_is_told_whatever_is_in_it(message, secret):
 def test_nothing_is_told_of_what_the_mapping_got(secret):
     reason = f"firstName: expected a date, got {shown(secret)}, in the item 'k'"
     assert without_masked(_entity(), reason) == "firstName: expected a date, got '***', in the item '***'"
-    assert without_masked(_entity(), f"row: firstName: expected a date, got {shown(secret)}").endswith(
-        "got '***'"
-    )
+    assert without_masked(_entity(), f"row: firstName: expected a date, got {shown(secret)}").endswith("got '***'")
 
 
 @pytest.mark.parametrize(

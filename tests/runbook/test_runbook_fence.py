@@ -40,9 +40,7 @@ def writer(road, sandbox):
     legacy = road.target.mapping[ENTITY].legacy
     with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
         client.begin()
-        cursor.execute(
-            f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('inside', 1, '2026-01-01')"
-        )
+        cursor.execute(f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('inside', 1, '2026-01-01')")
         yield client
         client.rollback()
 
@@ -55,9 +53,7 @@ def test_it_goes_up_and_down_with_legacys_period(fence):
     assert fence.control() == Control(fenced=False, legacy_stamp=2, generation=2)
 
 
-def test_it_backs_off_from_somebody_who_stays_inside_and_lets_others_write(
-    fence, writer, monkeypatch, sandbox, road
-):
+def test_it_backs_off_from_somebody_who_stays_inside_and_lets_others_write(fence, writer, monkeypatch, sandbox, road):
     monkeypatch.setattr(fences, "LOCK_SECONDS", 1)
     monkeypatch.setattr(fences, "ATTEMPTS", 2)
     monkeypatch.setattr(fences, "BACK_OFF", 0)
@@ -75,9 +71,7 @@ def test_the_connection_it_used_waits_as_long_as_before(fence, road, monkeypatch
     monkeypatch.setattr(fences, "LOCK_SECONDS", 1)
     fence.raise_()
     database = road.target.mapping[ENTITY].legacy.database
-    seconds = [
-        road.aurora.query(database, "SELECT @@SESSION.innodb_lock_wait_timeout")[0][0] for _ in range(8)
-    ]
+    seconds = [road.aurora.query(database, "SELECT @@SESSION.innodb_lock_wait_timeout")[0][0] for _ in range(8)]
     assert min(map(int, seconds)) > 1
 
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from runbook.errors import LockLostError, PreconditionError, RefusedError
+from runbook.journal import lock as locks
 from runbook.journal.journal import Event, Lock, Operation, Phase
-from runbook.journal.journal import lock as locks
 
 ENTITY = "chefs"
 
@@ -48,9 +48,7 @@ def test_an_entity_that_was_not_initialised_names_the_command_that_does(bare):
 def test_what_is_written_under_the_lock_is_read_back_with_its_event(bare):
     operation = _operation()
     with locks.held(bare.journal, ENTITY, "me", "test") as lease:
-        bare.journal.write(
-            lease.lock, ENTITY, {"phase": "switching", "reads": 40, "operation": operation}, _event("x")
-        )
+        bare.journal.write(lease.lock, ENTITY, {"phase": "switching", "reads": 40, "operation": operation}, _event("x"))
         state = bare.journal.state(ENTITY)
     assert (state.phase, state.reads, state.operation) == (Phase.SWITCHING, 40, operation)
     event = bare.journal.events(ENTITY, 1)[0]
@@ -155,9 +153,7 @@ def test_a_holder_whose_machine_slept_for_longer_than_its_lease_is_stopped(bare,
 
 
 def test_the_history_tells_of_a_lock_that_was_taken_over_and_of_no_other(bare):
-    dead = Lock(
-        id="d", holder="alice", command="cutover writes", process="elsewhere|1|2", until=time.time() - 1
-    )
+    dead = Lock(id="d", holder="alice", command="cutover writes", process="elsewhere|1|2", until=time.time() - 1)
     assert bare.journal.take(dead, ENTITY, dead.id, time.time())
     for _ in range(2):
         with locks.held(bare.journal, ENTITY, "bob", "rollback both"):

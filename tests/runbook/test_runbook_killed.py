@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from writes_world import ENTITY, LEGACY, MODERN, control, first_name, stands, switch, write
 
 from runbook.aws.api_gateway import Side
-from runbook.checks.check import heartbeat
+from runbook.checks import heartbeat
 from runbook.cutover.command import Scope
 from runbook.cutover.steps import Choices
+from runbook.stack import Context
 from runbook.verify import run as verify
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from runbook.stack import Context
 
 CHOICES = Choices(settle=0.0, warm=0)
 EVERY = 3  # of the changes that are neither phase nor fence nor route, one in so many
@@ -115,9 +112,7 @@ def _demand_clean(context: Context, verb: str, generation: int) -> None:
 
 
 @pytest.mark.parametrize(("verb", "scope"), [("cutover", Scope.WRITES), ("rollback", Scope.BOTH)])
-def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(
-    road, chefs, sure_probe, verb, scope
-):
+def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(road, chefs, sure_probe, verb, scope):
     def there():
         return switch(road, verb, scope, CHOICES)
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from functions.aws.quarantine import Quarantine
 from functions.domain import names
 from functions.install import triggers
-from runbook.checks.check import clocks, cluster, deployment, grants, plans, schema, server
-from runbook.checks.check import triggers as capture
+from runbook.checks import clocks, cluster, deployment, grants, plans, schema, server
+from runbook.checks import triggers as capture
 from runbook.checks.grants import Grant
 from runbook.commands.cli import app
 from runbook.journal.journal import Operation, Phase, State
@@ -85,9 +85,7 @@ HAZARDS = [
     Case(
         check="triggers",
         says="tidy (BEFORE UPDATE) sets cheffirst, cheflast",
-        then=(
-            "CREATE TRIGGER tidy BEFORE UPDATE ON chefs FOR EACH ROW SET NEW.cheflast = 'x', NEW.cheffirst = 'y'",
-        ),
+        then=("CREATE TRIGGER tidy BEFORE UPDATE ON chefs FOR EACH ROW SET NEW.cheflast = 'x', NEW.cheffirst = 'y'",),
     ),
     Case(
         check="triggers",
@@ -141,9 +139,7 @@ HAZARDS = [
         says="no column stars",
         more={"fields": {"stars": {"column": "stars", "type": "integer"}}},
     ),
-    Case(
-        check="fields", says="max_length", table=f"CREATE TABLE chefs ({KEY}, {NAMES.replace('255', '20')})"
-    ),
+    Case(check="fields", says="max_length", table=f"CREATE TABLE chefs ({KEY}, {NAMES.replace('255', '20')})"),
     Case(check="unmapped columns", says="stars is NOT NULL", table=f"{TABLE[:-1]}, stars INT NOT NULL)"),
     Case(
         check="generated columns",
@@ -471,9 +467,7 @@ def test_a_fence_is_no_hazard_while_a_switch_is_under_way(world):
     context = world.context()
     world.sql("UPDATE streamback_control SET fenced = 1")
     entity = context.target.mapping[ENTITY]
-    operation = Operation(
-        id="1", command="cutover writes", arguments={}, operator="me", started_at="now", step="fence"
-    )
+    operation = Operation(id="1", command="cutover writes", arguments={}, operator="me", started_at="now", step="fence")
     legacy = State(entity=ENTITY, phase=Phase.LEGACY)
     assert deployment.fence(context, entity, legacy).ok is False
     assert deployment.fence(context, entity, replace(legacy, operation=operation)).ok
@@ -577,9 +571,7 @@ def test_a_bridge_whose_last_batch_failed_is_red(context, database):
 
 def test_what_waits_in_quarantine_is_red(context):
     target, place = context.target, {"entity": {"S": ENTITY}, "item_key": {"S": "preflight"}}
-    Quarantine(context.clients.dynamodb, target.quarantine_table, "a test", "").park(
-        ENTITY, "x", "preflight", "why"
-    )
+    Quarantine(context.clients.dynamodb, target.quarantine_table, "a test", "").park(ENTITY, "x", "preflight", "why")
     name = f"{prefix(target.entity(ENTITY).bridge_mapping_id)}preflight"
     context.clients.s3.put_object(Bucket=target.failure_bucket, Key=name, Body=b"{}")
     try:

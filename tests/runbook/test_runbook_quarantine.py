@@ -16,7 +16,7 @@ from functions.domain import names
 from functions.domain.changes import Change, Kind
 from functions.domain.errors import shown
 from runbook.aws.stream import Seen
-from runbook.checks.check import bridge
+from runbook.checks import bridge
 from runbook.commands.cli import app
 from runbook.cutover import drain
 from runbook.journal.journal import Phase
@@ -363,9 +363,7 @@ def test_a_newer_failure_is_not_forgotten_with_the_one_that_was_read(world, cont
     assert "firstName" in world.entry(key).reason
 
 
-def test_a_batch_given_up_is_an_entry_a_key_until_all_of_them_are_settled(
-    world, run, monkeypatch, context, chefs
-):
+def test_a_batch_given_up_is_an_entry_a_key_until_all_of_them_are_settled(world, run, monkeypatch, context, chefs):
     one, two, three = keys = [world.key() for _ in range(3)]
     for key in keys:
         world.item(key, f"now {key}", unseen=True)

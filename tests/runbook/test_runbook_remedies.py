@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from runbook.commands.cli import app
 from runbook.cutover.reads import RETURN
-from runbook.journal.journal import Operation, State, remedies
+from runbook.journal import remedies
+from runbook.journal.journal import Operation, State
 
 
 def _operation(command: str) -> Operation:

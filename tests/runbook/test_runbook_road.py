@@ -15,7 +15,8 @@ from runbook import smoke as smoke_service
 from runbook.aws import outputs as targets
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
-from runbook.checks.check import bridge, green, heartbeat
+from runbook.checks import bridge, heartbeat
+from runbook.checks.check import green
 from runbook.commands.cli import app
 from runbook.cutover.command import Scope, Switch
 from runbook.errors import FailedError, PreconditionError

@@ -44,9 +44,7 @@ def _of_chefs(told):
 
 
 def test_with_aurora_down_all_else_is_told_and_what_is_not_known_is_null(context, run, aurora_down):
-    operation = Operation(
-        id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="drain"
-    )
+    operation = Operation(id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="drain")
     with held(context.journal, "chefs", "a test", "a test") as lease:
         context.journal.write(lease.lock, "chefs", {"operation": operation})
     code, told = run("--json")

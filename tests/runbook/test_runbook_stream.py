@@ -232,9 +232,7 @@ def test_an_iterator_that_expired_is_replaced_behind_the_last_record(context, ch
     assert first not in seen
 
 
-def test_a_stream_that_shows_nothing_in_time_is_told_and_the_markers_are_gone(
-    context, chefs, items, monkeypatch
-):
+def test_a_stream_that_shows_nothing_in_time_is_told_and_the_markers_are_gone(context, chefs, items, monkeypatch):
     monkeypatch.setattr(Shards, "shown", lambda self: False)
     with pytest.raises(PreconditionError, match="did not show the latest writes"):
         Follower(context, chefs).reach(0.3)

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
 
 from runbook.aws.api_gateway import Side
-from runbook.checks.check import heartbeat
-from runbook.checks.check import switch as gates
+from runbook.checks import heartbeat
+from runbook.checks import switch as gates
 from runbook.cutover import canary
 from runbook.cutover.command import Scope, Switch
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
+from runbook.journal import lock as locks
 from runbook.journal.journal import Phase
-from runbook.journal.journal import lock as locks
 from runbook.journal.operation import Runner, Step, finishes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runbook.stack import Context
+from runbook.stack import Context
 
 ENTITY = "chefs"
 START = (0, Side.LEGACY, None)

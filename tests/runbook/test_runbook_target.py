@@ -56,9 +56,7 @@ def test_a_file_with_outputs_is_read(saved):
 
 
 def test_copy_and_gate_are_named_by_the_outputs_and_empty_without_the_bridge():
-    raw = {
-        key: value for key, value in outputs(ENDPOINT).items() if key not in ("copyFunction", "gateFunction")
-    }
+    raw = {key: value for key, value in outputs(ENDPOINT).items() if key not in ("copyFunction", "gateFunction")}
     without = targets.parse(raw, "x")
     assert (without.copy_function, without.gate_function) == ("", "")
     found = targets.parse({**raw, "copyFunction": "copy-1", "gateFunction": "gate-1"}, "x")

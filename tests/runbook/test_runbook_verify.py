@@ -27,9 +27,7 @@ def chefs(context):
 def even(context, chefs, sandbox):
     """Both sides with the same records, and nothing else; a test that changes one side puts it back."""
     empty(context, chefs, sandbox)
-    made = [
-        context.api.request("POST", "/dynamo/chefs", {"firstName": f"chef {n}"}).body["id"] for n in range(30)
-    ]
+    made = [context.api.request("POST", "/dynamo/chefs", {"firstName": f"chef {n}"}).body["id"] for n in range(30)]
     wait_until_clean(context, chefs)
     yield made
     empty(context, chefs, sandbox)

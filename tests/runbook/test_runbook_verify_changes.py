@@ -11,14 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook.checks.check import switch
+from runbook.checks import switch
 from runbook.commands.cli import app
 from runbook.commands.verify import moment
 from runbook.copy import control
 from runbook.copy.control import Limits
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError, UsageError
-from runbook.journal.journal import Phase, verified
+from runbook.journal import verified
+from runbook.journal.journal import Phase
 from runbook.verify import incremental, run
 from runbook.verify.key_set import KeySet
 
@@ -59,9 +60,7 @@ def unseen(context, chefs):
     def put(name):
         made.append(f"v-{uuid.uuid4().hex[:8]}")
         mark = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}, "firstName": {"S": name}}
-        context.clients.dynamodb.put_item(
-            TableName=chefs.modern_table, Item={"ChefId": {"S": made[-1]}, **mark}
-        )
+        context.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={"ChefId": {"S": made[-1]}, **mark})
         return made[-1]
 
     yield put

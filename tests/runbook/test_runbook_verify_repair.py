@@ -16,7 +16,8 @@ from functions.aws.data_api import DataApi
 from functions.domain import names
 from runbook import repair
 from runbook.aws.stream import Follower
-from runbook.checks.check import Check, bridge, switch
+from runbook.checks import bridge, switch
+from runbook.checks.check import Check
 from runbook.commands import history_service
 from runbook.commands.cli import app
 from runbook.copy import control
@@ -77,9 +78,7 @@ class World:
         self.repair = Repair(context, chefs)
         self.keys: list[str] = []
         target = context.target
-        self.bridge = DataApi(
-            context.clients.rds_data, target.cluster_arn, target.bridge_secret_arn, "chefdb"
-        )
+        self.bridge = DataApi(context.clients.rds_data, target.cluster_arn, target.bridge_secret_arn, "chefdb")
 
     def both(self, name="same") -> str:
         """A record on both sides, by the ordinary ways of the phase."""
@@ -140,9 +139,7 @@ class World:
         assert run.run(self.context, self.chefs, PATIENT).clean
 
     def item_gone(self, key):
-        self.context.clients.dynamodb.delete_item(
-            TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}}
-        )
+        self.context.clients.dynamodb.delete_item(TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}})
 
 
 def until(holds):
@@ -197,9 +194,9 @@ def test_in_phase_modern_the_rows_become_what_the_items_are(context, modern):
     modern.sql(f"DELETE FROM cheftable WHERE {modern._is(lost)}")
     lonely = modern.item_only()
     found = modern.found()
-    assert {
-        each.difference.key: each.wrong for each in modern.repair.plan(found.differences)
-    } == dict.fromkeys((changed, alone, lost, lonely), "row")
+    assert {each.difference.key: each.wrong for each in modern.repair.plan(found.differences)} == dict.fromkeys(
+        (changed, alone, lost, lonely), "row"
+    )
     assert not modern.repair.execute(found, OPTIONS).left
     assert [modern.row(key) for key in (changed, alone, lost, lonely)] == ["same", None, "same", "lonely"]
     assert [modern.name(key) for key in (changed, alone, lost, lonely)] == ["same", None, "same", "lonely"]
@@ -336,9 +333,7 @@ def test_it_is_refused_while_nobody_can_say_which_side_is_right(context, world, 
         world.repair.plan([])
 
 
-def test_it_is_refused_while_the_bridge_is_not_whole_or_another_operator_is_at_work(
-    context, world, monkeypatch
-):
+def test_it_is_refused_while_the_bridge_is_not_whole_or_another_operator_is_at_work(context, world, monkeypatch):
     world.item(key := world.both(), "wrong")
     found = world.found()
     with held(context.journal, "chefs", "another", "copy"), pytest.raises(RefusedError):

@@ -73,9 +73,7 @@ def extra(context, chefs, even):
 def put(context, chefs, key, first=""):
     fields = {"firstName": {"S": first or f"chef {key}"}, "lastName": {"S": "W"}}
     mark = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
-    context.clients.dynamodb.put_item(
-        TableName=chefs.modern_table, Item={"ChefId": {"S": key}, **fields, **mark}
-    )
+    context.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={"ChefId": {"S": key}, **fields, **mark})
 
 
 def record(context):

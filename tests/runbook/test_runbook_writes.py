@@ -15,8 +15,8 @@ from runbook.cutover import forward
 from runbook.cutover.command import Scope
 from runbook.cutover.steps import Parts
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
+from runbook.journal import lock as locks
 from runbook.journal.journal import Phase
-from runbook.journal.journal import lock as locks
 
 QUICK = ("--settle", "0", "--warm", "1", "--entity", ENTITY)
 EVERY_GATE = (
@@ -180,9 +180,7 @@ def test_past_the_commit_the_gate_already_passes_to_modern(road, half_over):
     assert road.api.request("DELETE", path(ENTITY, key)).status == 204
 
 
-@pytest.mark.parametrize(
-    ("verb", "scope", "then"), [("cutover", "reads", MODERN), ("rollback", "both", LEGACY)]
-)
+@pytest.mark.parametrize(("verb", "scope", "then"), [("cutover", "reads", MODERN), ("rollback", "both", LEGACY)])
 def test_another_command_settles_a_half_done_cutover_first(road, half_over, verb, scope, then):
     done = switch(road, verb, Scope(scope)).execute()
     assert (done.settled.command, done.settled.result, done.changed) == ("cutover writes", "done", True)
@@ -194,9 +192,7 @@ def test_a_rollback_that_stops_past_its_commit_is_finished_by_the_next_command(r
     generation = control(road).generation
     real = Parts.send
     with monkeypatch.context() as patched:
-        patched.setattr(
-            Parts, "send", lambda parts, to: _fail() if to.writes == Side.LEGACY else real(parts, to)
-        )
+        patched.setattr(Parts, "send", lambda parts, to: _fail() if to.writes == Side.LEGACY else real(parts, to))
         with pytest.raises(FailedError, match="past its point of no return"):
             switch(road, "rollback").execute()
     assert stands(road) == (Phase.LEGACY, Side.GATE, False)

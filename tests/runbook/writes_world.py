@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from runbook.aws.api_gateway import Side
 from runbook.aws.http import path
@@ -11,11 +11,7 @@ from runbook.cutover.command import Scope, Switch
 from runbook.cutover.fence import Control, Fence
 from runbook.cutover.steps import Choices
 from runbook.journal.journal import Phase
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runbook.stack import Context
+from runbook.stack import Context
 
 ENTITY = "chefs"
 QUICK = Choices(settle=0.0, warm=1)

@@ -33,9 +33,7 @@ class World:
     def story(self) -> Story:
         """The whole run; both sides equal, reads and writes on one side throughout."""
         found = [Found(key, value, f"record {value}") for key, value in self.held.items()]
-        return Story(
-            before=self.before, attempts=self.attempts, source=found, other=found, strict=[(0.0, 1e9)]
-        )
+        return Story(before=self.before, attempts=self.attempts, source=found, other=found, strict=[(0.0, 1e9)])
 
     def _act(self, step: int, now: float) -> None:
         client = self._dice.randrange(self.clients)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import textwrap
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from sandbox import lifecycle
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sandbox.deploy import Step
-    from sandbox.lifecycle import Sandbox
+from sandbox.deploy import Step
+from sandbox.lifecycle import Sandbox
 
 IMPORTS = "import json\nimport pulumi\nimport pulumi_aws as aws\nfrom pulumi import ResourceOptions\n"
 
@@ -39,9 +36,7 @@ class Programs:
     def up(self, body: str, **config: Any) -> Sandbox:
         """Bring the sandbox to what the program says."""
         self.steps = []
-        return lifecycle.up(
-            self.name, config, program=self.write(body), current=False, report=self.steps.append
-        )
+        return lifecycle.up(self.name, config, program=self.write(body), current=False, report=self.steps.append)
 
     def preview(self, body: str, **config: Any) -> list[Step]:
         """What `up` would do."""

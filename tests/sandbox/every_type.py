@@ -27,9 +27,7 @@ document = aws.iam.get_policy_document_output(
     ]
 )
 
-vpc = aws.ec2.Vpc(
-    "net", cidr_block="10.0.0.0/16", enable_dns_hostnames=True, enable_dns_support=True, tags=TAGS
-)
+vpc = aws.ec2.Vpc("net", cidr_block="10.0.0.0/16", enable_dns_hostnames=True, enable_dns_support=True, tags=TAGS)
 subnets = [
     aws.ec2.Subnet(
         f"net-{number}",
@@ -116,9 +114,7 @@ aws.s3.BucketPublicAccessBlock(
     ignore_public_acls=True,
     restrict_public_buckets=True,
 )
-aws.s3.BucketOwnershipControls(
-    "failures-owner", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}
-)
+aws.s3.BucketOwnershipControls("failures-owner", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"})
 aws.s3.BucketServerSideEncryptionConfiguration(
     "failures-encryption",
     bucket=bucket.id,
@@ -184,14 +180,10 @@ function = aws.lambda_.Function(
     environment={"variables": {"WORD": "served"}},
     logging_config={"log_format": "JSON", "log_group": logs.name},
     reserved_concurrent_executions=5,
-    code=pulumi.AssetArchive(
-        {"code/__init__.py": pulumi.StringAsset(""), "code/word.py": pulumi.StringAsset(HANDLER)}
-    ),
+    code=pulumi.AssetArchive({"code/__init__.py": pulumi.StringAsset(""), "code/word.py": pulumi.StringAsset(HANDLER)}),
     tags=TAGS,
 )
-aws.lambda_.FunctionEventInvokeConfig(
-    "function-retries", function_name=function.name, maximum_retry_attempts=0
-)
+aws.lambda_.FunctionEventInvokeConfig("function-retries", function_name=function.name, maximum_retry_attempts=0)
 aws.lambda_.FunctionRecursionConfig("function-recursion", function_name=function.name, recursive_loop="Allow")
 mapping = aws.lambda_.EventSourceMapping(
     "mapping",
@@ -211,9 +203,7 @@ mapping = aws.lambda_.EventSourceMapping(
 )
 
 api = aws.apigateway.RestApi("api", endpoint_configuration={"types": "REGIONAL"}, tags=TAGS)
-resource = aws.apigateway.Resource(
-    "api-words", rest_api=api.id, parent_id=api.root_resource_id, path_part="words"
-)
+resource = aws.apigateway.Resource("api-words", rest_api=api.id, parent_id=api.root_resource_id, path_part="words")
 method = aws.apigateway.Method(
     "api-get", rest_api=api.id, resource_id=resource.id, http_method="GET", authorization="NONE"
 )

@@ -58,9 +58,7 @@ def test_an_older_value_than_the_last_acknowledged_one_is_a_lost_write(world, pi
     written = acknowledged(found, PUT)
     assume(written)
     last = written[pick % len(written)]
-    older = [
-        one.value for one in found.attempts if one.key == last.key and one.status in {200, 201} and one.writes
-    ]
+    older = [one.value for one in found.attempts if one.key == last.key and one.status in {200, 201} and one.writes]
     assume(len(older) > 1)
     assert Kind.LOST in kinds(holding(found, drop=last.key, add=(record(last.key, older[0]),)))
 
@@ -113,9 +111,7 @@ def test_a_read_that_misses_an_acknowledged_write_is_stale(world, pick):
     reads = [
         index
         for index, one in enumerate(found.attempts)
-        if one.kind == GET
-        and one.value
-        and not any(other.maybe for other in found.attempts if other.key == one.key)
+        if one.kind == GET and one.value and not any(other.maybe for other in found.attempts if other.key == one.key)
     ]
     assume(reads)
     index = reads[pick % len(reads)]

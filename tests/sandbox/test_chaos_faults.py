@@ -108,9 +108,7 @@ def test_an_old_batch_that_comes_again_changes_nothing(arena, attack):
     key = arena.entity.modern.key
     for value in ("first", "second"):
         item = {name: {"S": text} for name, text in shape.body(value).items()}
-        arena.clients.dynamodb.put_item(
-            TableName=arena.deployed.modern_table, Item={key: {"S": "again"}, **item}
-        )
+        arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item={key: {"S": "again"}, **item})
     wait_for(lambda: [one.value for one in sides.legacy(arena, shape) if one.key == "again"] == ["second"])
     before = sides.legacy(arena, shape)
     attack.dice = Low()

@@ -43,9 +43,7 @@ def probe(key, sequence):
 
 
 def test_seed_1_a_marker_of_who_follows_the_stream_does_not_overtake_the_probe(arena):
-    found = changes.from_stream(
-        arena.entity, [probe(names.PROBE_KEY, 1), probe(f"{names.PROBE_KEY}-0001", 2)]
-    )
+    found = changes.from_stream(arena.entity, [probe(names.PROBE_KEY, 1), probe(f"{names.PROBE_KEY}-0001", 2)])
     assert [change.sequence for change in found] == [1]
 
 
@@ -109,9 +107,7 @@ def test_seed_9_a_poison_record_that_was_mended_is_not_parked_again_by_an_old_ba
 
     def put(value):
         item = {name: {"S": text} for name, text in shape.body(value).items()}
-        arena.clients.dynamodb.put_item(
-            TableName=arena.deployed.modern_table, Item={key: {"S": "seed-9"}, **item}
-        )
+        arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item={key: {"S": "seed-9"}, **item})
 
     def parked():
         return "seed-9" in runbook.once(("quarantine", "list", "--entity", "chefs", "--json")).out

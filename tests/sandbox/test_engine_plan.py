@@ -28,9 +28,7 @@ def goal(**inputs):
 
 
 def record(**inputs):
-    return Record(
-        urn="urn:shelf", type="test:shelf", id="1", inputs={"name": "shelf-abc", **inputs}, outputs={}
-    )
+    return Record(urn="urn:shelf", type="test:shelf", id="1", inputs={"name": "shelf-abc", **inputs}, outputs={})
 
 
 def test_a_new_resource_is_created_under_its_name_and_seven_digits():

@@ -36,10 +36,7 @@ def test_what_was_made_answers(up):
     mapping = up.client("lambda").get_event_source_mapping(UUID=up.outputs["mappingId"])
     assert mapping["EventSourceArn"] == up.outputs["streamArn"]
     assert mapping["DestinationConfig"]["OnFailure"]["Destination"].endswith(up.outputs["bucket"])
-    assert (
-        up.client("s3").get_bucket_lifecycle_configuration(Bucket=up.outputs["bucket"])["Rules"][0]["ID"]
-        == "old"
-    )
+    assert up.client("s3").get_bucket_lifecycle_configuration(Bucket=up.outputs["bucket"])["Rules"][0]["ID"] == "old"
 
 
 def test_outputs_are_the_true_ones_and_secrets_are_readable(up):
@@ -170,6 +167,4 @@ def test_a_function_has_only_the_rights_of_its_role(programs):
     answer = sandbox.client("lambda").invoke(FunctionName=sandbox.outputs["name"])
     assert b"AccessDenied" in answer["Payload"].read()
     with pytest.raises(ClientError, match="security token"):
-        type(sandbox)(sandbox.location, {**sandbox.outputs, "accessKeyId": "AKIAUNKNOWN"}).client(
-            "sqs"
-        ).list_queues()
+        type(sandbox)(sandbox.location, {**sandbox.outputs, "accessKeyId": "AKIAUNKNOWN"}).client("sqs").list_queues()

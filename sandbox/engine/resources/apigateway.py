@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import known, section
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 
 def take(inputs: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, Any]:
@@ -24,9 +21,7 @@ def take(inputs: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, An
 def replacements(paths: Mapping[str, Any]) -> list[dict[str, str]]:
     """Patch operations that set each path; a None removes it."""
     return [
-        {"op": "remove", "path": path}
-        if value is None
-        else {"op": "replace", "path": path, "value": _patched(value)}
+        {"op": "remove", "path": path} if value is None else {"op": "replace", "path": path, "value": _patched(value)}
         for path, value in paths.items()
     ]
 
@@ -71,9 +66,7 @@ class RestApi(Handler):
         if "binaryMediaTypes" in changed:
             raise ValueError("the sandbox sets binaryMediaTypes only at creation")
         paths = {f"/{name}": inputs.get(name, "") for name in sorted(changed)}
-        self.aws.client("apigateway").update_rest_api(
-            restApiId=record.id, patchOperations=replacements(paths)
-        )
+        self.aws.client("apigateway").update_rest_api(restApiId=record.id, patchOperations=replacements(paths))
         return {}
 
     def delete(self, record: Record) -> None:
@@ -90,15 +83,11 @@ class Resource(Handler):
     """One part of a path."""
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
-        made = self.aws.client("apigateway").create_resource(
-            **take(inputs, "parentId pathPart", restApiId="restApi")
-        )
+        made = self.aws.client("apigateway").create_resource(**take(inputs, "parentId pathPart", restApiId="restApi"))
         return Made(made["id"], {"path": made["path"]})
 
     def delete(self, record: Record) -> None:
-        self.aws.client("apigateway").delete_resource(
-            restApiId=record.inputs["restApi"], resourceId=record.id
-        )
+        self.aws.client("apigateway").delete_resource(restApiId=record.inputs["restApi"], resourceId=record.id)
 
 
 def _place(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,8 +103,7 @@ def _place_id(prefix: str, inputs: Mapping[str, Any], *more: str) -> str:
 
 
 METHOD = (
-    "apiKeyRequired authorizerId authorizationScopes operationName requestModels requestParameters "
-    "requestValidatorId"
+    "apiKeyRequired authorizerId authorizationScopes operationName requestModels requestParameters requestValidatorId"
 )
 
 
@@ -140,9 +128,7 @@ class Method(Handler):
         if other := sorted(changed - simple.keys()):
             raise ValueError(f"the sandbox sets {', '.join(other)} of a method only at creation")
         paths = {f"/{simple[name]}": inputs.get(name, "") for name in sorted(changed)}
-        self.aws.client("apigateway").update_method(
-            **_place(record.inputs), patchOperations=replacements(paths)
-        )
+        self.aws.client("apigateway").update_method(**_place(record.inputs), patchOperations=replacements(paths))
         return {}
 
     def delete(self, record: Record) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.resources.apigateway import replacements, take
 from sandbox.engine.shape import known, section
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 
-@handles(
-    "aws:apigateway/deployment:Deployment", properties="restApi triggers variables", updates="description"
-)
+@handles("aws:apigateway/deployment:Deployment", properties="restApi triggers variables", updates="description")
 class Deployment(Handler):
     """A snapshot of the API; `triggers` only tell when to take another."""
 
@@ -36,9 +31,7 @@ class Deployment(Handler):
         return {}
 
     def delete(self, record: Record) -> None:
-        self.aws.client("apigateway").delete_deployment(
-            restApiId=record.inputs["restApi"], deploymentId=record.id
-        )
+        self.aws.client("apigateway").delete_deployment(restApiId=record.inputs["restApi"], deploymentId=record.id)
 
 
 @handles(
@@ -119,9 +112,7 @@ def _canary_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, A
     overrides: Mapping[str, str] = new.get("stageVariableOverrides", {})
     simple = {key: value for key, value in new.items() if key != "stageVariableOverrides"}
     paths |= {f"/canarySettings/{key}": value for key, value in simple.items()}
-    return paths | {
-        f"/canarySettings/stageVariableOverrides/{name}": value for name, value in overrides.items()
-    }
+    return paths | {f"/canarySettings/stageVariableOverrides/{name}": value for name, value in overrides.items()}
 
 
 def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str | None]:

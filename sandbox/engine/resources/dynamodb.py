@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import known, pick, section, tags
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 
 @handles(
@@ -36,8 +33,7 @@ class Table(Handler):
             TableName=inputs["name"],
             KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
             AttributeDefinitions=[
-                {"AttributeName": item["name"], "AttributeType": item["type"]}
-                for item in inputs["attributes"]
+                {"AttributeName": item["name"], "AttributeType": item["type"]} for item in inputs["attributes"]
             ],
             Tags=tags(inputs),
             **_settings(inputs),
@@ -49,9 +45,7 @@ class Table(Handler):
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         present = {name: value for name, value in inputs.items() if name in changed}
-        arguments = _settings(present) | (
-            _stream(inputs) if changed & {"streamEnabled", "streamViewType"} else {}
-        )
+        arguments = _settings(present) | (_stream(inputs) if changed & {"streamEnabled", "streamViewType"} else {})
         dynamodb = self.aws.client("dynamodb")
         if arguments:
             dynamodb.update_table(TableName=record.id, **arguments)
@@ -69,16 +63,12 @@ class Table(Handler):
         """What DynamoDB only sets on a table that exists."""
         dynamodb = self.aws.client("dynamodb")
         if "pointInTimeRecovery" in changed:
-            recovery = known(
-                inputs.get("pointInTimeRecovery") or {"enabled": False}, "enabled recoveryPeriodInDays"
-            )
+            recovery = known(inputs.get("pointInTimeRecovery") or {"enabled": False}, "enabled recoveryPeriodInDays")
             specification = {
                 "PointInTimeRecoveryEnabled": recovery["enabled"],
                 **pick(recovery, "", RecoveryPeriodInDays="recoveryPeriodInDays"),
             }
-            dynamodb.update_continuous_backups(
-                TableName=inputs["name"], PointInTimeRecoverySpecification=specification
-            )
+            dynamodb.update_continuous_backups(TableName=inputs["name"], PointInTimeRecoverySpecification=specification)
         if "ttl" in changed and "ttl" in inputs:
             asked = known(inputs["ttl"], "attributeName enabled")
             expiry = {"AttributeName": asked["attributeName"], "Enabled": asked.get("enabled", False)}
@@ -106,9 +96,7 @@ def _encryption(inputs: Mapping[str, Any]) -> dict[str, Any]:
     asked = known(section(inputs, "serverSideEncryption"), "enabled kmsKeyArn")
     if not asked.get("enabled"):
         return {}
-    return {
-        "SSESpecification": {"Enabled": True, "SSEType": "KMS", **pick(asked, "", KMSMasterKeyId="kmsKeyArn")}
-    }
+    return {"SSESpecification": {"Enabled": True, "SSEType": "KMS", **pick(asked, "", KMSMasterKeyId="kmsKeyArn")}}
 
 
 def _outputs(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import known, pick, tags
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 DNS = (("enableDnsSupport", "EnableDnsSupport"), ("enableDnsHostnames", "EnableDnsHostnames"))
 
@@ -31,16 +28,12 @@ class Vpc(Handler):
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
         ec2 = self.aws.client("ec2")
-        vpc = ec2.create_vpc(
-            **pick(inputs, "cidrBlock instanceTenancy"), TagSpecifications=tagged("vpc", inputs)
-        )["Vpc"]
+        vpc = ec2.create_vpc(**pick(inputs, "cidrBlock instanceTenancy"), TagSpecifications=tagged("vpc", inputs))[
+            "Vpc"
+        ]
         self._dns(vpc["VpcId"], inputs)
-        group = self._default("security_groups", "SecurityGroups", vpc["VpcId"], "group-name", "default")[
-            "GroupId"
-        ]
-        table = self._default("route_tables", "RouteTables", vpc["VpcId"], "association.main", "true")[
-            "RouteTableId"
-        ]
+        group = self._default("security_groups", "SecurityGroups", vpc["VpcId"], "group-name", "default")["GroupId"]
+        table = self._default("route_tables", "RouteTables", vpc["VpcId"], "association.main", "true")["RouteTableId"]
         return Made(
             vpc["VpcId"],
             {
@@ -79,9 +72,7 @@ class Subnet(Handler):
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
         arguments = pick(inputs, "vpcId cidrBlock availabilityZone")
-        subnet = self.aws.client("ec2").create_subnet(
-            **arguments, TagSpecifications=tagged("subnet", inputs)
-        )["Subnet"]
+        subnet = self.aws.client("ec2").create_subnet(**arguments, TagSpecifications=tagged("subnet", inputs))["Subnet"]
         if "mapPublicIpOnLaunch" in inputs:
             self._public(subnet["SubnetId"], inputs["mapPublicIpOnLaunch"])
         return Made(
@@ -169,18 +160,14 @@ class Rule(Handler):
         authorize = getattr(self.aws.client("ec2"), f"authorize_security_group_{self.direction}")
         made = authorize(GroupId=inputs["securityGroupId"], IpPermissions=[rule])["SecurityGroupRules"][0]
         id_ = made["SecurityGroupRuleId"]
-        return Made(
-            id_, {"arn": self.aws.arn("ec2", f"security-group-rule/{id_}"), "securityGroupRuleId": id_}
-        )
+        return Made(id_, {"arn": self.aws.arn("ec2", f"security-group-rule/{id_}"), "securityGroupRuleId": id_})
 
     def delete(self, record: Record) -> None:
         revoke = getattr(self.aws.client("ec2"), f"revoke_security_group_{self.direction}")
         revoke(GroupId=record.inputs["securityGroupId"], SecurityGroupRuleIds=[record.id])
 
 
-RULE = (
-    "securityGroupId ipProtocol fromPort toPort cidrIpv4 cidrIpv6 referencedSecurityGroupId description tags"
-)
+RULE = "securityGroupId ipProtocol fromPort toPort cidrIpv4 cidrIpv6 referencedSecurityGroupId description tags"
 
 
 @handles("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", properties=RULE)
@@ -204,9 +191,7 @@ class DefaultSecurityGroup(Handler):
     def create(self, inputs: Mapping[str, Any]) -> Made:
         ec2 = self.aws.client("ec2")
         if inputs.get("ingress") or inputs.get("egress"):
-            raise ValueError(
-                "the sandbox only empties the default security group; give rules to a group of their own"
-            )
+            raise ValueError("the sandbox only empties the default security group; give rules to a group of their own")
         filters = [
             {"Name": "vpc-id", "Values": [inputs["vpcId"]]},
             {"Name": "group-name", "Values": ["default"]},
@@ -215,9 +200,7 @@ class DefaultSecurityGroup(Handler):
         if group["IpPermissions"]:
             ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
         if group["IpPermissionsEgress"]:
-            ec2.revoke_security_group_egress(
-                GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"]
-            )
+            ec2.revoke_security_group_egress(GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"])
         return Made(group["GroupId"], {"arn": self.aws.arn("ec2", f"security-group/{group['GroupId']}")})
 
     def delete(self, record: Record) -> None:

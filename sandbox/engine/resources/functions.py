@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import capital, known, pick, section
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 CONFIGURATION = (
     "role runtime handler timeout memorySize environment description loggingConfig tracingConfig ephemeralStorage "
@@ -61,9 +58,7 @@ class Function(Handler):
         reserved = inputs.get("reservedConcurrentExecutions")
         functions = self.aws.client("lambda")
         if reserved is not None and reserved >= 0:
-            functions.put_function_concurrency(
-                FunctionName=inputs["name"], ReservedConcurrentExecutions=reserved
-            )
+            functions.put_function_concurrency(FunctionName=inputs["name"], ReservedConcurrentExecutions=reserved)
         elif reserved is not None:
             functions.delete_function_concurrency(FunctionName=inputs["name"])
 
@@ -106,9 +101,7 @@ class Permission(Handler):
         return Made(inputs["statementId"])
 
     def delete(self, record: Record) -> None:
-        self.aws.client("lambda").remove_permission(
-            FunctionName=record.inputs["function"], StatementId=record.id
-        )
+        self.aws.client("lambda").remove_permission(FunctionName=record.inputs["function"], StatementId=record.id)
 
 
 MAPPING = (
@@ -190,9 +183,7 @@ class FunctionEventInvokeConfig(Handler):
         return self.create(inputs).outputs
 
     def delete(self, record: Record) -> None:
-        self.aws.client("lambda").delete_function_event_invoke_config(
-            FunctionName=record.inputs["functionName"]
-        )
+        self.aws.client("lambda").delete_function_event_invoke_config(FunctionName=record.inputs["functionName"])
 
 
 @handles(

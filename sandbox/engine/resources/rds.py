@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import capital, known, pick, section, tags
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 
 @handles(
@@ -66,9 +63,7 @@ class ClusterParameterGroup(Handler):
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         names = {parameter["name"] for parameter in inputs.get("parameters", [])}
-        gone = [
-            parameter for parameter in record.inputs.get("parameters", []) if parameter["name"] not in names
-        ]
+        gone = [parameter for parameter in record.inputs.get("parameters", []) if parameter["name"] not in names]
         if gone:
             self.aws.client("rds").reset_db_cluster_parameter_group(
                 DBClusterParameterGroupName=record.id,
@@ -141,9 +136,7 @@ class Cluster(Handler):
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
         both = {**CLUSTER_FIXED, **CLUSTER_UPDATES}
-        arguments = {
-            argument: _scaling(name, inputs[name]) for name, argument in both.items() if name in inputs
-        }
+        arguments = {argument: _scaling(name, inputs[name]) for name, argument in both.items() if name in inputs}
         cluster = self.aws.client("rds").create_db_cluster(**arguments, Tags=tags(inputs))["DBCluster"]
         return Made(cluster["DBClusterIdentifier"], _cluster_outputs(cluster))
 
@@ -229,9 +222,7 @@ class ClusterInstance(Handler):
             "promotionTier autoMinorVersionUpgrade publiclyAccessible",
             DBInstanceClass="instanceClass",
         )
-        self.aws.client("rds").modify_db_instance(
-            DBInstanceIdentifier=record.id, ApplyImmediately=True, **arguments
-        )
+        self.aws.client("rds").modify_db_instance(DBInstanceIdentifier=record.id, ApplyImmediately=True, **arguments)
         return {}
 
     def delete(self, record: Record) -> None:

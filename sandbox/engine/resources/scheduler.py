@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import pick
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 SCHEDULE = (
     "scheduleExpression scheduleExpressionTimezone flexibleTimeWindow target state description startDate "

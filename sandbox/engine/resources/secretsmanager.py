@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import pick, tags
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 
 @handles(
@@ -36,7 +33,5 @@ class Secret(Handler):
         return {}
 
     def delete(self, record: Record) -> None:
-        arguments: dict[str, Any] = {
-            "ForceDeleteWithoutRecovery": True
-        }  # a successor may need the name at once
+        arguments: dict[str, Any] = {"ForceDeleteWithoutRecovery": True}  # a successor may need the name at once
         self.aws.client("secretsmanager").delete_secret(SecretId=record.id, **arguments)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import capital, section
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.engine.state import Record
+from sandbox.engine.state import Record
 
 # Pulumi's name → the queue attribute's.
 ATTRIBUTES = {
@@ -38,9 +35,9 @@ class Queue(Handler):
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
         sqs = self.aws.client("sqs")
-        url = sqs.create_queue(
-            QueueName=inputs["name"], Attributes=_attributes(inputs), tags=section(inputs, "tags")
-        )["QueueUrl"]
+        url = sqs.create_queue(QueueName=inputs["name"], Attributes=_attributes(inputs), tags=section(inputs, "tags"))[
+            "QueueUrl"
+        ]
         return Made(url, {"arn": self.aws.arn("sqs", inputs["name"]), "url": url})
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
