@@ -45,7 +45,7 @@ QUICK = Options(seconds=30, interval=0.05)
 @pytest.fixture
 def open_gates(monkeypatch):
     """Gates and probes that pass: these tests are about the canary."""
-    monkeypatch.setattr(gates, "of", lambda *_: [])
+    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
     monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
@@ -633,7 +633,7 @@ def test_a_healthy_modern_passes_the_watch(road, runbook):
 
 
 def test_a_modern_that_fails_is_found_and_reads_go_back(road, runbook, broken, monkeypatch):
-    monkeypatch.setattr(gates, "of", lambda *_: [])
+    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
     watched = runbook("cutover", "reads", "--percent", "50", "--watch", "60", "--entity", ENTITY, "--execute")
     assert watched.exit_code == 4
     assert "requests failed (100.0%, at most 1.0%); of legacy's 0 of" in watched.output
@@ -673,7 +673,7 @@ def forbidden(road):
 
 
 def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(road, runbook, forbidden, monkeypatch):
-    monkeypatch.setattr(gates, "of", lambda *_: [])
+    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
     watched = runbook("cutover", "reads", "--watch", "60", "--entity", ENTITY, "--execute")
     assert watched.exit_code == 4
     assert "public requests failed" in watched.output

@@ -35,7 +35,7 @@ COMMIT = "c"
 @pytest.fixture
 def open_gates(monkeypatch):
     """Gates and probes that pass: these tests are about the steps."""
-    monkeypatch.setattr(gates, "of", lambda *_: [])
+    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
     monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
