@@ -26,7 +26,7 @@ from runbook.errors import PreconditionError
 from runbook.journal import remedies
 from runbook.journal.journal import Event, Phase
 from runbook.journal.lock import Lease, held
-from runbook.quarantine.entry import Entry, Kind
+from runbook.quarantine.entry import Entry, EntryKind
 from runbook.quarantine.resolve import PATIENCE, QUEUED, Action, Outcome, Settler
 from runbook.stack import Context
 from runbook.verify import run
@@ -197,7 +197,7 @@ class Repair:
         return Entry(
             entity=self._entity.name,
             key=key,
-            kind=Kind.UPSERT,
+            kind=EntryKind.UPSERT,
             reason="",
             code=0,
             sequence=sequence,

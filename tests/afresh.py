@@ -15,7 +15,7 @@ from runbook.checks import heartbeat
 from runbook.copy import control
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.steps import Choices
-from runbook.quarantine.actions import Quarantine
+from runbook.quarantine.actions import EntityQuarantine
 from runbook.stack import Context
 from sandbox.lifecycle import Sandbox
 
@@ -45,7 +45,7 @@ def afresh(sandbox: Sandbox) -> Context:
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda entity: _empty(context, entity, sandbox), context.target.entities.values()))
     for entity in context.target.entities.values():
-        Quarantine(context, entity).drop()
+        EntityQuarantine(context, entity).drop()
         _forget(context, entity)
     init.run(context)
     return context

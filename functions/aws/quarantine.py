@@ -1,9 +1,11 @@
-"""The quarantine: records that can never be applied, with the reason, until someone replays or drops them."""
+"""The quarantine table: one record for each key that can never be applied, with the reason. All requests on it."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
@@ -12,10 +14,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LONGEST_REASON = 2000  # characters
+KEYS_AT_ONCE = 100  # BatchGetItem's limit
+Version = tuple[str | None, str | None]  # a record's `quarantined_at` and `sequence` as they were read
 
 
 class Quarantine:
-    """One table for all entities; the latest failure of a key replaces an earlier one, since replay reads the item.
+    """Writes failures; the latest failure of a key replaces an earlier one, since replay reads the item.
 
     Args:
         client: boto3's `dynamodb`.
@@ -31,13 +35,13 @@ class Quarantine:
         self._stream = stream
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
-        """Park a change. A failure is the caller's to raise: the record is nowhere else."""
+        """Quarantine a change. A failure is the caller's to raise: the record is nowhere else."""
         self.park(entity.name, change.kind.value, change.key, reason, code=code, sequence=change.sequence)
 
     def park(  # noqa: PLR0913  # an entry's attributes
         self, entity: str, event: str, key: str, reason: str, *, code: int = 0, sequence: int = 0
     ) -> None:
-        """Park what happened to a key, by any road."""
+        """Quarantine a key that failed without a change of the stream."""
         self._client.put_item(
             TableName=self._table,
             Item={
@@ -52,3 +56,134 @@ class Quarantine:
                 "stream": {"S": self._stream},
             },
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineRecord:
+    """One record of the table; what it lacks is empty, or 0.
+
+    Attributes:
+        event: `upsert`, `delete`, or what else `park` was given.
+        at: when it was written, as it stands in the record.
+        version: changes when the key fails anew.
+    """
+
+    key: str
+    event: str
+    reason: str
+    code: int
+    sequence: int
+    stream: str
+    at: str
+    version: Version
+
+
+class QuarantineTable:
+    """The records of one entity."""
+
+    def __init__(self, client: DynamoDBClient, table: str, entity: str) -> None:
+        self._client = client
+        self._table = table
+        self._entity = entity
+
+    def count(self) -> int:
+        return sum(page["Count"] for page in self._pages(Select="COUNT"))
+
+    def records(self) -> Iterator[QuarantineRecord]:
+        return (_record(item) for page in self._pages() for item in page["Items"])
+
+    def _pages(self, **more: Any) -> Iterator[Any]:
+        return iter(
+            self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="entity = :entity",
+                ExpressionAttributeValues={":entity": {"S": self._entity}},
+                ConsistentRead=True,
+                **more,
+            )
+        )
+
+    def sequences(self, keys: Sequence[str], stream: str) -> dict[str, int]:
+        """The sequence of each of these keys that has a record from this stream."""
+        found = dict[str, int]()
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            wanted: Any = [self._place(key) for key in keys[start : start + KEYS_AT_ONCE]]
+            while wanted:
+                request: Any = {self._table: {"Keys": wanted, "ConsistentRead": True}}
+                answer: Any = self._client.batch_get_item(RequestItems=request)
+                records = [_record(item) for item in answer["Responses"].get(self._table, [])]
+                known = [record for record in records if (record.version[1] or "").isdigit()]
+                found |= {record.key: record.sequence for record in known if record.stream == stream}
+                wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+        return found
+
+    def update(self, key: str, version: Version | None, changes: Mapping[str, str], code: int) -> bool:
+        """Change a record that is as it was read, or make one where none was; False when it is another by now.
+
+        Args:
+            key: the item's.
+            version: of the record that was read; None for none.
+            changes: attributes and their text.
+            code: MySQL's error number; 0 for none.
+        """
+        values: dict[str, Any] = {name: {"S": text[:LONGEST_REASON]} for name, text in changes.items()}
+        values["error_code"] = {"N": str(code)}
+        condition, attributes, expected = _as_read(version)
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=self._place(key),
+                UpdateExpression="SET " + ", ".join(f"#s{i} = :s{i}" for i in range(len(values))),
+                ConditionExpression=condition,
+                ExpressionAttributeNames=attributes | {f"#s{i}": name for i, name in enumerate(values)},
+                ExpressionAttributeValues=expected | {f":s{i}": value for i, value in enumerate(values.values())},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def delete(self, key: str, version: Version) -> bool:
+        """Delete a record that is as it was read, or is not there; False when the key has failed anew since."""
+        condition, attributes, expected = _as_read(version)
+        values: dict[str, Any] = {"ExpressionAttributeValues": expected} if expected else {}
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=self._place(key),
+                ConditionExpression=f"attribute_not_exists(#entity) OR ({condition})",
+                ExpressionAttributeNames={**attributes, "#entity": "entity"},
+                **values,
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _place(self, key: str) -> dict[str, Any]:
+        return {"entity": {"S": self._entity}, "item_key": {"S": key}}
+
+
+def _record(item: Mapping[str, Mapping[str, Any]]) -> QuarantineRecord:
+    plain = {name: str(next(iter(value.values()))) for name, value in item.items()}
+    sequence = plain.get("sequence", "")
+    return QuarantineRecord(
+        key=plain["item_key"],
+        event=plain.get("event_name", ""),
+        reason=plain.get("reason", ""),
+        code=int(plain.get("error_code", 0)),
+        sequence=int(sequence) if sequence.isdigit() else 0,
+        stream=plain.get("stream", ""),
+        at=plain.get("quarantined_at", ""),
+        version=(plain.get("quarantined_at"), plain.get("sequence")),
+    )
+
+
+def _as_read(version: Version | None) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """The condition that a record is the one that was read, or is not there if none was."""
+    if version is None:
+        return "attribute_not_exists(#at)", {"#at": "entity"}, {}
+    parts: list[str] = []
+    values: dict[str, Any] = {}
+    for name, value in zip(("at", "sequence"), version, strict=True):
+        parts.append(f"attribute_not_exists(#{name})" if value is None else f"#{name} = :{name}")
+        values |= {} if value is None else {f":{name}": {"S": value}}
+    return " AND ".join(parts), {"#at": "quarantined_at", "#sequence": "sequence"}, values

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from functions.aws.quarantine import QuarantineTable
 from functions.domain import names
 from runbook.aws.clients import Clients
 from runbook.aws.outputs import EntityTarget, Target
@@ -112,14 +113,7 @@ def _last_result(mapping: EventSourceMappingConfigurationResponseTypeDef) -> Che
 
 
 def _quarantine(dynamodb: DynamoDBClient, target: Target, entity: EntityTarget) -> Check:
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=target.quarantine_table,
-        KeyConditionExpression="entity = :entity",
-        ExpressionAttributeValues={":entity": {"S": entity.name}},
-        Select="COUNT",
-        ConsistentRead=True,
-    )
-    count = sum(page["Count"] for page in pages)
+    count = QuarantineTable(dynamodb, target.quarantine_table, entity.name).count()
     remedy = f"See why with `runbook quarantine list --entity {entity.name}`, mend it, then {SETTLE}"
     return Check(name="quarantine", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)
 

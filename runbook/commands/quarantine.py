@@ -20,7 +20,7 @@ from runbook.commands._options import (
 )
 from runbook.commands._session import confirm, opened
 from runbook.errors import FailedError, PreconditionError, UsageError
-from runbook.quarantine.actions import Intent, Quarantine, bridged
+from runbook.quarantine.actions import EntityQuarantine, Intent, bridged
 from runbook.quarantine.resolve import Outcome
 from runbook.stack import Context
 
@@ -158,7 +158,7 @@ def drop(  # noqa: PLR0913, PLR0917  # each is an option of the command
         _end(_each(context, entity, lambda one: one.drop(wanted), skip, see), as_json=as_json)
 
 
-def _forgotten(one: Quarantine, keys: Sequence[str]) -> list[Intent]:
+def _forgotten(one: EntityQuarantine, keys: Sequence[str]) -> list[Intent]:
     return [Intent(entry=entry, action=None, refused="forget it") for entry in one.entries(keys)]
 
 
@@ -169,12 +169,12 @@ def _chosen(context: Context, entities: Sequence[str] | None) -> list[EntityTarg
 def _each(
     context: Context,
     entities: Sequence[str] | None,
-    act: Callable[[Quarantine], Answer],
+    act: Callable[[EntityQuarantine], Answer],
     skip: Callable[[EntityTarget], str],
     show: Callable[[Answer], None] | None,
 ) -> Several[Answer]:
     chosen = _chosen(context, entities)
-    return _entities.each(chosen, lambda one: act(Quarantine(context, one)), skip, show)
+    return _entities.each(chosen, lambda one: act(EntityQuarantine(context, one)), skip, show)
 
 
 def _idle(
@@ -187,7 +187,7 @@ def _idle(
             return ""
         if not bridged(context, one):
             return f"{one.name} has no bridge, and so no quarantine"
-        quarantine = Quarantine(context, one)
+        quarantine = EntityQuarantine(context, one)
         found = quarantine.entries(keys)
         if not found:
             return f"{one.name} has nothing {'of that ' if keys else ''}in quarantine"
@@ -214,7 +214,7 @@ def _wanted(
             "Name their keys, or say --all.",
         )
     wanted = list(keys or ())
-    chosen = [Quarantine(context, one) for one in _chosen(context, entities) if bridged(context, one)]
+    chosen = [EntityQuarantine(context, one) for one in _chosen(context, entities) if bridged(context, one)]
     there = {entry.key for one in chosen if wanted for entry in one.entries(wanted)}
     if missing := [key for key in wanted if key not in there]:
         raise PreconditionError(f"not in quarantine: {', '.join(missing)}", "See `runbook quarantine list`.")

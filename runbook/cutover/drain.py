@@ -13,7 +13,7 @@ from typing import Any
 
 from functions.aws.data_api import DataApi, Row, Values
 from functions.aws.mysql_errors import DataApiError, TransientError
-from functions.aws.quarantine import Quarantine
+from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge.apply import Applier
 from functions.bridge.statements import Statements, cell_text
 from functions.domain import changes, mapping, names
@@ -26,7 +26,6 @@ from runbook.stack import Context
 
 AT_ONCE = 500  # keys in one statement
 STATEMENTS_AT_ONCE = 8
-ITEMS_AT_ONCE = 100  # BatchGetItem's limit
 
 
 def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) -> dict[str, Seen]:
@@ -47,7 +46,7 @@ def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) 
     with ThreadPoolExecutor(min(STATEMENTS_AT_ONCE, len(chunks))) as pool:
         for found in pool.map(partial(_reached, database, described), chunks):
             _strike(waiting, found)
-    _strike(waiting, _parked(context, entity, list(waiting)))
+    _strike(waiting, _quarantined(context, entity, list(waiting)))
     return waiting
 
 
@@ -122,20 +121,12 @@ def _rows(database: DataApi, statement: str, values: Values) -> list[Row]:
         raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
 
-def _parked(context: Context, entity: EntityTarget, keys: Sequence[str]) -> dict[str, Reach]:
-    """The sequences of those keys that are in the quarantine table, parked from this stream."""
-    table, found = context.target.quarantine_table, dict[str, Reach]()
-    for chunk in _chunks(keys if table else [], ITEMS_AT_ONCE):
-        wanted: Any = [{"entity": {"S": entity.name}, "item_key": {"S": key}} for key in chunk]
-        while wanted:
-            request: Any = {table: {"Keys": wanted, "ConsistentRead": True}}
-            answer: Any = context.clients.dynamodb.batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(table, []):
-                sequence = item.get("sequence", {}).get("S", "")
-                if sequence.isdigit() and item.get("stream", {}).get("S") == entity.stream_arn:
-                    found[item["item_key"]["S"]] = Reach(memory=int(sequence))
-            wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
-    return found
+def _quarantined(context: Context, entity: EntityTarget, keys: Sequence[str]) -> dict[str, Reach]:
+    """The sequences of those keys that are in the quarantine table, from this stream."""
+    if not context.target.quarantine_table:
+        return {}
+    table = QuarantineTable(context.clients.dynamodb, context.target.quarantine_table, entity.name)
+    return {key: Reach(memory=sequence) for key, sequence in table.sequences(keys, entity.stream_arn).items()}
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -18,7 +18,7 @@ from runbook.cutover.steps import Parts
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
 from runbook.journal.operation import Step
-from runbook.quarantine import store as parked_ones
+from runbook.quarantine.store import EntryStore
 from runbook.verify import run
 
 SETTLE = 30.0  # seconds that a difference may take to vanish while nobody waits
@@ -97,7 +97,7 @@ def _drain(parts: Parts) -> Step:
         except PreconditionError:
             lanes.wake(parts.context, parts.entity)
             parts.until("copying the last rows", parts.fence.queue_empty)
-        parked = parked_ones.entries(parts.context, parts.entity)
+        parked = EntryStore(parts.context, parts.entity).entries()
         if parked:  # copy takes what no item can be out of its queue: modern would not have it
             raise PreconditionError(
                 f"DynamoDB cannot take {len(parked)} of the last rows: {parked[0].key}",

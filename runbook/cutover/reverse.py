@@ -22,7 +22,7 @@ from runbook.cutover.steps import Parts
 from runbook.errors import PreconditionError, RunbookError
 from runbook.journal.journal import Phase
 from runbook.journal.operation import Step
-from runbook.quarantine import store as parked_ones
+from runbook.quarantine.store import EntryStore
 
 WRITER_LIMIT = 30.0  # seconds after which a request that was let in has ended, however it ended
 LOOK, POLL = 0.1, 0.02  # seconds between two looks while nobody waits, and while clients do
@@ -152,7 +152,7 @@ class Tail:
         deadline = parts.held_since + parts.choices.hold
         follower.reach(parts.choices.hold)
         self._until_applied(deadline, POLL, self._apply)
-        parked = parked_ones.entries(parts.context, parts.entity)
+        parked = EntryStore(parts.context, parts.entity).entries()
         if parked:
             raise PreconditionError(
                 f"Aurora cannot take {len(parked)} of the last changes: {parked[0].key}",

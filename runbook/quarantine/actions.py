@@ -15,7 +15,7 @@ from runbook.journal.lock import Lease, held
 from runbook.quarantine.both_sides import Pair
 from runbook.quarantine.entry import Entry
 from runbook.quarantine.resolve import Action, Outcome, Settler
-from runbook.quarantine.store import Parked
+from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
 
 AT_ONCE = 50  # entries between two notes of what is settled
@@ -44,7 +44,7 @@ def bridged(context: Context, entity: EntityTarget) -> bool:
     return bool(context.target.quarantine_table and entity.bridge_mapping_id)
 
 
-class Quarantine:
+class EntityQuarantine:
     """The quarantine of one entity."""
 
     def __init__(self, context: Context, entity: EntityTarget) -> None:
@@ -54,11 +54,11 @@ class Quarantine:
             )
         self.context = context
         self.entity = entity
-        self.parked = Parked(context, entity)
+        self.store = EntryStore(context, entity)
 
     def entries(self, keys: Sequence[str] = ()) -> list[Entry]:
         """The entries of these keys, or all of them."""
-        return [entry for entry in self.parked.entries() if not keys or entry.key in keys]
+        return [entry for entry in self.store.entries() if not keys or entry.key in keys]
 
     @property
     def complete(self) -> bool:
@@ -179,7 +179,7 @@ class Quarantine:
         return [*settled, *stay]
 
     def _settled(self, done: Sequence[tuple[Entry, str]]) -> list[Outcome]:
-        anew = self.parked.settle([entry for entry, _ in done])
+        anew = self.store.remove([entry for entry, _ in done])
         return [
             Outcome(
                 entity=self.entity.name,
@@ -207,4 +207,4 @@ class Quarantine:
 
     def _settler(self, phase: Phase) -> Settler:
         period = Fence(self.context, self.entity).control().legacy_stamp
-        return Settler(self.context, self.entity, self.parked, phase, period)
+        return Settler(self.context, self.entity, self.store, phase, period)

@@ -13,7 +13,7 @@ from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError, ValueProblemError
 from functions.domain.fields import Field
 from functions.domain.mapping import Record
-from runbook.verify.compare import MASKED
+from functions.domain.masking import MASKED
 
 ABSENT = "(none)"
 

@@ -1,32 +1,21 @@
-"""An entry of the quarantine: one key whose change the bridge could not apply, wherever it is parked."""
+"""An entry of the quarantine: one key whose change the bridge could not apply, in the table, the bucket or both."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from functions.domain.entities import Entity
-
-MASKED = "'***'"
-# The mapping's own words end in what it got, which may be cut short within its quotes, and the item it was in.
-GOT = re.compile(r"\bgot (?!DynamoDB type)")
-IN_ITEM = re.compile(r", in the item (?:'[^']*'|\"[^\"]*\")$")
-# MySQL quotes a value without escaping what is in it. So all is hidden from the first quote to the last one, and after
-# that all but the words below, since a long message is cut within the value. An apostrophe is no quote.
-OPENING, CLOSING = re.compile(r"(?<!\w)['\"]"), re.compile(r"['\"](?!\w)")
-WORDS_AFTER = r"(?: at row \d+| cannot be null| doesn't have a default value| is violated)?"
-CODE_AFTER = r"\W*(?:error code:? \d+; SQLState: \w+\W*)?$"
+from functions.aws.quarantine import Version
 
 
-class Kind(StrEnum):
-    """What is parked."""
+class EntryKind(StrEnum):
+    """What is in quarantine."""
 
     UPSERT = "upsert"
     DELETE = "delete"
-    PROBE = "probe"
-    EMPTY = "empty"  # an object that holds nothing that is not settled
+    HEARTBEAT = "heartbeat"
+    EMPTY = "empty"  # an object with no record left to resolve
     UNREADABLE = "unreadable"  # an object that is no invocation record
 
 
@@ -36,56 +25,25 @@ class Entry:
 
     Attributes:
         key: the item's; of an object without a key, the object's own.
-        reason: the newest, with the values of masked fields left out.
+        reason: the newest, without the values of masked fields.
         code: MySQL's error number; 0 for none.
         sequence: the highest of the newest stream; 0 where none is known.
         stream: the ARN of the stream it belongs to; empty where none is known.
-        at: when it was parked last, in UTC; empty where nobody noted it.
-        objects: the failure objects it is in.
-        noted: its record's `quarantined_at` and `sequence` in the table as they were read; None when it is not there.
+        at: when it was quarantined last, in UTC; empty where that is unknown.
+        objects: the objects of the failure bucket that it is in.
+        noted: its record's version in the table as it was read; None when it is not there.
     """
 
     entity: str
     key: str
-    kind: Kind
-    reason: str
-    code: int
-    sequence: int
-    stream: str
-    at: str
+    kind: EntryKind
+    reason: str = ""
+    code: int = 0
+    sequence: int = 0
+    stream: str = ""
+    at: str = ""
     objects: tuple[str, ...] = ()
-    noted: tuple[str | None, str | None] | None = None
-
-
-def without_masked(entity: Entity, reason: str) -> str:
-    """A reason without what it quotes, where the entity has fields that are not to be shown.
-
-    Column and field names stay where they surely are no part of a value, since they tell where to look.
-    """
-    if not any(field.masked for field in entity.fields.values()):
-        return reason
-    got, opening = GOT.search(reason), OPENING.search(reason)
-    if got and (opening is None or got.end() <= opening.start()):
-        item = f", in the item {MASKED}" if IN_ITEM.search(reason) else ""
-        return f"{reason[: got.end()]}{MASKED}{item}"
-    if opening is None:
-        return reason
-    return reason[: opening.start()] + _without_quoted(entity, reason[opening.start() :])
-
-
-def _without_quoted(entity: Entity, text: str) -> str:
-    """The end of a database's message, from its first quote on."""
-    known = "|".join(re.escape(name) for each in entity.fields.values() for name in (each.name, each.column))
-    end = max((found.end() for found in CLOSING.finditer(text, 1)), default=len(text))
-    quoted, after = text[:end], text[end:]
-    column = rf"(?: for column (?:`\w+`\.)*`(?:{known})`)?"
-    if not re.match(rf"{column}{WORDS_AFTER}{CODE_AFTER}", after, re.IGNORECASE):
-        code = re.search(r"; error code:? \d+; SQLState: \w+\W*$", after, re.IGNORECASE)
-        return MASKED + (code[0] if code else "")
-    if re.fullmatch(f"'(?:{known})'", quoted):
-        return quoted + after
-    named = re.search(rf"(?<=['\"]) for column '(?:{known})'$", quoted)
-    return MASKED + (named[0] if named else "") + after
+    noted: Version | None = None
 
 
 def merged(one: Entry, other: Entry) -> Entry:

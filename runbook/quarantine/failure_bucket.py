@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from runbook.aws.outputs import EntityTarget, Target
-from runbook.quarantine.entry import Entry, Kind, instant
+from runbook.quarantine.entry import Entry, EntryKind, instant
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -101,12 +101,12 @@ class Failures:
             found = _records(self._described, document)
         except (KeyError, TypeError, ValueError) as error:
             reason = f"this object is no invocation record with a payload: {error!r}"
-            return [self._of_odd_object(name, Kind.UNREADABLE, reason)]
+            return [self._of_odd_object(name, EntryKind.UNREADABLE, reason)]
         settled = set(document.get(SETTLED, ()))
         left = [self._of_stream(name, document, found[key]) for key in found if key not in settled]
-        return left or [self._of_odd_object(name, Kind.EMPTY, "every record of this object is settled")]
+        return left or [self._of_odd_object(name, EntryKind.EMPTY, "every record of this object is settled")]
 
-    def _of_odd_object(self, name: str, kind: Kind, reason: str) -> Entry:
+    def _of_odd_object(self, name: str, kind: EntryKind, reason: str) -> Entry:
         return Entry(
             entity=self._entity.name,
             key=name,
@@ -191,8 +191,8 @@ def _sequence(record: Mapping[str, Any]) -> int:
     return int(record["dynamodb"]["SequenceNumber"])
 
 
-def _kind(record: Mapping[str, Any]) -> Kind:
+def _kind(record: Mapping[str, Any]) -> EntryKind:
     data = record["dynamodb"]
     if names.PROBE_ATTRIBUTE in (data.get("NewImage") or data.get("OldImage") or {}):
-        return Kind.PROBE
-    return Kind.DELETE if record.get("eventName") == "REMOVE" else Kind.UPSERT
+        return EntryKind.HEARTBEAT
+    return EntryKind.DELETE if record.get("eventName") == "REMOVE" else EntryKind.UPSERT

@@ -23,12 +23,13 @@ from functions.bridge.replay import Place, Replay
 from functions.domain import names
 from functions.domain.errors import UnmappableError
 from functions.domain.mapping import Record
+from functions.domain.masking import without_masked
 from functions.legacy.table import LegacyStore
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase
 from runbook.quarantine.both_sides import Pair, pairs
-from runbook.quarantine.entry import Entry, Kind, without_masked
+from runbook.quarantine.entry import Entry, EntryKind
 from runbook.quarantine.rewrite import Rewriter
 from runbook.stack import Context
 
@@ -142,12 +143,12 @@ class Settler:
         return self._stays(entry, reason, code)
 
     def _given_up(self, entry: Entry) -> Outcome:
-        if entry.kind in {Kind.UPSERT, Kind.DELETE}:
+        if entry.kind in {EntryKind.UPSERT, EntryKind.DELETE}:
             self._replayer.pass_over(entry.key, entry.sequence, entry.stream)
         return Outcome(entity=self._entity.name, key=entry.key, settled=True, says="dropped")
 
     def _stays(self, entry: Entry, reason: str, code: int) -> Outcome:
-        if entry.kind != Kind.UNREADABLE:
+        if entry.kind != EntryKind.UNREADABLE:
             self._parked.keep(entry, reason, code)
         told = without_masked(self._described, reason)
         return Outcome(entity=self._entity.name, key=entry.key, settled=False, says=told, code=code)
@@ -180,9 +181,9 @@ class Settler:
 
     def action(self, entry: Entry) -> Action:
         """What would be done now."""
-        if entry.kind == Kind.UNREADABLE:
+        if entry.kind == EntryKind.UNREADABLE:
             return Action.NONE
-        if entry.kind in {Kind.EMPTY, Kind.PROBE}:
+        if entry.kind in {EntryKind.EMPTY, EntryKind.HEARTBEAT}:
             return Action.FORGET
         place, item = self._replayer.place(entry.key), self._item(entry.key)
         return choose(Sides(item, place), self._phase, self._period)
@@ -197,7 +198,7 @@ class Settler:
 
     def pairs(self, entry: Entry) -> list[Pair]:
         """The fields of an entry on both sides, as they are now."""
-        if entry.kind in {Kind.EMPTY, Kind.UNREADABLE}:
+        if entry.kind in {EntryKind.EMPTY, EntryKind.UNREADABLE}:
             return []
         row: Record | UnmappableError | None
         try:

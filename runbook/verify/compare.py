@@ -18,9 +18,9 @@ from functions.domain import mapping, names, values
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
 from functions.domain.mapping import Record
+from functions.domain.masking import MASKED, without_masked
 from functions.legacy.table import LegacyStore
 from runbook.errors import FailedError
-from runbook.quarantine.entry import without_masked
 from runbook.verify.rate_limiter import Pace
 from runbook.verify.worker_pool import StoppedError
 
@@ -37,7 +37,6 @@ KEYS_A_RECORD = 10  # keys alone that count as one record for the pace
 PATIENCE = 60.0  # seconds with a side that does not answer; Aurora wakes in about 15, restarts in less than 60
 THROTTLED = 2.0  # seconds that a throttle is borne at least, also by those who have no patience
 WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
-MASKED = "***"
 LAST = 50  # states of a record that are kept
 STEPS = 3  # states of one side that the other has to take over
 

@@ -26,7 +26,7 @@ from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
 from runbook.journal.lock import held
-from runbook.quarantine import store
+from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
 from runbook.status import run as status
 from sandbox import lifecycle
@@ -319,7 +319,8 @@ def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, m
     place = {road.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
     road.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
     assert heartbeat.send(road, specimens).arrived  # the bridge has parked it too
-    store.Parked(road, specimens).settle(store.entries(road, specimens))
+    quarantine = EntryStore(road, specimens)
+    quarantine.remove(quarantine.entries())
 
 
 def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, monkeypatch):

@@ -11,22 +11,21 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from functions.aws.quarantine import Quarantine as AwsQuarantine
+from functions.aws.quarantine import Quarantine
 from functions.domain import names
 from functions.domain.changes import Change, Kind
 from functions.domain.errors import shown
+from functions.domain.masking import MASKED, without_masked
 from runbook.aws.stream import Seen
 from runbook.checks import bridge
 from runbook.commands.cli import app
 from runbook.cutover import drain
 from runbook.journal.journal import Phase
 from runbook.journal.lock import held
-from runbook.quarantine import store as parked
-from runbook.quarantine.actions import Quarantine
+from runbook.quarantine.actions import EntityQuarantine
 from runbook.quarantine.both_sides import pairs
-from runbook.quarantine.entry import without_masked
 from runbook.quarantine.failure_bucket import Failures, prefix
-from runbook.verify.compare import MASKED
+from runbook.quarantine.store import EntryStore
 from sandbox.emulator import failures
 
 TOO_LONG = "x" * 300
@@ -122,7 +121,7 @@ class World:
         table, stream = self.context.target.quarantine_table, self.record(key, 0)["eventSourceARN"]
         change = Change(key=key, sequence=BASE, kind=Kind.UPSERT)
         entity = self.context.target.mapping["chefs"]
-        AwsQuarantine(self.dynamodb, table, "a test", stream).put(entity, change, "firstName: a test")
+        Quarantine(self.dynamodb, table, "a test", stream).put(entity, change, "firstName: a test")
         return key
 
     def _with_row(self, name) -> str:
@@ -137,7 +136,7 @@ class World:
         return key
 
     def entry(self, key):
-        return next((e for e in parked.entries(self.context, self.chefs) if e.key == key), None)
+        return next((e for e in EntryStore(self.context, self.chefs).entries() if e.key == key), None)
 
     def given_up(self, monkeypatch, *batch) -> str:
         """What the emulator writes for a batch that a mapping gives up; returns the object's name."""
@@ -168,8 +167,8 @@ class World:
         for key in self.made:
             self.dynamodb.delete_item(TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}})
             self.sql("DELETE FROM chefdb.cheftable WHERE streamback_key = %s", key)
-        for entry in parked.entries(self.context, self.chefs):
-            parked.Parked(self.context, self.chefs).settle([entry])
+        for entry in EntryStore(self.context, self.chefs).entries():
+            EntryStore(self.context, self.chefs).remove([entry])
         self.sql("DELETE FROM chefdb.streamback_changes")
         for name in self.objects():
             self.context.clients.s3.delete_object(Bucket=self.context.target.failure_bucket, Key=name)
@@ -357,9 +356,9 @@ def test_a_newer_failure_is_not_forgotten_with_the_one_that_was_read(world, cont
     read = world.entry(key)
     world.item(key, f"{TOO_LONG}y")
     until(lambda: world.entry(key).sequence > read.sequence)
-    pile = parked.Parked(context, chefs)
-    assert pile.settle([read]) == {key}
-    pile.keep(read, "an old reason", 0)
+    store = EntryStore(context, chefs)
+    assert store.remove([read]) == {key}
+    store.keep(read, "an old reason", 0)
     assert "firstName" in world.entry(key).reason
 
 
@@ -410,7 +409,7 @@ def test_what_a_mapping_left_that_is_no_more_is_still_seen(world, run, monkeypat
     context.clients.s3.put_object(**place, Key=former, Body=body)
     context.clients.s3.delete_object(**place, Key=name)
     assert [entry["objects"] for entry in run("list")[1]["entries"]] == [[former]]
-    others = parked.entries(context, context.target.entity("specimens"))
+    others = EntryStore(context, context.target.entity("specimens")).entries()
     assert [entry for entry in others if former in entry.objects] == []
     found = {check.name: check.value for check in bridge.bridge(context.clients, context.target, chefs)}
     assert found["given up"] == "1 waiting"
@@ -451,7 +450,7 @@ def test_probes_and_objects_without_records_are_told_and_can_be_removed(world, r
     odd = {"Bucket": context.target.failure_bucket, "Key": f"{prefix(world.chefs.bridge_mapping_id)}odd"}
     context.clients.s3.put_object(**odd, Body=b"{}")
     kinds = {entry["kind"]: entry["key"] for entry in run("list")[1]["entries"]}
-    assert set(kinds) == {"probe", "unreadable"}
+    assert set(kinds) == {"heartbeat", "unreadable"}
     code, told = run("replay", "--all", "--execute")
     assert (code, told["settled"], told["stay"]) == (1, 1, 1)
     assert world.objects() & {probed, odd["Key"]} == {odd["Key"]}
@@ -468,9 +467,9 @@ def test_a_replay_that_is_killed_before_it_forgets_does_the_same_again(world, ru
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(parked.Parked, "settle", killed)
+        patch.setattr(EntryStore, "remove", killed)
         with pytest.raises(KeyboardInterrupt):
-            Quarantine(context, world.chefs).replay([key])
+            EntityQuarantine(context, world.chefs).replay([key])
     assert (world.row(key), world.entry(key) is not None) == ("mended", True)
     assert run("replay", key, "--execute")[0] == 0
     assert (world.row(key), world.entry(key)) == ("mended", None)
@@ -509,7 +508,7 @@ def test_the_history_shows_the_keys_that_were_dropped(world, run, sandbox):
 def park_what_is_gone(world):
     """An entry of the other entity, whose key is on neither side."""
     table = world.context.target.quarantine_table
-    AwsQuarantine(world.dynamodb, table, "a test", "").park("specimens", "upsert", "gone-1", "a test")
+    Quarantine(world.dynamodb, table, "a test", "").park("specimens", "upsert", "gone-1", "a test")
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from functions.domain.masking import MASKED
 from runbook.commands import history_service
 from runbook.verify import run
-from runbook.verify.compare import MASKED, Sides
+from runbook.verify.compare import Sides
 
 OPTIONS = run.Options(settle=0.2)
 

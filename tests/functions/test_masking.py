@@ -1,13 +1,12 @@
-"""What a reason tells when the entity has fields that are not to be shown: where to look, and nothing of a value."""
+"""A reason shows where to look, and no value, when the entity has masked fields."""
 
 from __future__ import annotations
 
 import pytest
-from runbook_outputs import MAPPING
 
 from functions.domain import entities
 from functions.domain.errors import shown
-from runbook.quarantine.entry import without_masked
+from functions.domain.masking import without_masked
 
 CODE = "; Error code: 1062; SQLState: 23000"
 SECRETS = (
@@ -37,14 +36,23 @@ MESSAGES = (
 
 
 def _entity(*, masked: bool = True):
-    first = {**MAPPING["chefs"]["fields"]["firstName"], "masked": masked}
-    fields = {**MAPPING["chefs"]["fields"], "firstName": first}
-    return entities.parse({"chefs": {**MAPPING["chefs"], "fields": fields}})["chefs"]
+    return entities.parse(
+        {
+            "chefs": {
+                "legacy": {"database": "chefdb", "table": "cheftable", "key": "id"},
+                "modern": {"table": "chef", "key": "ChefId"},
+                "fields": {
+                    "firstName": {"column": "cheffirst", "type": "string", "masked": masked},
+                    "lastName": {"column": "cheflast", "type": "string"},
+                },
+            }
+        }
+    )["chefs"]
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("message", MESSAGES)
-def test_nothing_of_a_value_is_told_whatever_is_in_it(message, secret):
+def test_a_database_message_shows_nothing_of_a_value_whatever_it_holds(message, secret):
     for reason in (message.format(secret), message.format(secret) + CODE):
         told = without_masked(_entity(), reason)
         assert "Brien" not in told
@@ -52,7 +60,7 @@ def test_nothing_of_a_value_is_told_whatever_is_in_it(message, secret):
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_nothing_is_told_of_what_the_mapping_got(secret):
+def test_a_mapping_message_shows_nothing_of_what_it_got(secret):
     reason = f"firstName: expected a date, got {shown(secret)}, in the item 'k'"
     assert without_masked(_entity(), reason) == "firstName: expected a date, got '***', in the item '***'"
     assert without_masked(_entity(), f"row: firstName: expected a date, got {shown(secret)}").endswith("got '***'")
@@ -68,15 +76,15 @@ def test_nothing_is_told_of_what_the_mapping_got(secret):
         "the column is gone",
     ],
 )
-def test_a_reason_that_quotes_only_a_column_stays_whole(reason):
+def test_a_reason_that_quotes_only_a_column_is_unchanged(reason):
     assert without_masked(_entity(), reason) == reason
 
 
-def test_the_column_after_a_value_stays_and_so_does_the_code():
+def test_the_column_and_the_error_code_after_a_value_stay():
     told = without_masked(_entity(), f"Incorrect string value: 'x' for column 'cheffirst' at row 1{CODE}")
     assert told == f"Incorrect string value: '***' for column 'cheffirst' at row 1{CODE}"
 
 
-def test_without_masked_fields_a_reason_stays_whole():
+def test_without_masked_fields_a_reason_is_unchanged():
     reason = "Duplicate entry 'O'Brien-77' for key 'uk'"
     assert without_masked(_entity(masked=False), reason) == reason
