@@ -224,7 +224,7 @@ def _killed_at(count: int, road) -> bool:
 
 
 def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(system, road, before, monkeypatch):
-    monkeypatch.setattr(Completion, "_gates", lambda *_: [])  # they have tests of their own
+    monkeypatch.setattr(Completion, "gates", lambda *_: [])  # they have tests of their own
     count, killed = 0, True
     while killed:
         count += 1
@@ -270,7 +270,7 @@ def test_with_reads_on_legacy_or_a_full_queue_or_quarantine_it_is_refused(road, 
 
 def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monkeypatch):
     legacy = road.target.mapping[SPECIMENS].legacy
-    monkeypatch.setattr(Completion, "_gates", lambda *_: [])
+    monkeypatch.setattr(Completion, "gates", lambda *_: [])
     road.aurora.query(legacy.database, f"RENAME TABLE {legacy.table} TO away")
     item = {
         "SpecimenId": {"S": "stuck"},
@@ -310,7 +310,7 @@ def _put(road, specimens, key: str, label: str) -> None:
 
 
 def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, monkeypatch):
-    monkeypatch.setattr(Completion, "_gates", lambda *_: [])
+    monkeypatch.setattr(Completion, "gates", lambda *_: [])
     _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "never", "x" * 5000))
     with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
         Completion.of(road, specimens, Choices()).execute()
@@ -325,7 +325,7 @@ def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, m
 
 def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, monkeypatch):
     legacy = road.target.mapping[SPECIMENS].legacy
-    monkeypatch.setattr(Completion, "_gates", lambda *_: [])
+    monkeypatch.setattr(Completion, "gates", lambda *_: [])
     _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "late", "late"))
     Completion.of(road, specimens, Choices()).execute()
     rows = road.aurora.query(legacy.database, f"SELECT label FROM {legacy.table}")
