@@ -21,7 +21,6 @@ from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower, Seen
 from runbook.checks import bridge, heartbeat
 from runbook.checks.check import Check, demand
-from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError
 from runbook.journal import remedies
 from runbook.journal.journal import Event, Phase
@@ -206,7 +205,7 @@ class Repair:
         )
 
     def _settler(self, phase: Phase) -> Settler:
-        period = Fence(self._context, self._entity).control().legacy_stamp
+        period = self._context.aurora.control(self._context.target.mapping[self._entity.name]).epoch
         return Settler(self._context, self._entity, Unparked(), phase, period)
 
     def _record(self, lease: Lease, result: str, keys: Sequence[str]) -> None:

@@ -51,4 +51,5 @@ class Context:
     @cached_property
     def aurora(self) -> Aurora:
         """The legacy database."""
-        return Aurora(self.clients.rds_data, self.target.cluster_arn, self.target.master_secret_arn)
+        target = self.target
+        return Aurora(self.clients.rds_data, target.cluster_arn, target.master_secret_arn, target.bridge_secret_arn)

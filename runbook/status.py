@@ -157,10 +157,8 @@ def _soon(question: Callable[[], Answer]) -> Answer:
 
 def _fenced(context: Context, entity: EntityTarget) -> bool:
     """Whether the fence is up; asked patiently enough for a hiccup, not for an Aurora that wakes."""
-    database = context.target.mapping[entity.name].legacy.database
-    sql = f"SELECT fenced FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608  # a name of ours
-    rows = context.aurora.query(database, sql, {"entity": entity.name}, patience=PATIENCE)
-    return bool(rows) and bool(int(rows[0][0]))
+    control = context.aurora.find_control(context.target.mapping[entity.name], patience=PATIENCE)
+    return control is not None and control.fenced
 
 
 def _agree(state: State, routes: Routes) -> bool:

@@ -5,7 +5,7 @@ The triggers were there before it began, so a row that is written meanwhile is i
 
 from __future__ import annotations
 
-from functions.copy.queue import Queue
+from functions.copy.queue import ChangeQueue
 from functions.copy.state import Copy, Records
 from functions.domain import mapping, names
 from functions.legacy.table import LegacyStore
@@ -24,7 +24,7 @@ class Backfill:
         records: where its position is kept.
     """
 
-    def __init__(self, store: LegacyStore, queue: Queue, records: Records) -> None:
+    def __init__(self, store: LegacyStore, queue: ChangeQueue, records: Records) -> None:
         self._store = store
         self._queue = queue
         self._records = records
@@ -41,7 +41,7 @@ class Backfill:
                 break
             keys, following = self._store.keys(STEP, position)
             # Keys that no item can have are left out, as the triggers do; preflight and verify tell of them.
-            self._queue.enqueue([key for key in keys if mapping.usable_key(key)])
+            self._queue.enqueue([key for key in keys if mapping.usable_key(key)], backfill=True)
             self._records.checkpoint(copy, following, len(keys))
             position, done = following, done + len(keys)
             if not following:

@@ -17,7 +17,7 @@ from functions.copy import backfill
 from functions.copy.backfill import Backfill
 from functions.copy.items import Items
 from functions.copy.lease import Lease
-from functions.copy.queue import Queue, Taken
+from functions.copy.queue import ChangeQueue, Taken
 from functions.copy.state import Copy, Records
 from functions.copy.throttle import Bucket, Load
 from functions.copy.writer import Outcome, Park, Writer
@@ -101,7 +101,7 @@ class CopyLane:
         self._lane = lane
         self.records = Records(places.dynamodb, places.journal, entity.name)
         self.lease = Lease(places.dynamodb, places.journal, entity.name, lane, owner, clock)
-        self.queue = Queue(places.database, entity)
+        self.queue = ChangeQueue(places.database, entity)
         items = Items(places.dynamodb, places.table, entity.modern.key, self.lease.check)
         self._writer = Writer(entity, store, items, places.park)
         self._backfill = Backfill(store, self.queue, self.records)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functions.aws.data_api import DataApi
-from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import online_ddl
+from functions.install import control_row, online_ddl
 
 COLUMNS = {
     names.KEY_COLUMN: f"VARBINARY({names.KEY_BYTES}) NULL INVISIBLE",
@@ -25,10 +24,7 @@ TABLES = {
         "sequence DECIMAL(40,0) NOT NULL, applied_at DATETIME(6) NOT NULL"
     ),
     names.STREAMS_TABLE: "entity VARCHAR(64) NOT NULL PRIMARY KEY, stream_arn VARCHAR(1024) NOT NULL",
-    names.CONTROL_TABLE: (
-        "entity VARCHAR(64) NOT NULL PRIMARY KEY, fenced TINYINT NOT NULL DEFAULT 0, "
-        "legacy_stamp INT NOT NULL DEFAULT 0, generation INT NOT NULL DEFAULT 0, token INT NOT NULL DEFAULT 0"
-    ),
+    names.CONTROL_TABLE: control_row.COLUMNS,
     names.CHANGES_TABLE: (
         "change_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, entity VARCHAR(64) NOT NULL, "
         f"lane SMALLINT NOT NULL, item_key VARBINARY({names.KEY_BYTES}) NOT NULL, "
@@ -36,26 +32,6 @@ TABLES = {
         "INDEX lane (entity, lane, change_id)"
     ),
 }
-
-# A procedure, since a client that died between the statements of a transaction would leave all writers waiting for the
-# Data API to end it, three minutes. The entity is ASCII: a text of the database's own collation may not be comparable.
-# The token is a fencing token: a call that was on its way while another command went on from there changes nothing.
-FENCE_PARAMETERS = (
-    "IN of_entity VARCHAR(64) CHARACTER SET ascii, IN up TINYINT, IN stamp INT, IN period INT, IN known_token INT, "
-    "IN new_token INT, IN seconds INT"
-)
-FENCE_BODY = (
-    "BEGIN DECLARE found INT; DECLARE EXIT HANDLER FOR SQLEXCEPTION "  # noqa: S608  # a name of ours
-    "BEGIN SET SESSION innodb_lock_wait_timeout = DEFAULT; RESIGNAL; END; "
-    "SET SESSION innodb_lock_wait_timeout = seconds; "
-    f"UPDATE {names.CONTROL_TABLE} SET fenced = up, legacy_stamp = stamp, "
-    "generation = IF(period > 0, period, generation), token = new_token "
-    "WHERE entity = of_entity AND token IN (known_token, new_token); "
-    "SET SESSION innodb_lock_wait_timeout = DEFAULT; "
-    f"SELECT token INTO found FROM {names.CONTROL_TABLE} WHERE entity = of_entity; "
-    "IF NOT (found <=> new_token) THEN SIGNAL SQLSTATE '45000' "
-    f"SET MESSAGE_TEXT = '{names.FENCE_MOVED}'; END IF; END"
-)
 
 
 def prepare(server: DataApi, entity: Entity, deadline: float | None = None) -> None:
@@ -67,11 +43,7 @@ def prepare(server: DataApi, entity: Entity, deadline: float | None = None) -> N
     database = entity.legacy.database
     for name, columns in TABLES.items():
         server.execute(f"CREATE TABLE IF NOT EXISTS `{database}`.{name} ({columns}) CHARACTER SET utf8mb4")
-    server.execute(
-        f"INSERT IGNORE INTO `{database}`.{names.CONTROL_TABLE} (entity) VALUES (:entity)",  # noqa: S608  # checked
-        {"entity": {"stringValue": entity.name}},
-    )
-    _prepare_fence(server, database)
+    control_row.prepare(server, entity)
     missing = [f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)]
     if missing:
         online_ddl.alter(
@@ -84,30 +56,6 @@ def prepare(server: DataApi, entity: Entity, deadline: float | None = None) -> N
     if not has_index(server, entity):
         index = f"ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})"
         online_ddl.alter(server, entity, index, lambda: has_index(server, entity), deadline)
-
-
-def _prepare_fence(server: DataApi, database: str) -> None:
-    """Make the procedure that raises and lowers the fence, unless it is there as it should be."""
-    rows = server.query(
-        "SELECT routine_definition FROM information_schema.routines "
-        "WHERE routine_schema = :database AND routine_name = :name",
-        {"database": {"stringValue": database}, "name": {"stringValue": names.FENCE_PROCEDURE}},
-    )
-    if [row[0].get("stringValue") for row in rows] == [FENCE_BODY]:
-        return
-    procedure = f"`{database}`.{names.FENCE_PROCEDURE}"
-    if rows:
-        server.execute(f"DROP PROCEDURE IF EXISTS {procedure}")
-    _add(server, f"CREATE PROCEDURE {procedure}({FENCE_PARAMETERS}) SQL SECURITY INVOKER {FENCE_BODY}")
-
-
-def _add(server: DataApi, statement: str) -> None:
-    """Make a procedure, unless somebody who prepares the same database has just done so."""
-    try:
-        server.execute(statement)
-    except DataApiError as error:
-        if error.code != online_ddl.EXISTS:
-            raise
 
 
 def grants(entity: Entity) -> list[str]:

@@ -15,8 +15,8 @@ from functions.aws.mysql_errors import LOCK_WAIT, DataApiError
 from functions.bridge.statements import cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
+from functions.install import control_row
 
-FIRST_PERIOD = 1
 LOCK_SECONDS = 3  # that changing a trigger may wait; everybody who uses the table waits behind it
 ATTEMPTS = 5
 EVENTS = ("INSERT", "UPDATE", "DELETE")
@@ -53,7 +53,7 @@ def install(server: DataApi, entity: Entity) -> list[str]:
     Raises:
         TableBusyError: a transaction uses the table all the time.
     """
-    _begin_period(server, entity)
+    control_row.begin_first_epoch(server, entity)
     present, made = _present(server, entity), list[str]()
     wanted = bodies(entity)
     for name in differences(present, entity):
@@ -100,7 +100,7 @@ def _name(role: str, event: str, entity: Entity) -> str:
 def _control(entity: Entity, columns: str, variables: str) -> str:
     # why a locking read: a plain one would show an old transaction the control row as it was when that began
     return (
-        f"SELECT {columns} INTO {variables} FROM {_place(entity)}.{names.CONTROL_TABLE} "  # noqa: S608
+        f"SELECT {columns} INTO {variables} FROM {control_row.table(entity)} "  # noqa: S608
         f"WHERE entity = '{entity.name}' LOCK IN SHARE MODE; "
     )
 
@@ -198,14 +198,6 @@ def _remember(entity: Entity) -> str:
             "ON DUPLICATE KEY UPDATE sequence = GREATEST(sequence, VALUES(sequence)), "
             "deleted_at = VALUES(deleted_at), legacy_stamp = VALUES(legacy_stamp); "
         ),
-    )
-
-
-def _begin_period(server: DataApi, entity: Entity) -> None:
-    server.execute(
-        f"UPDATE {_place(entity)}.{names.CONTROL_TABLE} SET generation = {FIRST_PERIOD}, "  # noqa: S608
-        f"legacy_stamp = {FIRST_PERIOD} WHERE entity = :entity AND generation = 0 AND fenced = 0",
-        {"entity": {"stringValue": entity.name}},
     )
 
 

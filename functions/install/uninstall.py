@@ -13,7 +13,7 @@ from functions.aws.mysql_errors import DataApiError
 from functions.bridge.statements import cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import online_ddl, tables, triggers
+from functions.install import control_row, online_ddl, tables, triggers
 
 AT_ONCE = 5000  # rows of a helper table that are forgotten in one statement
 NO_GRANT = frozenset({1133, 1141, 1147})  # no such user, or no such right
@@ -45,8 +45,7 @@ def leftovers(server: DataApi, entity: Entity) -> list[str]:
     present = _present(server, entity)
     if names.CONTROL_TABLE not in present:
         return found + present
-    control = f"`{entity.legacy.database}`.{names.CONTROL_TABLE}"
-    known = {cell_text(row[0]) for row in server.query(f"SELECT entity FROM {control}")}  # noqa: S608  # checked
+    known = control_row.entities(server, entity)
     if not known:
         return found + present
     return found + [f"a row of {names.CONTROL_TABLE}"] * (entity.name in known)
@@ -94,11 +93,10 @@ def _forget(server: DataApi, entity: Entity) -> None:
 def _helpers(server: DataApi, entity: Entity) -> list[str]:
     """Drop the helper tables, unless the table of control knows another entity; that one last, so that it tells."""
     present = _present(server, entity)
-    control = f"`{entity.legacy.database}`.{names.CONTROL_TABLE}"
-    if names.CONTROL_TABLE in present and server.query(f"SELECT 1 FROM {control} LIMIT 1"):  # noqa: S608
+    if names.CONTROL_TABLE in present and control_row.entities(server, entity):
         return []
     _revoke(server, tables.grants(entity)[1:])
-    server.execute(f"DROP PROCEDURE IF EXISTS `{entity.legacy.database}`.{names.FENCE_PROCEDURE}")
+    control_row.drop_procedure(server, entity)
     online_ddl.sweep(server, entity.legacy.database)
     for name in sorted(present, key=lambda name: name == names.CONTROL_TABLE):
         server.execute(f"DROP TABLE IF EXISTS `{entity.legacy.database}`.{name}")

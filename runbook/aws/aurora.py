@@ -1,41 +1,52 @@
-"""Questions to the legacy database through the Data API, asked again while it wakes."""
+"""The legacy database through the Data API: the only place that builds one, and waits for a database that wakes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import NO_DATABASE, NO_TABLE, DataApiError, TransientError
+from functions.copy.queue import ChangeQueue
+from functions.domain.entities import Entity
+from functions.install import control_row
+from functions.install.control_row import Control
 from runbook.errors import FailedError, PreconditionError
 
 if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_rds_data.type_defs import FieldOutputTypeDef
 
+Answer = TypeVar("Answer")
 PATIENCE = 60.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two tries
 
 
+@dataclass(frozen=True)
 class Aurora:
-    """The legacy cluster, as the master user sees it."""
+    """The legacy cluster. Without the bridge's secret there is no bridge, and so none of streamback's tables."""
 
-    def __init__(self, client: RDSDataServiceClient, cluster_arn: str, secret_arn: str) -> None:
-        self._client = client
-        self._cluster_arn = cluster_arn
-        self._secret_arn = secret_arn
+    client: RDSDataServiceClient
+    cluster_arn: str
+    master_secret_arn: str
+    bridge_secret_arn: str = ""
 
-    def server(self, database: str = "") -> DataApi:
-        """The Data API itself, for what the functions ask too; unlike `query` it does not wait for a waking one."""
-        return DataApi(self._client, self._cluster_arn, self._secret_arn, database)
+    def database(self, name: str = "") -> DataApi:
+        """The Data API as the master user; unlike `query` it does not wait for a database that wakes."""
+        return DataApi(self.client, self.cluster_arn, self.master_secret_arn, name)
+
+    def as_bridge(self, name: str) -> DataApi:
+        """The Data API as the bridge's user: the fence lets it through, and the triggers capture nothing of it."""
+        return DataApi(self.client, self.cluster_arn, self.bridge_secret_arn, name)
+
+    def queue(self, entity: Entity) -> ChangeQueue:
+        """The entity's change queue."""
+        return ChangeQueue(self.database(entity.legacy.database), entity)
 
     def query(
-        self,
-        database: str,
-        sql: str,
-        values: Mapping[str, str] | None = None,
-        *,
-        patience: float = PATIENCE,
+        self, database: str, sql: str, values: Mapping[str, str] | None = None, *, patience: float = PATIENCE
     ) -> list[list[Any]]:
         """The rows of a SELECT that takes text parameters (`:name`).
 
@@ -43,25 +54,50 @@ class Aurora:
             PreconditionError: the table or database is not there: `runbook init` makes both.
             FailedError: the database did not answer in `patience` seconds, or refused.
         """
-        api = self.server(database)
+        api = self.database(database)
         typed = {name: {"stringValue": value} for name, value in (values or {}).items()}
-        deadline, wait = time.monotonic() + patience, 0.5
+        return [[_value(cell) for cell in row] for row in self.ask(lambda: api.query(sql, typed), patience)]
+
+    def ask(self, question: Callable[[], Answer], patience: float = PATIENCE) -> Answer:
+        """The answer to a question that can be asked again; raises what `query` does."""
+        deadline, wait = time.monotonic() + patience, FIRST_WAIT
         while True:
             try:
-                return [[_value(cell) for cell in row] for row in api.query(sql, typed)]
+                return question()
             except TransientError as error:
                 if time.monotonic() > deadline:
                     raise FailedError(f"Aurora does not answer: {error}", "See the cluster's state.") from error
             except DataApiError as error:
-                raise _told(error) from error
+                raise refusal(error) from error
             time.sleep(wait)
-            wait = min(wait * 2, 5.0)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+    def find_control(self, entity: Entity, *, patience: float = PATIENCE) -> Control | None:
+        """The entity's control row; None when the table has none. Raises what `query` does."""
+        database = self.database(entity.legacy.database)
+        return self.ask(lambda: control_row.read(database, entity), patience)
+
+    def control(self, entity: Entity) -> Control:
+        """The entity's control row.
+
+        Raises:
+            PreconditionError: there is none: `runbook init` makes it.
+            FailedError: the database does not answer, or refused.
+        """
+        try:
+            found = self.find_control(entity)
+        except PreconditionError:
+            found = None
+        if found is None:
+            raise PreconditionError(f"{entity.name} has no fence in Aurora yet", "Run `runbook init` first.")
+        return found
 
 
-def _told(error: DataApiError) -> FailedError | PreconditionError:
+def refusal(error: DataApiError) -> FailedError | PreconditionError:
+    """What to say of an error that no further try mends."""
     if error.code in {NO_TABLE, NO_DATABASE}:
         return PreconditionError(f"Aurora is not prepared: {error}", "Run `runbook init` first.")
-    return FailedError(f"Aurora says: {error}")
+    return FailedError(f"Aurora says: {error}", "Run the command again.")
 
 
 def _value(cell: FieldOutputTypeDef) -> Any:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from functions.aws.mysql_errors import DataApiError
 from functions.bridge import stream_guard
-from functions.domain import names
 from functions.domain.entities import Entity
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.bridge import REDEPLOY
@@ -48,17 +47,16 @@ def checks(context: Context, entity: EntityTarget, state: State | None) -> list[
 
 def fence(context: Context, entity: Entity, state: State | None) -> Check:
     """A fence that is up in phase legacy, with no switch under way, stops every legacy writer for nothing."""
-    sql = f"SELECT fenced FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608
-    rows = context.aurora.query(entity.legacy.database, sql, {"entity": entity.name})
-    up = bool(rows and int(rows[0][0]))
+    control = context.aurora.find_control(entity)
+    up = control is not None and control.fenced
     forgotten = up and state is not None and state.phase == Phase.LEGACY and state.operation is None
     lower = f"Nobody needs it: `runbook rollback writes --entity {entity.name} --execute` puts it down."
     return Check(
         name="fence",
-        ok=bool(rows) and not forgotten,
-        value=("up" if up else "down") if rows else "no row in the control table",
+        ok=control is not None and not forgotten,
+        value=("up" if up else "down") if control else "no row in the control table",
         limit="down in phase legacy",
-        remedy=lower if rows else INIT,
+        remedy=lower if control else INIT,
     )
 
 
@@ -80,7 +78,7 @@ def _modern(table: TableDescriptionTypeDef, entity: Entity) -> Check:
 def _known_stream(context: Context, entity: Entity, state: State | None, latest: str) -> Check:
     """Sequence numbers compare within one stream only; journal and Aurora both note which one."""
     try:
-        told = stream_guard.known(context.aurora.server(entity.legacy.database), entity)
+        told = stream_guard.known(context.aurora.database(entity.legacy.database), entity)
     except DataApiError as error:
         told = str(error)
     noted = {"journal": state.stream_arn if state else "", "Aurora": told}

@@ -140,7 +140,7 @@ def read(aurora: Aurora, entity: Entity) -> Facts:
         unique={name: columns for name, columns in secondary.items() if name != names.KEY_COLUMN},
         indexes=frozenset(indexes),
         helpers=reader.helpers(),
-        differences=tuple(differences.problems(aurora.server(), entity)),
+        differences=tuple(differences.problems(aurora.database(), entity)),
     )
 
 

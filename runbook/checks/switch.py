@@ -100,15 +100,9 @@ def _backfilled(copy: Mapping[str, Any]) -> Check:
 
 
 def _queue(context: Context, entity: EntityTarget) -> list[Check]:
-    database = context.target.mapping[entity.name].legacy.database
-    oldest = f"SELECT enqueued_at FROM {names.CHANGES_TABLE} WHERE entity = :entity LIMIT {QUEUE + 1}"  # noqa: S608
-    rows = context.aurora.query(
-        database,
-        "SELECT COUNT(*), COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(enqueued_at), UTC_TIMESTAMP(6)), 0) "  # noqa: S608
-        f"FROM ({oldest}) AS waiting",
-        {"entity": entity.name},
-    )
-    waiting, lag = int(rows[0][0]), int(rows[0][1]) / 1e6
+    queue = context.aurora.queue(context.target.mapping[entity.name])
+    found = context.aurora.ask(lambda: queue.waiting(QUEUE + 1))
+    waiting, lag = found.rows, found.age
     remedy = "Wait for copy to catch up: `runbook copy watch`."
     more = "more than " if waiting > QUEUE else ""
     return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import tables, triggers
+from functions.install import control_row, triggers
 from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
 from runbook.checks.schema import text
@@ -58,7 +58,7 @@ def installed(aurora: Aurora, entity: Entity) -> Check:
 
 def _procedure(aurora: Aurora, entity: Entity) -> Check:
     rows = aurora.query("", PROCEDURE, {"database": entity.legacy.database, "name": names.FENCE_PROCEDURE})
-    right = [text(row[0]) for row in rows] == [tables.FENCE_BODY]
+    right = [text(row[0]) for row in rows] == [control_row.BODY]
     return Check(
         name="fence's procedure",
         ok=right,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from functions.domain import names
-from functions.install.triggers import FIRST_PERIOD
+from functions.install.control_row import FIRST_EPOCH
 from runbook import status
 from runbook.aws import lanes
 from runbook.aws.lambda_calls import invoke
@@ -19,7 +19,6 @@ from runbook.checks import check as checks
 from runbook.checks import plans, switch
 from runbook.checks import triggers as capture
 from runbook.cutover import command as switching
-from runbook.cutover.fence import Fence
 from runbook.cutover.reverse import Tail
 from runbook.cutover.steps import Choices, Parts
 from runbook.errors import FailedError, PreconditionError, UsageError
@@ -188,7 +187,7 @@ def drained(context: Context, entity: EntityTarget, lease: Lease) -> None:
     Raises:
         PreconditionError: it has not in time.
     """
-    if Fence(context, entity).control().generation > FIRST_PERIOD:
+    if context.aurora.control(context.target.mapping[entity.name]).last_epoch > FIRST_EPOCH:
         context.say("waiting until the bridge has applied all that the stream has")
         Tail(Parts(context, entity, lease, Choices())).follow()
 

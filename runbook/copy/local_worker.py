@@ -13,7 +13,6 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from functions.aws.data_api import DataApi
 from functions.aws.quarantine import Quarantine
 from functions.copy.lane import CopyLane, Places
 from functions.copy.worker import END, Work
@@ -85,7 +84,7 @@ class Workers:
         described = target.mapping[entity.name]
         quarantine = Quarantine(clients.dynamodb, target.quarantine_table, "run by hand", stream="")
         places = Places(
-            database=DataApi(clients.rds_data, target.cluster_arn, target.bridge_secret_arn, described.legacy.database),
+            database=self._context.aurora.as_bridge(described.legacy.database),
             dynamodb=clients.dynamodb_once,
             table=entity.modern_table,
             journal=target.journal_table,

@@ -150,14 +150,15 @@ class Watch:
         return watched if lane.age is None else min(watched, lane.age)
 
     def _progress(self, state: State, record: Mapping[str, Any]) -> Progress:
-        waiting, backfill, lag = self._queue()
+        queue = self._context.aurora.queue(self._context.target.mapping[self._entity.name])
+        waiting = self._context.aurora.ask(lambda: queue.waiting(MOST + 1))
         counts = {name: int(record.get(name, 0)) for name in control.COUNTERS}
         rate = self._rate(counts["rows_done"] + counts["changes_done"])
         enqueued = counts["enqueued"]
-        done = max(0, enqueued - backfill)
+        done = max(0, enqueued - waiting.backfill)
         total = max(int(record["total"]), enqueued)
         finished = bool(record["backfilled"])
-        left = backfill if finished else total - done
+        left = waiting.backfill if finished else total - done
         return Progress(
             entity=self._entity.name,
             phase=state.phase,
@@ -169,9 +170,9 @@ class Watch:
             percent=WHOLE if left <= 0 else round(min(WHOLE * done / total, 99.9), 1),
             rate=rate,
             eta=0.0 if left <= 0 else round(left / rate, 1) if rate else None,
-            queue=min(waiting, MOST),
-            queue_exact=waiting <= MOST,
-            lag=lag,
+            queue=min(waiting.rows, MOST),
+            queue_exact=waiting.rows <= MOST,
+            lag=waiting.age,
             paused=record.get("paused", ""),
             limits={name: record[name] for name in control.DEFAULTS.given if name in record},
             lanes=self._lanes(),
@@ -188,21 +189,6 @@ class Watch:
             self._seen.popleft()
         seconds = self._seen[-1][0] - self._seen[0][0]
         return round((rows - self._seen[0][1]) / seconds, 1) if seconds else None
-
-    def _queue(self) -> tuple[int, int, float]:
-        """How many keys wait, how many of them for the backfill, and how long the oldest has waited, in seconds."""
-        database = self._context.target.mapping[self._entity.name].legacy.database
-        some = (
-            f"SELECT backfill, enqueued_at FROM {names.CHANGES_TABLE} "  # noqa: S608  # names of ours
-            f"WHERE entity = :entity LIMIT {MOST + 1}"
-        )
-        sql = (
-            "SELECT COUNT(*), COALESCE(SUM(backfill), 0), "  # noqa: S608
-            "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(enqueued_at), UTC_TIMESTAMP(6)), 0) "
-            f"FROM ({some}) AS waiting"
-        )
-        waiting, backfill, age = self._context.aurora.query(database, sql, {"entity": self._entity.name})[0]
-        return int(waiting), int(backfill), max(0.0, int(age) / 1e6)
 
     def _lanes(self) -> list[Lane]:
         return [self._lane(number) for number in range(names.LANES)]

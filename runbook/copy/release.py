@@ -21,7 +21,6 @@ from runbook.stack import Context
 COMMAND = "copy stop --remove-triggers"
 PATIENCE = 120.0  # seconds for the lanes to end: a round of theirs, or a dead one's lease
 LOOK = 0.2  # seconds between two looks at them
-AT_ONCE = 5000  # rows of the queue in one statement
 
 
 def release(context: Context, entity: EntityTarget) -> Done:
@@ -97,10 +96,9 @@ def _at_work(context: Context, entity: EntityTarget, lane: int) -> bool:
 
 
 def _empty_queue(context: Context, entity: EntityTarget, lease: Lease) -> None:
-    server = context.aurora.server(context.target.mapping[entity.name].legacy.database)
-    sql = f"DELETE FROM {names.CHANGES_TABLE} WHERE entity = :entity LIMIT {AT_ONCE}"  # noqa: S608  # names of ours
+    queue = context.aurora.queue(context.target.mapping[entity.name])
     try:
-        while server.execute(sql, {"entity": {"stringValue": entity.name}}):
+        while queue.remove_some():
             lease.check()
     except DataApiError as error:
         raise FailedError(f"Aurora says: {error}", "Run the command again.") from error

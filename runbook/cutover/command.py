@@ -145,7 +145,7 @@ class Switch:
         """With the period that legacy begins when writes come back."""
         if self.verb == "cutover" or needed in {Scope.READS, ROUTE, ROUTES, FENCE}:
             return self.choices
-        generation = Fence(self.context, self.entity).control().generation
+        generation = Fence(self.context, self.entity).control().last_epoch
         return replace(self.choices, generation=generation + 1)
 
     def _arguments(self, needed: str, choices: Choices, reads: int) -> dict[str, str]:

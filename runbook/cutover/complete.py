@@ -13,7 +13,6 @@ from runbook.checks import heartbeat
 from runbook.checks.check import Check, green
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.complete_steps import LEFTOVERS, mapping_state
-from runbook.cutover.fence import Fence
 from runbook.cutover.sequences import ALL
 from runbook.cutover.steps import Choices
 from runbook.errors import FailedError
@@ -75,7 +74,7 @@ class Completion(Switch):
         described = context.target.mapping[entity.name]
         context.aurora.query("", "SELECT 1")  # waits for a database that wakes
         try:
-            return mapping + uninstall.leftovers(context.aurora.server(), described)
+            return mapping + uninstall.leftovers(context.aurora.database(), described)
         except DataApiError as error:
             raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
 
@@ -112,7 +111,8 @@ class Completion(Switch):
         ]
 
     def _queue(self) -> Check:
-        empty = Fence(self.context, self.entity).queue_empty()
+        queue = self.context.aurora.queue(self.context.target.mapping[self.entity.name])
+        empty = self.context.aurora.ask(lambda: queue.length(1)) == 0
         return Check(
             name="copy's queue",
             ok=empty,

@@ -38,10 +38,8 @@ def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) 
     waiting = {key: one for key, one in seen.items() if not one.legacy and mapping.usable_key(key)}
     if not waiting:
         return {}
-    described, target = context.target.mapping[entity.name], context.target
-    database = DataApi(
-        context.clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database
-    )
+    described = context.target.mapping[entity.name]
+    database = context.aurora.database(described.legacy.database)
     chunks = list(_chunks(list(waiting), AT_ONCE))
     with ThreadPoolExecutor(min(STATEMENTS_AT_ONCE, len(chunks))) as pool:
         for found in pool.map(partial(_reached, database, described), chunks):
@@ -57,9 +55,7 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
     first does not matter, as with any record that is delivered twice. What passes by itself is left to the bridge.
     """
     described, target = context.target.mapping[entity.name], context.target
-    database = DataApi(
-        context.clients.rds_data, target.cluster_arn, target.bridge_secret_arn, described.legacy.database
-    )
+    database = context.aurora.as_bridge(described.legacy.database)
     quarantine = Quarantine(context.clients.dynamodb, target.quarantine_table, "run by hand", stream=entity.stream_arn)
     try:
         Applier(described, database, quarantine).apply(changes.from_stream(described, records))

@@ -69,12 +69,12 @@ def _catch_up(parts: Parts, followed: list[Follower]) -> Step:
     """What can be compared before anybody is held need not be compared while they are."""
 
     def do() -> None:
-        parts.until("copy to be right behind", parts.fence.queue_short, parts.choices.patience)
+        parts.until("copy to be right behind", parts.queue_short, parts.choices.patience)
         follower = followed[0]
         follower.reach(parts.choices.patience)
         _demand_equal(parts, follower.take(), SETTLE)
         parts.fence.control()  # looked at now, so that it need not be while clients wait
-        parts.until("copy to be right behind", parts.fence.queue_short, parts.choices.patience)
+        parts.until("copy to be right behind", parts.queue_short, parts.choices.patience)
 
     return Step(name=names.CATCH_UP, says="wait until copy is right behind legacy's writers", do=do)
 
@@ -93,10 +93,10 @@ def _fence(parts: Parts) -> Step:
 def _drain(parts: Parts) -> Step:
     def do() -> None:
         try:
-            parts.until("copying the last rows", parts.fence.queue_empty, min(NUDGE, parts.choices.hold))
+            parts.until("copying the last rows", parts.queue_empty, min(NUDGE, parts.choices.hold))
         except PreconditionError:
             lanes.wake(parts.context, parts.entity)
-            parts.until("copying the last rows", parts.fence.queue_empty)
+            parts.until("copying the last rows", parts.queue_empty)
         parked = EntryStore(parts.context, parts.entity).entries()
         if parked:  # copy takes what no item can be out of its queue: modern would not have it
             raise PreconditionError(

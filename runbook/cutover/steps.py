@@ -22,6 +22,7 @@ from runbook.journal.lock import Lease
 from runbook.journal.operation import Step
 from runbook.stack import Context
 
+SHORT = 200  # keys in copy's queue, the work of a moment
 POLL = 0.02  # seconds between two looks while clients wait
 ALL = 100  # percent of reads
 WARMED_EVERY = 0.1  # seconds between two instances: all at once would take the processors from those who ask now
@@ -71,6 +72,18 @@ class Parts:
     def fence(self) -> Fence:
         """The entity's fence."""
         return Fence(self.context, self.entity)
+
+    def queue_empty(self) -> bool:
+        """Whether copy has written all that legacy's writers left in its queue."""
+        return self._waiting(1) == 0
+
+    def queue_short(self) -> bool:
+        """Whether copy has so few keys left that nobody would wait for them."""
+        return self._waiting(SHORT + 1) <= SHORT
+
+    def _waiting(self, most: int) -> int:
+        queue = self.context.aurora.queue(self.context.target.mapping[self.entity.name])
+        return self.context.aurora.ask(lambda: queue.length(most))
 
     def follower(self, since: datetime | None, *, copied: bool = True) -> Follower:
         """A follower of the entity's stream; without `copied` it passes over what copy wrote."""

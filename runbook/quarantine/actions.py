@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from runbook.aws.outputs import EntityTarget
-from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError
 from runbook.journal import remedies
 from runbook.journal.journal import Event, Phase
@@ -206,5 +205,5 @@ class EntityQuarantine:
         )
 
     def _settler(self, phase: Phase) -> Settler:
-        period = Fence(self.context, self.entity).control().legacy_stamp
+        period = self.context.aurora.control(self.context.target.mapping[self.entity.name]).epoch
         return Settler(self.context, self.entity, self.store, phase, period)

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.bridge.replay import Place, Replay
+from functions.copy.queue import ChangeQueue
 from functions.domain import names
 from functions.domain.errors import UnmappableError
 from functions.domain.mapping import Record
@@ -161,7 +162,8 @@ class Settler:
             verdict = self._replayer.apply(entry.key, entry.sequence, entry.stream, lambda: self._item(entry.key))
             return verdict.reason, verdict.code
         if action in QUEUED:
-            self._rewriter.enqueue(entry.key)
+            # copy is the one writer of the key's lane; the queue is as lasting as the row
+            ChangeQueue(self._database, self._described).enqueue([entry.key], backfill=False)
         elif action in {Action.WRITE_ITEM, Action.DELETE_ITEM} and (problem := self._rewritten(entry.key)):
             return problem, 0
         self._given_up(entry)
@@ -217,13 +219,7 @@ class Settler:
     @cached_property
     def _database(self) -> DataApi:
         """As the bridge's user: the fence lets nobody else write, and its writes are not captured."""
-        target = self._context.target
-        return DataApi(
-            self._context.clients.rds_data,
-            target.cluster_arn,
-            target.bridge_secret_arn,
-            self._described.legacy.database,
-        )
+        return self._context.aurora.as_bridge(self._described.legacy.database)
 
     @cached_property
     def _replayer(self) -> Replay:

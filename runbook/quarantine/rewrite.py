@@ -34,18 +34,6 @@ class Rewriter:
         self._dynamodb = dynamodb
         self._table = table
 
-    def enqueue(self, key: str) -> None:
-        """Leave it to copy, which is the one writer of the key's lane; the queue is as lasting as the row."""
-        self._database.execute(
-            f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "  # noqa: S608  # names of ours
-            "VALUES (:entity, :lane, :item, UTC_TIMESTAMP(6))",
-            {
-                "entity": {"stringValue": self._entity.name},
-                "lane": {"longValue": names.lane_of(key)},
-                "item": {"stringValue": key},
-            },
-        )
-
     def write(self, key: str) -> None:
         """Write or delete the item as copy would, where there is no copy yet.
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from functions.bridge.statements import cell_text
 from functions.domain import names
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower
 from runbook.aws.stream_shards import Shards
-from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
 from runbook.stack import Context
 
 KEPT = timedelta(hours=24)  # by a stream
-AT_ONCE = 1000  # keys of the queue in one answer
 WHOLE = "Compare everything: `runbook verify`."
 
 
@@ -36,7 +32,7 @@ def changed_keys(context: Context, entity: EntityTarget, since: datetime, patien
     _stream_began_before(context, entity, since)
     _captured(context, entity)
     # Before the stream is followed: a key leaves the queue only after the stream has its item.
-    queued = list(_queued(context, entity))
+    queued = list(context.aurora.queue(context.target.mapping[entity.name]).keys())
     follower = Follower(context, entity, since)
     follower.reach(patience)
     _within(since)
@@ -72,24 +68,8 @@ def _captured(context: Context, entity: EntityTarget) -> None:
     if context.journal.state(entity.name).phase != Phase.LEGACY:
         return
     copy = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
-    if not copy.get("backfilled") or not Fence(context, entity).control().legacy_stamp:
+    if not copy.get("backfilled") or not context.aurora.control(context.target.mapping[entity.name]).epoch:
         raise PreconditionError(
             f"copy has not taken every row of {entity.name} yet: what has changed in Aurora cannot be told",
             WHOLE,
         )
-
-
-def _queued(context: Context, entity: EntityTarget) -> Iterator[str]:
-    """The keys in copy's queue."""
-    database = context.aurora.server(context.target.mapping[entity.name].legacy.database)
-    after = 0
-    while True:
-        rows = database.query(
-            f"SELECT change_id, item_key FROM {names.CHANGES_TABLE} "  # noqa: S608  # names of ours
-            f"WHERE entity = :entity AND change_id > {after} ORDER BY change_id LIMIT {AT_ONCE}",
-            {"entity": {"stringValue": entity.name}},
-        )
-        yield from (cell_text(row[1]) for row in rows)
-        if len(rows) < AT_ONCE:
-            return
-        after = int(cell_text(rows[-1][0]))

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.aws.data_api import DataApi
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import PreconditionError
 from runbook.journal import verified
@@ -191,8 +190,8 @@ def nothing_to_compare(context: Context, entity: EntityTarget) -> str:
 
 
 def _sides(context: Context, entity: EntityTarget, options: Options, patience: float | None = None) -> Sides:
-    described, clients, target = context.target.mapping[entity.name], context.clients, context.target
-    database = DataApi(clients.rds_data, target.cluster_arn, target.master_secret_arn, described.legacy.database)
+    described, clients = context.target.mapping[entity.name], context.clients
+    database = context.aurora.database(described.legacy.database)
     stop = threading.Event()
     pace = Pace(options.rate, stop)
     borne = compare.PATIENCE if patience is None else patience

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.copy.lane import CopyLane, Places, Round
-from functions.copy.queue import drained
+from functions.copy.queue import ChangeQueue
 from functions.domain import mapping, names
 from functions.install import triggers
 
@@ -71,7 +71,7 @@ class Copying:
         """Rounds until the backfill and the queue are through."""
         for _ in range(50):
             self.once()
-            if drained(self.legacy.database, self.entity) and self.record()["backfilled"]["BOOL"]:
+            if not ChangeQueue(self.legacy.database, self.entity).length(1) and self.record()["backfilled"]["BOOL"]:
                 return
         raise AssertionError("copy does not come to an end")
 

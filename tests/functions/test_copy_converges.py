@@ -7,7 +7,7 @@ import threading
 import pytest
 from copying import make_copying
 
-from functions.copy.queue import drained
+from functions.copy.queue import ChangeQueue
 from functions.copy.writer import TOO_LARGE
 from functions.domain import changes, names
 from functions.domain.changes import Kind
@@ -61,7 +61,7 @@ def test_the_backfill_copies_every_row(chefs):
     chefs.settle()
     assert chefs.converged()
     assert len(chefs.modern()) == chefs.number("rows_done") == chefs.number("enqueued") == 700
-    assert drained(chefs.legacy.database, chefs.entity)
+    assert ChangeQueue(chefs.legacy.database, chefs.entity).length(1) == 0
 
 
 def test_changes_during_and_after_the_backfill_converge(chefs):

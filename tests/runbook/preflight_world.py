@@ -75,7 +75,7 @@ class World:
 
     @staticmethod
     def _prepare(context: Context) -> None:
-        entity, server = context.target.mapping[ENTITY], context.aurora.server()
+        entity, server = context.target.mapping[ENTITY], context.aurora.database()
         tables.prepare(server, entity)
         stream_guard.settle(server, entity, context.target.entities[ENTITY].stream_arn)
 

@@ -20,12 +20,13 @@ from writes_world import (
 )
 
 from functions.domain import names
+from functions.install.control_row import Change, Control
 from runbook.aws.http import path
 from runbook.checks import switch as gates
 from runbook.copy import control as copying
 from runbook.copy.control import Limits
 from runbook.cutover import forward, reverse
-from runbook.cutover.fence import Control, Fence, MovedError
+from runbook.cutover.fence import Fence, MovedError
 from runbook.cutover.steps import Choices, Parts
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.journal import Journal, Phase
@@ -38,10 +39,10 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(road, ch
     assert stands(road) == MODERN
     write(road, "on modern", before)
     new = write(road, "born on modern")
-    generation = control(road).generation
+    generation = control(road).last_epoch
     assert switch(road, "rollback").execute().changed
     assert stands(road) == LEGACY
-    assert control(road) == Control(fenced=False, legacy_stamp=generation + 1, generation=generation + 1)
+    assert control(road) == Control(fenced=False, epoch=generation + 1, last_epoch=generation + 1)
     assert [first_name(road, "aurora", key) for key in (before, new)] == ["on modern", "born on modern"]
     write(road, "on legacy again", new)
     assert road.api.request("DELETE", path(ENTITY, before)).status == 204
@@ -109,7 +110,7 @@ def test_what_fails_while_writes_are_held_puts_everything_back(road, chefs, monk
 
     patches = {
         "fence": (Fence, "raise_", late),
-        "drain": (Fence, "queue_empty", fail),
+        "drain": (Parts, "queue_empty", fail),
         "compare-last": (forward, "_demand_equal", lambda parts, keys, settle: None if settle else fail()),
     }
     with monkeypatch.context() as patched:
@@ -168,18 +169,18 @@ def test_a_fence_that_comes_down_late_on_the_way_back_is_barred(road, chefs, mon
     monkeypatch.undo()
     assert stands(road) == MODERN
     with pytest.raises(MovedError):
-        Fence(road, chefs)._set("0, 9, 9", known, known + 1, 5)
+        Fence(road, chefs)._change(Change(fenced=False, epoch=9, known=known, token=known + 1), 5)
     assert stands(road) == MODERN
 
 
 def test_a_fence_that_somebody_left_up_comes_down_with_a_rollback(road, chefs):
-    period = control(road).legacy_stamp
+    period = control(road).epoch
     Fence(road, chefs).raise_()
     plan = switch(road, "rollback").plan()
     assert [step.says for step in plan.steps] == ["fence down in Aurora: legacy's writers may write again"]
     assert switch(road, "rollback").execute().changed
     assert stands(road) == LEGACY
-    assert control(road).legacy_stamp == period
+    assert control(road).epoch == period
     assert not switch(road, "rollback").plan().steps
 
 
@@ -196,7 +197,7 @@ def test_what_cannot_be_called_after_the_way_back_leaves_nothing_half_done(road,
 
 def test_a_queue_that_stays_full_puts_everything_back_in_time(road, chefs, monkeypatch):
     monkeypatch.setattr(forward, "NUDGE", 0.05)
-    monkeypatch.setattr(Fence, "queue_empty", lambda _: False)
+    monkeypatch.setattr(Parts, "queue_empty", lambda _: False)
     with pytest.raises(PreconditionError, match="copying the last rows took more than 1 s"):
         switch(road, "cutover", choices=Choices(settle=0.0, warm=0, hold=1.0)).execute()
     assert stands(road) == LEGACY

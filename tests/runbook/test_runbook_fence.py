@@ -8,9 +8,10 @@ import pymysql
 import pytest
 
 from functions.domain import names
+from functions.install.control_row import Control
 from runbook import init as init_service
 from runbook.cutover import fence as fences
-from runbook.cutover.fence import Control, Fence
+from runbook.cutover.fence import Fence
 from runbook.errors import FailedError, PreconditionError
 
 ENTITY = "specimens"
@@ -47,16 +48,16 @@ def writer(road, sandbox):
 
 def test_it_goes_up_and_down_with_legacys_period(fence):
     fence.raise_()
-    assert fence.control() == Control(fenced=True, legacy_stamp=0, generation=1)
+    assert fence.control() == Control(fenced=True, epoch=0, last_epoch=1)
     fence.raise_()
     fence.lower(2)
-    assert fence.control() == Control(fenced=False, legacy_stamp=2, generation=2)
+    assert fence.control() == Control(fenced=False, epoch=2, last_epoch=2)
 
 
 def test_it_backs_off_from_somebody_who_stays_inside_and_lets_others_write(fence, writer, monkeypatch, sandbox, road):
     monkeypatch.setattr(fences, "LOCK_SECONDS", 1)
     monkeypatch.setattr(fences, "ATTEMPTS", 2)
-    monkeypatch.setattr(fences, "BACK_OFF", 0)
+    monkeypatch.setattr(fences, "BACK_OFF_SECONDS", 0)
     with pytest.raises(PreconditionError, match="did not end within 2 times 1 s"):
         fence.raise_()
     assert not fence.control().fenced
@@ -82,7 +83,7 @@ def test_before_init_there_is_none(road, monkeypatch):
 
 
 def test_a_database_that_does_not_answer_is_told_in_time(fence, monkeypatch, sandbox):
-    for patience in ("RAISE_PATIENCE", "PATIENCE"):
+    for patience in ("RAISE_TIMEOUT_SECONDS", "TIMEOUT_SECONDS"):
         monkeypatch.setattr(fences, patience, 0.1)
     sandbox.mariadb.kill()
     try:
@@ -92,16 +93,17 @@ def test_a_database_that_does_not_answer_is_told_in_time(fence, monkeypatch, san
         sandbox.mariadb.start()
 
 
-def test_the_queue_is_empty_when_copy_has_taken_all(fence, road):
+def test_the_queue_is_empty_when_copy_has_taken_all(road):
     database = road.target.mapping[ENTITY].legacy.database
     road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
-    assert fence.queue_empty()
+    queue = road.aurora.queue(road.target.mapping[ENTITY])
+    assert queue.length(1) == 0
     road.aurora.query(
         database,
         f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
         f"VALUES ('{ENTITY}', 0, 'k', UTC_TIMESTAMP(6))",
     )
-    assert not fence.queue_empty()
+    assert queue.length(1) == 1
     road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
 
 

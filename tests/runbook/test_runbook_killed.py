@@ -104,10 +104,10 @@ def _demand_clean(context: Context, verb: str, generation: int) -> None:
     assert (state.operation, state.lock) == (None, None)
     found = control(context)
     if verb == "cutover":
-        assert (stands(context), found.legacy_stamp) == (MODERN, 0)
+        assert (stands(context), found.epoch) == (MODERN, 0)
     else:
         assert (stands(context), routes.reads, state.reads) == (LEGACY, Side.LEGACY, 0)
-        assert found.legacy_stamp == found.generation == generation + 1
+        assert found.epoch == found.last_epoch == generation + 1
     assert verify.run(context, context.target.entity(ENTITY), verify.Options()).clean
 
 
@@ -128,7 +128,7 @@ def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(r
     points = _points(changes)
     for point in points:
         other_way()
-        generation, name = control(road).generation, f"{verb}, {point}"
+        generation, name = control(road).last_epoch, f"{verb}, {point}"
         write(road, name, key)
         assert _killed_at(*point, road, there().execute), f"{point}: it was not killed"
         plan, done = there().plan(), there().execute()

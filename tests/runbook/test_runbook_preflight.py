@@ -190,7 +190,7 @@ def test_everything_holds_in_a_fresh_sandbox(context, entity):
 
 def test_everything_holds_with_copys_own_triggers_there(world):
     context = world.context()
-    triggers.install(context.aurora.server(), context.target.mapping[ENTITY])
+    triggers.install(context.aurora.database(), context.target.mapping[ENTITY])
     found = looked(context)
     assert red(found) == []
     assert found["triggers"].value == "none of the owner's"
@@ -287,7 +287,7 @@ def test_a_master_user_without_rights_is_named_with_what_it_lacks(world):
 def captured(world):
     """Chefs with copy's triggers, and what says whether they are whole."""
     context = world.context()
-    triggers.install(context.aurora.server(), context.target.mapping[ENTITY])
+    triggers.install(context.aurora.database(), context.target.mapping[ENTITY])
 
     def look():
         return {check.name: check for check in capture.checks(context.aurora, context.target.mapping[ENTITY])}

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from functions.domain import names
+from runbook.aws.aurora import Aurora
 from runbook.checks import switch
 from runbook.commands.cli import app
 from runbook.commands.verify import moment
 from runbook.copy import control
 from runbook.copy.control import Limits
-from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError, UsageError
 from runbook.journal import verified
 from runbook.journal.journal import Phase
@@ -112,7 +112,8 @@ def test_what_copy_has_not_written_yet_counts_as_changed(context, chefs, clean):
         assert key in incremental.changed_keys(context, chefs, ago(seconds=1), PATIENCE)
     finally:
         control.start(context, chefs, Limits(), again=False)
-    until(Fence(context, chefs).queue_empty)
+    queue = context.aurora.queue(context.target.mapping[chefs.name])
+    until(lambda: queue.length(1) == 0)
     assert run.run_since(context, chefs, PATIENT, None).clean
 
 
@@ -185,7 +186,7 @@ def test_in_phase_modern_no_copy_is_asked_for(context, chefs, clean, monkeypatch
     state = context.journal.state("chefs")
     modern = type(state)(**{**vars(state), "phase": Phase.MODERN})
     monkeypatch.setattr(context.journal, "state", lambda _: modern)
-    monkeypatch.setattr(Fence, "control", None)
+    monkeypatch.setattr(Aurora, "control", None)
     assert run.run_since(context, chefs, PATIENT, None).clean
 
 

@@ -189,7 +189,7 @@ def test_another_command_settles_a_half_done_cutover_first(road, half_over, verb
 
 
 def test_a_rollback_that_stops_past_its_commit_is_finished_by_the_next_command(road, over, monkeypatch):
-    generation = control(road).generation
+    generation = control(road).last_epoch
     real = Parts.send
     with monkeypatch.context() as patched:
         patched.setattr(Parts, "send", lambda parts, to: _fail() if to.writes == Side.LEGACY else real(parts, to))
@@ -199,7 +199,7 @@ def test_a_rollback_that_stops_past_its_commit_is_finished_by_the_next_command(r
     key = write(road, "through the gate")
     done = switch(road, "cutover").execute()
     assert (done.settled.command, done.settled.result, done.changed) == ("rollback writes", "done", True)
-    assert (stands(road), control(road).generation) == (MODERN, generation + 1)
+    assert (stands(road), control(road).last_epoch) == (MODERN, generation + 1)
     assert road.api.get(path("dynamo", ENTITY, key)).status == 200
     assert road.api.request("DELETE", path(ENTITY, key)).status == 204
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from functions.install.control_row import Control
 from runbook.aws.api_gateway import Side
 from runbook.aws.http import path
 from runbook.cutover.command import Scope, Switch
-from runbook.cutover.fence import Control, Fence
+from runbook.cutover.fence import Fence
 from runbook.cutover.steps import Choices
 from runbook.journal.journal import Phase
 from runbook.stack import Context
