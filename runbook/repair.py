@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower, Seen
-from runbook.checks import bridge, heartbeat
+from runbook.checks import plans
 from runbook.checks.check import Check, demand
+from runbook.checks.plans import CheckScope
 from runbook.errors import PreconditionError
 from runbook.journal import remedies
 from runbook.journal.journal import Event, Phase
@@ -36,7 +37,6 @@ COMMAND = "verify --repair"
 AT_ONCE = 8  # records that are settled at the same time
 CHUNK = 100  # records that are compared anew before they are settled
 KEYS_TOLD = 100  # in one line of the history
-PILES = frozenset({"quarantine", "given up"})  # what lies there stops no other record
 ROWS = frozenset({Action.WRITE_ROW, Action.DELETE_ROW})
 LONGEST_SETTLE = 6  # times the settling time that is waited for copy, as long as it gets on
 
@@ -112,8 +112,10 @@ class Repair:
 
     def checks(self) -> list[Check]:
         """Whether the bridge is whole. Otherwise what differs may only be what it has not applied yet."""
-        found = bridge.bridge(self._context.clients, self._context.target, self._entity)
-        return [check for check in found if check.name not in PILES]
+        return self._checks(send_heartbeat=False)
+
+    def _checks(self, *, send_heartbeat: bool) -> list[Check]:
+        return plans.checks(self._context, self._entity, CheckScope.REPAIR, send_heartbeat=send_heartbeat)
 
     def plan(self, differences: Sequence[Difference]) -> list[Intent]:
         """What would be done now about each difference.
@@ -143,7 +145,7 @@ class Repair:
         context, name = self._context, self._entity.name
         with held(context.journal, name, context.clients.operator, COMMAND) as lease:
             phase = self.phase()
-            demand([*self.checks(), heartbeat.check(context, self._entity)])
+            demand(self._checks(send_heartbeat=True))
             self._record(lease, "started", keys)
             try:
                 outcomes = self._settle(lease, phase, keys, options.rate)

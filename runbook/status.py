@@ -19,8 +19,9 @@ from runbook.aws import aurora
 from runbook.aws.api_gateway import Routes, Side, reads_side
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge as health
-from runbook.checks import heartbeat
+from runbook.checks import plans
 from runbook.checks.check import Check, green
+from runbook.checks.plans import CheckScope
 from runbook.errors import FailedError, RunbookError
 from runbook.journal.journal import Phase, State
 from runbook.stack import Context
@@ -94,7 +95,7 @@ def run(context: Context, entity: EntityTarget, *, send_probe: bool, exact: bool
     modern = None
     if entity.modern_table:
         modern = asked.of("modern", lambda: _modern_count(context, entity, exact=exact))
-    lag = asked.of("lag", lambda: health.lag_seconds(context.clients.cloudwatch, entity)) if bridged else None
+    lag = asked.of("lag", lambda: health.lag_seconds(context, entity)) if bridged else None
     return Status(
         entity=entity.name,
         state=state,
@@ -127,8 +128,7 @@ class Asked:
 
 
 def _bridge(context: Context, entity: EntityTarget, *, send_probe: bool) -> list[Check]:
-    found = health.bridge(context.clients, context.target, entity)
-    return [*found, heartbeat.check(context, entity)] if send_probe else found
+    return plans.checks(context, entity, CheckScope.BRIDGE, send_heartbeat=send_probe)
 
 
 def _soon(question: Callable[[], Answer]) -> Answer:

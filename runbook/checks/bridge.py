@@ -1,74 +1,84 @@
-"""Whether the bridge of an entity is whole.
-
-Its stream mapping, what it could not apply, and how far behind it is.
-"""
+"""Whether an entity's bridge works: its stream mapping, what it could not apply, and its lag."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from functions.aws.quarantine import QuarantineTable
 from functions.domain import names
-from runbook.aws.clients import Clients
 from runbook.aws.outputs import EntityTarget, Target
 from runbook.checks.check import Check
 from runbook.quarantine.failure_bucket import Failures
+from runbook.stack import Context
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationResponseTypeDef
-    from mypy_boto3_s3 import S3Client
 
 VIEW = "NEW_AND_OLD_IMAGES"
 LAG_WINDOW = timedelta(minutes=5)
-REDEPLOY = (  # why --refresh: without it Pulumi compares the program with what it made, not with what is there
-    "Run `pulumi up --refresh` (a sandbox: `sandbox down`, `sandbox up`): it puts the mapping back as the program says."
+REDEPLOY = (  # --refresh, because without it Pulumi compares the program with its own state, not with AWS
+    "Run `pulumi up --refresh` (in a sandbox: `sandbox down`, `sandbox up`), which restores the mapping."
 )
-SETTLE = "`runbook quarantine replay --all`."
+REPLAY = "`runbook quarantine replay --all`"
 
 
 def deployed(target: Target, entity: EntityTarget) -> bool:
-    """Whether the entity has a bridge at all."""
     return "bridge" in target.parts and bool(entity.bridge_mapping_id)
 
 
-def bridge(clients: Clients, target: Target, entity: EntityTarget) -> list[Check]:
-    """Every check of the entity's bridge that sends nothing through it."""
-    if not deployed(target, entity):
+def mapping(context: Context, entity: EntityTarget) -> list[Check]:
+    """The stream mapping; where there is no bridge, that is the only check."""
+    if not deployed(context.target, entity):
         remedy = "Deploy the bridge first: see `parts` in the stack's settings."
         return [Check(name="bridge", ok=False, value="not deployed", limit="deployed", remedy=remedy)]
-    return [
-        *_mapping(clients.functions, clients.dynamodb, entity),
-        _quarantine(clients.dynamodb, target, entity),
-        _failures(clients.s3, target, entity),
-    ]
-
-
-def _mapping(functions: LambdaClient, dynamodb: DynamoDBClient, entity: EntityTarget) -> list[Check]:
+    functions = context.clients.functions
     try:
-        mapping = functions.get_event_source_mapping(UUID=entity.bridge_mapping_id)
+        found = functions.get_event_source_mapping(UUID=entity.bridge_mapping_id)
     except functions.exceptions.ResourceNotFoundException:
         return [Check(name="mapping", ok=False, value="missing", limit="Enabled", remedy=REDEPLOY)]
-    table = dynamodb.describe_table(TableName=entity.modern_table)["Table"]
+    table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
     view = table.get("StreamSpecification", {}).get("StreamViewType", "no stream")
     return [
-        _state(mapping, entity),
-        _stream(mapping, table.get("LatestStreamArn", "no stream")),
+        _state(found, entity),
+        _stream(found, table.get("LatestStreamArn", "no stream")),
         Check(name="stream view", ok=view == VIEW, value=view, limit=VIEW, remedy=REDEPLOY),
-        _filter(mapping),
-        _last_result(mapping),
+        _filter(found),
+        _last_result(found),
     ]
+
+
+def quarantined(context: Context, entity: EntityTarget) -> list[Check]:
+    """What the bridge could not apply: records in quarantine, and batches that were dead-lettered."""
+    if not deployed(context.target, entity):
+        return []
+    clients, target = context.clients, context.target
+    look = f"Run `runbook quarantine list --entity {entity.name}`"
+    return [
+        _empty(
+            "quarantine",
+            QuarantineTable(clients.dynamodb, target.quarantine_table, entity.name).count(),
+            f"{look} for the reasons, repair the records, then run {REPLAY}.",
+        ),
+        _empty(
+            "dead-lettered",
+            len(Failures(clients.s3, target, entity).names()),
+            f"These batches exceeded the record age limit. {look}, then {REPLAY}.",
+        ),
+    ]
+
+
+def _empty(name: str, count: int, remedy: str) -> Check:
+    value = f"{count:,} waiting" if count else "empty"
+    return Check(name=name, ok=count == 0, value=value, limit="empty", remedy=remedy)
 
 
 def _state(mapping: EventSourceMappingConfigurationResponseTypeDef, entity: EntityTarget) -> Check:
     state = mapping.get("State", "unknown")
     enable = f"aws lambda update-event-source-mapping --enabled --uuid {entity.bridge_mapping_id}"
-    remedy = f"Enable it: `{enable}`" if state in {"Disabled", "Disabling"} else "Wait until it is."
+    remedy = f"Enable it: `{enable}`" if state in {"Disabled", "Disabling"} else "Wait until it is enabled."
     return Check(name="mapping", ok=state == "Enabled", value=state, limit="Enabled", remedy=remedy)
 
 
@@ -79,7 +89,7 @@ def _stream(mapping: EventSourceMappingConfigurationResponseTypeDef, latest: str
         ok=source == latest,
         value=_label(source),
         limit=f"the table's latest, {_label(latest)}",
-        remedy=f"The mapping reads a stream that ended. {REDEPLOY}",
+        remedy=f"The mapping reads a stream that has ended. {REDEPLOY}",
     )
 
 
@@ -90,13 +100,13 @@ def _label(arn: str) -> str:
 def _filter(mapping: EventSourceMappingConfigurationResponseTypeDef) -> Check:
     filters = mapping.get("FilterCriteria", {}).get("Filters", [])
     present = [json.loads(one.get("Pattern", "null")) for one in filters]
-    same = canonical(present) == canonical(names.BRIDGE_FILTERS)
+    same = _canonical(present) == _canonical(names.BRIDGE_FILTERS)
     value = "as the program has it" if same else f"{len(present)} other patterns" if present else "none"
     return Check(name="filter", ok=same, value=value, limit="as the program has it", remedy=REDEPLOY)
 
 
-def canonical(values: Sequence[Any]) -> frozenset[str]:
-    """The patterns without regard to their order and spelling."""
+def _canonical(values: Sequence[Any]) -> frozenset[str]:
+    """The patterns, comparable whatever their order and spelling."""
     return frozenset(json.dumps(value, sort_keys=True) for value in values)
 
 
@@ -108,34 +118,17 @@ def _last_result(mapping: EventSourceMappingConfigurationResponseTypeDef) -> Che
         ok=ok,
         value=result,
         limit="OK",
-        remedy="Read the bridge function's log; it tries again by itself, so the cause is what to mend.",
+        remedy="Read the bridge function's log and remove the cause. It retries without action.",
     )
 
 
-def _quarantine(dynamodb: DynamoDBClient, target: Target, entity: EntityTarget) -> Check:
-    count = QuarantineTable(dynamodb, target.quarantine_table, entity.name).count()
-    remedy = f"See why with `runbook quarantine list --entity {entity.name}`, mend it, then {SETTLE}"
-    return Check(name="quarantine", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)
-
-
-def _failures(s3: S3Client, target: Target, entity: EntityTarget) -> Check:
-    count = len(Failures(s3, target, entity).names())
-    look = f"`runbook quarantine list --entity {entity.name}`"
-    remedy = f"Batches outlived the record age limit: see {look}, then {SETTLE}"
-    return Check(name="given up", ok=count == 0, value=_pile(count), limit="empty", remedy=remedy)
-
-
-def _pile(count: int) -> str:
-    return f"{count:,} waiting" if count else "empty"
-
-
-def lag_seconds(cloudwatch: CloudWatchClient, entity: EntityTarget) -> float | None:
+def lag_seconds(context: Context, entity: EntityTarget) -> float | None:
     """The highest iterator age of the last five minutes in seconds.
 
-    None when no record went through (not zero lag).
+    None when no record came through, which is not a lag of zero.
     """
     end = datetime.now(UTC)
-    answer = cloudwatch.get_metric_statistics(
+    answer = context.clients.cloudwatch.get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="IteratorAge",
         Dimensions=[{"Name": "FunctionName", "Value": entity.bridge_function}],
@@ -146,8 +139,3 @@ def lag_seconds(cloudwatch: CloudWatchClient, entity: EntityTarget) -> float | N
     )
     ages = [point["Maximum"] / 1000 for point in answer["Datapoints"] if "Maximum" in point]
     return max(ages, default=None)
-
-
-def summary(checks: Sequence[Check]) -> Mapping[str, Any]:
-    """The checks as one JSON value."""
-    return {"healthy": all(check.ok for check in checks), "checks": [vars(check) for check in checks]}

@@ -1,9 +1,11 @@
-"""What is deployed around the tables: the journal's entry, the modern table, the mapping's settings, copy and gate."""
+"""What is deployed around the tables: modern table, the mapping's settings, copy, gate, the fence, and the clocks."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from functions.aws.mysql_errors import DataApiError
@@ -20,20 +22,13 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationResponseTypeDef
 
 INIT = "Run `runbook init`."
+CLOCK_SECONDS = 5.0
+DATE_SECONDS = 1.0  # the resolution of an HTTP answer's Date header
 OLDEST = 18 * 3600  # seconds that a record may be tried for; the stream forgets it after 24 h
 PARTS = "Deploy the part bridge with this version of the program: `pulumi up`."
 
 
-def journal(state: State | None) -> Check:
-    """Whether the journal has the entity, and the road is not walked to its end."""
-    value = state.phase.value if state else "not there"
-    right = state is not None and state.phase != Phase.COMPLETE
-    remedy = "It is complete: the bridge and the way back are gone." if state else INIT
-    return Check(name="phase", ok=right, value=value, limit="in the journal, not complete", remedy=remedy)
-
-
 def checks(context: Context, entity: EntityTarget, state: State | None) -> list[Check]:
-    """What the control planes tell, but for the bridge's health."""
     table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
     described = context.target.mapping[entity.name]
     return [
@@ -42,15 +37,16 @@ def checks(context: Context, entity: EntityTarget, state: State | None) -> list[
         *_batches(context, entity),
         _function(context, "copy function", context.target.copy_function, "TABLES", entity.name),
         _function(context, "gate function", context.target.gate_function, "MODERN_WRITE_FUNCTIONS", entity.name),
+        clocks(context, entity),
     ]
 
 
 def fence(context: Context, entity: Entity, state: State | None) -> Check:
-    """A fence that is up in phase legacy, with no switch under way, stops every legacy writer for nothing."""
+    """A fence that is up in phase legacy, without an operation, stops every legacy writer for no reason."""
     control = context.aurora.find_control(entity)
     up = control is not None and control.fenced
     forgotten = up and state is not None and state.phase == Phase.LEGACY and state.operation is None
-    lower = f"Nobody needs it: `runbook rollback writes --entity {entity.name} --execute` puts it down."
+    lower = f"No operation needs it: `runbook rollback writes --entity {entity.name} --execute` lowers it."
     return Check(
         name="fence",
         ok=control is not None and not forgotten,
@@ -71,24 +67,24 @@ def _modern(table: TableDescriptionTypeDef, entity: Entity) -> Check:
         ok=right,
         value=f"{table.get('TableStatus', '')}, {shown}",
         limit=f"ACTIVE, {wanted} HASH S",
-        remedy="Mend modern.key in entities.toml, or let `pulumi up` make the table; sort keys are not supported.",
+        remedy="Correct modern.key in entities.toml, or let `pulumi up` make the table; sort keys are not supported.",
     )
 
 
 def _known_stream(context: Context, entity: Entity, state: State | None, latest: str) -> Check:
     """Sequence numbers compare within one stream only; journal and Aurora both note which one."""
     try:
-        told = stream_guard.known(context.aurora.database(entity.legacy.database), entity)
+        noted_in_aurora = stream_guard.known(context.aurora.database(entity.legacy.database), entity)
     except DataApiError as error:
-        told = str(error)
-    noted = {"journal": state.stream_arn if state else "", "Aurora": told}
+        noted_in_aurora = str(error)
+    noted = {"journal": state.stream_arn if state else "", "Aurora": noted_in_aurora}
     others = [f"{place} notes {arn.rpartition('/')[2] or 'none'}" for place, arn in noted.items() if arn != latest]
     return Check(
         name="noted stream",
         ok=not others,
         value="; ".join(others) or latest.rpartition("/")[2],
         limit="the table's latest, everywhere",
-        remedy=f"{INIT} It settles the new stream; then `runbook verify`.",
+        remedy=f"{INIT} It registers the new stream; then `runbook verify`.",
     )
 
 
@@ -97,7 +93,7 @@ def _batches(context: Context, entity: EntityTarget) -> list[Check]:
     try:
         mapping = functions.get_event_source_mapping(UUID=entity.bridge_mapping_id)
     except functions.exceptions.ResourceNotFoundException:
-        return []  # the bridge's health tells it
+        return []  # the checks of the bridge report it
     wrong = _oddities(mapping, entity, context.target.failure_bucket)
     size, window = mapping.get("BatchSize", 0), mapping.get("MaximumBatchingWindowInSeconds", 0)
     return [
@@ -117,7 +113,7 @@ def _oddities(mapping: EventSourceMappingConfigurationResponseTypeDef, entity: E
     age = mapping.get("MaximumRecordAgeInSeconds", -1)
     found = {
         f"calls {mapping.get('FunctionArn')}": entity.bridge_function in mapping.get("FunctionArn", "").split(":"),
-        f"gives up to {goal}": goal.endswith(f":::{bucket}"),
+        f"dead-letters to {goal}": goal.endswith(f":::{bucket}"),
         "does not bisect": bool(mapping.get("BisectBatchOnFunctionError")),
         f"tries {mapping.get('MaximumRetryAttempts')} times": mapping.get("MaximumRetryAttempts") == -1,
         f"keeps a record for {age} s": 0 < age <= OLDEST,
@@ -128,7 +124,6 @@ def _oddities(mapping: EventSourceMappingConfigurationResponseTypeDef, entity: E
 
 
 def _function(context: Context, name: str, function: str, variable: str, entity: str) -> Check:
-    """Whether a function is deployed, is ready, and knows the entity."""
     value = _state(context, function, variable, entity)
     return Check(name=name, ok=value == "ready", value=value, limit="ready", remedy=PARTS)
 
@@ -146,3 +141,46 @@ def _state(context: Context, function: str, variable: str, entity: str) -> str:
         return state
     variables: Mapping[str, Any] = found.get("Environment", {}).get("Variables", {})
     return "ready" if entity in json.loads(variables.get(variable, "{}")) else f"does not know {entity}"
+
+
+def clocks(context: Context, entity: EntityTarget) -> Check:
+    """Leases, lags and the journal compare the clocks of this machine, Aurora and DynamoDB."""
+    skews = {"Aurora": _of_aurora(context), "DynamoDB": _of_dynamodb(context, entity)}
+    return Check(
+        name="clocks",
+        ok=all(abs(skew) <= CLOCK_SECONDS for skew in skews.values()),
+        value=", ".join(f"{name} {skew:+.1f} s" for name, skew in skews.items()),
+        limit=f"{CLOCK_SECONDS:.0f} s from this machine's",
+        remedy="Set this machine's clock: `timedatectl set-ntp true`, or your system's own way.",
+    )
+
+
+def now() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
+
+
+def _of_aurora(context: Context) -> float:
+    begin = now()
+    answer = str(context.aurora.query("", "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")[0][0])
+    return skew(begin, datetime.fromisoformat(answer).replace(tzinfo=UTC), now(), 0)
+
+
+def _of_dynamodb(context: Context, entity: EntityTarget) -> float:
+    begin = now()
+    answer = context.clients.dynamodb.describe_table(TableName=entity.modern_table)
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    return skew(begin, parsedate_to_datetime(date), now(), DATE_SECONDS) if date else 0.0
+
+
+def skew(begin: datetime, other: datetime, end: datetime, step: float) -> float:
+    """Seconds that the other clock is certainly ahead (or behind, below zero), however long the request took.
+
+    Args:
+        begin: this machine's time before the request.
+        other: the other clock's answer.
+        end: this machine's time after the answer.
+        step: how much the answer is rounded down at most: the time was between `other` and `other + step`.
+    """
+    ahead, behind = (other - end).total_seconds(), (other - begin).total_seconds() + step
+    return max(ahead, 0.0) or min(behind, 0.0)

@@ -1,7 +1,7 @@
-"""The probe: an item that no API shows is written to DynamoDB and must reach Aurora by way of the bridge.
+"""The heartbeat: an item that no API shows is written to DynamoDB and must reach Aurora through the bridge.
 
-It proves the whole road (stream, filter, mapping, function, its MySQL user) at this moment. One probe travels
-in the one shard of its key, so it does not say that every other shard is drained.
+It proves the whole path (stream, filter, mapping, function, its MySQL user) at this moment. It travels in the one shard
+of its key, so it does not say that every other shard is drained.
 """
 
 from __future__ import annotations
@@ -15,48 +15,52 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.stack import Context
 
-PATIENCE = 60.0  # seconds; covers Aurora waking from zero (about 15) and a cold start of the bridge
+TIMEOUT = 60.0  # seconds; covers Aurora waking from zero (about 15) and a cold start of the bridge
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 1.0
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """Whether the probe arrived, and after how many seconds (or how long it was waited for)."""
+    """Whether the heartbeat arrived, and after how many seconds (or how long it was waited for)."""
 
     arrived: bool
     seconds: float
 
 
-def send(context: Context, entity: EntityTarget, patience: float = PATIENCE) -> Arrival:
-    """Write a probe with a fresh token, wait for it in Aurora, and always delete its item again."""
+def send(context: Context, entity: EntityTarget, timeout: float = TIMEOUT) -> Arrival:
+    """Write a heartbeat with a fresh token, wait for it in Aurora, and always delete its item again."""
     token = uuid.uuid4().hex
     begun = time.monotonic()
     try:
         _put(context, entity, token)
-        arrived = _await(context, entity, token, begun + patience)
+        arrived = _await(context, entity, token, begun + timeout)
     finally:
         context.clients.dynamodb.delete_item(TableName=entity.modern_table, Key=_key(context, entity))
     return Arrival(arrived, time.monotonic() - begun)
 
 
-def check(context: Context, entity: EntityTarget, patience: float = PATIENCE) -> Check:
-    """A probe as a check."""
-    arrival = send(context, entity, patience)
+def check(context: Context, entity: EntityTarget, timeout: float = TIMEOUT) -> Check:
+    arrival = send(context, entity, timeout)
     value = f"arrived in {arrival.seconds:.1f} s" if arrival.arrived else "did not arrive"
-    return Check(
-        name="probe",
-        ok=arrival.arrived,
-        value=value,
-        limit=f"arrives within {patience:.0f} s",
-        remedy="Read the bridge function's log: what DynamoDB gets does not reach Aurora now.",
-    )
+    remedy = "Read the bridge function's log: changes in DynamoDB do not reach Aurora now."
+    return Check(name="heartbeat", ok=arrival.arrived, value=value, limit=_limit(timeout), remedy=remedy)
+
+
+def not_sent(timeout: float = TIMEOUT) -> Check:
+    """In place of the check while the bridge is known to be broken."""
+    remedy = "Correct the checks above first."
+    return Check(name="heartbeat", ok=None, value="not sent", limit=_limit(timeout), remedy=remedy)
+
+
+def _limit(timeout: float) -> str:
+    return f"arrives within {timeout:.0f} s"
 
 
 def _await(context: Context, entity: EntityTarget, token: str, deadline: float) -> bool:
     """Wait for the token.
 
-    Two operators share the one probe item: when another's token passes, ours is sent again.
+    Two operators share the one item. When another's token arrives, ours is sent again.
     """
     wait, other = FIRST_WAIT, _seen(context, entity)
     while True:

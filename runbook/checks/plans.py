@@ -1,65 +1,261 @@
-"""`runbook preflight`: every hazard of the road as a check, before anything is changed.
+"""Which checks are made when: the one registry of checks, with the scopes that each belongs to.
 
-Reads the control planes and Aurora's dictionary; of the table only both ends of its primary index and a bounded sample.
+To add a check: write a function that returns a `Check` into the module of the place that it looks at: server, table,
+keys, columns, sizes, deployment, bridge, triggers, copy or routes. If it belongs to preflight and `copy start`, add it
+to that module's `checks`. Else add a line to REGISTRY at the end of this file. docs/preflight.md has each reason.
+
+Preflight reads the control planes and Aurora's dictionary. Of the table it reads both ends of the primary index and a
+bounded sample.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
 from functions.domain import names
+from functions.domain.entities import Entity
 from runbook.aws.aurora import Aurora
 from runbook.aws.outputs import EntityTarget
-from runbook.checks import bridge as health
-from runbook.checks import clocks, cluster, columns, deployment, keys, schema, server, sizes, table, triggers
+from runbook.checks import (
+    bridge,
+    columns,
+    copy,
+    deployment,
+    heartbeat,
+    keys,
+    routes,
+    schema,
+    server,
+    sizes,
+    table,
+    triggers,
+)
 from runbook.checks.check import Check, green
 from runbook.checks.schema import Facts
-from runbook.journal.journal import State
+from runbook.journal.journal import Phase, State
 from runbook.stack import Context
 
 
-def checks(context: Context, entity: EntityTarget, *, quick: bool = False) -> list[Check]:
-    """Every check of one entity; `quick` leaves out the sample of rows."""
-    state = context.journal.find(entity.name)
-    found = [deployment.journal(state)]
-    if state and not green(found):
-        return found  # complete: nothing of the road is there any more
-    bridge = health.bridge(context.clients, context.target, entity)
-    found += cluster.checks(context.clients, context.target)
-    if not found[-1].ok:
-        return [*found, *bridge, _unmade("the Data API")]
-    found += _legacy(context, entity, state, quick=quick)
-    if entity.bridge_mapping_id:
-        found += [*bridge, *deployment.checks(context, entity, state), clocks.check(context, entity)]
-    else:
-        found += bridge
+class CheckScope(StrEnum):
+    """When checks are made."""
+
+    PREFLIGHT = "preflight"
+    COPY = "copy start"
+    CUTOVER = "cutover, reads or writes, while legacy is the source of truth"
+    CUTOVER_ROUTES = "cutover after that: only routes change"
+    ROLLBACK = "rollback of writes, while modern is the source of truth"
+    ROLLBACK_ROUTES = "rollback that changes only routes and still needs the bridge"
+    ROLLBACK_ALONE = "rollback that does without the bridge: --force, or reads while legacy is the source of truth"
+    COMPLETE = "complete"
+    REPAIR = "verify --repair: the bridge, but not what it has quarantined"
+    BRIDGE = "the bridge alone: status, and again while complete drains"
+
+
+EVERY = frozenset(CheckScope)
+PREPARE = frozenset({CheckScope.PREFLIGHT, CheckScope.COPY})
+FORWARD = frozenset({CheckScope.CUTOVER, CheckScope.CUTOVER_ROUTES})
+SWITCH = EVERY - PREPARE - {CheckScope.COMPLETE, CheckScope.REPAIR, CheckScope.BRIDGE}
+MOVES_WRITERS = frozenset({CheckScope.CUTOVER, CheckScope.ROLLBACK})
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The entity that is checked, and what several checks read of it, once.
+
+    Attributes:
+        state: in the journal; None when it is not there.
+        timeout: seconds that the heartbeat may take.
+        quick: leave out the sample of rows.
+        heartbeat: whether to send one.
+    """
+
+    context: Context
+    entity: EntityTarget
+    scope: CheckScope
+    state: State | None
+    timeout: float
+    quick: bool
+    heartbeat: bool
+
+    @cached_property
+    def phase(self) -> list[Check]:
+        if self.scope in PREPARE:
+            return [routes.known(self.state)]
+        if self.state is None:
+            return []
+        if self.scope == CheckScope.COMPLETE:
+            return [routes.modern(self.entity, self.state)]
+        return [routes.not_complete(self.entity, self.state)] if self.scope in SWITCH else []
+
+    @property
+    def ends(self) -> bool:
+        """Whether the phase leaves nothing else to check: complete, or not yet ready to be completed."""
+        if self.scope == CheckScope.COMPLETE:
+            return not green(self.phase)
+        return self.scope in PREPARE and self.state is not None and self.state.phase == Phase.COMPLETE
+
+    @property
+    def reads(self) -> int:
+        """Modern's percentage by the journal."""
+        return self.state.reads if self.state else 0
+
+    @property
+    def bridged(self) -> bool:
+        return bridge.deployed(self.context.target, self.entity)
+
+    @cached_property
+    def mapping(self) -> list[Check]:
+        return bridge.mapping(self.context, self.entity)
+
+    @cached_property
+    def quarantined(self) -> list[Check]:
+        return bridge.quarantined(self.context, self.entity)
+
+    @property
+    def sendable(self) -> bool:
+        """Whether a heartbeat would travel; `status` sends it in any case."""
+        if self.scope == CheckScope.BRIDGE:
+            return True
+        return green(self.mapping) and (self.scope == CheckScope.REPAIR or green(self.quarantined))
+
+    @cached_property
+    def cluster(self) -> list[Check]:
+        return server.cluster(self.context.clients, self.context.target)
+
+    @property
+    def data_api(self) -> bool:
+        return bool(self.cluster[-1].ok)
+
+    @property
+    def described(self) -> Entity:
+        return self.context.target.mapping[self.entity.name]
+
+    @cached_property
+    def facts(self) -> Facts:
+        return schema.read(self.context.aurora, self.described)
+
+    @cached_property
+    def prepared(self) -> bool:
+        """Whether `runbook init` has made streamback's own tables."""
+        return self.data_api and self.facts.table is not None and names.CONTROL_TABLE in self.facts.helpers
+
+    @property
+    def captured(self) -> bool:
+        """Whether streamback's triggers must be there: before a switch, and once copy was started."""
+        if self.scope not in PREPARE:
+            return self.bridged
+        started = self.state and self.context.journal.find_record(self.entity.name, names.COPY_RECORD)
+        return self.prepared and bool(started)
+
+
+def checks(  # noqa: PLR0913  # what the commands are asked
+    context: Context,
+    entity: EntityTarget,
+    scope: CheckScope,
+    state: State | None = None,
+    *,
+    timeout: float = heartbeat.TIMEOUT,
+    quick: bool = False,
+    send_heartbeat: bool = True,
+) -> list[Check]:
+    """Every check of one entity in a scope, in the registry's order.
+
+    Args:
+        context: the stack.
+        entity: what is checked.
+        scope: when.
+        state: in the journal, or as it will be once an interrupted operation was resumed.
+        timeout: seconds that the heartbeat may take.
+        quick: leave out the sample of rows.
+        send_heartbeat: whether to send one, where the scope has it.
+    """
+    if state is None and scope in PREPARE:
+        state = context.journal.find(entity.name)
+    subject = Subject(context, entity, scope, state, timeout, quick, send_heartbeat)
+    found = list(subject.phase)
+    if not subject.ends:
+        for line in REGISTRY:
+            if scope in line.scopes and line.needs(subject):
+                found += line.make(subject)
     return found
 
 
-def _legacy(context: Context, entity: EntityTarget, state: State | None, *, quick: bool) -> list[Check]:
-    described, target = context.target.mapping[entity.name], context.target
-    session = server.read(context.aurora)
-    known = schema.read(context.aurora, described)
-    found = server.checks(session, known, sandbox=target.endpoint_url is not None)
-    if known.table is None:
-        return [*found, table.exists(known), _unmade("the legacy table")]
-    found += [*table.checks(known), *keys.checks(context.aurora, known), *columns.checks(known)]
-    if not quick:
-        found += _sizes(context, known)
-    if target.bridge_secret_arn:
-        of_bridge = Aurora(context.clients.rds_data, target.cluster_arn, target.bridge_secret_arn)
-        found.append(server.bridge(of_bridge, described))
-    if names.CONTROL_TABLE in known.helpers:
-        found.append(deployment.fence(context, described, state))
-        if state and context.journal.find_record(described.name, names.COPY_RECORD):
-            found += triggers.checks(context.aurora, described)
-    return found
+def switch_scope(state: State, *, forward: bool, reads_only: bool, force: bool) -> CheckScope:
+    """The scope of a cutover (forward) or rollback in this state."""
+    legacy = state.phase == Phase.LEGACY
+    if force or (not forward and reads_only and legacy):
+        return CheckScope.ROLLBACK_ALONE
+    if forward:
+        return CheckScope.CUTOVER if legacy else CheckScope.CUTOVER_ROUTES
+    moves_writes = not reads_only and state.phase == Phase.MODERN
+    return CheckScope.ROLLBACK if moves_writes else CheckScope.ROLLBACK_ROUTES
 
 
-def _sizes(context: Context, known: Facts) -> list[Check]:
-    if known.key is None:
+@dataclass(frozen=True)
+class Line:
+    """A line of the registry.
+
+    Attributes:
+        make: makes the checks.
+        scopes: when they are made.
+        needs: without it they are left out.
+    """
+
+    make: Callable[[Subject], Sequence[Check]]
+    scopes: Collection[CheckScope]
+    needs: Callable[[Subject], bool] = lambda _: True
+
+
+def _legacy(subject: Subject) -> list[Check]:
+    """The server and the table in Aurora."""
+    context, facts = subject.context, subject.facts
+    found = server.checks(server.read(context.aurora), facts, sandbox=context.target.endpoint_url is not None)
+    if facts.table is None:
+        return [*found, table.exists(facts), _unmade("the legacy table")]
+    found += [*table.checks(facts), *keys.checks(context.aurora, facts), *columns.checks(facts)]
+    found += [] if subject.quick else _sizes(context, facts)
+    if context.target.bridge_secret_arn:
+        as_bridge = replace(context.aurora, master_secret_arn=context.target.bridge_secret_arn)
+        found.append(server.bridge(as_bridge, facts.entity))
+    return [*found, deployment.fence(context, facts.entity, subject.state)] if subject.prepared else found
+
+
+def _sizes(context: Context, facts: Facts) -> list[Check]:
+    if facts.key is None:
         return [_unmade("the primary key")]
-    context.say(f"looking at the sizes of {known.entity.name}'s rows")
-    return sizes.checks(context.aurora, known)
+    context.say(f"checking the sizes of {facts.entity.name}'s rows")
+    return sizes.checks(context.aurora, facts)
 
 
 def _unmade(before: str) -> Check:
-    return Check(name="the rest", ok=None, value=f"not looked at without {before}", limit="looked at")
+    return Check(name="the rest", ok=None, value=f"not checked without {before}", limit="checked")
+
+
+def _triggers(make: Callable[[Aurora, Entity], Check]) -> Callable[[Subject], list[Check]]:
+    return lambda subject: [make(subject.context.aurora, subject.described)]
+
+
+def _heartbeat(subject: Subject) -> list[Check]:
+    if not subject.sendable:
+        return [heartbeat.not_sent(subject.timeout)]
+    return [heartbeat.check(subject.context, subject.entity, subject.timeout)]
+
+
+REGISTRY = (
+    Line(lambda s: routes.all_modern(s.context, s.entity, s.reads), {CheckScope.COMPLETE}),
+    Line(lambda s: s.cluster, PREPARE),
+    Line(_legacy, PREPARE, lambda s: s.data_api),
+    Line(lambda s: s.mapping, EVERY - {CheckScope.ROLLBACK_ALONE}),
+    Line(lambda s: s.quarantined, EVERY - {CheckScope.ROLLBACK_ALONE, CheckScope.REPAIR}),
+    Line(lambda _: [_unmade("the Data API")], PREPARE, lambda s: not s.data_api),
+    Line(lambda s: deployment.checks(s.context, s.entity, s.state), PREPARE, lambda s: s.data_api and s.bridged),
+    Line(lambda s: [routes.answers(s.context, s.entity, to_modern=s.scope in FORWARD)], SWITCH),
+    Line(_triggers(triggers.installed), MOVES_WRITERS | {CheckScope.PREFLIGHT}, lambda s: s.captured),
+    Line(_triggers(triggers.procedure), MOVES_WRITERS | PREPARE, lambda s: s.captured),
+    Line(lambda s: copy.checks(s.context, s.entity), {CheckScope.CUTOVER}, lambda s: s.bridged),
+    Line(lambda s: [copy.queue_empty(s.context, s.entity)], {CheckScope.COMPLETE}),
+    Line(_heartbeat, EVERY - PREPARE - {CheckScope.ROLLBACK_ALONE}, lambda s: s.bridged and s.heartbeat),
+)

@@ -1,17 +1,26 @@
-"""The server and its users' sessions: what it is, what its users may do, strictness, time zone."""
+"""The legacy server: the cluster as AWS describes it, and what the server says of itself, its users and sessions."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
 
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install import tables
 from runbook.aws.aurora import Aurora
+from runbook.aws.clients import Clients
+from runbook.aws.outputs import Target
 from runbook.checks import grants
 from runbook.checks.check import Check
 from runbook.checks.schema import Facts, text
 from runbook.errors import RunbookError
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
 STRICT = frozenset({"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "TRADITIONAL"})
 UTC = frozenset({"UTC", "+00:00", "Etc/UTC", "Universal", "Zulu"})  # not GMT names: some have summer time
@@ -19,6 +28,60 @@ ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 ROUTINES = ("CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE")  # the fence's procedure
 MASTER = (*ROWS, "CREATE", "ALTER", "INDEX", "DROP", "TRIGGER", *ROUTINES, grants.GRANT_OPTION)
 PARAMETER = "in the cluster's parameter group"
+ENGINE = "aurora-mysql"
+VERSION = re.compile(r"mysql_aurora\.(\d+)\.(\d+)")
+WITH_DATA_API = (3, 7)  # AWS: the Data API for Aurora MySQL on Serverless v2 and provisioned instances
+WITH_PAUSE = (3, 8)  # AWS: a minimum capacity of zero
+UPGRADE = "Upgrade the cluster: the setting `engineVersion`, then `pulumi up` (docs/settings.md)."
+
+
+def cluster(clients: Clients, target: Target) -> list[Check]:
+    """Engine and Data API, in this order; a cluster that is missing or cannot be described is one red check."""
+    name = target.cluster_arn.rpartition(":")[2]
+    try:
+        found = clients.rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
+    except ClientError as error:
+        return [_unknown(str(error))]
+    return [_engine(found[0]), _data_api(found[0])] if found else [_unknown(f"there is no cluster {name}")]
+
+
+def _unknown(why: str) -> Check:
+    return Check(
+        name="data api",
+        ok=False,
+        value=why,
+        limit="on",
+        remedy="Are these the outputs of a stack that is deployed? You need rds:DescribeDBClusters.",
+    )
+
+
+def _engine(described: DBClusterTypeDef) -> Check:
+    engine, version = described.get("Engine", ""), described.get("EngineVersion", "")
+    least = WITH_PAUSE if _pauses(described) else WITH_DATA_API
+    match = VERSION.search(version)
+    numbers = tuple(map(int, match.groups())) if match else ()
+    return Check(
+        name="engine",
+        ok=engine == ENGINE and numbers >= least,
+        value=f"{engine} {version}",
+        limit=f"{ENGINE} 3.{least[1]:02} or newer",
+        remedy=UPGRADE,
+    )
+
+
+def _pauses(described: DBClusterTypeDef) -> bool:
+    return described.get("ServerlessV2ScalingConfiguration", {}).get("MinCapacity") == 0
+
+
+def _data_api(described: DBClusterTypeDef) -> Check:
+    on = described.get("HttpEndpointEnabled", False)
+    return Check(
+        name="data api",
+        ok=on,
+        value="on" if on else "off",
+        limit="on",
+        remedy="`aws rds enable-http-endpoint --resource-arn ARN`; `pulumi up` does it too.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

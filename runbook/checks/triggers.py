@@ -1,7 +1,7 @@
-"""What of streamback stands guard in Aurora: the triggers on the entity's table, and the procedure for the fence.
+"""streamback's own triggers on the entity's table, and the fence's procedure.
 
-A table that is swapped for a copy of itself (pt-osc, gh-ost, a rename) loses its triggers: then writers pass a fence
-that nobody reads, and copy hears of nothing.
+A table that is swapped for a copy of itself (pt-osc, gh-ost, a rename) loses its triggers. Then no writer reads the
+fence, and copy misses every change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
 from runbook.checks.schema import text
 
-TRIGGERS = "streamback's triggers"  # the check that `copy start` mends
 PROCEDURE = (
     "SELECT routine_definition FROM information_schema.routines "
     "WHERE routine_schema = :database AND routine_name = :name"
@@ -24,39 +23,33 @@ MADE = (
 )
 
 
-def checks(aurora: Aurora, entity: Entity) -> list[Check]:
-    """Whether triggers and procedure are there with the text that this version gives them."""
-    return [installed(aurora, entity), _procedure(aurora, entity)]
-
-
 def wrong(aurora: Aurora, entity: Entity) -> dict[str, str]:
-    """What is wrong with each trigger of the entity that is not as it should be, by name."""
+    """The problem of each trigger of the entity that is missing or differs, by name."""
     rows = aurora.query("", triggers.PRESENT, {"database": entity.legacy.database})
     present = triggers.by_name([[text(cell) for cell in row] for row in rows])
     return triggers.differences(present, entity)
 
 
 def made_at(aurora: Aurora, entity: Entity) -> float:
-    """When the youngest of them was made, in epoch seconds: what was written before may not have been captured."""
+    """When the newest of them was made, in seconds since 1970: earlier writes may not have been captured."""
     names_of_ours = ", ".join(f"'{name}'" for name in triggers.bodies(entity))
     rows = aurora.query("", MADE + f"({names_of_ours})", {"database": entity.legacy.database})
     return float(text(rows[0][0]) or 0)
 
 
 def installed(aurora: Aurora, entity: Entity) -> Check:
-    """Whether each trigger of copy and fence is on the entity's table."""
     found, count = wrong(aurora, entity), len(triggers.bodies(entity))
     return Check(
-        name=TRIGGERS,
+        name="streamback's triggers",
         ok=not found,
         value=", ".join(f"{name} {problem}" for name, problem in found.items()) or f"{count}",
         limit=f"{count}, as made by copy",
-        remedy=f"Run `runbook copy start --entity {entity.name}`, which puts them back, then `runbook verify`: what "
-        "was written without them was not captured.",
+        remedy=f"Run `runbook copy start --entity {entity.name}`, which adds them, then `runbook verify`: "
+        "changes without them were not captured.",
     )
 
 
-def _procedure(aurora: Aurora, entity: Entity) -> Check:
+def procedure(aurora: Aurora, entity: Entity) -> Check:
     rows = aurora.query("", PROCEDURE, {"database": entity.legacy.database, "name": names.FENCE_PROCEDURE})
     right = [text(row[0]) for row in rows] == [control_row.BODY]
     return Check(

@@ -23,7 +23,7 @@ def complete(  # noqa: PLR0913, PLR0917  # each is an option of the command
     entity: EntityOption = None,
     execute: ExecuteOption = False,
     yes: YesOption = None,
-    probe_timeout: PatienceOption = heartbeat.PATIENCE,
+    probe_timeout: PatienceOption = heartbeat.TIMEOUT,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,

@@ -78,7 +78,7 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
     max_errors: ErrorsOption = DEFAULTS.max_errors,
     max_latency: LatencyOption = None,
     yes: YesOption = None,
-    probe_timeout: PatienceOption = heartbeat.PATIENCE,
+    probe_timeout: PatienceOption = heartbeat.TIMEOUT,
     stack: StackOption = None,
     outputs: OutputsOption = None,
     as_json: JsonOption = False,
@@ -94,7 +94,7 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
     watching = Options(seconds=watch, max_errors=max_errors, max_latency=max_latency)
     options = (
         *_words(watching),
-        *([f"--probe-timeout {probe_timeout:g}"] if probe_timeout != heartbeat.PATIENCE else []),
+        *([f"--probe-timeout {probe_timeout:g}"] if probe_timeout != heartbeat.TIMEOUT else []),
     )
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=options)
     with opened(stack, outputs, as_json=as_json) as context:

@@ -6,6 +6,7 @@ from typer import Exit, Option
 
 from runbook.checks import plans as service
 from runbook.checks.check import green
+from runbook.checks.plans import CheckScope
 from runbook.commands import _output
 from runbook.commands import rendering_preflight as rendering
 from runbook.commands._options import EntityNamesOption, JsonOption, OutputsOption, StackOption
@@ -29,7 +30,10 @@ def preflight(
     has the reason of each.
     """
     with opened(stack, outputs, as_json=as_json) as context:
-        found = {one.name: service.checks(context, one, quick=quick) for one in context.target.several(entity)}
+        found = {
+            one.name: service.checks(context, one, CheckScope.PREFLIGHT, quick=quick)
+            for one in context.target.several(entity)
+        }
         whole = all(green(checks) for checks in found.values())
         if as_json:
             _output.document({"green": whole, "entities": found})

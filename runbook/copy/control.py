@@ -16,8 +16,9 @@ from runbook.aws import lanes
 from runbook.aws.lambda_calls import invoke
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import check as checks
-from runbook.checks import plans, switch
+from runbook.checks import plans, routes
 from runbook.checks import triggers as capture
+from runbook.checks.plans import CheckScope
 from runbook.cutover import command as switching
 from runbook.cutover.reverse import Tail
 from runbook.cutover.steps import Choices, Parts
@@ -33,7 +34,7 @@ TRIES = 5  # at a record that another command changes
 INSTEAD = {
     Phase.MODERN: "DynamoDB is the source of truth; go on with `runbook verify`, `runbook rollback` or "
     "`runbook complete`. Copy goes on by itself after a rollback.",
-    Phase.COMPLETE: f"The bridge and the triggers are gone; the road has been walked to its end. {switch.LEFT}",
+    Phase.COMPLETE: f"The bridge and the triggers are gone; the road has been walked to its end. {routes.WHAT_IS_LEFT}",
 }
 
 
@@ -163,8 +164,7 @@ def _demand_preflight(context: Context, entity: EntityTarget, lease: Lease) -> N
         raise PreconditionError("copy is not deployed", "Deploy the part bridge: see `parts` in the stack's settings.")
     context.say(f"looking for hazards of {entity.name}")
     try:
-        found = plans.checks(context, entity)
-        checks.demand([check for check in found if check.name != capture.TRIGGERS])  # it is about to put them there
+        checks.demand(plans.checks(context, entity, CheckScope.COPY))
     except PreconditionError as error:
         details = {"reason": error.message}
         context.journal.record(event(entity, lease, "copy start", "refused", details))

@@ -11,8 +11,7 @@ from enum import StrEnum
 
 from runbook.aws.api_gateway import Routes, Side, reads_side
 from runbook.aws.outputs import EntityTarget
-from runbook.checks import bridge, check
-from runbook.checks import switch as gates
+from runbook.checks import bridge, check, plans
 from runbook.checks.check import Check
 from runbook.cutover.canary import Move
 from runbook.cutover.fence import Fence
@@ -168,15 +167,13 @@ class Switch:
         return Steps(self.context, self.entity).of(self._arguments(needed, self.choices, state.reads))
 
     def gates(self, state: State) -> list[Check]:
-        return gates.of(
-            self.context,
-            self.entity,
+        scope = plans.switch_scope(
             state,
-            verb=self.verb,
-            scope=self.scope,
+            forward=self.verb == "cutover",
+            reads_only=self.scope == Scope.READS,
             force=self.choices.force,
-            patience=self.choices.patience,
         )
+        return plans.checks(self.context, self.entity, scope, state, timeout=self.choices.patience)
 
     def _needed(self, state: State, routes: Routes) -> str | None:
         """The part of the scope that is not already so, by the journal and by the routes both."""

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from functions.aws.mysql_errors import DataApiError
 from functions.install import uninstall
-from runbook.aws.api_gateway import Routes, Side
+from runbook.aws.api_gateway import Routes
 from runbook.aws.outputs import EntityTarget
-from runbook.checks import bridge as health
-from runbook.checks import heartbeat
-from runbook.checks.check import Check, green
+from runbook.checks import bridge, plans
+from runbook.checks.check import Check
+from runbook.checks.plans import CheckScope
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.complete_steps import LEFTOVERS, mapping_state
-from runbook.cutover.sequences import ALL
 from runbook.cutover.steps import Choices
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase, State
@@ -68,7 +67,7 @@ class Completion(Switch):
     def _leftovers(self) -> list[str]:
         """What is there still although the phase is `complete`; without a bridge nothing could take it away."""
         context, entity = self.context, self.entity
-        if not context.target.bridge_install_function or not health.deployed(context.target, entity):
+        if not context.target.bridge_install_function or not bridge.deployed(context.target, entity):
             return []
         mapping = [] if mapping_state(context, entity) in OFF else ["the stream mapping"]
         described = context.target.mapping[entity.name]
@@ -82,51 +81,7 @@ class Completion(Switch):
         context, entity = self.context, self.entity
         if state.phase == Phase.COMPLETE:
             return []
-        phase = _phase(entity, state)
-        if not phase.ok:
-            return [phase]
-        bridge = health.bridge(context.clients, context.target, entity)
-        return [phase, *self._routes(state), *bridge, self._queue(), self._probe(sendable=green(bridge))]
-
-    def _routes(self, state: State) -> list[Check]:
-        routes = self.context.routing.routes(self.entity)
-        percent = self.context.routing.reads_percent(self.entity)
-        by_journal = "" if state.reads == percent else f", {state.reads}% by the journal"
-        name = self.entity.name
-        return [
-            Check(
-                name="reads",
-                ok=state.reads == percent == ALL,
-                value=f"{percent}% on modern{by_journal}",
-                limit="100% on modern",
-                remedy=f"Run `runbook cutover reads --entity {name} --execute`.",
-            ),
-            Check(
-                name="writes",
-                ok=routes.writes == Side.MODERN,
-                value=f"→ {routes.writes}",
-                limit="→ modern",
-                remedy=f"Run `runbook cutover writes --entity {name} --execute`: it puts the route right.",
-            ),
-        ]
-
-    def _queue(self) -> Check:
-        queue = self.context.aurora.queue(self.context.target.mapping[self.entity.name])
-        empty = self.context.aurora.ask(lambda: queue.length(1)) == 0
-        return Check(
-            name="copy's queue",
-            ok=empty,
-            value="empty" if empty else "not empty",
-            limit="empty",
-            remedy="Roll writes back with `runbook rollback writes`, let copy end, and cut over again: in phase modern "
-            "only the bridge writes, so somebody's change was not copied.",
-        )
-
-    def _probe(self, *, sendable: bool) -> Check:
-        if sendable:
-            return heartbeat.check(self.context, self.entity, self.choices.patience)
-        limit = f"arrives within {self.choices.patience:.0f} s"
-        return Check(name="probe", ok=None, value="not sent", limit=limit, remedy="Mend what is above first.")
+        return plans.checks(context, entity, CheckScope.COMPLETE, state, timeout=self.choices.patience)
 
 
 def afterwards(context: Context) -> Afterwards:
@@ -137,14 +92,4 @@ def afterwards(context: Context) -> Afterwards:
         setting="streamback:parts",
         value=PARTS,
         protected=context.target.production,
-    )
-
-
-def _phase(entity: EntityTarget, state: State) -> Check:
-    return Check(
-        name="phase",
-        ok=state.phase == Phase.MODERN,
-        value=state.phase.value,
-        limit="modern",
-        remedy=f"Run `runbook cutover writes --entity {entity.name} --execute` first; see `runbook status`.",
     )

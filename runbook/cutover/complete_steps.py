@@ -13,8 +13,9 @@ from dataclasses import replace
 from functions.domain import names
 from runbook.aws.lambda_calls import invoke
 from runbook.aws.outputs import EntityTarget
-from runbook.checks import bridge
+from runbook.checks import plans
 from runbook.checks.check import demand
+from runbook.checks.plans import CheckScope
 from runbook.cutover.reverse import Tail
 from runbook.cutover.steps import Parts
 from runbook.errors import FailedError
@@ -75,7 +76,7 @@ def _follow(parts: Parts, tail: Tail) -> None:
     """Nothing may be parked either: what is in quarantine counts as applied to a rollback, but not here."""
     tail.follow()
     tail.approach()
-    demand(bridge.bridge(parts.context.clients, parts.context.target, parts.entity))
+    demand(plans.checks(parts.context, parts.entity, CheckScope.BRIDGE, send_heartbeat=False))
 
 
 def _last(parts: Parts, tail: Tail) -> None:

@@ -52,7 +52,7 @@ class Reads:
     percent: int = ALL
     shared: bool = False
     watch: Options = field(default_factory=Options)
-    patience: float = heartbeat.PATIENCE
+    patience: float = heartbeat.TIMEOUT
 
     @property
     def command(self) -> str:

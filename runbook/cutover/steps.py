@@ -41,7 +41,7 @@ class Choices:
         generation: legacy's period after a rollback.
     """
 
-    patience: float = heartbeat.PATIENCE
+    patience: float = heartbeat.TIMEOUT
     settle: float = 5.0
     hold: float = 10.0
     warm: int = 20

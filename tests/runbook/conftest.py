@@ -20,7 +20,7 @@ from runbook_outputs import ENTITY, outputs
 from writes_world import bring_back, until
 
 from runbook.aws import outputs as targets
-from runbook.checks import switch
+from runbook.checks import copy as copy_checks
 from runbook.copy import control
 from runbook.copy.control import Limits
 from runbook.journal.journal import Event
@@ -109,7 +109,7 @@ def road(prepared):
     context = prepared
     entity = context.target.entity(ENTITY)
     control.start(context, entity, Limits(), again=False)
-    until(lambda: not [check for check in switch.copied(context, entity)[:-1] if not check.ok])
+    until(lambda: not [check for check in copy_checks.checks(context, entity)[:-1] if not check.ok])
     yield context
     bring_back(context)
     control.stop(context, entity)

@@ -13,8 +13,10 @@ from functions.domain import names
 from functions.install import tables
 from runbook.aws import outputs as targets
 from runbook.aws.clients import Clients
+from runbook.aws.outputs import EntityTarget
 from runbook.checks import plans
 from runbook.checks.check import Check
+from runbook.checks.plans import CheckScope
 from runbook.stack import Context
 from sandbox.lifecycle import Sandbox
 
@@ -115,4 +117,11 @@ def entity_aimed(context: Context, **changes: Any) -> Context:
 
 def looked(context: Context, *, quick: bool = False) -> dict[str, Check]:
     """The checks of chefs by name."""
-    return {each.name: each for each in plans.checks(context, context.target.entities[ENTITY], quick=quick)}
+    return {
+        each.name: each
+        for each in plans.checks(context, context.target.entities[ENTITY], CheckScope.PREFLIGHT, quick=quick)
+    }
+
+
+def bridge_checks(context: Context, entity: EntityTarget) -> list[Check]:
+    return plans.checks(context, entity, CheckScope.BRIDGE, send_heartbeat=False)

@@ -19,8 +19,8 @@ from runbook import init as init_service
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
 from runbook.aws.outputs import EntityTarget
-from runbook.checks import heartbeat
-from runbook.checks import switch as gates
+from runbook.checks import copy as copy_checks
+from runbook.checks import heartbeat, plans
 from runbook.commands.cli import app
 from runbook.copy import control
 from runbook.copy.control import Limits
@@ -45,7 +45,7 @@ QUICK = Options(seconds=30, interval=0.05)
 @pytest.fixture
 def open_gates(monkeypatch):
     """Gates and probes that pass: these tests are about the canary."""
-    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
     monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
@@ -536,7 +536,7 @@ def road(prepared):
     for entity in entities:
         control.start(prepared, entity, Limits(), again=False)
     for entity in entities:
-        until(lambda one=entity: all(check.ok for check in gates.copied(prepared, one)[:-1]))
+        until(lambda one=entity: all(check.ok for check in copy_checks.checks(prepared, one)[:-1]))
         assert verify.run(prepared, entity, verify.Options()).clean
     yield prepared
     for entity in entities:
@@ -545,7 +545,7 @@ def road(prepared):
 
 def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, runbook, monkeypatch):
     chefs = road.target.entity(ENTITY)
-    monkeypatch.setattr(gates, "RECENT", 0)
+    monkeypatch.setattr(copy_checks, "VERIFY_SECONDS", 0)
     refused = runbook("cutover", "reads", "--percent", "5", "--watch", "0", "--entity", ENTITY, "--execute")
     assert (refused.exit_code, _where(road)) == (4, (0, 0))
     assert "last verify is clean" in refused.output
@@ -557,7 +557,7 @@ def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, r
         assert "copy is stopped" in refused.output
     finally:
         control.start(road, chefs, Limits(), again=False)
-    until(lambda: all(check.ok for check in gates.copied(road, chefs)))
+    until(lambda: all(check.ok for check in copy_checks.checks(road, chefs)))
 
 
 @pytest.fixture
@@ -633,7 +633,7 @@ def test_a_healthy_modern_passes_the_watch(road, runbook):
 
 
 def test_a_modern_that_fails_is_found_and_reads_go_back(road, runbook, broken, monkeypatch):
-    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
     watched = runbook("cutover", "reads", "--percent", "50", "--watch", "60", "--entity", ENTITY, "--execute")
     assert watched.exit_code == 4
     assert "requests failed (100.0%, at most 1.0%); of legacy's 0 of" in watched.output
@@ -673,7 +673,7 @@ def forbidden(road):
 
 
 def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(road, runbook, forbidden, monkeypatch):
-    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
     watched = runbook("cutover", "reads", "--watch", "60", "--entity", ENTITY, "--execute")
     assert watched.exit_code == 4
     assert "public requests failed" in watched.output

@@ -14,7 +14,7 @@ from runbook_outputs import ENTITY
 from typer.testing import CliRunner
 
 from runbook.aws import clients
-from runbook.checks import heartbeat, switch
+from runbook.checks import heartbeat, plans
 from runbook.commands.cli import app
 from runbook.journal import lock as locks
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def open_gates(monkeypatch):
-    monkeypatch.setattr(switch, "of", lambda *_, **__: [])
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
     monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 

@@ -15,7 +15,8 @@ from afresh import delete_items, forget_copy
 from typer.testing import CliRunner
 
 from functions.domain import names
-from runbook.checks import plans, switch
+from runbook.checks import copy as copy_checks
+from runbook.checks import plans, triggers
 from runbook.checks.check import Check
 from runbook.commands.cli import app
 from runbook.copy import control, progress, release
@@ -298,25 +299,29 @@ def _drop_one(database) -> None:
         cursor.execute("DROP TRIGGER chefdb.streamback_capture_i_chefs")
 
 
+def _installed(context):
+    return triggers.installed(context.aurora, context.target.mapping[CHEFS]).ok
+
+
 def test_triggers_that_were_lost_come_back_and_everything_is_to_be_compared_again(road, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     assert _equal(road, chefs)
-    assert all(check.ok for check in switch.copied(road, chefs))
+    assert all(check.ok for check in copy_checks.checks(road, chefs))
     _drop_one(database)
-    assert not switch._captured(road, chefs)[0].ok
+    assert not _installed(road)
     assert json.loads(runbook("copy", "start", "--entity", CHEFS, "--json").stdout)["entities"][0]["triggers"] == [
         "streamback_capture_i_chefs"
     ]
-    assert all(check.ok for check in switch._captured(road, chefs))
-    assert switch.copied(road, chefs)[-1].value == "never"
+    assert _installed(road)
+    assert copy_checks.checks(road, chefs)[-1].value == "never"
 
 
 def test_a_comparison_from_before_the_triggers_counts_for_nothing(road, chefs, runbook):
     found = now()
     _done(runbook("copy", "start", "--entity", CHEFS))
     verified.note(road.journal, CHEFS, started_at=found, sample=1.0, compared=ROWS, differences=0)
-    last = switch.copied(road, chefs)[-1]
+    last = copy_checks.checks(road, chefs)[-1]
     assert not last.ok
     assert "before copy's triggers were made" in last.value
 

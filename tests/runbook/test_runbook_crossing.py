@@ -22,7 +22,7 @@ from writes_world import (
 from functions.domain import names
 from functions.install.control_row import Change, Control
 from runbook.aws.http import path
-from runbook.checks import switch as gates
+from runbook.checks import plans
 from runbook.copy import control as copying
 from runbook.copy.control import Limits
 from runbook.cutover import forward, reverse
@@ -235,7 +235,7 @@ def test_a_way_back_that_the_bridge_blocks_is_put_back_and_force_goes_at_once(ro
         until(lambda: functions.get_event_source_mapping(UUID=chefs.bridge_mapping_id)["State"] == "Disabled")
         write(road, "late", changed)
         write(road, "late", kept)
-        monkeypatch.setattr(gates, "of", lambda *_, **__: [])
+        monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
         with pytest.raises(PreconditionError, match="has not applied 2 changes"):
             switch(road, "rollback", choices=Choices(settle=0.0, warm=0, patience=1.0)).execute()
         assert stands(road) == MODERN
@@ -273,7 +273,7 @@ def test_after_a_forced_way_back_nobody_goes_over_before_the_bridge_is_through(r
         switch(road, "rollback", choices=FORCED).execute()
         write(road, "legacy", key)
         until(lambda: first_name(road, "dynamo", key) == "legacy")
-        monkeypatch.setattr(gates, "of", lambda *_, **__: [])
+        monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
         with pytest.raises(PreconditionError, match=f"has not applied 1 changes in time: {key}"):
             switch(road, "cutover", choices=Choices(settle=0.0, warm=0, patience=1.0)).execute()
         assert stands(road) == LEGACY

@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from functions.aws.quarantine import Quarantine
 from functions.domain import names
 from functions.install import triggers
-from runbook.checks import clocks, cluster, deployment, grants, plans, schema, server
+from runbook.checks import deployment, grants, plans, routes, schema, server
 from runbook.checks import triggers as capture
 from runbook.checks.grants import Grant
+from runbook.checks.plans import CheckScope
 from runbook.commands.cli import app
 from runbook.journal.journal import Operation, Phase, State
 from runbook.quarantine.failure_bucket import prefix
@@ -183,7 +184,7 @@ def red(found):
 
 @pytest.mark.parametrize("entity", ["chefs", "specimens"])
 def test_everything_holds_in_a_fresh_sandbox(context, entity):
-    found = plans.checks(context, context.target.entity(entity))
+    found = plans.checks(context, context.target.entity(entity), CheckScope.PREFLIGHT)
     assert [(check.name, check.value) for check in found if not check.ok] == []
     assert len({check.name for check in found}) == len(found)
 
@@ -290,7 +291,8 @@ def captured(world):
     triggers.install(context.aurora.database(), context.target.mapping[ENTITY])
 
     def look():
-        return {check.name: check for check in capture.checks(context.aurora, context.target.mapping[ENTITY])}
+        aurora, entity = context.aurora, context.target.mapping[ENTITY]
+        return {check.name: check for check in (capture.installed(aurora, entity), capture.procedure(aurora, entity))}
 
     assert all(check.ok for check in look().values())
     return look
@@ -302,14 +304,14 @@ def test_a_trigger_that_is_dropped_or_changed_is_named(world, captured):
         "DROP TRIGGER streamback_capture_d_chefs",
         "CREATE TRIGGER streamback_capture_d_chefs AFTER DELETE ON chefs FOR EACH ROW DO 1",
     )
-    found = captured()[capture.TRIGGERS]
+    found = captured()["streamback's triggers"]
     assert found.value == "streamback_fence_i_chefs is missing, streamback_capture_d_chefs is another"
     assert "runbook copy start" in found.remedy
 
 
 def test_triggers_that_went_with_a_swapped_table_are_missed(world, captured):
     world.sql("CREATE TABLE new LIKE chefs", "RENAME TABLE chefs TO old, new TO chefs")
-    assert "streamback_fence_u_chefs is on old" in captured()[capture.TRIGGERS].value
+    assert "streamback_fence_u_chefs is on old" in captured()["streamback's triggers"].value
 
 
 @pytest.mark.parametrize(
@@ -428,15 +430,15 @@ def test_a_cluster_that_is_not_there_is_red(context):
 
 
 def test_a_cluster_that_pauses_needs_a_newer_engine(context):
-    found = {each.name: each for each in cluster.checks(context.clients, context.target)}
+    found = {each.name: each for each in server.cluster(context.clients, context.target)}
     assert found["engine"].limit.startswith("aurora-mysql 3.08")
 
 
 def test_clocks_that_differ_are_red(context, monkeypatch):
     chefs = context.target.entity(ENTITY)
-    assert clocks.check(context, chefs).ok
-    monkeypatch.setattr(clocks, "now", lambda: datetime.now(UTC) + timedelta(seconds=10))
-    found = clocks.check(context, chefs)
+    assert deployment.clocks(context, chefs).ok
+    monkeypatch.setattr(deployment, "now", lambda: datetime.now(UTC) + timedelta(seconds=10))
+    found = deployment.clocks(context, chefs)
     assert found.ok is False
     assert found.value.startswith("Aurora -")
     assert "DynamoDB -" in found.value
@@ -448,14 +450,14 @@ def test_clocks_that_differ_are_red(context, monkeypatch):
 )
 def test_a_slow_answer_is_not_taken_for_a_skewed_clock(told, step, expected):
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    answer = clocks.skew(begin, begin + timedelta(seconds=told), begin + timedelta(seconds=5), step)
+    answer = deployment.skew(begin, begin + timedelta(seconds=told), begin + timedelta(seconds=5), step)
     assert answer == pytest.approx(expected)
 
 
 def test_an_entity_that_init_has_not_seen_or_that_is_complete_is_red():
-    assert deployment.journal(None).ok is False
-    assert deployment.journal(State(entity=ENTITY, phase=Phase.COMPLETE)).ok is False
-    assert deployment.journal(State(entity=ENTITY, phase=Phase.MODERN)).ok
+    assert routes.known(None).ok is False
+    assert routes.known(State(entity=ENTITY, phase=Phase.COMPLETE)).ok is False
+    assert routes.known(State(entity=ENTITY, phase=Phase.MODERN)).ok
 
 
 def test_of_a_complete_entity_nothing_else_is_looked_at(context, monkeypatch):
@@ -531,7 +533,7 @@ def test_a_mapping_to_another_function_or_failure_bucket_is_red(context):
     check = looked(other)["batches"]
     assert check.ok is False
     assert "calls arn:" in check.value
-    assert "gives up to arn:aws:s3:::" in check.value
+    assert "dead-letters to arn:aws:s3:::" in check.value
     context.clients.s3.delete_bucket(Bucket="elsewhere")
 
 
@@ -575,7 +577,7 @@ def test_what_waits_in_quarantine_is_red(context):
     name = f"{prefix(target.entity(ENTITY).bridge_mapping_id)}preflight"
     context.clients.s3.put_object(Bucket=target.failure_bucket, Key=name, Body=b"{}")
     try:
-        assert red(looked(context)) == ["quarantine", "given up"]
+        assert red(looked(context)) == ["quarantine", "dead-lettered"]
     finally:
         context.clients.dynamodb.delete_item(TableName=target.quarantine_table, Key=place)
         context.clients.s3.delete_object(Bucket=target.failure_bucket, Key=name)
@@ -673,7 +675,7 @@ def test_the_command_exits_with_4_and_tells_every_remedy(world, run, tmp_path):
     for remedy in (
         "ENGINE = InnoDB",
         "Put its work into IF",
-        "`runbook rollback writes --entity chefs --execute` puts it down",
+        "`runbook rollback writes --entity chefs --execute` lowers it",
     ):
         assert remedy in " ".join(shown.stdout.split())
     answer = run(*arguments, "--json")

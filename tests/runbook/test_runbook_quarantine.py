@@ -9,6 +9,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from preflight_world import bridge_checks
 from typer.testing import CliRunner
 
 from functions.aws.quarantine import Quarantine
@@ -17,7 +18,6 @@ from functions.domain.changes import Change, Kind
 from functions.domain.errors import shown
 from functions.domain.masking import MASKED, without_masked
 from runbook.aws.stream import Seen
-from runbook.checks import bridge
 from runbook.commands.cli import app
 from runbook.cutover import drain
 from runbook.journal.journal import Phase
@@ -383,8 +383,8 @@ def test_a_batch_given_up_is_an_entry_a_key_until_all_of_them_are_settled(world,
     assert run("replay", "--all", "--execute")[1]["settled"] == 2
     assert [world.row(key) for key in keys] == [f"now {key}" for key in keys]
     assert name not in world.objects()
-    found = {check.name: check.value for check in bridge.bridge(context.clients, context.target, chefs)}
-    assert found["given up"] == found["quarantine"] == "empty"
+    found = {check.name: check.value for check in bridge_checks(context, chefs)}
+    assert found["dead-lettered"] == found["quarantine"] == "empty"
 
 
 def test_what_fails_again_of_a_batch_goes_on_in_the_table(world, run, monkeypatch):
@@ -411,8 +411,8 @@ def test_what_a_mapping_left_that_is_no_more_is_still_seen(world, run, monkeypat
     assert [entry["objects"] for entry in run("list")[1]["entries"]] == [[former]]
     others = EntryStore(context, context.target.entity("specimens")).entries()
     assert [entry for entry in others if former in entry.objects] == []
-    found = {check.name: check.value for check in bridge.bridge(context.clients, context.target, chefs)}
-    assert found["given up"] == "1 waiting"
+    found = {check.name: check.value for check in bridge_checks(context, chefs)}
+    assert found["dead-lettered"] == "1 waiting"
 
 
 def test_one_object_tells_whose_all_of_a_former_mapping_are(world, monkeypatch, context, chefs):
@@ -559,5 +559,5 @@ def test_people_see_tables(world, sandbox):
 
 def test_the_remedies_of_status_name_the_commands(world, context, chefs):
     world.parked()
-    (check,) = (c for c in bridge.bridge(context.clients, context.target, chefs) if c.name == "quarantine")
+    (check,) = (c for c in bridge_checks(context, chefs) if c.name == "quarantine")
     assert "runbook quarantine list --entity chefs" in check.remedy

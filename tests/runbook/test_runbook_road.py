@@ -7,6 +7,7 @@ import os
 import time
 
 import pytest
+from preflight_world import bridge_checks
 from typer.testing import CliRunner
 
 from functions.domain import names
@@ -15,7 +16,7 @@ from runbook import smoke as smoke_service
 from runbook.aws import outputs as targets
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
-from runbook.checks import bridge, heartbeat
+from runbook.checks import heartbeat
 from runbook.checks.check import green
 from runbook.commands.cli import app
 from runbook.cutover.command import Scope, Switch
@@ -151,7 +152,7 @@ def test_a_probe_is_in_no_listing_and_in_no_table(road, chefs):
 
 
 def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
-    found = bridge.bridge(road.clients, road.target, chefs)
+    found = bridge_checks(road, chefs)
     assert [(check.name, check.value) for check in found if not check.ok] == []
     assert {check.name for check in found} == {
         "mapping",
@@ -160,14 +161,14 @@ def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
         "filter",
         "last batch",
         "quarantine",
-        "given up",
+        "dead-lettered",
     }
 
 
 def test_a_paused_mapping_is_named(road, chefs):
     road.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
     try:
-        check = _named(bridge.bridge(road.clients, road.target, chefs), "mapping")
+        check = _named(bridge_checks(road, chefs), "mapping")
         assert not check.ok
         assert chefs.bridge_mapping_id in check.remedy
     finally:
@@ -180,10 +181,10 @@ def test_another_filter_is_named(road, chefs):
     wrong = {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}
     functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=wrong)
     try:
-        assert not _named(bridge.bridge(road.clients, road.target, chefs), "filter").ok
+        assert not _named(bridge_checks(road, chefs), "filter").ok
     finally:
         functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=right)
-    assert _named(bridge.bridge(road.clients, road.target, chefs), "filter").ok
+    assert _named(bridge_checks(road, chefs), "filter").ok
 
 
 def test_a_quarantined_record_and_a_batch_given_up_are_named(road, chefs):
@@ -192,9 +193,9 @@ def test_a_quarantined_record_and_a_batch_given_up_are_named(road, chefs):
     road.clients.dynamodb.put_item(TableName=road.target.quarantine_table, Item=key)
     road.clients.s3.put_object(**file, Body=b"{}")
     try:
-        found = bridge.bridge(road.clients, road.target, chefs)
+        found = bridge_checks(road, chefs)
         assert _named(found, "quarantine").value == "1 waiting"
-        assert _named(found, "given up").value == "1 waiting"
+        assert _named(found, "dead-lettered").value == "1 waiting"
         assert not green(found)
     finally:
         road.clients.dynamodb.delete_item(TableName=road.target.quarantine_table, Key=key)

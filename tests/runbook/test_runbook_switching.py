@@ -15,8 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from runbook.aws.api_gateway import Side
-from runbook.checks import heartbeat
-from runbook.checks import switch as gates
+from runbook.checks import heartbeat, plans
 from runbook.cutover import canary
 from runbook.cutover.command import Scope, Switch
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
@@ -35,7 +34,7 @@ COMMIT = "c"
 @pytest.fixture
 def open_gates(monkeypatch):
     """Gates and probes that pass: these tests are about the steps."""
-    monkeypatch.setattr(gates, "of", lambda *_, **__: [])
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
     monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 

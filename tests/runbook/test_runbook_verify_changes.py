@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from functions.domain import names
 from runbook.aws.aurora import Aurora
-from runbook.checks import switch
+from runbook.checks import copy as copy_checks
 from runbook.commands.cli import app
 from runbook.commands.verify import moment
 from runbook.copy import control
@@ -35,7 +35,7 @@ def context(prepared):
     found = prepared
     chefs = found.target.entity("chefs")
     control.start(found, chefs, Limits(), again=False)
-    until(lambda: not [check for check in switch.copied(found, chefs)[:-1] if not check.ok])
+    until(lambda: not [check for check in copy_checks.checks(found, chefs)[:-1] if not check.ok])
     yield found
     control.stop(found, chefs)
 
@@ -129,7 +129,7 @@ def test_differences_make_the_record_unclean_and_leave_its_beginning(context, ch
     unseen("differs")
     run.run_since(context, chefs, OPTIONS, None)
     assert (record(context)["clean"], record(context)["started_at"]) == (False, clean)
-    assert not switch.copied(context, chefs)[-1].ok
+    assert not copy_checks.checks(context, chefs)[-1].ok
 
 
 def test_one_of_a_shorter_time_proves_nothing_and_is_not_kept(context, chefs, clean):

@@ -16,7 +16,8 @@ from functions.aws.data_api import DataApi
 from functions.domain import names
 from runbook import repair
 from runbook.aws.stream import Follower
-from runbook.checks import bridge, switch
+from runbook.checks import bridge
+from runbook.checks import copy as copy_checks
 from runbook.checks.check import Check
 from runbook.commands import history_service
 from runbook.commands.cli import app
@@ -44,7 +45,7 @@ def context(prepared):
     found = prepared
     chefs = found.target.entity("chefs")
     control.start(found, chefs, Limits(), again=False)
-    until(lambda: not [check for check in switch.copied(found, chefs)[:-1] if not check.ok])
+    until(lambda: not [check for check in copy_checks.checks(found, chefs)[:-1] if not check.ok])
     assert run.run(found, chefs, PATIENT).clean
     yield found
     control.stop(found, chefs)
@@ -307,9 +308,9 @@ def test_repaired_after_a_whole_comparison_both_sides_count_as_equal(context, wo
     key = world.both()
     world.item(key, "wrong")
     found = world.found()
-    assert not switch.copied(context, world.chefs)[-1].ok
+    assert not copy_checks.checks(context, world.chefs)[-1].ok
     world.repair.execute(found, PATIENT)
-    assert switch.copied(context, world.chefs)[-1].ok
+    assert copy_checks.checks(context, world.chefs)[-1].ok
     record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
 
@@ -319,7 +320,7 @@ def test_repaired_after_one_of_the_changes_the_last_whole_one_counts_again(conte
     assert run.run(context, world.chefs, PATIENT).clean
     world.item(key, "wrong")
     found = run.run_since(context, world.chefs, OPTIONS, None)
-    assert not switch.copied(context, world.chefs)[-1].ok
+    assert not copy_checks.checks(context, world.chefs)[-1].ok
     world.repair.execute(found, PATIENT)
     record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
@@ -339,7 +340,7 @@ def test_it_is_refused_while_the_bridge_is_not_whole_or_another_operator_is_at_w
     with held(context.journal, "chefs", "another", "copy"), pytest.raises(RefusedError):
         world.repair.execute(found, OPTIONS)
     red = Check(name="mapping", ok=False, value="Disabled", limit="Enabled")
-    monkeypatch.setattr(bridge, "bridge", lambda *_: [red])
+    monkeypatch.setattr(bridge, "mapping", lambda *_: [red])
     with pytest.raises(PreconditionError, match="mapping is Disabled"):
         world.repair.execute(found, OPTIONS)
     assert world.name(key) == "wrong"

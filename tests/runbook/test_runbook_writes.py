@@ -20,7 +20,7 @@ from runbook.journal.journal import Phase
 
 QUICK = ("--settle", "0", "--warm", "1", "--entity", ENTITY)
 EVERY_GATE = (
-    *("phase", "mapping", "stream", "stream view", "filter", "last batch", "quarantine", "given up"),
+    *("phase", "mapping", "stream", "stream view", "filter", "last batch", "quarantine", "dead-lettered"),
     *(
         "GET /dynamo/chefs",
         "streamback's triggers",
@@ -32,7 +32,7 @@ EVERY_GATE = (
         "copy's lanes",
         "last verify",
     ),
-    "probe",
+    "heartbeat",
 )
 
 

@@ -1,0 +1,115 @@
+"""Whether copy is running and has caught up, and whether both sides were found equal not long ago."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from functions.domain import names
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import triggers
+from runbook.checks.check import Check
+from runbook.journal.verified import WHOLE
+from runbook.stack import Context
+
+QUEUE_LIMIT = 1000  # keys that copy may still have to do; it does them in well under a second
+LAG_SECONDS = 10.0
+REPORT_SECONDS = 30.0  # since a lane reported last
+VERIFY_SECONDS = 12 * 3600.0  # since the last verify began; the stream shows what changed for 24 hours
+
+
+def checks(context: Context, entity: EntityTarget) -> list[Check]:
+    copy = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
+    return [
+        _running(copy),
+        _backfilled(copy),
+        *_queue(context, entity),
+        _lanes(context, entity),
+        verified(context, entity),
+    ]
+
+
+def _running(copy: Mapping[str, Any]) -> Check:
+    value = str(copy.get("state", "not started"))
+    return Check(name="copy", ok=value == "running", value=value, limit="running", remedy="Run `runbook copy start`.")
+
+
+def _backfilled(copy: Mapping[str, Any]) -> Check:
+    done = bool(copy.get("backfilled"))
+    return Check(
+        name="backfill",
+        ok=done,
+        value="complete" if done else f"{copy.get('rows_done', 0):,} rows done",
+        limit="complete",
+        remedy="Wait for it with `runbook copy watch`.",
+    )
+
+
+def _queue(context: Context, entity: EntityTarget) -> list[Check]:
+    queue = context.aurora.queue(context.target.mapping[entity.name])
+    found = context.aurora.ask(lambda: queue.waiting(QUEUE_LIMIT + 1))
+    remedy = "Wait for copy to catch up: `runbook copy watch`."
+    more = "more than " if found.rows > QUEUE_LIMIT else ""
+    return [
+        Check(
+            name="copy's queue",
+            ok=found.rows <= QUEUE_LIMIT,
+            value=f"{more}{min(found.rows, QUEUE_LIMIT):,}",
+            limit=f"{QUEUE_LIMIT:,} at most",
+            remedy=remedy,
+        ),
+        Check(
+            name="copy's lag",
+            ok=found.age <= LAG_SECONDS,
+            value=f"{found.age:.1f} s",
+            limit=f"{LAG_SECONDS:.0f} s at most",
+            remedy=remedy,
+        ),
+    ]
+
+
+def queue_empty(context: Context, entity: EntityTarget) -> Check:
+    """For complete: in phase modern only the bridge writes to Aurora, and it puts nothing into the queue."""
+    queue = context.aurora.queue(context.target.mapping[entity.name])
+    empty = context.aurora.ask(lambda: queue.length(1)) == 0
+    return Check(
+        name="copy's queue",
+        ok=empty,
+        value="empty" if empty else "not empty",
+        limit="empty",
+        remedy="A change in Aurora was not copied. Roll writes back with `runbook rollback writes`, wait until copy "
+        "has caught up, and cut over again.",
+    )
+
+
+def _lanes(context: Context, entity: EntityTarget) -> Check:
+    lanes = [context.journal.find_record(entity.name, names.lane_record(n)) or {} for n in range(names.LANES)]
+    now = datetime.now(UTC)
+    ages = [(now - datetime.fromisoformat(lane["beat"])).total_seconds() for lane in lanes if lane.get("beat")]
+    missing = len(lanes) - len(ages)
+    return Check(
+        name="copy's lanes",
+        ok=not missing and max(ages) <= REPORT_SECONDS,
+        value=f"{missing} never reported" if missing else f"reported {max(ages):.0f} s ago",
+        limit=f"within {REPORT_SECONDS:.0f} s",
+        remedy="Run `runbook copy start` again: it calls every lane. Then see the copy function's log.",
+    )
+
+
+def verified(context: Context, entity: EntityTarget) -> Check:
+    """Whether the last verify compared everything, and no change since could be missed."""
+    name, limit = "last verify", f"clean, full, within {VERIFY_SECONDS / 3600:.0f} h"
+    remedy = "Run `runbook verify`."
+    record = context.journal.find_record(entity.name, names.VERIFIED_RECORD)
+    if not record:
+        return Check(name=name, ok=False, value="never", limit=limit, remedy=remedy)
+    began = datetime.fromisoformat(record["started_at"]).timestamp()
+    age = time.time() - began
+    captured = began >= triggers.made_at(context.aurora, context.target.mapping[entity.name])
+    clean, full = bool(record["clean"]), float(record["sample"]) == WHOLE
+    value = f"{'clean' if clean else 'differences'}{'' if full else ', a sample'}, {age / 60:.0f} min ago"
+    value += "" if captured else ", before copy's triggers were made"
+    ok = clean and full and captured and age <= VERIFY_SECONDS
+    return Check(name=name, ok=ok, value=value, limit=limit, remedy=remedy)

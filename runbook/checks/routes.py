@@ -1,0 +1,83 @@
+"""Where an entity stands: its phase, its public routes, and whether the system that traffic goes to answers."""
+
+from __future__ import annotations
+
+from runbook.aws.api_gateway import ALL, Side
+from runbook.aws.http import OK, path
+from runbook.aws.outputs import EntityTarget
+from runbook.checks.check import Check
+from runbook.errors import FailedError
+from runbook.journal.journal import Phase, State
+from runbook.stack import Context
+
+WHAT_IS_LEFT = (
+    "What is left: `runbook status`, `runbook history`, and `runbook complete`, which prints the settings for the last "
+    "`pulumi up`."
+)
+
+
+def known(state: State | None) -> Check:
+    """For preflight: the journal has the entity, and it is not complete."""
+    return Check(
+        name="phase",
+        ok=state is not None and state.phase != Phase.COMPLETE,
+        value=state.phase.value if state else "not in the journal",
+        limit="in the journal, not complete",
+        remedy="It is complete: the bridge and the way back are gone." if state else "Run `runbook init`.",
+    )
+
+
+def not_complete(entity: EntityTarget, state: State) -> Check:
+    """For a switch. In `switching` and `returning` an interrupted operation was resumed or rolled back before."""
+    return Check(
+        name="phase",
+        ok=state.phase != Phase.COMPLETE,
+        value=state.phase.value,
+        limit="not complete",
+        remedy=f"{entity.name} is complete: the bridge, and with it the way back, is gone. {WHAT_IS_LEFT}",
+    )
+
+
+def modern(entity: EntityTarget, state: State) -> Check:
+    """For complete."""
+    return Check(
+        name="phase",
+        ok=state.phase == Phase.MODERN,
+        value=state.phase.value,
+        limit="modern",
+        remedy=f"Run `runbook cutover writes --entity {entity.name} --execute` first; see `runbook status`.",
+    )
+
+
+def all_modern(context: Context, entity: EntityTarget, reads: int) -> list[Check]:
+    """Whether all public traffic goes to modern; `reads` is modern's percentage by the journal."""
+    routes, percent = context.routing.routes(entity), context.routing.reads_percent(entity)
+    by_journal = "" if reads == percent else f", {reads}% by the journal"
+    return [
+        Check(
+            name="reads",
+            ok=reads == percent == ALL,
+            value=f"{percent}% on modern{by_journal}",
+            limit="100% on modern",
+            remedy=f"Run `runbook cutover reads --entity {entity.name} --execute`.",
+        ),
+        Check(
+            name="writes",
+            ok=routes.writes == Side.MODERN,
+            value=f"→ {routes.writes}",
+            limit="→ modern",
+            remedy=f"Run `runbook cutover writes --entity {entity.name} --execute`: it corrects the route.",
+        ),
+    ]
+
+
+def answers(context: Context, entity: EntityTarget, *, to_modern: bool) -> Check:
+    """One small read from the system that traffic will go to."""
+    where = path("dynamo" if to_modern else "aurora", entity.name)
+    try:
+        answer = context.api.get(where, limit=1)
+        value, ok = str(answer.status), answer.status == OK
+    except FailedError as error:
+        value, ok = error.message, False
+    remedy = f"See what GET {where} answers, and its function's log."
+    return Check(name=f"GET {where}", ok=ok, value=value, limit=str(OK), remedy=remedy)
