@@ -25,7 +25,7 @@ class Copy:
 
     Attributes:
         phase: of the entity.
-        step: of the operation under way; empty without one.
+        urgent: whether the operation under way says that clients are about to wait.
         state: running or stopped; empty before the first start.
         rate: rows a second over all lanes; 0 for no limit.
         threads: of Aurora that may be at work; 0 for no limit.
@@ -37,7 +37,7 @@ class Copy:
     """
 
     phase: str
-    step: str = ""
+    urgent: bool = False
     state: str = ""
     rate: float = 0
     threads: int = 0
@@ -60,7 +60,7 @@ class Copy:
     @property
     def attends(self) -> bool:
         """Whether clients wait, or are about to: then nothing is gathered, and an empty queue is looked at often."""
-        return self.hurries or self.step == names.CATCH_UP
+        return self.hurries or self.urgent
 
 
 class Records:
@@ -85,7 +85,7 @@ class Records:
         entity, copy = self._get(names.STATE_RECORD, names.COPY_RECORD)
         return Copy(
             phase=_text(entity, "phase"),
-            step=_text(entity.get("operation", {}).get("M", {}), "step"),
+            urgent=bool(entity.get("operation", {}).get("M", {}).get("urgent", {}).get("BOOL")),
             state=_text(copy, "state"),
             rate=_number(copy, "rate", 0),
             threads=int(_number(copy, "threads", 0)),

@@ -28,7 +28,6 @@ RESERVED_PREFIX = "streamback_"
 STAGE = "prod"
 LANES = 4  # of copy, per entity: the keys of one lane have one writer
 
-CATCH_UP = "catch-up"  # the step of a switch right before clients are held
 # The records of an entity in the journal table.
 STATE_RECORD, GATE_RECORD, COPY_RECORD, VERIFIED_RECORD = "state", "gate", "copy", "verified"
 DRAINED_RECORD = "drained"  # the moment before which Aurora has all that the stream had

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from runbook.aws.api_gateway import Routes, Side
 from runbook.checks.check import Check
-from runbook.cutover.command import Done, Plan
+from runbook.cutover.command import Plan, SwitchResult
 from runbook.errors import RunbookError
 from runbook.init import Line
 from runbook.journal.journal import Event, Operation, State
@@ -188,7 +188,7 @@ def plan(entity: str, found: Plan, act: str) -> None:
         half_done = f"First: `{found.pending.command}` was left half-done at {found.pending.step}"
         _line(f"{escape(half_done)}; it will be {found.pending_result}.")
     if found.steps:
-        checks(found.gates)
+        checks(found.checks)
         _steps(found.steps)
     _line(_closing(found, act))
 
@@ -218,10 +218,10 @@ def plan_document(entity: str, found: Plan) -> dict[str, Any]:
     return {"entity": entity, "executed": False, **fields, "steps": steps, "green": found.green}
 
 
-def done(entity: str, result: Done) -> None:
+def done(entity: str, result: SwitchResult) -> None:
     """What a switch did."""
-    if result.settled:
-        out().print(escape(f"`{result.settled.command}` had been left half-done; it is {result.settled.result} now."))
+    if result.resumed:
+        out().print(escape(f"`{result.resumed.command}` had been left half-done; it is {result.resumed.result} now."))
     what = "done" if result.changed else "nothing to do, it is so already"
     out().print(f"{result.command} of {escape(entity)}: {what}  ({_where(result.state, result.routes)})")
 

@@ -15,7 +15,7 @@ from runbook.commands._options import (
 from runbook.commands._plan import Asked, perform
 from runbook.commands._session import confirm, opened
 from runbook.cutover import complete as service
-from runbook.cutover.complete import Completion
+from runbook.cutover.command import Completion
 from runbook.cutover.steps import Choices
 
 
@@ -36,7 +36,7 @@ def complete(  # noqa: PLR0913, PLR0917  # each is an option of the command
     """
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs)
     with opened(stack, outputs, as_json=as_json) as context:
-        completion = Completion.of(context, context.target.entity(entity), Choices(patience=probe_timeout))
+        completion = Completion.of(context, context.target.entity(entity), Choices(timeout=probe_timeout))
         if execute:
             _act(completion, asked)
             return

@@ -11,9 +11,9 @@ from runbook.commands import _output
 from runbook.commands import rendering_copy as rendering
 from runbook.commands._options import EntityNamesOption, JsonOption, OutputsOption, StackOption
 from runbook.commands._session import opened
-from runbook.copy import control, local_worker, progress, release
-from runbook.copy.control import DEFAULTS, Done, Limits
-from runbook.copy.progress import Progress
+from runbook.copy import control, local_worker, progress
+from runbook.copy.control import DEFAULTS, CopyLimits, CopyResult
+from runbook.copy.progress import CopyProgress
 from runbook.errors import FailedError
 from runbook.stack import Context
 
@@ -76,11 +76,11 @@ def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     Looks for hazards first (`runbook preflight`). Then adds triggers to the legacy table, which put the key of every
     row that is written into a queue, puts every row there is into the same queue, and calls the workers that write
-    the items. Public traffic is not touched. Limits that are not given stay as they are.
+    the items. Public traffic is not touched. CopyLimits that are not given stay as they are.
     """
-    limits = Limits(rate=rate, threads=max_threads, bound=queue_bound)
+    limits = CopyLimits(rate=rate, threads=max_threads, bound=queue_bound)
     with opened(stack, outputs, as_json=as_json, quiet=run_here) as context:
-        entities, done = context.target.several(entity), list[Done]()
+        entities, done = context.target.several(entity), list[CopyResult]()
         for each in entities:
             done.append(control.start(context, each, limits, again=again, call=not run_here))
             _shown(done, as_json=as_json)
@@ -100,9 +100,9 @@ def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
     as_json: JsonOption = False,
 ) -> None:
     """Change what holds it back, while it runs."""
-    limits = Limits(rate=rate, threads=max_threads, bound=queue_bound)
+    limits = CopyLimits(rate=rate, threads=max_threads, bound=queue_bound)
     with opened(stack, outputs, as_json=as_json) as context:
-        done: list[Done] = []
+        done: list[CopyResult] = []
         for each in context.target.several(entity):
             done.append(control.change(context, each, limits))
             _shown(done, as_json=as_json)
@@ -130,9 +130,9 @@ def stop(
     anew. Public traffic is not touched by either.
     """
     with opened(stack, outputs, as_json=as_json) as context:
-        done: list[Done] = []
+        done: list[CopyResult] = []
         for each in context.target.several(entity):
-            done.append((release.release if remove_triggers else control.stop)(context, each))
+            done.append((control.release if remove_triggers else control.stop)(context, each))
             _shown(done, as_json=as_json)
         _document(done, as_json=as_json)
 
@@ -199,9 +199,9 @@ class Watching:
         return self.every or (1.0 if _output.out().is_terminal else 3.0)
 
 
-def _watched(context: Context, entities: list[EntityTarget], how: Watching) -> list[Progress]:
+def _watched(context: Context, entities: list[EntityTarget], how: Watching) -> list[CopyProgress]:
     """Watch until the end, and show it; with workers of this process where these are asked for."""
-    found: list[Progress] = []
+    found: list[CopyProgress] = []
     with ExitStack() as stack:
         workers = stack.enter_context(local_worker.Workers(context, entities)) if how.here else None
         looks = progress.follow(
@@ -225,12 +225,12 @@ def _watched(context: Context, entities: list[EntityTarget], how: Watching) -> l
     return found
 
 
-def _shown(done: list[Done], *, as_json: bool) -> None:
+def _shown(done: list[CopyResult], *, as_json: bool) -> None:
     """One entity's result as soon as it is there."""
     if not as_json:
         rendering.done(done[-1])
 
 
-def _document(done: list[Done], *, as_json: bool) -> None:
+def _document(done: list[CopyResult], *, as_json: bool) -> None:
     if as_json:
         _output.document({"entities": done})

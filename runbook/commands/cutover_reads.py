@@ -22,11 +22,11 @@ from runbook.commands._plan import Asked
 from runbook.commands._session import confirm, opened
 from runbook.commands.cutover_writes import exclusive
 from runbook.cutover import canary
-from runbook.cutover.canary_analysis import Options
+from runbook.cutover.canary_analysis import CanaryOptions
 from runbook.cutover.reads import Reads
 from runbook.errors import PreconditionError, RefusedError
 
-DEFAULTS = Options()
+DEFAULTS = CanaryOptions()
 WATCH = "The watch that takes reads back"
 PercentOption = Annotated[
     int, typer.Option("--percent", metavar="N", min=0, max=ALL, help="The share that modern answers.")
@@ -91,7 +91,7 @@ def cutover_reads(  # noqa: PLR0913, PLR0917  # each is an option of the command
     only: the percentage stays, and the same command watches again. Shows the plan with the value of every gate;
     --execute acts.
     """
-    watching = Options(seconds=watch, max_errors=max_errors, max_latency=max_latency)
+    watching = CanaryOptions(seconds=watch, max_errors=max_errors, max_latency=max_latency)
     options = (
         *_words(watching),
         *([f"--probe-timeout {probe_timeout:g}"] if probe_timeout != heartbeat.TIMEOUT else []),
@@ -125,13 +125,13 @@ def _show_plan(reads: Reads, act: str, *, as_json: bool) -> None:
         _output.document(_output.plan_document(reads.entity.name, plan))
     else:
         _output.plan(reads.entity.name, plan, act)
-    if any(gate.name == canary.GATE and not gate.ok for gate in plan.gates):
+    if any(check.name == canary.CHECK and not check.ok for check in plan.checks):
         raise typer.Exit(RefusedError.exit_code)
     if not plan.green:
         raise typer.Exit(PreconditionError.exit_code)
 
 
-def _words(watching: Options) -> list[str]:
+def _words(watching: CanaryOptions) -> list[str]:
     """The watch's options that differ from their defaults, as typed."""
     named = {"--watch": "seconds", "--max-errors": "max_errors", "--max-latency": "max_latency"}
     return [

@@ -64,7 +64,7 @@ def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     dry_run: DryRunOption = False,
     yes: YesOption = None,
     probe_timeout: PatienceOption = heartbeat.TIMEOUT,
-    settle: SettleOption = Choices.settle,
+    settle: SettleOption = Choices.propagation_wait,
     hold: HoldOption = Choices.hold,
     warm: WarmOption = Choices.warm,
     stack: StackOption = None,
@@ -78,7 +78,7 @@ def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     is the source of truth from then on, and the bridge keeps Aurora true for the way back. Whatever fails before
     that moment puts everything back (exit 4). Shows the plan with the value of every gate; --execute acts.
     """
-    choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm)
+    choices = Choices(timeout=probe_timeout, propagation_wait=settle, hold=hold, warm=warm)
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices))
     with opened(stack, outputs, as_json=as_json) as context:
         exclusive(execute, dry_run)
@@ -102,7 +102,7 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ] = False,
     yes: YesOption = None,
     probe_timeout: PatienceOption = heartbeat.TIMEOUT,
-    settle: SettleOption = Choices.settle,
+    settle: SettleOption = Choices.propagation_wait,
     hold: HoldOption = Choices.hold,
     warm: WarmOption = Choices.warm,
     stack: StackOption = None,
@@ -118,7 +118,7 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
     --settle, --hold and --warm are for a wait of clients: there is none with `reads` or --force, and so they are
     refused with either; --probe-timeout with --force, which waits for nothing.
     """
-    choices = Choices(patience=probe_timeout, settle=settle, hold=hold, warm=warm, force=force)
+    choices = Choices(timeout=probe_timeout, propagation_wait=settle, hold=hold, warm=warm, force=force)
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices))
     with opened(stack, outputs, as_json=as_json) as context:
         exclusive(execute, dry_run)
@@ -137,7 +137,7 @@ def exclusive(execute: bool, dry_run: bool) -> None:
 
 def _words(choices: Choices) -> tuple[str, ...]:
     """The options that differ from their defaults, as typed."""
-    named = {"--probe-timeout": "patience", "--settle": "settle", "--hold": "hold", "--warm": "warm"}
+    named = {"--probe-timeout": "timeout", "--settle": "propagation_wait", "--hold": "hold", "--warm": "warm"}
     return tuple(
         f"{option} {getattr(choices, name):g}"
         for option, name in named.items()

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from runbook.commands import _output
-from runbook.copy.control import Done
-from runbook.copy.progress import Progress
+from runbook.copy.control import CopyResult
+from runbook.copy.progress import CopyProgress
 
 SAYS = {
     "started": "started: the triggers tell of every change, and the backfill has begun",
@@ -30,11 +30,11 @@ SAYS = {
 MINUTE, HOUR = 60, 3600
 
 
-def done(result: Done) -> None:
+def done(result: CopyResult) -> None:
     """What start, set or stop did."""
-    if result.settled:
+    if result.resumed:
         _output.out().print(
-            f"`{escape(result.settled.command)}` had been left half-done; it is {result.settled.result} now."
+            f"`{escape(result.resumed.command)}` had been left half-done; it is {result.resumed.result} now."
         )
     limits = f"  [dim]{_limits(result.record)}[/]" if result.record else ""
     _output.out().print(
@@ -43,7 +43,7 @@ def done(result: Done) -> None:
     )
 
 
-def status(found: Sequence[Progress]) -> None:
+def status(found: Sequence[CopyProgress]) -> None:
     """Where each entity stands, with its lanes."""
     for one in found:
         facts = Table(box=None, show_header=False, pad_edge=False)
@@ -56,7 +56,7 @@ def status(found: Sequence[Progress]) -> None:
 
 
 @contextmanager
-def watching(*, quiet: bool) -> Generator[Callable[[Sequence[Progress]], None]]:
+def watching(*, quiet: bool) -> Generator[Callable[[Sequence[CopyProgress]], None]]:
     """Shows progress as it comes: in place on a terminal, a line each elsewhere."""
     console = _output.out()
     if quiet:
@@ -69,7 +69,7 @@ def watching(*, quiet: bool) -> Generator[Callable[[Sequence[Progress]], None]]:
         yield lambda found: live.update(_board(found), refresh=True)
 
 
-def caught_up(found: Sequence[Progress]) -> None:
+def caught_up(found: Sequence[CopyProgress]) -> None:
     """The end of watching."""
     for one in found:
         done = f"{one.backfill_done:,} rows and {one.changes_done:,} changes done, {_queue(one)} waiting"
@@ -80,12 +80,12 @@ def caught_up(found: Sequence[Progress]) -> None:
         )
 
 
-def _print_lines(found: Sequence[Progress]) -> None:
+def _print_lines(found: Sequence[CopyProgress]) -> None:
     for one in found:
         _output.out().print(escape(line(one)), soft_wrap=True)
 
 
-def line(one: Progress) -> str:
+def line(one: CopyProgress) -> str:
     """An entity's progress in one line."""
     parts = [
         f"{one.entity}: {one.backfill_done:,} of {one.total:,} ({one.percent:g} %)",
@@ -97,7 +97,7 @@ def line(one: Progress) -> str:
     return ", ".join(parts) + (f", paused: {one.paused}" if one.paused else "")
 
 
-def _board(found: Sequence[Progress]) -> Table:
+def _board(found: Sequence[CopyProgress]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("copy", "", "%", "rows", "keys/s", "ETA", "queue", "lag", "lanes", ""):
         table.add_column(column)
@@ -117,7 +117,7 @@ def _board(found: Sequence[Progress]) -> Table:
     return table
 
 
-def _facts(one: Progress) -> dict[str, str]:
+def _facts(one: CopyProgress) -> dict[str, str]:
     state = one.state if one.state == "running" else f"[yellow]{one.state}[/]"
     facts = {"copy": f"{state}  [dim]phase {one.phase}[/]"}
     if one.state == "not started":
@@ -134,7 +134,7 @@ def _facts(one: Progress) -> dict[str, str]:
     return facts
 
 
-def _lanes(one: Progress) -> Table:
+def _lanes(one: CopyProgress) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("", "lane", "heard of", "keys", "lag", "worker"):
         table.add_column(column)
@@ -162,11 +162,11 @@ def _limits(record: Any) -> str:
     )
 
 
-def _rate(one: Progress) -> str:
+def _rate(one: CopyProgress) -> str:
     return "-/s" if one.rate is None else f"{one.rate:,.0f}/s"
 
 
-def _eta(one: Progress) -> str:
+def _eta(one: CopyProgress) -> str:
     if one.eta is None:
         return "-"
     seconds = round(one.eta)
@@ -174,9 +174,9 @@ def _eta(one: Progress) -> str:
     return minutes if seconds < HOUR else f"{seconds // HOUR}:{minutes:0>5}"
 
 
-def _queue(one: Progress) -> str:
+def _queue(one: CopyProgress) -> str:
     return f"{one.queue:,}" if one.queue_exact else f"more than {one.queue:,}"
 
 
-def _alive(one: Progress) -> str:
+def _alive(one: CopyProgress) -> str:
     return f"{sum(lane.alive for lane in one.lanes)}/{len(one.lanes)}"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from rich.markup import escape
 
 from runbook.commands import _output
-from runbook.cutover.canary_analysis import Verdict
-from runbook.cutover.reads import Done
+from runbook.cutover.canary_analysis import CanaryVerdict
+from runbook.cutover.reads import ReadsResult
 
 
-def done(entity: str, result: Done) -> None:
+def done(entity: str, result: ReadsResult) -> None:
     """What it did, who shares the percentage, what the watch saw."""
-    if result.settled:
+    if result.resumed:
         _output.out().print(
-            escape(f"`{result.settled.command}` had been left half-done; it is {result.settled.result} now.")
+            escape(f"`{result.resumed.command}` had been left half-done; it is {result.resumed.result} now.")
         )
     what = "done" if result.changed else "nothing to do, it is so already"
     where = f"phase {result.state.phase}, {result.percent}% of reads on modern, writes → {result.routes.writes}"
@@ -27,7 +27,7 @@ def done(entity: str, result: Done) -> None:
         _verdict(result.verdict)
 
 
-def _verdict(verdict: Verdict) -> None:
+def _verdict(verdict: CanaryVerdict) -> None:
     requests = verdict.requests
     _output.out().print(
         f"Watched for {verdict.seconds:.0f} s: modern {requests.modern}; legacy {requests.legacy}.",

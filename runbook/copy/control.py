@@ -1,10 +1,11 @@
-"""`runbook copy start`, `set` and `stop`: Aurora's rows go to DynamoDB, those there are and those that change.
+"""`runbook copy start`, `set` and `stop`: controls the workers that copy Aurora's rows to DynamoDB.
 
-The workers are Lambda's; what they are told stands in the journal's copy record, which they read every few seconds.
+The workers run in Lambda. They read copy's record in the journal every few seconds, and do what stands there.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -19,28 +20,31 @@ from runbook.checks import check as checks
 from runbook.checks import plans, routes
 from runbook.checks import triggers as capture
 from runbook.checks.plans import CheckScope
-from runbook.cutover import command as switching
-from runbook.cutover.reverse import Tail
-from runbook.cutover.steps import Choices, Parts
+from runbook.cutover.command import resume
+from runbook.cutover.drain import StreamDrain
+from runbook.cutover.steps import Choices, SwitchRun
 from runbook.errors import FailedError, PreconditionError, UsageError
 from runbook.journal.journal import Event, Phase, now
 from runbook.journal.lock import Lease, held
 from runbook.journal.operation import Outcome
 from runbook.stack import Context
 
-RUNNING, STOPPED, MENDED = "running", "stopped", "mended"
+RUNNING, STOPPED = "running", "stopped"
 COUNTERS = ("enqueued", "rows_done", "changes_done", "deleted", "skipped", "parked")
 TRIES = 5  # at a record that another command changes
+RELEASE = "copy stop --remove-triggers"
+LANES_TIMEOUT_SECONDS = 120.0  # for the lanes to end: a round of theirs, or a dead worker's lease
+LOOK_SECONDS = 0.2  # between two looks at them
 INSTEAD = {
-    Phase.MODERN: "DynamoDB is the source of truth; go on with `runbook verify`, `runbook rollback` or "
-    "`runbook complete`. Copy goes on by itself after a rollback.",
-    Phase.COMPLETE: f"The bridge and the triggers are gone; the road has been walked to its end. {routes.WHAT_IS_LEFT}",
+    Phase.MODERN: "DynamoDB is the source of truth. Run `runbook verify`, `runbook rollback` or `runbook complete`. "
+    "Copy runs again by itself after a rollback.",
+    Phase.COMPLETE: f"The bridge and the triggers were removed by `runbook complete`. {routes.WHAT_IS_LEFT}",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What holds copy back; None leaves a limit as it is.
+class CopyLimits:
+    """What slows copy down; None leaves a limit as it is.
 
     Attributes:
         rate: rows a second over all lanes; 0 for no limit.
@@ -59,34 +63,34 @@ class Limits:
         return {name: value for name, value in found.items() if value is not None}
 
 
-DEFAULTS = Limits(rate=0, threads=0, bound=20_000)
+DEFAULTS = CopyLimits(rate=0, threads=0, bound=20_000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class CopyResult:
     """What a command did.
 
     Attributes:
         result: `started`, `resumed`, `running` (it was), `begun anew`, `mended`, `stopped`, `set`, `removed`.
         record: copy's record now.
         triggers: those that were added now.
-        settled: the half-done operation that was finished or undone first.
+        resumed: the interrupted operation that was finished or undone first.
     """
 
     entity: str
     result: str
     record: Mapping[str, Any]
     triggers: tuple[str, ...] = ()
-    settled: Outcome | None = None
+    resumed: Outcome | None = None
 
 
-def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool, call: bool = True) -> Done:
-    """Begin to copy, or go on where it was stopped. In phase modern it only puts back triggers that are not there.
+def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: bool, call: bool = True) -> CopyResult:
+    """Begin to copy, or continue where it was stopped. In phase modern it only adds triggers that are missing.
 
     Args:
         context: the stack.
         entity: whose rows.
-        limits: what holds it back.
+        limits: what slows it down.
         again: enqueue every row once more.
         call: call the workers; their schedules do within a minute in any case.
 
@@ -95,24 +99,28 @@ def start(context: Context, entity: EntityTarget, limits: Limits, *, again: bool
         RefusedError: another operator holds the lock.
     """
     with held(context.journal, entity.name, context.clients.operator, "copy start") as lease:
-        settled = switching.settle(context, entity, lease)
+        resumed = resume(context, entity, lease)
         phase = context.journal.state(entity.name).phase
-        mends = phase == Phase.MODERN and _mendable(context, entity)
-        if not mends:
+        restores = phase == Phase.MODERN and _triggers_missing(context, entity)
+        if not restores:
             _demand_phase(entity, phase, "copy starts in phase legacy only", Phase.LEGACY)
             _demand_preflight(context, entity, lease)
-            _demand_drained(context, entity, lease, again=again)
+            if again or context.journal.find_record(entity.name, names.COPY_RECORD) is None:
+                # the rows would be copied over what modern wrote before a rollback and Aurora does not have yet
+                _wait_until_drained(context, entity, lease)
         triggers = _capture(context, entity, lease)
         lease.check()
-        result = MENDED if mends else _begin(context, entity, limits, again=again)
-        context.journal.record(event(entity, lease, "copy start", result, limits.given))
-    if call and not mends:
+        result = "mended" if restores else _begin(context, entity, limits, again=again)
+        context.journal.record(_event(entity, lease, "copy start", result, limits.given))
+    if call and not restores:
         lanes.wake(context, entity)
-    return Done(entity=entity.name, result=result, record=record(context, entity), triggers=triggers, settled=settled)
+    return CopyResult(
+        entity=entity.name, result=result, record=record(context, entity), triggers=triggers, resumed=resumed
+    )
 
 
-def change(context: Context, entity: EntityTarget, limits: Limits) -> Done:
-    """Change limits while it runs; the workers hear of it within seconds.
+def change(context: Context, entity: EntityTarget, limits: CopyLimits) -> CopyResult:
+    """Change limits while it runs; the workers read them within seconds.
 
     Raises:
         UsageError: no limit is given.
@@ -123,13 +131,45 @@ def change(context: Context, entity: EntityTarget, limits: Limits) -> Done:
     return _changed(context, entity, "set", limits.given, (Phase.LEGACY, Phase.MODERN))
 
 
-def stop(context: Context, entity: EntityTarget) -> Done:
-    """Let the workers end; the triggers go on, so that nothing is missed until it is started again.
+def stop(context: Context, entity: EntityTarget) -> CopyResult:
+    """Let the workers end. The triggers stay, so that no change is missed until it is started again.
 
     Raises:
-        PreconditionError: it was never started; or the phase is not legacy: copy must go on by itself after a rollback.
+        PreconditionError: it was never started; or the phase is not legacy: copy must run by itself after a rollback.
     """
     return _changed(context, entity, STOPPED, {"state": STOPPED, "paused": ""}, (Phase.LEGACY,))
+
+
+def release(context: Context, entity: EntityTarget) -> CopyResult:
+    """Stop copy and remove its triggers, its queue and its records, as if copy had never been started.
+
+    The items stay. Every part is safe to repeat, so the command may be killed and run again.
+
+    Raises:
+        PreconditionError: another phase, reads on modern, or an interrupted operation; nothing was changed.
+        FailedError: a lane did not end, or Aurora refused; run it again.
+        RefusedError: another operator holds the lock.
+    """
+    with held(context.journal, entity.name, context.clients.operator, RELEASE) as lease:
+        _demand_releasable(context, entity)
+        _wait_until_drained(context, entity, lease)  # without triggers, a late record would overwrite legacy's writes
+        _end_lanes(context, entity, lease)
+        event = {"action": "release", "entity": entity.name}
+        lease.check()
+        answer = invoke(
+            context,
+            context.target.bridge_install_function,
+            event,
+            f"runbook {RELEASE} --entity {entity.name}",
+        )
+        _empty_queue(context, entity, lease)
+        lease.check()
+        lanes = map(names.lane_record, range(names.LANES))
+        for record in (names.VERIFIED_RECORD, *lanes, names.COPY_RECORD):
+            context.journal.remove_record(entity.name, record)
+        gone = tuple(answer.get("released", ()))
+        context.journal.record(_event(entity, lease, RELEASE, "removed", {"triggers": ", ".join(gone)}))
+    return CopyResult(entity=entity.name, result="removed", record={}, triggers=gone)
 
 
 def record(context: Context, entity: EntityTarget) -> Mapping[str, Any]:
@@ -153,7 +193,7 @@ def _demand_phase(entity: EntityTarget, phase: Phase, rule: str, *legal: Phase) 
         )
 
 
-def _mendable(context: Context, entity: EntityTarget) -> bool:
+def _triggers_missing(context: Context, entity: EntityTarget) -> bool:
     """Whether triggers are missing that a rollback will need."""
     started = context.journal.find_record(entity.name, names.COPY_RECORD) is not None
     return started and bool(capture.wrong(context.aurora, context.target.mapping[entity.name]))
@@ -162,26 +202,16 @@ def _mendable(context: Context, entity: EntityTarget) -> bool:
 def _demand_preflight(context: Context, entity: EntityTarget, lease: Lease) -> None:
     if not context.target.copy_function:
         raise PreconditionError("copy is not deployed", "Deploy the part bridge: see `parts` in the stack's settings.")
-    context.say(f"looking for hazards of {entity.name}")
+    context.say(f"checking {entity.name}")
     try:
         checks.demand(plans.checks(context, entity, CheckScope.COPY))
     except PreconditionError as error:
         details = {"reason": error.message}
-        context.journal.record(event(entity, lease, "copy start", "refused", details))
+        context.journal.record(_event(entity, lease, "copy start", "refused", details))
         raise
 
 
-def _demand_drained(context: Context, entity: EntityTarget, lease: Lease, *, again: bool) -> None:
-    """Before a backfill is begun anew, what modern wrote before a rollback must have reached Aurora.
-
-    The rows would be copied over it, and it would be lost.
-    """
-    present = context.journal.find_record(entity.name, names.COPY_RECORD)
-    if present is None or again:
-        drained(context, entity, lease)
-
-
-def drained(context: Context, entity: EntityTarget, lease: Lease) -> None:
+def _wait_until_drained(context: Context, entity: EntityTarget, lease: Lease) -> None:
     """Wait until the bridge has applied all that the stream has, if modern was ever the source of truth.
 
     Raises:
@@ -189,7 +219,7 @@ def drained(context: Context, entity: EntityTarget, lease: Lease) -> None:
     """
     if context.aurora.control(context.target.mapping[entity.name]).last_epoch > FIRST_EPOCH:
         context.say("waiting until the bridge has applied all that the stream has")
-        Tail(Parts(context, entity, lease, Choices())).follow()
+        StreamDrain(SwitchRun(context, entity, lease, Choices())).follow()
 
 
 def _capture(context: Context, entity: EntityTarget, lease: Lease) -> tuple[str, ...]:
@@ -203,7 +233,7 @@ def _capture(context: Context, entity: EntityTarget, lease: Lease) -> tuple[str,
     return tuple(answer.get("captured", ()))
 
 
-def _begin(context: Context, entity: EntityTarget, limits: Limits, *, again: bool) -> str:
+def _begin(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: bool) -> str:
     """Write the record: only now, since a row that is written before its triggers are there would be missed."""
     for _ in range(TRIES):
         present = context.journal.find_record(entity.name, names.COPY_RECORD)
@@ -242,10 +272,10 @@ def _fresh(context: Context, entity: EntityTarget) -> dict[str, Any]:
 
 def _changed(
     context: Context, entity: EntityTarget, result: str, changes: Mapping[str, Any], legal: tuple[Phase, ...]
-) -> Done:
+) -> CopyResult:
     command = "copy set" if result == "set" else "copy stop"
     with held(context.journal, entity.name, context.clients.operator, command) as lease:
-        settled = switching.settle(context, entity, lease)
+        resumed = resume(context, entity, lease)
         rule = f"`{command}` is for phase {' or '.join(legal)}"
         _demand_phase(entity, context.journal.state(entity.name).phase, rule, *legal)
         for _ in range(TRIES):
@@ -254,16 +284,15 @@ def _changed(
                 break
         else:
             raise _too_many(entity)
-        context.journal.record(event(entity, lease, command, "done", changes))
-    return Done(entity=entity.name, result=result, record=record(context, entity), settled=settled)
+        context.journal.record(_event(entity, lease, command, "done", changes))
+    return CopyResult(entity=entity.name, result=result, record=record(context, entity), resumed=resumed)
 
 
 def _too_many(entity: EntityTarget) -> FailedError:
     return FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
 
 
-def event(entity: EntityTarget, lease: Lease, command: str, result: str, details: Mapping[str, Any]) -> Event:
-    """A line of the history."""
+def _event(entity: EntityTarget, lease: Lease, command: str, result: str, details: Mapping[str, Any]) -> Event:
     return Event(
         entity=entity.name,
         command=command,
@@ -271,3 +300,51 @@ def event(entity: EntityTarget, lease: Lease, command: str, result: str, details
         operator=lease.lock.holder,
         details={name: value for name, value in details.items() if value != ""},
     )
+
+
+def _demand_releasable(context: Context, entity: EntityTarget) -> None:
+    state, name = context.journal.state(entity.name), entity.name
+    if state.operation is not None:
+        raise PreconditionError(
+            f"`{state.operation.command}` of {name} was interrupted",
+            f"Run `runbook rollback --entity {name} --execute` first: it resumes it and brings all back.",
+        )
+    if state.phase != Phase.LEGACY:
+        raise PreconditionError(
+            f"{name} is in phase {state.phase}; the triggers can go in phase legacy only",
+            INSTEAD.get(state.phase, "See `runbook status`."),
+        )
+    if state.reads or context.routing.reads_percent(entity):
+        raise PreconditionError(
+            f"modern answers reads of {name}, and would go on with what it has",
+            f"Run `runbook rollback reads --entity {name} --execute` first.",
+        )
+
+
+def _end_lanes(context: Context, entity: EntityTarget, lease: Lease) -> None:
+    """Stop the workers, and wait until the last has released its lane: until then it may write an item."""
+    lease.check()
+    record = context.journal.find_record(entity.name, names.COPY_RECORD)
+    if record is not None:
+        stopped, expected = {"state": STOPPED, "paused": ""}, {"started_at": record["started_at"]}
+        context.journal.change_record(entity.name, names.COPY_RECORD, stopped, expected)
+        context.say("waiting for copy's lanes to end")
+    deadline = time.monotonic() + LANES_TIMEOUT_SECONDS
+    while any(_at_work(context, entity, lane) for lane in range(names.LANES)):
+        if time.monotonic() > deadline:
+            raise FailedError(
+                f"a lane of {entity.name}'s copy has not ended",
+                "See the copy function's log, then run it again.",
+            )
+        time.sleep(LOOK_SECONDS)
+
+
+def _at_work(context: Context, entity: EntityTarget, lane: int) -> bool:
+    record = context.journal.find_record(entity.name, names.lane_record(lane)) or {}
+    return float(record.get("expires", 0)) > time.time()
+
+
+def _empty_queue(context: Context, entity: EntityTarget, lease: Lease) -> None:
+    queue = context.aurora.queue(context.target.mapping[entity.name])
+    while context.aurora.ask(queue.remove_some):
+        lease.check()

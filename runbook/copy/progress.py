@@ -44,7 +44,7 @@ class Lane:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class CopyProgress:
     """How far copy of one entity is.
 
     Attributes:
@@ -108,22 +108,22 @@ class Watch:
         self._began = dt.datetime.now(dt.UTC)
         self._calm = 0
 
-    def look(self) -> Progress:
+    def look(self) -> CopyProgress:
         """Where it stands now."""
         context, name = self._context, self._entity.name
         state = context.journal.state(name)
         record = context.journal.find_record(name, names.COPY_RECORD)
         if record is None:
-            return Progress(entity=name, phase=state.phase, state="not started", lanes=self._lanes())
+            return CopyProgress(entity=name, phase=state.phase, state="not started", lanes=self._lanes())
         found = self._progress(state, record)
         self._calm = self._calm + 1 if found.keeps_up else 0
         return found
 
-    def caught_up(self, found: Progress) -> bool:
+    def caught_up(self, found: CopyProgress) -> bool:
         """Whether the backfill is done and the queue was empty, or is kept short however much is written."""
         return found.drained or self._calm >= LOOKS
 
-    def demand_life(self, found: Progress) -> None:
+    def demand_life(self, found: CopyProgress) -> None:
         """Go on watching only what can come to an end.
 
         Raises:
@@ -149,7 +149,7 @@ class Watch:
         watched = (dt.datetime.now(dt.UTC) - self._began).total_seconds()
         return watched if lane.age is None else min(watched, lane.age)
 
-    def _progress(self, state: State, record: Mapping[str, Any]) -> Progress:
+    def _progress(self, state: State, record: Mapping[str, Any]) -> CopyProgress:
         queue = self._context.aurora.queue(self._context.target.mapping[self._entity.name])
         waiting = self._context.aurora.ask(lambda: queue.waiting(MOST + 1))
         counts = {name: int(record.get(name, 0)) for name in control.COUNTERS}
@@ -159,7 +159,7 @@ class Watch:
         total = max(int(record["total"]), enqueued)
         finished = bool(record["backfilled"])
         left = waiting.backfill if finished else total - done
-        return Progress(
+        return CopyProgress(
             entity=self._entity.name,
             phase=state.phase,
             state=record["state"],
@@ -207,7 +207,7 @@ class Watch:
         )
 
 
-def looks(context: Context, entities: Sequence[EntityTarget], apart: float) -> list[Progress]:
+def looks(context: Context, entities: Sequence[EntityTarget], apart: float) -> list[CopyProgress]:
     """Two looks at each entity, so many seconds apart, so that there is a rate; one where nothing runs."""
     watches = [Watch(context, entity) for entity in entities]
     found = [watch.look() for watch in watches]
@@ -224,7 +224,7 @@ def follow(
     *,
     until_caught_up: bool,
     sound: Callable[[], None] = lambda: None,
-) -> Iterator[list[Progress]]:
+) -> Iterator[list[CopyProgress]]:
     """Look every so many seconds, until all of them have caught up.
 
     Args:

@@ -1,8 +1,7 @@
-"""Reads by percentage: the steps that move an entity's share, and who else is in the stage's canary.
+"""The stage's canary: the steps that move an entity's share of reads, and which other entities are in it.
 
-API Gateway has one canary percentage for the whole stage, so the entities in it share theirs, and a change of it is
-made under a lock of its own besides the entity's: two operators who move two entities at once cannot overlook each
-other.
+API Gateway has one canary percentage for the whole stage, so the entities in it share theirs. A change of it is made
+under a lock of its own besides the entity's, so that two operators who move two entities at once see each other.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import json
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from runbook.aws.api_gateway import ALL
 from runbook.aws.outputs import EntityTarget
@@ -23,10 +22,10 @@ from runbook.journal.lock import LEASE, Lease, held
 from runbook.journal.operation import Step
 from runbook.stack import Context
 
-GATE = "canary"
-PATIENCE = 1.2 * LEASE  # seconds; a change takes two at most, and one whose process died is free then
-AGAIN = 0.2  # seconds
-LOCK = "the canary of the API"  # whose lock this is in the journal; no entity can be called so
+CHECK = "canary"
+LOCK_TIMEOUT_SECONDS = 1.2 * LEASE  # a change takes 2 s at most; a lock whose process died is free then
+RETRY_SECONDS = 0.2
+LOCK = "the canary of the API"  # whose lock this is in the journal; no entity can have this name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +65,8 @@ class Move:
     others: int = 0
 
     def written(self) -> dict[str, str]:
-        """As an operation's arguments."""
-        return {
-            "verb": "cutover",
-            "scope": "reads",
-            **{key: json.dumps(one) for key, one in vars(self).items()},
-        }
+        values = {key: json.dumps(one) for key, one in vars(self).items()}
+        return {"verb": "cutover", "scope": "reads", **values}
 
     @staticmethod
     def known(arguments: Mapping[str, str]) -> bool:
@@ -80,7 +75,6 @@ class Move:
 
     @classmethod
     def read(cls, arguments: Mapping[str, str]) -> Move:
-        """From an operation's arguments."""
         names = ("percent", "before", "shared", "others")
         return cls(**{name: json.loads(arguments[name]) for name in names})
 
@@ -104,20 +98,20 @@ def sharing(context: Context, entity: EntityTarget) -> Sharing:
 
 
 def check(context: Context, entity: EntityTarget, percent: int, *, shared: bool) -> Check:
-    """The gate: nobody else's percentage is changed unasked."""
+    """Whether no other entity's percentage would be changed unasked."""
     found = sharing(context, entity)
     value = f"{found.names} at {found.percent}%" if found.entities else "no other entity"
     if found.foreign and split(percent):
         return Check(
-            name=GATE,
+            name=CHECK,
             ok=False,
             value=", ".join(found.foreign),
             limit="the runbook's own",
-            remedy="Something else uses the stage's canary: see `aws apigateway get-stage`, take it away there.",
+            remedy="Something else uses the stage's canary: see `aws apigateway get-stage`, remove it there.",
         )
     alone = not split(percent) or not found.entities or found.percent == percent
     return Check(
-        name=GATE,
+        name=CHECK,
         ok=alone or shared,
         value=value,
         limit=f"no other entity, or at {percent}%" if not shared else "all entities in it together",
@@ -127,7 +121,7 @@ def check(context: Context, entity: EntityTarget, percent: int, *, shared: bool)
 
 
 def refuse_unshared(context: Context, entity: EntityTarget, percent: int, *, shared: bool) -> None:
-    """Stop before others come along unasked.
+    """Stop before other entities would come along unasked.
 
     Raises:
         RefusedError: naming them and what to do.
@@ -137,70 +131,52 @@ def refuse_unshared(context: Context, entity: EntityTarget, percent: int, *, sha
         raise RefusedError(f"the API's canary has {found.value}; nothing was changed", found.remedy)
 
 
-def steps(  # noqa: PLR0913  # the last two only where others come along
-    context: Context,
-    entity: EntityTarget,
-    lease: Lease | None,
-    percent: int,
-    before: int,
-    *,
-    shared: bool = False,
-    others: int = 0,
-) -> list[Step]:
-    """Let modern answer `percent` of 100 of the entity's public reads, `before` of which it answers now.
-
-    Without a lease they can be shown, not done. With `shared` the other entities in the canary, at `others` percent
-    now, come along.
-    """
-    move = Move(percent=percent, before=before, shared=shared, others=others)
-    return _Steps(context, entity, lease, move).all()
-
-
-def of(context: Context, entity: EntityTarget, lease: Lease | None, arguments: Mapping[str, str]) -> list[Step]:
-    """The steps of an operation by its arguments in the journal, those of `Move.written`."""
-    return _Steps(context, entity, lease, Move.read(arguments)).all()
+def steps(context: Context, entity: EntityTarget, lease: Lease | None, move: Move) -> list[Step]:
+    """The stage's percentage, then the journal's. Without a lease they can be shown, not done."""
+    moving = _Moving(context, entity, lease, move)
+    with_others = ", and of every other entity in the canary" if move.shared else ""
+    return [
+        Step(
+            name="share",
+            says=f"{move.percent}% of public reads → modern{with_others}",
+            do=moving.send,
+            unsays=f"{move.before}% of public reads → modern",
+            undo=moving.send_back,
+            done=lambda: context.routing.reads_percent(entity) == move.percent,
+            commit=True,
+        ),
+        Step(
+            name="record-share",
+            says=f"{move.percent}% of reads on modern, in the journal",
+            do=moving.record,
+        ),
+    ]
 
 
 @dataclass(frozen=True)
-class _Steps:
+class _Moving:
     context: Context
     entity: EntityTarget
     lease: Lease | None
     move: Move
-    _command: str = field(init=False, default="cutover reads --shared")
 
-    def all(self) -> list[Step]:
-        """Both steps: the stage, then the journal."""
-        with_others = ", and of every other entity in the canary" if self.move.shared else ""
-        return [
-            Step(
-                name="share",
-                says=f"{self.move.percent}% of public reads → modern{with_others}",
-                do=self._do,
-                unsays=f"{self.move.before}% of public reads → modern",
-                undo=self._undo,
-                done=lambda: self.context.routing.reads_percent(self.entity) == self.move.percent,
-                commit=True,
-            ),
-            Step(
-                name="record-share",
-                says=f"{self.move.percent}% of reads on modern, in the journal",
-                do=self._record,
-            ),
-        ]
+    def send(self) -> None:
+        move = self.move
+        with self._canary_locked():
+            refuse_unshared(self.context, self.entity, move.percent, shared=move.shared)
+            with self._others_locked(move.percent):
+                self.context.routing.send_reads(self.entity, move.percent)
 
-    def _do(self) -> None:
-        with self._locked():
-            refuse_unshared(self.context, self.entity, self.move.percent, shared=self.move.shared)
-            with self._others(split(self.move.percent), self.move.percent):
-                self.context.routing.send_reads(self.entity, self.move.percent)
-
-    def _undo(self) -> None:
+    def send_back(self) -> None:
+        move = self.move
         if self._untouched():
-            return  # it never began: nobody's lock is needed for nothing
-        with self._locked(), self._others(split(self.move.others), self.move.others):
-            others = self.move.others if self.move.shared and split(self.move.others) else None
-            self.context.routing.send_reads(self.entity, self.move.before, others)
+            return  # it never began, so no lock is needed
+        with self._canary_locked(), self._others_locked(move.others):
+            others = move.others if move.shared and split(move.others) else None
+            self.context.routing.send_reads(self.entity, move.before, others)
+
+    def record(self) -> None:
+        self.context.journal.write(self._lock, self.entity.name, {"reads": self.move.percent})
 
     def _untouched(self) -> bool:
         found = sharing(self.context, self.entity)
@@ -208,72 +184,70 @@ class _Steps:
             return False
         if not self.move.shared or not found.entities:
             return True
-        told = {self.context.journal.state(one.name).reads for one in found.entities}
-        return {found.percent, *told} == {self.move.others}
-
-    def _record(self) -> None:
-        lease = self._held()
-        self.context.journal.write(lease.lock, self.entity.name, {"reads": self.move.percent})
+        recorded = {self.context.journal.state(one.name).reads for one in found.entities}
+        return {found.percent, *recorded} == {self.move.others}
 
     @contextmanager
-    def _locked(self) -> Generator[None]:
-        """Hold the canary's own lock."""
-        journal, lock = self.context.journal, self._held().lock
+    def _canary_locked(self) -> Generator[None]:
+        journal, lock = self.context.journal, self._lock
         if journal.find(LOCK) is None:
             made = Event(entity=LOCK, command=lock.command, result="first used", operator=lock.holder)
             journal.create(LOCK, "", made)
-        with _patiently(journal, lock):
+        with held_when_free(journal, LOCK, lock.holder, lock.command, LOCK_TIMEOUT_SECONDS):
             yield
 
     @contextmanager
-    def _others(self, come: bool, percent: int) -> Generator[None]:  # private
-        """Hold the locks of those who come along; after the block their journals tell their percentage."""
-        journal, lock = self.context.journal, self._held().lock
-        found = sharing(self.context, self.entity).entities if come and self.move.shared else ()
+    def _others_locked(self, percent: int) -> Generator[None]:
+        """Hold the locks of the entities that come along; after the block their journals have their percentage."""
+        journal, lock = self.context.journal, self._lock
+        come = self.move.shared and split(percent)
+        found = sharing(self.context, self.entity).entities if come else ()
         with ExitStack() as stack:
             leases = [stack.enter_context(held(journal, one.name, lock.holder, lock.command)) for one in found]
             for one in found:
-                _demand_settled(journal.state(one.name))
+                _demand_no_operation(journal.state(one.name))
             yield
             for lease in leases:
-                self._note(lease, percent)
+                self._record_other(lease, percent)
 
-    def _note(self, lease: Lease, percent: int) -> None:
+    def _record_other(self, lease: Lease, percent: int) -> None:
         if self.context.journal.state(lease.entity).reads == percent:
             return
         event = Event(
             entity=lease.entity,
-            command=self._command,
+            command="cutover reads --shared",
             result="done",
             operator=lease.lock.holder,
             details={"reason": f"{percent}% of reads on modern, together with {self.entity.name}"},
         )
         self.context.journal.write(lease.lock, lease.entity, {"reads": percent}, event)
 
-    def _held(self) -> Lease:
+    @property
+    def _lock(self) -> Lock:
         assert self.lease is not None, "steps without a lease are for plans"
-        return self.lease
+        return self.lease.lock
 
 
 @contextmanager
-def _patiently(journal: Journal, lock: Lock) -> Generator[None]:
-    """Hold the canary's lock, as soon as whoever holds it has made their change."""
-    deadline = time.monotonic() + PATIENCE
+def held_when_free(journal: Journal, entity: str, holder: str, command: str, timeout: float) -> Generator[Lease]:
+    """Hold a lock as soon as the present holder has released it.
+
+    Raises:
+        RefusedError: it is still held after `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(held(journal, LOCK, lock.holder, lock.command))
+                lease = stack.enter_context(held(journal, entity, holder, command))
                 break
             except RefusedError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(AGAIN)
-        yield
+                time.sleep(RETRY_SECONDS)
+        yield lease
 
 
-def _demand_settled(state: State) -> None:
+def _demand_no_operation(state: State) -> None:
     if state.operation is not None:
-        raise PreconditionError(
-            f"`{state.operation.command}` of {state.entity} was left half-done",
-            remedies.first(state),
-        )
+        raise PreconditionError(f"`{state.operation.command}` of {state.entity} was interrupted", remedies.first(state))

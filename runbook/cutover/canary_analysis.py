@@ -1,39 +1,51 @@
-"""Watches modern's reads after a share of them was moved: errors and latency, with legacy's as the yardstick.
+"""How the canary is judged: watches modern's reads after a share was moved, with legacy's reads as the yardstick.
 
-Two witnesses: requests of our own, one a second to each system, which see every failure that a client would; and
-Lambda's own count of all requests, public ones included, which on AWS comes a minute or two late and so matters only in
-a longer watch. Where modern answers all reads a third asks by the public path: API Gateway's own way to the function,
-its permission above all, is another there.
+Two sources are compared. Small requests of this process, one a second to each system, meet every failure that a client
+would. Lambda's own count has all requests, public ones included, but on AWS it is a minute or two late, so it matters
+only in a longer watch. Where modern answers all reads, a third request asks by the public path: API Gateway calls the
+function another way there, above all by another permission.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import statistics
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import HTTPClientError
 
 from runbook.aws.api_gateway import ALL
+from runbook.aws.http import OK, Api, path
 from runbook.aws.outputs import EntityTarget
-from runbook.cutover.sampling import Figures, Requests, invocations
+from runbook.errors import FailedError
 from runbook.stack import Context
 
-FEW = 2  # failures that may not be chance
-ENOUGH = 10  # requests of which a 90th percentile says something
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+
+FEWEST_FAILURES = 2  # a single one may be chance
+FEWEST_REQUESTS = 10  # of which a 90th percentile says something
 SLOWER = 3.0  # times legacy's 90th percentile
-FLOOR = 500.0  # ms that are never too slow by default: a cold start takes as long
-LAMBDA_EVERY = 10.0  # seconds between two looks at Lambda's count
-MILLISECONDS = 1000
+NEVER_TOO_SLOW_MS = 500.0  # by default: a cold start takes as long
+LAMBDA_INTERVAL_SECONDS = 10.0  # between two looks at Lambda's count
+MOST_UNDER_WAY = 8  # requests of one system that have not been answered
+MINUTE = 60  # seconds; the finest that Lambda's metrics have
+NO_ANSWER = 0  # the status of a request that failed without one
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class CanaryOptions:
     """How to watch.
 
     Attributes:
         seconds: how long; 0 for not at all.
-        max_errors: the share of failed requests that is borne.
-        max_latency: ms of the 90th percentile that are borne; None for 3 times legacy's, 500 at least.
+        max_errors: the share of failed requests that passes.
+        max_latency: ms of the 90th percentile that pass; None for 3 times legacy's, 500 at least.
         interval: seconds between two requests to each system.
     """
 
@@ -44,22 +56,39 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What was seen of one system: how many requests, how many of them failed, their 90th percentile in ms."""
+
+    count: int = 0
+    failures: int = 0
+    p90: float | None = None
+
+    @property
+    def errors(self) -> float:
+        return self.failures / self.count if self.count else 0.0
+
+    def __str__(self) -> str:
+        p90 = "" if self.p90 is None else f", p90 {self.p90:.0f} ms"
+        return f"{self.failures} of {self.count} failed{p90}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Witness:
-    """What one of the two saw of both systems."""
+    """What one source says of both systems."""
 
     name: str
     modern: Figures
     legacy: Figures
 
-    def limit(self, options: Options) -> float:
-        """The 90th percentile that is borne, in ms."""
+    def limit(self, options: CanaryOptions) -> float:
+        """The slowest 90th percentile that passes, in ms."""
         if options.max_latency is not None:
             return options.max_latency
-        return max(FLOOR, SLOWER * (self.legacy.p90 or 0.0))
+        return max(NEVER_TOO_SLOW_MS, SLOWER * (self.legacy.p90 or 0.0))
 
-    def objection(self, options: Options) -> str:
+    def objection(self, options: CanaryOptions) -> str:
         """Why modern does not pass; empty when it does."""
-        least = FEW if options.max_errors else 1
+        least = FEWEST_FAILURES if options.max_errors else 1
         modern, legacy = self.modern, self.legacy
         if modern.failures >= least and modern.errors > options.max_errors:
             return (
@@ -67,7 +96,7 @@ class Witness:
                 f"{options.max_errors:.1%}); of legacy's {legacy.failures} of {legacy.count}"
             )
         limit = self.limit(options)
-        if modern.count >= ENOUGH and modern.p90 is not None and modern.p90 > limit:
+        if modern.count >= FEWEST_REQUESTS and modern.p90 is not None and modern.p90 > limit:
             yardstick = "unknown" if legacy.p90 is None else f"{legacy.p90:.0f} ms"
             return (
                 f"the 90th percentile of {modern.count} {self.name} is {modern.p90:.0f} ms, at most {limit:.0f} ms; "
@@ -77,8 +106,8 @@ class Witness:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What a watch found: `reason` tells why it did not pass; `public` is None while the public path is shared."""
+class CanaryVerdict:
+    """What a watch found: `reason` says why modern did not pass; `public` is None while the public path is shared."""
 
     entity: str
     passed: bool
@@ -89,12 +118,7 @@ class Verdict:
     public: Witness | None = None
 
 
-def watch(context: Context, entity: EntityTarget, options: Options) -> Verdict:
-    """Watch one entity until its time is over or modern does not pass."""
-    return watch_all(context, [entity], options)
-
-
-def watch_all(context: Context, entities: Sequence[EntityTarget], options: Options) -> Verdict:
+def watch_all(context: Context, entities: Sequence[EntityTarget], options: CanaryOptions) -> CanaryVerdict:
     """Watch several; the verdict is that of the first which does not pass, else that of the first."""
     watched = [_Watched(context, entity, options) for entity in entities]
     deadline = time.monotonic() + options.seconds
@@ -113,11 +137,9 @@ def watch_all(context: Context, entities: Sequence[EntityTarget], options: Optio
 
 @dataclass
 class _Watched:
-    """One entity that is watched."""
-
     context: Context
     entity: EntityTarget
-    options: Options
+    options: CanaryOptions
     _begun: float = field(init=False, default_factory=time.monotonic)
     _since: dt.datetime = field(init=False, default_factory=lambda: dt.datetime.now(dt.UTC))
     _looked: float = field(init=False, default=0.0)
@@ -138,19 +160,19 @@ class _Watched:
         if self._public:
             self._public.send()
 
-    def verdict(self, *, last: bool) -> Verdict:
-        """What both witnesses say so far; the last time everything under way is waited for."""
+    def verdict(self, *, last: bool) -> CanaryVerdict:
+        """What the sources say so far; the last time, everything under way is waited for."""
         if last:
             self._modern.wait()
             if self._public:
                 self._public.wait()
-        if last or time.monotonic() - max(self._looked, self._begun) >= LAMBDA_EVERY:
+        if last or time.monotonic() - max(self._looked, self._begun) >= LAMBDA_INTERVAL_SECONDS:
             self._functions, self._looked = self._counted(), time.monotonic()
         own = Witness(name="requests", modern=self._modern.figures(), legacy=self._legacy.figures())
         public = self._by_the_public_path(own.legacy)
         witnesses = (own, self._functions, *([public] if public else []))
         reason = next((said for one in witnesses if (said := one.objection(self.options))), "")
-        return Verdict(
+        return CanaryVerdict(
             entity=self.entity.name,
             passed=not reason,
             reason=reason,
@@ -172,3 +194,90 @@ class _Watched:
             modern=invocations(client, self.entity.read_function, self._since),
             legacy=invocations(client, target.legacy_read_function, self._since),
         )
+
+
+class Requests:
+    """Small GETs of an entity's listing; each has a thread, so that a slow one delays no other.
+
+    Args:
+        api: the stack's.
+        where: the parts of the path, system and entity, or the entity alone for the public one.
+    """
+
+    def __init__(self, api: Api, *where: str) -> None:
+        self._api = api
+        self._path = path(*where)
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._times: list[float] = []
+        self._failures = 0
+
+    def send(self) -> None:
+        """Send one, unless too many are under way."""
+        self._threads = [each for each in self._threads if each.is_alive()]
+        if len(self._threads) < MOST_UNDER_WAY:
+            thread = threading.Thread(target=self._get, daemon=True, name=f"watch{self._path}")
+            self._threads.append(thread)
+            thread.start()
+
+    def wait(self) -> None:
+        """Wait for those under way; each ends by its own time limit."""
+        for each in self._threads:
+            each.join()
+
+    def figures(self) -> Figures:
+        """Those that were answered, or failed to be."""
+        with self._lock:
+            times, failures = list(self._times), self._failures
+        return Figures(count=len(times), failures=failures, p90=percentile(times))
+
+    def _get(self) -> None:
+        begun = time.monotonic()
+        try:
+            status = self._api.once("GET", self._path, query={"limit": 1}).status
+        except (FailedError, HTTPClientError):
+            status = NO_ANSWER
+        took = (time.monotonic() - begun) * 1000
+        with self._lock:
+            self._times.append(took)
+            self._failures += status != OK
+
+
+def percentile(times: Sequence[float]) -> float | None:
+    """The 90th percentile; None of nothing."""
+    if not times:
+        return None
+    return times[0] if len(times) == 1 else statistics.quantiles(times, n=10, method="inclusive")[8]
+
+
+def invocations(client: CloudWatchClient, function: str, since: dt.datetime) -> Figures:
+    """What Lambda counts of a function in the whole minutes that began after `since`, throttles as failures.
+
+    On AWS these figures come a minute or two late. The percentile is the worst minute's.
+    """
+    if not function:
+        return Figures()
+    begins = dt.datetime.fromtimestamp(-(-since.timestamp() // MINUTE) * MINUTE, dt.UTC)
+    until = max(dt.datetime.now(dt.UTC), begins) + dt.timedelta(seconds=MINUTE)
+    wanted = {"invocations": "Sum", "errors": "Sum", "throttles": "Sum", "duration": "p90"}
+    answer = client.get_metric_data(
+        MetricDataQueries=[_query(function, name, statistic) for name, statistic in wanted.items()],
+        StartTime=begins,
+        EndTime=until,
+    )
+    found = {each.get("Id"): each.get("Values", []) for each in answer["MetricDataResults"]}
+    throttles = int(sum(found.get("throttles", [])))
+    return Figures(
+        count=int(sum(found.get("invocations", []))) + throttles,  # AWS does not count what it throttled as invoked
+        failures=int(sum(found.get("errors", []))) + throttles,
+        p90=max(found.get("duration", []), default=None),
+    )
+
+
+def _query(function: str, name: str, statistic: str) -> MetricDataQueryTypeDef:
+    metric = {
+        "Namespace": "AWS/Lambda",
+        "MetricName": name.capitalize(),
+        "Dimensions": [{"Name": "FunctionName", "Value": function}],
+    }
+    return {"Id": name, "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": statistic}}  # pyright: ignore[reportReturnType]

@@ -1,7 +1,4 @@
-"""`runbook cutover` and `runbook rollback`: gates, then steps under the lock.
-
-What was left half-done is settled first.
-"""
+"""`runbook cutover`, `rollback` and `complete`: plan or execute one, and resume an interrupted operation first."""
 
 from __future__ import annotations
 
@@ -9,64 +6,67 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from runbook.aws.api_gateway import Routes, Side, reads_side
+from runbook.aws.api_gateway import ALL, Routes, Side, reads_side
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge, check, plans
 from runbook.checks.check import Check
+from runbook.checks.plans import CheckScope
+from runbook.cutover import canary, complete, reverse
 from runbook.cutover.canary import Move
+from runbook.cutover.complete import Complete
 from runbook.cutover.fence import Fence
-from runbook.cutover.sequences import ALL, Steps
-from runbook.cutover.steps import Choices
+from runbook.cutover.forward import Forward
+from runbook.cutover.reverse import Reverse
+from runbook.cutover.steps import Choices, Part, SwitchArguments, SwitchRun
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Event, Operation, Phase, State
 from runbook.journal.lock import Lease, held
 from runbook.journal.operation import Outcome, Runner, Step, finishes
 from runbook.stack import Context
 
+Arguments = SwitchArguments | Move  # of an operation, as the journal keeps them
+
 
 class Scope(StrEnum):
-    """What is switched."""
+    """What a command asks for."""
 
     READS = "reads"
     WRITES = "writes"
     BOTH = "both"
 
 
-ROUTE, ROUTES = "route", "routes"  # of an operation: the phase is right, the stage variables are not
-FENCE = "fence"  # likewise: only the fence is up where it should be down
-
-
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a command would do now.
 
-    Gates and steps are those after `pending`, a half-done operation, was settled to `pending_result`.
+    Checks and steps are those after `pending`, an interrupted operation, was resumed with `pending_result`: finished or
+    undone.
     """
 
     command: str
     state: State
     routes: Routes
-    gates: Sequence[Check]
+    checks: Sequence[Check]
     steps: Sequence[Step]
     pending: Operation | None = None
     pending_result: str = ""
 
     @property
     def green(self) -> bool:
-        """Whether every gate lets it pass."""
-        return check.green(self.gates)
+        """Whether every check holds."""
+        return check.green(self.checks)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
-    """What a command did; `settled` is the half-done operation that it finished or undid first."""
+class SwitchResult:
+    """What a command did; `resumed` is the interrupted operation that it finished or undid first."""
 
     command: str
     changed: bool
     state: State
     routes: Routes
-    gates: Sequence[Check]
-    settled: Outcome | None
+    checks: Sequence[Check]
+    resumed: Outcome | None
 
 
 @dataclass(frozen=True)
@@ -81,151 +81,192 @@ class Switch:
 
     @property
     def command(self) -> str:
-        """The command as the journal tells it."""
+        """The command as the journal records it."""
         return f"{self.verb} {self.scope}{' --force' if self.choices.force else ''}"
 
     def plan(self) -> Plan:
-        """Look, without the lock.
-
-        Nothing changes, but a probe goes through the bridge and is removed again.
-        """
+        """Look, without the lock. Nothing changes; a heartbeat goes through the bridge and is removed again."""
         state = self.context.journal.state(self.entity.name)
         routes = self.context.routing.routes(self.entity)
-        result = self._foreseen(state.operation) if state.operation else ""
-        later, there = _after(state.operation, result, state, routes) if state.operation else (state, routes)
-        needed = self._needed(later, there)
-        steps = self._steps(needed, later)
+        later, there, result = state, routes, ""
+        if state.operation:
+            arguments = read_arguments(state.operation)
+            steps = steps_of(self.context, self.entity, None, arguments)
+            result = "finished" if finishes(steps, state.operation) else "undone"
+            later, there = _after(arguments, state, routes, finished=result == "finished")
+        part = self._needed(later, there)
+        steps = steps_of(self.context, self.entity, None, self._arguments(part, self.choices, later)) if part else []
         return Plan(
             command=self.command,
             state=state,
             routes=routes,
-            gates=self.gates(later) if steps and needed != FENCE else [],
+            checks=self.checks(later) if part and part != Part.FENCE else [],
             steps=steps,
             pending=state.operation,
             pending_result=result,
         )
 
-    def execute(self) -> Done:
-        """Settle what is half-done, check every gate, then act. Having nothing to do is no error.
+    def execute(self) -> SwitchResult:
+        """Resume an interrupted operation, make every check, then act. Having nothing to do is no error.
 
         Raises:
-            PreconditionError: a gate is red, or a step failed and everything was put back.
+            PreconditionError: a check does not hold, or a step failed and everything was put back.
             RefusedError: another operator holds the lock.
-            FailedError: half-done past its commit; the next command goes on from there.
+            FailedError: interrupted past its commit; the next command resumes it.
         """
         journal, name = self.context.journal, self.entity.name
         with held(journal, name, self.context.clients.operator, self.command) as lease:
-            settled = settle(self.context, self.entity, lease)
+            resumed = resume(self.context, self.entity, lease)
             state = journal.state(name)
-            needed = self._needed(state, self.context.routing.routes(self.entity))
-            passed = self._act(state, needed, lease) if needed else []
-            return Done(
+            part = self._needed(state, self.context.routing.routes(self.entity))
+            passed = self._act(state, part, lease) if part else []
+            return SwitchResult(
                 command=self.command,
-                changed=needed is not None,
+                changed=part is not None,
                 state=journal.state(name),
                 routes=self.context.routing.routes(self.entity),
-                gates=passed,
-                settled=settled,
+                checks=passed,
+                resumed=resumed,
             )
 
-    def _act(self, state: State, needed: str, lease: Lease) -> list[Check]:
-        found = [] if needed == FENCE else self.gates(state)
-        try:
-            check.demand(found)
-        except PreconditionError as error:
-            self.context.journal.record(self._refused(lease, error.message))
-            raise
-        arguments = self._arguments(needed, self._choices(needed), state.reads)
-        steps = Steps(self.context, self.entity, lease).of(arguments)
-        Runner(self.context.journal, lease, steps, self.context.say).run(self.command, arguments)
-        return found
-
-    def _choices(self, needed: str) -> Choices:
-        """With the period that legacy begins when writes come back."""
-        if self.verb == "cutover" or needed in {Scope.READS, ROUTE, ROUTES, FENCE}:
-            return self.choices
-        generation = Fence(self.context, self.entity).control().last_epoch
-        return replace(self.choices, generation=generation + 1)
-
-    def _arguments(self, needed: str, choices: Choices, reads: int) -> dict[str, str]:
-        if needed == Scope.READS:
-            return Move(percent=ALL if self.verb == "cutover" else 0, before=reads).written()
-        return {"verb": self.verb, "scope": str(needed), **choices.written()}
-
-    def _refused(self, lease: Lease, reason: str) -> Event:
-        return Event(
-            entity=self.entity.name,
-            command=self.command,
-            result="refused",
-            operator=lease.lock.holder,
-            details={"reason": reason},
-        )
-
-    def _steps(self, needed: str | None, state: State) -> list[Step]:
-        if needed is None:
-            return []
-        return Steps(self.context, self.entity).of(self._arguments(needed, self.choices, state.reads))
-
-    def gates(self, state: State) -> list[Check]:
+    def checks(self, state: State) -> list[Check]:
         scope = plans.switch_scope(
             state,
             forward=self.verb == "cutover",
             reads_only=self.scope == Scope.READS,
             force=self.choices.force,
         )
-        return plans.checks(self.context, self.entity, scope, state, timeout=self.choices.patience)
+        return plans.checks(self.context, self.entity, scope, state, timeout=self.choices.timeout)
 
-    def _needed(self, state: State, routes: Routes) -> str | None:
-        """The part of the scope that is not already so, by the journal and by the routes both."""
+    def _act(self, state: State, part: Part, lease: Lease) -> list[Check]:
+        found = [] if part == Part.FENCE else self.checks(state)
+        try:
+            check.demand(found)
+        except PreconditionError as error:
+            record_event(self.context, self.entity, self.command, "refused", error.message)
+            raise
+        choices = self.choices
+        if self.verb == "rollback" and part in {Part.WRITES, Part.BOTH}:
+            # the epoch that legacy begins when writes return
+            choices = replace(choices, epoch=Fence(self.context, self.entity).control().last_epoch + 1)
+        run_operation(self.context, self.entity, lease, self.command, self._arguments(part, choices, state))
+        return found
+
+    def _arguments(self, part: Part, choices: Choices, state: State) -> Arguments:
+        if part == Part.READS:
+            return Move(percent=ALL if self.verb == "cutover" else 0, before=state.reads)
+        return SwitchArguments(verb=self.verb, part=part, choices=choices)
+
+    def _needed(self, state: State, routes: Routes) -> Part | None:
+        """The part of the scope that has yet to be changed, by the journal and by the routes both."""
         side, phase, percent = (
             (Side.MODERN, Phase.MODERN, ALL) if self.verb == "cutover" else (Side.LEGACY, Phase.LEGACY, 0)
         )
         reads = self.scope != Scope.WRITES and (state.reads != percent or routes.reads != side)
-        writes = self.scope != Scope.READS and state.phase != phase
-        if writes:
-            return Scope.BOTH if reads else Scope.WRITES
-        if self.scope != Scope.READS and routes.writes != side:
-            return ROUTES if reads else ROUTE
-        if self.verb == "rollback" and self.scope != Scope.READS and self._left_up():
-            return FENCE
-        return Scope.READS if reads else None
+        if self.scope == Scope.READS:
+            return Part.READS if reads else None
+        if state.phase != phase:
+            return Part.BOTH if reads else Part.WRITES
+        if routes.writes != side:
+            return Part.ROUTES if reads else Part.ROUTE
+        if self.verb == "rollback" and self._left_up():
+            return Part.FENCE
+        return Part.READS if reads else None
 
     def _left_up(self) -> bool:
-        """Whether the fence is up in phase legacy, by somebody's hand: no legacy writer could write."""
+        """Whether the fence is up in phase legacy, raised by hand: no legacy writer could write."""
         return bridge.deployed(self.context.target, self.entity) and Fence(self.context, self.entity).is_up()
 
-    def _foreseen(self, pending: Operation) -> str:
-        steps = Steps(self.context, self.entity).of(pending.arguments)
-        return "finished" if finishes(steps, pending) else "undone"
+
+@dataclass(frozen=True)
+class Completion(Switch):
+    """The last command for one entity."""
+
+    @classmethod
+    def of(cls, context: Context, entity: EntityTarget, choices: Choices) -> Completion:
+        return cls(context, entity, "complete", Scope.BOTH, choices)
+
+    @property
+    def command(self) -> str:
+        return self.verb
+
+    def checks(self, state: State) -> list[Check]:
+        if state.phase == Phase.COMPLETE:
+            return []
+        return plans.checks(self.context, self.entity, CheckScope.COMPLETE, state, timeout=self.choices.timeout)
+
+    def _needed(self, state: State, routes: Routes) -> Part | None:
+        del routes
+        if state.phase != Phase.COMPLETE:
+            return Part.COMPLETE
+        return Part.LEFTOVERS if complete.left_over(self.context, self.entity) else None
 
 
-def _after(pending: Operation, result: str, state: State, routes: Routes) -> tuple[State, Routes]:
-    """Where an entity will stand when what is half-done has been finished or undone."""
-    if Move.known(pending.arguments):
-        move = Move.read(pending.arguments)
-        percent = move.percent if result == "finished" else move.before
-        return replace(state, reads=percent), replace(routes, reads=reads_side(percent))
-    if pending.arguments["scope"] == FENCE:
-        return state, routes
-    if pending.arguments["verb"] == "complete":
-        return replace(state, phase=Phase.COMPLETE if result == "finished" else Phase.MODERN), routes
-    side = Side.MODERN if (pending.arguments["verb"] == "cutover") == (result == "finished") else Side.LEGACY
-    modern, scope = side == Side.MODERN, pending.arguments["scope"]
-    if scope in {Scope.READS, Scope.BOTH, ROUTES} and result == "finished":
-        state, routes = replace(state, reads=ALL if modern else 0), replace(routes, reads=side)
-    if scope in {ROUTE, ROUTES}:
-        routes = replace(routes, writes=side)
-    elif scope != Scope.READS:
-        phase = Phase.MODERN if modern else Phase.LEGACY
-        state, routes = replace(state, phase=phase), replace(routes, writes=side)
-    return state, routes
+def run_operation(context: Context, entity: EntityTarget, lease: Lease, command: str, arguments: Arguments) -> Outcome:
+    """Do the steps of an operation; the journal keeps the arguments until it has ended."""
+    steps = steps_of(context, entity, lease, arguments)
+    return Runner(context.journal, lease, steps, context.say).run(command, arguments.written())
 
 
-def settle(context: Context, entity: EntityTarget, lease: Lease) -> Outcome | None:
-    """Finish or undo what another run left half-done; None when there is nothing."""
+def resume(context: Context, entity: EntityTarget, lease: Lease) -> Outcome | None:
+    """Finish or undo the operation that another run began and did not end; None when there is none."""
     pending = context.journal.state(entity.name).operation
     if pending is None:
         return None
-    context.say(f"settling `{pending.command}`, left half-done at {pending.step}")
-    steps = Steps(context, entity, lease).of(pending.arguments)
+    context.say(f"resuming `{pending.command}`, interrupted at {pending.step}")
+    steps = steps_of(context, entity, lease, read_arguments(pending))
     return Runner(context.journal, lease, steps, context.say).recover(pending)
+
+
+def read_arguments(operation: Operation) -> Arguments:
+    if Move.known(operation.arguments):
+        return Move.read(operation.arguments)
+    return SwitchArguments.read(operation.arguments)
+
+
+def steps_of(context: Context, entity: EntityTarget, lease: Lease | None, arguments: Arguments) -> list[Step]:
+    """The steps of an operation; without a lease they can be shown, not done."""
+    if isinstance(arguments, Move):
+        return canary.steps(context, entity, lease, arguments)
+    run, part = SwitchRun(context, entity, lease, arguments.choices), arguments.part
+    side = Side.MODERN if arguments.verb == "cutover" else Side.LEGACY
+    if part in {Part.WRITES, Part.BOTH}:
+        return Forward(run).steps() if side == Side.MODERN else Reverse(run, reads=part == Part.BOTH).steps()
+    if part in {Part.COMPLETE, Part.LEFTOVERS}:
+        return Complete(run).steps() if part == Part.COMPLETE else Complete(run).leftovers()
+    if part == Part.FENCE:
+        return reverse.fence_down(run)
+    reads = part == Part.ROUTES
+    route = run.route(Routes(reads=side if reads else None, writes=side), commit=True)
+    return [route, *([run.record_reads(side)] if reads else [])]
+
+
+def record_event(context: Context, entity: EntityTarget, command: str, result: str, reason: str) -> None:
+    """Add a line to the history that belongs to no change of the state."""
+    event = Event(
+        entity=entity.name,
+        command=command,
+        result=result,
+        operator=context.clients.operator,
+        details={"reason": reason},
+    )
+    context.journal.record(event)
+
+
+def _after(arguments: Arguments, state: State, routes: Routes, *, finished: bool) -> tuple[State, Routes]:
+    """Where an entity will stand when an interrupted operation has been finished or undone."""
+    if isinstance(arguments, Move):
+        percent = arguments.percent if finished else arguments.before
+        return replace(state, reads=percent), replace(routes, reads=reads_side(percent))
+    part = arguments.part
+    if part in {Part.COMPLETE, Part.LEFTOVERS}:
+        return replace(state, phase=Phase.COMPLETE if finished else Phase.MODERN), routes
+    if part == Part.FENCE:
+        return state, routes
+    side = Side.MODERN if (arguments.verb == "cutover") == finished else Side.LEGACY
+    modern = side == Side.MODERN
+    if part in {Part.BOTH, Part.ROUTES} and finished:
+        state, routes = replace(state, reads=ALL if modern else 0), replace(routes, reads=side)
+    if part not in {Part.ROUTE, Part.ROUTES}:
+        state = replace(state, phase=Phase.MODERN if modern else Phase.LEGACY)
+    return state, replace(routes, writes=side)

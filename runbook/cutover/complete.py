@@ -1,26 +1,141 @@
-"""`runbook complete`: the scaffolding comes down once modern has everything; there is no way back from there."""
+"""What `runbook complete` does: its steps, what they remove from Aurora, and what is left to do afterwards.
+
+Reads and writes are on modern already and stay there. The phase `complete` commits: from then on the bridge no longer
+writes to Aurora and there is no rollback, so all that the stream has is waited for before. Writes continue meanwhile.
+What comes until the mapping is off is applied by this process; Aurora does not need what comes later. The removal
+itself runs in the install function: functions/install/uninstall.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from functions.aws.mysql_errors import DataApiError
+from functions.domain import names
 from functions.install import uninstall
-from runbook.aws.api_gateway import Routes
+from runbook.aws.aurora import refusal
+from runbook.aws.lambda_calls import invoke
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge, plans
-from runbook.checks.check import Check
+from runbook.checks.check import demand
 from runbook.checks.plans import CheckScope
-from runbook.cutover.command import Scope, Switch
-from runbook.cutover.complete_steps import LEFTOVERS, mapping_state
-from runbook.cutover.steps import Choices
+from runbook.cutover.drain import StreamDrain
+from runbook.cutover.steps import SwitchRun
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase, State
+from runbook.journal.operation import Step
 from runbook.stack import Context
 
-VERB = "complete"
 PARTS = ("legacy", "modern")
 OFF = frozenset({"", "Disabled", "Disabling", "Deleting"})  # states of a stream mapping that applies nothing
+MAPPING_TIMEOUT_SECONDS = 180.0  # Lambda takes up to a minute to switch a mapping
+LOOK_SECONDS = 0.2  # between two looks at it
+REMOVES = "from Aurora: triggers, invisible columns and their index; helper tables and the bridge's user when unneeded"
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The steps."""
+
+    run: SwitchRun
+
+    def steps(self) -> list[Step]:
+        choices = replace(self.run.choices, hold=self.run.choices.timeout)  # no client is held here
+        calm = replace(self.run, choices=choices)
+        stream = StreamDrain(calm)
+        return [
+            Step(
+                name="follow",
+                says="wait until the bridge has applied all that the stream has",
+                do=lambda: self._follow(stream),
+            ),
+            Step(
+                name="bridge-off",
+                says="stream mapping off: the bridge no longer writes to Aurora",
+                do=lambda: self._switch(enabled=False),
+                unsays="stream mapping on",
+                undo=lambda: self._switch(enabled=True),
+            ),
+            Step(
+                name="last",
+                says="apply what came until then; nothing may be in quarantine",
+                do=lambda: _apply_last(calm, stream),
+            ),
+            self.run.phase(Phase.COMPLETE, commit=True),
+            *self._removal(),
+        ]
+
+    def leftovers(self) -> list[Step]:
+        """The steps where the phase is `complete` already, but something of streamback is still there."""
+        off = Step(name="bridge-off", says="stream mapping off", do=lambda: self._switch(enabled=False))
+        return [self.run.phase(Phase.COMPLETE, commit=True), off, *self._removal()]
+
+    def _removal(self) -> list[Step]:
+        return [
+            Step(name="copy-off", says="copy stopped for good", do=self._stop_copy),
+            Step(name="remove", says=REMOVES, do=self._remove),
+        ]
+
+    def _follow(self, stream: StreamDrain) -> None:
+        """The quarantine must be empty, too: its entries count as applied for a rollback, but not here."""
+        stream.follow()
+        stream.approach()
+        demand(plans.checks(self.run.context, self.run.entity, CheckScope.BRIDGE, send_heartbeat=False))
+
+    def _switch(self, *, enabled: bool) -> None:
+        """Switch the mapping, and wait until it is so: a batch under way ends before. One that is gone is off."""
+        run, mapping = self.run, self.run.entity.bridge_mapping_id
+        wanted, deadline = "Enabled" if enabled else "Disabled", time.monotonic() + MAPPING_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            state = _mapping_state(run.context, run.entity)
+            if state == wanted or not (state or enabled):
+                return
+            if state in {"Enabled", "Disabled"}:
+                run.context.clients.functions.update_event_source_mapping(UUID=mapping, Enabled=enabled)
+            time.sleep(LOOK_SECONDS)
+        raise FailedError(
+            f"the stream mapping {mapping} is not {wanted} after {MAPPING_TIMEOUT_SECONDS:.0f} s",
+            "Look at it in Lambda's console.",
+        )
+
+    def _stop_copy(self) -> None:
+        journal, name = self.run.context.journal, self.run.entity.name
+        record = journal.find_record(name, names.COPY_RECORD)
+        if record:
+            journal.change_record(name, names.COPY_RECORD, {"state": "stopped"}, {"started_at": record["started_at"]})
+
+    def _remove(self) -> None:
+        event = {"action": "remove", "entity": self.run.entity.name}
+        invoke(self.run.context, self.run.context.target.bridge_install_function, event, "runbook complete")
+
+
+def _apply_last(run: SwitchRun, stream: StreamDrain) -> None:
+    """With the mapping off the bridge applies nothing more; draining looks into the quarantine too."""
+    run.held_since = time.monotonic()
+    stream.drain()
+
+
+def left_over(context: Context, entity: EntityTarget) -> list[str]:
+    """What is still there although the phase is `complete`; without a bridge the install function is gone, too."""
+    if not context.target.bridge_install_function or not bridge.deployed(context.target, entity):
+        return []
+    mapping = [] if _mapping_state(context, entity) in OFF else ["the stream mapping"]
+    context.aurora.query("", "SELECT 1")  # waits for a database that wakes
+    try:
+        return mapping + uninstall.leftovers(context.aurora.database(), context.target.mapping[entity.name])
+    except DataApiError as error:
+        raise refusal(error) from error
+
+
+def _mapping_state(context: Context, entity: EntityTarget) -> str:
+    """The stream mapping's state; empty when it is gone."""
+    functions = context.clients.functions
+    try:
+        return functions.get_event_source_mapping(UUID=entity.bridge_mapping_id).get("State", "")
+    except functions.exceptions.ResourceNotFoundException:
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +146,7 @@ class Afterwards:
         waiting: entities that still need the bridge; nothing is to be changed before they are complete.
         setting: the setting to change for the next `pulumi up`.
         value: its new value.
-        protected: whether production protects what is to go.
+        protected: whether production protects what is to be removed.
     """
 
     waiting: tuple[str, ...]
@@ -40,53 +155,9 @@ class Afterwards:
     protected: bool
 
 
-@dataclass(frozen=True)
-class Completion(Switch):
-    """The last command for one entity."""
-
-    @classmethod
-    def of(cls, context: Context, entity: EntityTarget, choices: Choices) -> Completion:
-        """The command for an entity."""
-        return cls(context, entity, VERB, Scope.BOTH, choices)
-
-    @property
-    def command(self) -> str:
-        """The command as the journal tells it."""
-        return VERB
-
-    def _choices(self, needed: str) -> Choices:
-        del needed
-        return self.choices
-
-    def _needed(self, state: State, routes: Routes) -> str | None:
-        del routes
-        if state.phase != Phase.COMPLETE:
-            return VERB
-        return LEFTOVERS if self._leftovers() else None
-
-    def _leftovers(self) -> list[str]:
-        """What is there still although the phase is `complete`; without a bridge nothing could take it away."""
-        context, entity = self.context, self.entity
-        if not context.target.bridge_install_function or not bridge.deployed(context.target, entity):
-            return []
-        mapping = [] if mapping_state(context, entity) in OFF else ["the stream mapping"]
-        described = context.target.mapping[entity.name]
-        context.aurora.query("", "SELECT 1")  # waits for a database that wakes
-        try:
-            return mapping + uninstall.leftovers(context.aurora.database(), described)
-        except DataApiError as error:
-            raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
-
-    def gates(self, state: State) -> list[Check]:
-        context, entity = self.context, self.entity
-        if state.phase == Phase.COMPLETE:
-            return []
-        return plans.checks(context, entity, CheckScope.COMPLETE, state, timeout=self.choices.patience)
-
-
 def afterwards(context: Context) -> Afterwards:
     """What to change for the next `pulumi up`, now or when the last entity is complete."""
-    states = {name: context.journal.find(name) for name in context.target.entities}
+    states: Mapping[str, State | None] = {name: context.journal.find(name) for name in context.target.entities}
     return Afterwards(
         waiting=tuple(name for name, state in states.items() if state is None or state.phase != Phase.COMPLETE),
         setting="streamback:parts",

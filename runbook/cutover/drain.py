@@ -1,17 +1,19 @@
-"""Which changes of the stream Aurora does not have yet, and applying them.
+"""Which changes of the stream Aurora does not have yet, and applying them: waits for the bridge, or does its work.
 
-Each is looked up by its key; its sequence tells.
+Each change is looked up by its key. Aurora has it when the sequence there is the change's or a later one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from functions.aws.data_api import DataApi, Row, Values
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge.apply import Applier
@@ -19,19 +21,110 @@ from functions.bridge.statements import Statements, cell_text
 from functions.domain import changes, mapping, names
 from functions.domain.entities import Entity
 from functions.legacy.keys import within
+from runbook.aws.aurora import refusal
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.stream import Seen
-from runbook.errors import FailedError
+from runbook.aws.stream import Follower, Seen
+from runbook.cutover.steps import POLL_SECONDS, SwitchRun
+from runbook.errors import PreconditionError
+from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
 
-AT_ONCE = 500  # keys in one statement
+KEYS_AT_ONCE = 500  # in one statement
 STATEMENTS_AT_ONCE = 8
+LOOK_SECONDS = 0.1  # between two looks while no client waits
+CLOCK_DIFFERENCE = timedelta(minutes=10)  # of this machine and DynamoDB, at most
+APPROACHES = 2  # times that what came meanwhile is caught up with
+KEYS_SHOWN = 3  # in a message
+
+
+class StreamDrain:
+    """Brings what the stream has shown to Aurora: first while clients write, then, in a moment, while they are held."""
+
+    def __init__(self, run: SwitchRun) -> None:
+        self._run = run
+        self._started_follower: Follower | None = None
+        self._left: dict[str, Seen] = {}
+
+    def follow(self) -> None:
+        """Follow the stream until all of it is applied, from where that was last so, or from its beginning.
+
+        Not from the moment of the cutover: the heartbeat that passed then says nothing of any other shard, in which
+        a batch from before may still be retried.
+        """
+        run, began = self._run, datetime.now(UTC)
+        self._started_follower = run.follower(self._drained_until(), copied=False)
+        self._follower.reach(run.choices.timeout)
+        self._until_applied(time.monotonic() + run.choices.timeout, LOOK_SECONDS)
+        drained = {"at": (began - CLOCK_DIFFERENCE).isoformat(), "stream": run.entity.stream_arn}
+        run.context.journal.put_record(run.entity.name, names.DRAINED_RECORD, drained)
+
+    def approach(self) -> None:
+        """Come as near to the stream's end as one can before clients are held."""
+        run, follower = self._run, self._follower
+        for _ in range(APPROACHES):
+            follower.reach(run.choices.timeout)
+            self._until_applied(time.monotonic() + run.choices.timeout, LOOK_SECONDS)
+        follower.keeps = True
+        follower.reach(run.choices.timeout)
+        self._left = unapplied(run.context, run.entity, follower.take())
+
+    def drain(self) -> None:
+        """Follow what came since, to the last write that was let in, and apply what the bridge is still gathering.
+
+        Raises:
+            PreconditionError: some of it is not in Aurora in time, or can never be.
+        """
+        run = self._run
+        deadline = run.held_since + run.choices.hold
+        self._follower.reach(run.choices.hold)
+        self._until_applied(deadline, POLL_SECONDS, self._apply)
+        quarantined = EntryStore(run.context, run.entity).entries()
+        if quarantined:
+            raise PreconditionError(
+                f"Aurora cannot take {len(quarantined)} of the last changes: {quarantined[0].key}",
+                "See `runbook quarantine list`.",
+            )
+
+    @property
+    def _follower(self) -> Follower:
+        assert self._started_follower is not None, "`follow` comes first"
+        return self._started_follower
+
+    def _drained_until(self) -> datetime | None:
+        """The moment before which Aurora has everything of this stream, as far as the journal knows."""
+        run = self._run
+        record = run.context.journal.find_record(run.entity.name, names.DRAINED_RECORD)
+        if record is None or record["stream"] != run.entity.stream_arn:
+            return None
+        return datetime.fromisoformat(record["at"])
+
+    def _apply(self) -> None:
+        """Apply what is left here and now. Where the bridge changes the same rows and one of both gives way, again."""
+        records = [record for key in self._left if (record := self._follower.record(key))]
+        if records:
+            apply(self._run.context, self._run.entity, records)
+
+    def _until_applied(self, deadline: float, look: float, meanwhile: Callable[[], None] = lambda: None) -> None:
+        run = self._run
+        while True:
+            self._left = unapplied(run.context, run.entity, {**self._left, **self._follower.take()})
+            if not self._left:
+                return
+            if time.monotonic() > deadline:
+                shown = ", ".join(list(self._left)[:KEYS_SHOWN])
+                raise PreconditionError(
+                    f"the bridge has not applied {len(self._left)} changes in time: {shown}",
+                    "See `runbook status` and `runbook quarantine list`.",
+                )
+            run.context.say(f"{len(self._left):,} changes on their way to Aurora")
+            meanwhile()
+            time.sleep(look)  # and take no more: under load there is always something on its way
 
 
 def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) -> dict[str, Seen]:
     """Those of `seen` that the bridge is not done with.
 
-    It is done with a change when the key's row, or the memory of its delete, has its sequence or a later one; when copy
+    It is done with a change when the key's row, or the tombstone, has its sequence or a later one; when copy
     made it; or when it is in quarantine, where it waits for the operator. While the database does not answer, nothing
     counts as applied.
     """
@@ -40,7 +133,7 @@ def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) 
         return {}
     described = context.target.mapping[entity.name]
     database = context.aurora.database(described.legacy.database)
-    chunks = list(_chunks(list(waiting), AT_ONCE))
+    chunks = list(_chunks(list(waiting), KEYS_AT_ONCE))
     with ThreadPoolExecutor(min(STATEMENTS_AT_ONCE, len(chunks))) as pool:
         for found in pool.map(partial(_reached, database, described), chunks):
             _strike(waiting, found)
@@ -52,7 +145,7 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
     """Apply records of the stream here and now, as the bridge will: by its code, as its user.
 
     The bridge gathers records for a moment before it applies them, and clients wait meanwhile. Which of the two comes
-    first does not matter, as with any record that is delivered twice. What passes by itself is left to the bridge.
+    first does not matter, as with any record that is delivered twice. After a transient error the bridge applies them.
     """
     described, target = context.target.mapping[entity.name], context.target
     database = context.aurora.as_bridge(described.legacy.database)
@@ -62,24 +155,24 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
     except TransientError:
         return
     except DataApiError as error:
-        raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
+        raise refusal(error) from error
 
 
 @dataclass
 class Reach:
-    """How far Aurora is with a key: by the sequence of its row, and by that of the memory of a delete; -1 for none."""
+    """How far Aurora is with a key: by the sequence of its row, and by that of its tombstone; -1 for none."""
 
     row: int | None = None
-    memory: int = -1
+    tombstone: int = -1
 
     def has(self, seen: Seen) -> bool:
         """Whether a change is behind it.
 
-        A delete is remembered before its row goes, so for a delete the memory counts only where no row is left.
+        A tombstone is written before its row is deleted, so for a delete it counts only where no row is left.
         """
         if seen.removed:
-            return (self.memory if self.row is None else self.row) >= seen.sequence
-        return max(self.memory, -1 if self.row is None else self.row) >= seen.sequence
+            return (self.tombstone if self.row is None else self.row) >= seen.sequence
+        return max(self.tombstone, -1 if self.row is None else self.row) >= seen.sequence
 
 
 def _strike(waiting: dict[str, Seen], found: Mapping[str, Reach]) -> None:
@@ -89,18 +182,20 @@ def _strike(waiting: dict[str, Seen], found: Mapping[str, Reach]) -> None:
 
 
 def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str, Reach]:
-    """How far Aurora is with some keys; the memory is read before the rows, for what it means where none is left."""
+    """How far Aurora is with some keys; tombstones are read first: they count where no row is left."""
     sql = Statements(entity)
     where, values = within("item_key", [{"stringValue": key} for key in keys])
     deletes = f"SELECT item_key, sequence FROM {names.DELETES_TABLE} WHERE entity = :entity AND {where}"  # noqa: S608
     try:
-        remembered = _rows(database, deletes, {**values, **sql.entity_value})
-        rows = [row for statement, some in sql.lookups(keys) for row in _rows(database, statement, some)]
+        tombstones = database.query(deletes, {**values, **sql.entity_value})
+        rows = [row for statement, some in sql.lookups(keys) for row in database.query(statement, some)]
     except TransientError:
         return {}
+    except DataApiError as error:
+        raise refusal(error) from error
     found = {key: Reach() for key in keys}
-    for key, sequence in remembered:
-        found[cell_text(key)].memory = int(cell_text(sequence))
+    for key, sequence in tombstones:
+        found[cell_text(key)].tombstone = int(cell_text(sequence))
     for row in rows:
         key, _, sequence, _ = sql.looked_up(row)
         if key in found:  # a collation may answer with another spelling, which is another item
@@ -108,21 +203,12 @@ def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str
     return found
 
 
-def _rows(database: DataApi, statement: str, values: Values) -> list[Row]:
-    try:
-        return database.query(statement, values)
-    except TransientError:
-        raise  # the caller's to bear
-    except DataApiError as error:
-        raise FailedError(f"Aurora says: {error}", "Run the command again.") from error
-
-
 def _quarantined(context: Context, entity: EntityTarget, keys: Sequence[str]) -> dict[str, Reach]:
     """The sequences of those keys that are in the quarantine table, from this stream."""
     if not context.target.quarantine_table:
         return {}
     table = QuarantineTable(context.clients.dynamodb, context.target.quarantine_table, entity.name)
-    return {key: Reach(memory=sequence) for key, sequence in table.sequences(keys, entity.stream_arn).items()}
+    return {key: Reach(tombstone=sequence) for key, sequence in table.sequences(keys, entity.stream_arn).items()}
 
 
 def _chunks(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

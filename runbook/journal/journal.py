@@ -77,10 +77,12 @@ class Operation:
     step_state: str = "doing"  # doing | done
     direction: str = "do"  # do | undo
     reason: str = ""
+    urgent: bool = False  # copy's lanes read it
 
-    def at(self, step: str, state: str, direction: str, reason: str = "") -> Operation:
+    def at(self, step: str, state: str, direction: str, reason: str = "", *, urgent: bool = False) -> Operation:
         """The same operation at another boundary."""
-        return replace(self, step=step, step_state=state, direction=direction, reason=reason or self.reason)
+        kept = reason or self.reason
+        return replace(self, step=step, step_state=state, direction=direction, reason=kept, urgent=urgent)
 
 
 @dataclass(frozen=True)

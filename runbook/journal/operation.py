@@ -36,6 +36,7 @@ class Step:
         done: looks whether `do` took effect, for the step at which a crash happened.
         commit: from this step's end on, a half-done operation is finished and no longer undone. When it fails, its
             `undo` makes sure that it takes no effect any more, and `done` then tells whether it had.
+        urgent: copy has to be right behind legacy's writers during this step, so its lanes look often.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Step:
     undo: Callable[[], object] = _nothing
     done: Callable[[], bool] = _unknown
     commit: bool = False
+    urgent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,7 @@ class Runner:
         for index in range(start, len(self._steps)):
             step = self._steps[index]
             try:
-                self._boundary(operation.at(step.name, "doing", "do"))
+                self._boundary(operation.at(step.name, "doing", "do", urgent=step.urgent))
                 self._say(step.says)
                 step.do()  # that it is done is told by the next one's beginning: clients may be waiting
             except LockLostError:
