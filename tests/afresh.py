@@ -38,7 +38,7 @@ def afresh(sandbox: Sandbox) -> Context:
     context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
     init.run(context)
     for entity in context.target.entities.values():
-        back = Switch(context, entity, "rollback", Scope.BOTH, Choices(settle=0.0, warm=1, force=True))
+        back = Switch(context, entity, "rollback", Scope.BOTH, Choices(propagation_wait=0.0, warm=1, force=True))
         if back.plan().steps:
             back.execute()
         forget_copy(context, entity)

@@ -22,7 +22,7 @@ from writes_world import bring_back, until
 from runbook.aws import outputs as targets
 from runbook.checks import copy as copy_checks
 from runbook.copy import control
-from runbook.copy.control import Limits
+from runbook.copy.control import CopyLimits
 from runbook.journal.journal import Event
 from runbook.stack import Context
 from runbook.verify import run
@@ -108,7 +108,7 @@ def road(prepared):
     """The context of the shared sandbox, with copy running and caught up."""
     context = prepared
     entity = context.target.entity(ENTITY)
-    control.start(context, entity, Limits(), again=False)
+    control.start(context, entity, CopyLimits(), again=False)
     until(lambda: not [check for check in copy_checks.checks(context, entity)[:-1] if not check.ok])
     yield context
     bring_back(context)

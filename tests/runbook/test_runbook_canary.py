@@ -23,14 +23,13 @@ from runbook.checks import copy as copy_checks
 from runbook.checks import heartbeat, plans
 from runbook.commands.cli import app
 from runbook.copy import control
-from runbook.copy.control import Limits
+from runbook.copy.control import CopyLimits
 from runbook.cutover import canary, canary_analysis
 from runbook.cutover import reads as service
 from runbook.cutover.canary import Move
-from runbook.cutover.canary_analysis import Options, Verdict, Witness
+from runbook.cutover.canary_analysis import CanaryOptions, CanaryVerdict, Figures, Witness, invocations, percentile
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.reads import Reads
-from runbook.cutover.sampling import Figures, invocations, percentile
 from runbook.errors import FailedError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
 from runbook.stack import Context
@@ -38,8 +37,8 @@ from runbook.status import run as status
 from runbook.verify import run as verify
 
 ENTITY = "chefs"
-UNWATCHED = Options(seconds=0)
-QUICK = Options(seconds=30, interval=0.05)
+UNWATCHED = CanaryOptions(seconds=0)
+QUICK = CanaryOptions(seconds=30, interval=0.05)
 
 
 @pytest.fixture
@@ -240,7 +239,7 @@ def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open
         killed = _killed_at(count, bare, percent)
         plan, done = _reads(bare, percent).plan(), _reads(bare, percent).execute()
         results = {"finished": "done", "undone": "undone", "": None}
-        assert results[plan.pending_result] == (done.settled.result if done.settled else None)
+        assert results[plan.pending_result] == (done.resumed.result if done.resumed else None)
         assert bool(plan.steps) == done.changed
         state = bare.journal.state(ENTITY)
         assert (_where(bare), state.operation, state.lock) == ((percent, percent), None, None), count
@@ -256,7 +255,7 @@ def test_the_percentage_of_another_entity_is_not_changed_unasked(two):
         _reads(two, 10).execute()
     assert "--shared" in refused.value.remedy
     assert (_where(two), _where(two, "menus")) == ((0, 0), (20, 20))
-    gate = _reads(two, 10).plan().gates[-1]
+    gate = _reads(two, 10).plan().checks[-1]
     assert (gate.name, gate.ok, gate.value) == ("canary", False, "menus at 20%")
 
 
@@ -389,18 +388,18 @@ def _figures(count=100, failures=0, p90=50.0):
 @pytest.mark.parametrize(
     ("modern", "legacy", "options", "objects"),
     [
-        (_figures(), _figures(), Options(), ""),
-        (_figures(failures=2), _figures(), Options(), "2 of 100 requests failed (2.0%, at most 1.0%)"),
-        (_figures(count=20, failures=1), _figures(), Options(), ""),
-        (_figures(failures=1), _figures(), Options(max_errors=0), "1 of 100"),
-        (_figures(failures=4), _figures(), Options(max_errors=0.05), ""),
-        (_figures(p90=499), _figures(p90=20), Options(), ""),
-        (_figures(p90=501), _figures(p90=20), Options(), "501 ms, at most 500 ms; legacy's is 20 ms"),
-        (_figures(p90=1000), _figures(p90=400), Options(), ""),
-        (_figures(p90=1300), _figures(p90=400), Options(), "at most 1200 ms"),
-        (_figures(p90=60), _figures(), Options(max_latency=55), "at most 55 ms"),
-        (_figures(count=9, p90=9000), _figures(), Options(), ""),
-        (_figures(p90=600), Figures(), Options(), "legacy's is unknown"),
+        (_figures(), _figures(), CanaryOptions(), ""),
+        (_figures(failures=2), _figures(), CanaryOptions(), "2 of 100 requests failed (2.0%, at most 1.0%)"),
+        (_figures(count=20, failures=1), _figures(), CanaryOptions(), ""),
+        (_figures(failures=1), _figures(), CanaryOptions(max_errors=0), "1 of 100"),
+        (_figures(failures=4), _figures(), CanaryOptions(max_errors=0.05), ""),
+        (_figures(p90=499), _figures(p90=20), CanaryOptions(), ""),
+        (_figures(p90=501), _figures(p90=20), CanaryOptions(), "501 ms, at most 500 ms; legacy's is 20 ms"),
+        (_figures(p90=1000), _figures(p90=400), CanaryOptions(), ""),
+        (_figures(p90=1300), _figures(p90=400), CanaryOptions(), "at most 1200 ms"),
+        (_figures(p90=60), _figures(), CanaryOptions(max_latency=55), "at most 55 ms"),
+        (_figures(count=9, p90=9000), _figures(), CanaryOptions(), ""),
+        (_figures(p90=600), Figures(), CanaryOptions(), "legacy's is unknown"),
     ],
 )
 def test_what_modern_is_held_to(modern, legacy, options, objects):
@@ -419,7 +418,7 @@ def test_the_90th_percentile():
 
 def _verdict(passed, reason=""):
     witness = Witness(name="requests", modern=_figures(), legacy=_figures())
-    return Verdict(entity=ENTITY, passed=passed, reason=reason, seconds=1, requests=witness, functions=witness)
+    return CanaryVerdict(entity=ENTITY, passed=passed, reason=reason, seconds=1, requests=witness, functions=witness)
 
 
 def _watch(monkeypatch, ending):
@@ -486,16 +485,16 @@ def test_a_watch_that_is_killed_leaves_the_share_and_the_journal_has_said_so(bar
 
 
 def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, open_gates, monkeypatch):
-    monkeypatch.setattr(service, "AGAIN", 0.01)
+    monkeypatch.setattr(canary, "RETRY_SECONDS", 0.01)
     held, real = [], locks.held
 
     def busy_at_first(journal, entity, holder, command):
-        if command == service.RETURN and len(held) < 3:
+        if command == service.TAKE_BACK and len(held) < 3:
             held.append(1)
             raise RefusedError("chefs is locked")
         return real(journal, entity, holder, command)
 
-    monkeypatch.setattr(service, "held", busy_at_first)
+    monkeypatch.setattr(canary, "held", busy_at_first)
     _watch(monkeypatch, _verdict(False, "too slow"))
     with pytest.raises(PreconditionError, match="too slow"):
         _reads(bare, 10, watch=QUICK).execute()
@@ -504,17 +503,17 @@ def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, op
 
 @pytest.mark.parametrize("fails", [RefusedError("menus is locked"), FailedError("the API stage is odd")])
 def test_reads_that_cannot_be_taken_back_are_told_with_the_command_and_the_others_go(two, monkeypatch, fails):
-    monkeypatch.setattr(service, "RETURN_PATIENCE", 0.0)
-    monkeypatch.setattr(service, "AGAIN", 0.0)
+    monkeypatch.setattr(service, "TAKE_BACK_TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(canary, "RETRY_SECONDS", 0.0)
     _reads(two, 20, "menus").execute()
     real = locks.held
 
     def held(journal, entity, holder, command):
-        if command == service.RETURN and entity == "menus":
+        if command == service.TAKE_BACK and entity == "menus":
             raise fails
         return real(journal, entity, holder, command)
 
-    monkeypatch.setattr(service, "held", held)
+    monkeypatch.setattr(canary, "held", held)
     _watch(monkeypatch, _verdict(False, "too slow"))
     with pytest.raises(PreconditionError, match="30% of reads of menus are still on modern") as told:
         _reads(two, 30, shared=True, watch=QUICK).execute()
@@ -534,10 +533,10 @@ def road(prepared):
     """The context of the shared sandbox, with copy of every entity running, caught up and verified."""
     entities = list(prepared.target.entities.values())
     for entity in entities:
-        control.start(prepared, entity, Limits(), again=False)
+        control.start(prepared, entity, CopyLimits(), again=False)
     for entity in entities:
         until(lambda one=entity: all(check.ok for check in copy_checks.checks(prepared, one)[:-1]))
-        assert verify.run(prepared, entity, verify.Options()).clean
+        assert verify.run(prepared, entity, verify.CanaryOptions()).clean
     yield prepared
     for entity in entities:
         control.stop(prepared, entity)
@@ -556,7 +555,7 @@ def test_no_read_goes_to_modern_before_copy_has_brought_everything_there(road, r
         assert (refused.exit_code, _where(road)) == (4, (0, 0))
         assert "copy is stopped" in refused.output
     finally:
-        control.start(road, chefs, Limits(), again=False)
+        control.start(road, chefs, CopyLimits(), again=False)
     until(lambda: all(check.ok for check in copy_checks.checks(road, chefs)))
 
 
@@ -620,7 +619,7 @@ def test_two_entities_share_the_percentage_on_the_real_system(road, runbook):
     assert "specimens" in done.stdout
     assert [_where(road, name) for name in (ENTITY, "specimens")] == [(40, 40), (40, 40)]
     plan = json.loads(runbook("cutover", "reads", "--percent", "5", "--entity", ENTITY, "--json").stdout)
-    assert (plan["green"], plan["gates"][-1]["value"]) == (False, "specimens at 40%")
+    assert (plan["green"], plan["checks"][-1]["value"]) == (False, "specimens at 40%")
 
 
 def test_a_healthy_modern_passes_the_watch(road, runbook):
@@ -644,8 +643,8 @@ def test_a_modern_that_fails_is_found_and_reads_go_back(road, runbook, broken, m
 
 
 def test_a_modern_that_is_too_slow_is_found(road):
-    verdict = canary_analysis.watch(
-        road, road.target.entity(ENTITY), Options(seconds=60, max_latency=0.001, interval=0.02)
+    verdict = canary_analysis.watch_all(
+        road, [road.target.entity(ENTITY)], CanaryOptions(seconds=60, max_latency=0.001, interval=0.02)
     )
     assert not verdict.passed
     assert "90th percentile" in verdict.reason
@@ -683,14 +682,14 @@ def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(road,
 
 def test_lambdas_own_count_is_a_witness_too(road, broken, monkeypatch):
     """What fails without any request of ours being among it."""
-    monkeypatch.setattr(canary_analysis, "LAMBDA_EVERY", 0.0)
+    monkeypatch.setattr(canary_analysis, "LAMBDA_INTERVAL_SECONDS", 0.0)
     monkeypatch.setattr(
         canary_analysis,
         "invocations",
         lambda client, function, _: _figures(failures=40 if function == broken else 0),
     )
     monkeypatch.setattr(canary_analysis.Requests, "send", lambda _: None)
-    verdict = canary_analysis.watch(road, road.target.entity(ENTITY), QUICK)
+    verdict = canary_analysis.watch_all(road, [road.target.entity(ENTITY)], QUICK)
     assert verdict.reason.startswith("40 of 100 invocations failed")
 
 
@@ -711,18 +710,18 @@ def test_an_operation_in_the_journal_holds_all_that_its_steps_need(bare):
     assert Move.read(move.written()) == move
     assert Move.known(move.written())
     assert not Move.known({"verb": "cutover", "scope": "reads"})
-    steps = canary.steps(bare, bare.target.entity(ENTITY), None, 30, 10)
+    steps = canary.steps(bare, bare.target.entity(ENTITY), None, move)
     assert [step.name for step in steps] == ["share", "record-share"]
 
 
 @pytest.mark.parametrize("scope", ["reads", "both"])
 def test_any_other_command_settles_a_half_done_move_first(bare, open_gates, monkeypatch, scope):
     with monkeypatch.context() as patched:
-        patched.setattr(canary._Steps, "_record", lambda _: (_ for _ in ()).throw(FailedError("no")))
+        patched.setattr(canary._Moving, "record", lambda _: (_ for _ in ()).throw(FailedError("no")))
         with pytest.raises(FailedError):
             _reads(bare, 10).execute()
     switch = Switch(bare, bare.target.entity(ENTITY), "rollback", Scope(scope))
     assert switch.plan().pending_result == "finished"
     done = switch.execute()
-    assert done.settled.result == "done"
+    assert done.resumed.result == "done"
     assert _where(bare) == (0, 0)

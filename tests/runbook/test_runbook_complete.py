@@ -20,8 +20,9 @@ from runbook.aws.http import path
 from runbook.aws.lambda_calls import invoke
 from runbook.checks import heartbeat
 from runbook.commands.cli import app
-from runbook.cutover import complete_steps
-from runbook.cutover.complete import Completion
+from runbook.cutover import complete
+from runbook.cutover.command import Completion
+from runbook.cutover.complete import Complete
 from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
@@ -224,7 +225,7 @@ def _killed_at(count: int, road) -> bool:
 
 
 def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(system, road, before, monkeypatch):
-    monkeypatch.setattr(Completion, "gates", lambda *_: [])  # they have tests of their own
+    monkeypatch.setattr(Completion, "checks", lambda *_: [])  # they have tests of their own
     count, killed = 0, True
     while killed:
         count += 1
@@ -270,7 +271,7 @@ def test_with_reads_on_legacy_or_a_full_queue_or_quarantine_it_is_refused(road, 
 
 def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monkeypatch):
     legacy = road.target.mapping[SPECIMENS].legacy
-    monkeypatch.setattr(Completion, "gates", lambda *_: [])
+    monkeypatch.setattr(Completion, "checks", lambda *_: [])
     road.aurora.query(legacy.database, f"RENAME TABLE {legacy.table} TO away")
     item = {
         "SpecimenId": {"S": "stuck"},
@@ -281,7 +282,7 @@ def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monk
     road.clients.dynamodb.put_item(TableName=specimens.modern_table, Item=item)
     try:
         with pytest.raises(PreconditionError, match="put back"):
-            Completion.of(road, specimens, Choices(patience=3)).execute()
+            Completion.of(road, specimens, Choices(timeout=3)).execute()
     finally:
         road.aurora.query(legacy.database, f"RENAME TABLE away TO {legacy.table}")
     state = road.journal.state(SPECIMENS)
@@ -292,14 +293,14 @@ def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monk
 
 def _after_bridge_off(monkeypatch, act) -> None:
     """Do something once the mapping is off, as a client may."""
-    real = complete_steps._switch
+    real = Complete._switch
 
-    def switch(parts, *, enabled):
-        real(parts, enabled=enabled)
+    def switch(steps, *, enabled):
+        real(steps, enabled=enabled)
         if not enabled:
             act()
 
-    monkeypatch.setattr(complete_steps, "_switch", switch)
+    monkeypatch.setattr(Complete, "_switch", switch)
 
 
 def _put(road, specimens, key: str, label: str) -> None:
@@ -310,12 +311,12 @@ def _put(road, specimens, key: str, label: str) -> None:
 
 
 def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, monkeypatch):
-    monkeypatch.setattr(Completion, "gates", lambda *_: [])
+    monkeypatch.setattr(Completion, "checks", lambda *_: [])
     _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "never", "x" * 5000))
     with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
         Completion.of(road, specimens, Choices()).execute()
     assert road.journal.state(SPECIMENS).phase == Phase.MODERN
-    assert complete_steps.mapping_state(road, specimens) == "Enabled"
+    assert complete._mapping_state(road, specimens) == "Enabled"
     place = {road.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
     road.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
     assert heartbeat.send(road, specimens).arrived  # the bridge has parked it too
@@ -325,7 +326,7 @@ def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, m
 
 def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, monkeypatch):
     legacy = road.target.mapping[SPECIMENS].legacy
-    monkeypatch.setattr(Completion, "gates", lambda *_: [])
+    monkeypatch.setattr(Completion, "checks", lambda *_: [])
     _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "late", "late"))
     Completion.of(road, specimens, Choices()).execute()
     rows = road.aurora.query(legacy.database, f"SELECT label FROM {legacy.table}")
@@ -344,7 +345,7 @@ def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(syste
         "remove",
     ]
     assert command.execute().changed
-    assert complete_steps.mapping_state(road, specimens) == "Disabled"
+    assert complete._mapping_state(road, specimens) == "Disabled"
     assert _shown(system, road, SPECIMENS) == before[SPECIMENS]
     assert _ours(system) == []
     assert not command.execute().changed

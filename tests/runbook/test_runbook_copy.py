@@ -19,8 +19,8 @@ from runbook.checks import copy as copy_checks
 from runbook.checks import plans, triggers
 from runbook.checks.check import Check
 from runbook.commands.cli import app
-from runbook.copy import control, progress, release
-from runbook.copy.control import Limits
+from runbook.copy import control, progress
+from runbook.copy.control import CopyLimits
 from runbook.errors import PreconditionError
 from runbook.journal import verified
 from runbook.journal.journal import Operation, Phase, now
@@ -391,7 +391,7 @@ def test_the_way_out_is_barred_while_anything_is_on_modern_or_half_done(road, ch
 def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(road, chefs, runbook, database, monkeypatch):
     """Without it, old rows would be copied over what the bridge has not brought to Aurora yet."""
     followed = []
-    monkeypatch.setattr(control.Tail, "follow", lambda _: followed.append(1))
+    monkeypatch.setattr(control.StreamDrain, "follow", lambda _: followed.append(1))
     _done(runbook("copy", "start", "--entity", CHEFS))
     _done(runbook("copy", "start", "--entity", CHEFS, "--again"))
     assert not followed
@@ -429,7 +429,7 @@ def _killed_at(count: int, road, entity, act=None) -> bool:
 
 
 def _start(context, entity) -> None:
-    control.start(context, entity, Limits(), again=False)
+    control.start(context, entity, CopyLimits(), again=False)
 
 
 def test_killed_anywhere_the_way_out_is_walked_to_its_end_by_the_same_command(road, chefs, runbook, database):
@@ -442,8 +442,8 @@ def test_killed_anywhere_the_way_out_is_walked_to_its_end_by_the_same_command(ro
                 f"VALUES ('{CHEFS}', 0, '1', UTC_TIMESTAMP(6))"
             )
         road.journal.put_record(CHEFS, names.COPY_RECORD, {"state": "stopped", "started_at": "then"})
-        killed = _killed_at(count, road, chefs, release.release)
-        release.release(road, chefs)
+        killed = _killed_at(count, road, chefs, control.release)
+        control.release(road, chefs)
         assert (_triggers(database), _left(road, database)) == (0, [])
     assert count > 5
 
@@ -454,7 +454,7 @@ def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(road, chefs,
     while killed:
         count += 1
         killed = _killed_at(count, road, chefs)
-        control.start(road, chefs, Limits(), again=False)
+        control.start(road, chefs, CopyLimits(), again=False)
         state = road.journal.state(CHEFS)
         assert (state.phase, state.operation, state.lock) == (Phase.LEGACY, None, None)
     assert count > 5

@@ -24,10 +24,10 @@ from functions.install.control_row import Change, Control
 from runbook.aws.http import path
 from runbook.checks import plans
 from runbook.copy import control as copying
-from runbook.copy.control import Limits
+from runbook.copy.control import CopyLimits
 from runbook.cutover import forward, reverse
 from runbook.cutover.fence import Fence, MovedError
-from runbook.cutover.steps import Choices, Parts
+from runbook.cutover.steps import Choices, Part, SwitchArguments, SwitchRun
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.journal import Journal, Phase
 from runbook.verify import run
@@ -56,13 +56,13 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(road, ch
 def test_the_second_way_back_follows_the_stream_from_where_the_first_had_all_of_it(road, chefs, monkeypatch):
     road.journal.remove_record(ENTITY, names.DRAINED_RECORD)
     followed = []
-    real = Parts.follower
+    real = SwitchRun.follower
 
     def follower(parts, since, **how):
         followed.append(since)
         return real(parts, since, **how)
 
-    monkeypatch.setattr(Parts, "follower", follower)
+    monkeypatch.setattr(SwitchRun, "follower", follower)
     for _ in range(2):
         switch(road, "cutover").execute()
         followed.clear()
@@ -81,15 +81,15 @@ def test_the_second_way_back_follows_the_stream_from_where_the_first_had_all_of_
 def test_a_request_that_comes_while_writes_are_held_is_answered_by_the_winner(road, chefs, monkeypatch):
     answers: list[str] = []
     thread = threading.Thread(target=lambda: answers.append(write(road, "held")))
-    real = forward._demand_equal
+    real = forward.demand_equal
 
-    def slowly(parts, keys, settle):
-        if not settle:  # while clients are held
+    def slowly(run, keys, grace):
+        if not grace:  # while clients are held
             thread.start()
             time.sleep(0.5)
-        real(parts, keys, settle)
+        real(run, keys, grace)
 
-    monkeypatch.setattr(forward, "_demand_equal", slowly)
+    monkeypatch.setattr(forward, "demand_equal", slowly)
     switch(road, "cutover").execute()
     thread.join()
     assert first_name(road, "dynamo", answers[0]) == "held"
@@ -110,8 +110,8 @@ def test_what_fails_while_writes_are_held_puts_everything_back(road, chefs, monk
 
     patches = {
         "fence": (Fence, "raise_", late),
-        "drain": (Parts, "queue_empty", fail),
-        "compare-last": (forward, "_demand_equal", lambda parts, keys, settle: None if settle else fail()),
+        "drain": (SwitchRun, "queue_empty", fail),
+        "compare-last": (forward, "demand_equal", lambda run, keys, grace: None if grace else fail()),
     }
     with monkeypatch.context() as patched:
         patched.setattr(*patches[step])
@@ -196,14 +196,14 @@ def test_what_cannot_be_called_after_the_way_back_leaves_nothing_half_done(road,
 
 
 def test_a_queue_that_stays_full_puts_everything_back_in_time(road, chefs, monkeypatch):
-    monkeypatch.setattr(forward, "NUDGE", 0.05)
-    monkeypatch.setattr(Parts, "queue_empty", lambda _: False)
+    monkeypatch.setattr(forward, "NUDGE_SECONDS", 0.05)
+    monkeypatch.setattr(SwitchRun, "queue_empty", lambda _: False)
     with pytest.raises(PreconditionError, match="copying the last rows took more than 1 s"):
-        switch(road, "cutover", choices=Choices(settle=0.0, warm=0, hold=1.0)).execute()
+        switch(road, "cutover", choices=Choices(propagation_wait=0.0, warm=0, hold=1.0)).execute()
     assert stands(road) == LEGACY
 
 
-def test_a_difference_puts_everything_back(road, chefs):
+def test_a_difference_puts_everything_back(road, chefs, monkeypatch):
     key = write(road, "true", system="aurora")
     until(lambda: first_name(road, "dynamo", key) == "true")
     place = {road.target.mapping[ENTITY].modern.key: {"S": key}}
@@ -213,13 +213,9 @@ def test_a_difference_puts_everything_back(road, chefs):
         UpdateExpression="SET firstName = :name",
         ExpressionAttributeValues={":name": {"S": "false"}},
     )  # with copy's mark still on it, so the bridge leaves it alone
-    crossing_settle = forward.SETTLE
-    forward.SETTLE = 0.5
-    try:
-        with pytest.raises(PreconditionError, match=f"differ: {key}"):
-            switch(road, "cutover").execute()
-    finally:
-        forward.SETTLE = crossing_settle
+    monkeypatch.setattr(forward, "GRACE_SECONDS", 0.5)
+    with pytest.raises(PreconditionError, match=f"differ: {key}"):
+        switch(road, "cutover").execute()
     assert stands(road) == LEGACY
     assert road.api.request("DELETE", path("aurora", ENTITY, key)).status == 204
     until(lambda: first_name(road, "dynamo", key) is None)
@@ -237,7 +233,7 @@ def test_a_way_back_that_the_bridge_blocks_is_put_back_and_force_goes_at_once(ro
         write(road, "late", kept)
         monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
         with pytest.raises(PreconditionError, match="has not applied 2 changes"):
-            switch(road, "rollback", choices=Choices(settle=0.0, warm=0, patience=1.0)).execute()
+            switch(road, "rollback", choices=Choices(propagation_wait=0.0, warm=0, timeout=1.0)).execute()
         assert stands(road) == MODERN
         assert switch(road, "rollback", choices=FORCED).execute().changed
         assert stands(road) == LEGACY
@@ -275,7 +271,7 @@ def test_after_a_forced_way_back_nobody_goes_over_before_the_bridge_is_through(r
         until(lambda: first_name(road, "dynamo", key) == "legacy")
         monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
         with pytest.raises(PreconditionError, match=f"has not applied 1 changes in time: {key}"):
-            switch(road, "cutover", choices=Choices(settle=0.0, warm=0, patience=1.0)).execute()
+            switch(road, "cutover", choices=Choices(propagation_wait=0.0, warm=0, timeout=1.0)).execute()
         assert stands(road) == LEGACY
     finally:
         functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=True)
@@ -290,7 +286,7 @@ def test_after_a_forced_way_back_nobody_goes_over_before_the_bridge_is_through(r
 
 
 def test_a_request_that_was_never_counted_out_delays_the_way_back_but_does_not_bar_it(road, chefs, monkeypatch):
-    monkeypatch.setattr(reverse, "WRITER_LIMIT", 0.5)
+    monkeypatch.setattr(reverse, "WRITER_LIMIT_SECONDS", 0.5)
     switch(road, "cutover").execute()
     road.clients.dynamodb.update_item(
         TableName=road.target.journal_table,
@@ -308,13 +304,13 @@ def test_without_copy_or_a_recent_verify_the_gates_are_closed(road, chefs):
         with pytest.raises(PreconditionError, match="copy is stopped"):
             switch(road, "cutover").execute()
     finally:
-        copying.start(road, chefs, Limits(), again=False)
+        copying.start(road, chefs, CopyLimits(), again=False)
     road.clients.dynamodb.delete_item(
         TableName=road.target.journal_table,
         Key={"entity": {"S": ENTITY}, "record": {"S": names.VERIFIED_RECORD}},
     )
     plan = switch(road, "cutover").plan()
-    assert [check.name for check in plan.gates if not check.ok] == ["last verify"]
+    assert [check.name for check in plan.checks if not check.ok] == ["last verify"]
 
 
 def test_a_plan_tells_each_step_and_what_undoes_it(road, chefs):
@@ -337,6 +333,7 @@ def test_a_plan_tells_each_step_and_what_undoes_it(road, chefs):
 
 
 def test_choices_survive_the_journal():
-    made = Choices(patience=1.5, settle=0.0, hold=3.0, warm=7, force=True, generation=4)
-    assert Choices.read({"verb": "cutover", **made.written()}) == made
+    made = Choices(timeout=1.5, propagation_wait=0.0, hold=3.0, warm=7, force=True, epoch=4)
+    arguments = SwitchArguments(verb="rollback", part=Part.WRITES, choices=made)
+    assert SwitchArguments.read(arguments.written()) == arguments
     assert Choices.read({"verb": "cutover"}) == Choices()

@@ -112,7 +112,7 @@ def test_what_is_in_quarantine_waits_for_the_operator_and_not_for_the_bridge(con
 
 def test_many_keys_are_looked_up_in_several_statements(context, chefs, sandbox, key):
     row(sandbox, key, HIGH)
-    others = {f"none-{number}": seen(HIGH) for number in range(2 * drain.AT_ONCE)}
+    others = {f"none-{number}": seen(HIGH) for number in range(2 * drain.KEYS_AT_ONCE)}
     assert set(drain.unapplied(context, chefs, {**others, key: seen(HIGH)})) == set(others)
 
 

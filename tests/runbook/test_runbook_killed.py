@@ -17,7 +17,7 @@ from runbook.cutover.steps import Choices
 from runbook.stack import Context
 from runbook.verify import run as verify
 
-CHOICES = Choices(settle=0.0, warm=0)
+CHOICES = Choices(propagation_wait=0.0, warm=0)
 EVERY = 3  # of the changes that are neither phase nor fence nor route, one in so many
 TURNING = ("phase", "fence", "stage")  # what decides where writes go
 CHANGES = {"TransactWriteItems": "journal", "UpdateStage": "stage"}
@@ -133,7 +133,7 @@ def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(r
         assert _killed_at(*point, road, there().execute), f"{point}: it was not killed"
         plan, done = there().plan(), there().execute()
         results = {"finished": "done", "undone": "undone", "": None}
-        assert results[plan.pending_result] == (done.settled.result if done.settled else None), point
+        assert results[plan.pending_result] == (done.resumed.result if done.resumed else None), point
         assert bool(plan.steps) == done.changed, point
         _demand_clean(road, verb, generation)
         assert [first_name(road, system, key) for system in ("aurora", "dynamo")] == [name, name]

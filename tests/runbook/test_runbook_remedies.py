@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runbook.commands.cli import app
-from runbook.cutover.reads import RETURN
+from runbook.cutover.reads import TAKE_BACK
 from runbook.journal import remedies
 from runbook.journal.journal import Operation, State
 
@@ -19,7 +19,7 @@ def _operation(command: str) -> Operation:
 
 @pytest.mark.parametrize(
     "command",
-    ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", RETURN],
+    ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", TAKE_BACK],
 )
 def test_every_operation_is_settled_by_a_command_that_there_is(command):
     line = remedies.settling(_operation(command), "chefs")

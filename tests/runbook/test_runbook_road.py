@@ -237,7 +237,7 @@ def test_with_only_the_legacy_part_deployed_init_and_smoke_do_their_part_and_a_c
         found = status(context, entity, send_probe=True, exact=True)
         assert (found.routes, found.agree, found.legacy.records, found.modern) == (BACK, True, 0, None)
         switch = Switch(context, entity, "cutover", Scope.WRITES)
-        closed = [(check.name, check.value) for check in switch.plan().gates if not check.ok]
+        closed = [(check.name, check.value) for check in switch.plan().checks if not check.ok]
         assert closed[0] == ("bridge", "not deployed")
         with pytest.raises(PreconditionError, match="bridge is not deployed"):
             switch.execute()

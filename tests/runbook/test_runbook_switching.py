@@ -264,7 +264,7 @@ def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open
         killed = _killed_at(count, bare, _switch(bare, verb).execute)
         plan, done = _switch(bare, verb).plan(), _switch(bare, verb).execute()
         results = {"finished": "done", "undone": "undone", "": None}
-        assert results[plan.pending_result] == (done.settled.result if done.settled else None)
+        assert results[plan.pending_result] == (done.resumed.result if done.resumed else None)
         assert bool(plan.steps) == done.changed
         assert (_where(bare), bare.journal.state(ENTITY).lock) == (after, None), f"killed at {count}"
     assert count > 10, "the switch was killed at all its boundaries"
@@ -362,7 +362,7 @@ def test_an_interrupt_puts_everything_back(bare, open_gates, monkeypatch):
 def half_done(bare, open_gates, monkeypatch):
     """Reads are over by the stage, and not yet by the journal."""
     with monkeypatch.context() as patched:
-        patched.setattr(canary._Steps, "_record", lambda _: (_ for _ in ()).throw(FailedError("no")))
+        patched.setattr(canary._Moving, "record", lambda _: (_ for _ in ()).throw(FailedError("no")))
         with pytest.raises(FailedError, match="point of no return"):
             _switch(bare, "cutover").execute()
     assert _where(bare) == (0, Side.MODERN, "record-share")
@@ -374,5 +374,5 @@ def test_any_command_settles_what_is_half_done_first(bare, half_done, command):
     plan = switch.plan()
     assert (plan.pending.step, plan.pending_result, bool(plan.steps)) == ("record-share", "finished", back)
     done = switch.execute()
-    assert (done.settled.command, done.settled.result, done.changed) == ("cutover reads", "done", back)
+    assert (done.resumed.command, done.resumed.result, done.changed) == ("cutover reads", "done", back)
     assert _where(bare) == (START if back else OVER)

@@ -16,7 +16,7 @@ from runbook.checks import copy as copy_checks
 from runbook.commands.cli import app
 from runbook.commands.verify import moment
 from runbook.copy import control
-from runbook.copy.control import Limits
+from runbook.copy.control import CopyLimits
 from runbook.errors import PreconditionError, UsageError
 from runbook.journal import verified
 from runbook.journal.journal import Phase
@@ -34,7 +34,7 @@ def context(prepared):
     """With copy running and caught up."""
     found = prepared
     chefs = found.target.entity("chefs")
-    control.start(found, chefs, Limits(), again=False)
+    control.start(found, chefs, CopyLimits(), again=False)
     until(lambda: not [check for check in copy_checks.checks(found, chefs)[:-1] if not check.ok])
     yield found
     control.stop(found, chefs)
@@ -111,7 +111,7 @@ def test_what_copy_has_not_written_yet_counts_as_changed(context, chefs, clean):
         key = write(context, "waits in the queue")
         assert key in incremental.changed_keys(context, chefs, ago(seconds=1), PATIENCE)
     finally:
-        control.start(context, chefs, Limits(), again=False)
+        control.start(context, chefs, CopyLimits(), again=False)
     queue = context.aurora.queue(context.target.mapping[chefs.name])
     until(lambda: queue.length(1) == 0)
     assert run.run_since(context, chefs, PATIENT, None).clean

@@ -22,7 +22,7 @@ from runbook.checks.check import Check
 from runbook.commands import history_service
 from runbook.commands.cli import app
 from runbook.copy import control
-from runbook.copy.control import Limits
+from runbook.copy.control import CopyLimits
 from runbook.cutover import drain
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.steps import Choices
@@ -36,7 +36,7 @@ from runbook.verify import run
 PATIENCE = 60.0
 OPTIONS = run.Options(settle=0.3)
 PATIENT = run.Options(settle=PATIENCE)
-QUICK = Choices(settle=0.0, warm=1)
+QUICK = Choices(propagation_wait=0.0, warm=1)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def context(prepared):
     """With copy running and caught up."""
     found = prepared
     chefs = found.target.entity("chefs")
-    control.start(found, chefs, Limits(), again=False)
+    control.start(found, chefs, CopyLimits(), again=False)
     until(lambda: not [check for check in copy_checks.checks(found, chefs)[:-1] if not check.ok])
     assert run.run(found, chefs, PATIENT).clean
     yield found

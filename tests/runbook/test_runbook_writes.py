@@ -13,7 +13,7 @@ from runbook.aws.http import path
 from runbook.commands.cli import app
 from runbook.cutover import forward
 from runbook.cutover.command import Scope
-from runbook.cutover.steps import Parts
+from runbook.cutover.steps import SwitchRun
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
 from runbook.journal.journal import Phase
@@ -62,8 +62,8 @@ def _reads(context) -> tuple[int, Side | None]:
 def test_a_plan_shows_every_gate_open_and_every_step_and_changes_nothing(road, runbook):
     plan = json.loads(runbook("cutover", "writes", *QUICK, "--json").stdout)
     assert (plan["green"], plan["executed"]) == (True, False)
-    assert [gate["name"] for gate in plan["gates"]] == list(EVERY_GATE)
-    assert all(gate["limit"] and gate["value"] for gate in plan["gates"])
+    assert [gate["name"] for gate in plan["checks"]] == list(EVERY_GATE)
+    assert all(gate["limit"] and gate["value"] for gate in plan["checks"])
     assert [step["name"] for step in plan["steps"]][-2:] == ["phase-modern", "route"]
     shown = runbook("cutover", "writes", *QUICK)
     assert (shown.exit_code, stands(road)) == (0, LEGACY)
@@ -99,7 +99,7 @@ def test_the_public_endpoint_goes_over_and_comes_back_and_the_trail_tells(road, 
 def test_json_is_one_document_for_an_act_over_and_back(runbook):
     done = json.loads(runbook("cutover", "writes", *QUICK, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "modern")
-    assert [gate["name"] for gate in done["gates"]] == list(EVERY_GATE)
+    assert [gate["name"] for gate in done["checks"]] == list(EVERY_GATE)
     done = json.loads(runbook("rollback", "writes", *QUICK, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "legacy")
     assert done["routes"]["writes"] == "legacy"
@@ -160,14 +160,14 @@ def half_over(road, chefs, monkeypatch):
 
 
 def _break_route(monkeypatch, side: Side) -> None:
-    real = Parts.send
+    real = SwitchRun.send
 
     def send(parts, routes):
         if routes.writes == side:
             raise FailedError("the stage is on fire")
         return real(parts, routes)
 
-    monkeypatch.setattr(Parts, "send", send)
+    monkeypatch.setattr(SwitchRun, "send", send)
 
 
 def test_past_the_commit_the_gate_already_passes_to_modern(road, half_over):
@@ -176,29 +176,29 @@ def test_past_the_commit_the_gate_already_passes_to_modern(road, half_over):
     plan = switch(road, "cutover").plan()
     assert (plan.pending.step, plan.pending_result, plan.steps) == ("route", "finished", [])
     done = switch(road, "cutover").execute()
-    assert (done.settled.result, done.changed, stands(road)) == ("done", False, MODERN)
+    assert (done.resumed.result, done.changed, stands(road)) == ("done", False, MODERN)
     assert road.api.request("DELETE", path(ENTITY, key)).status == 204
 
 
 @pytest.mark.parametrize(("verb", "scope", "then"), [("cutover", "reads", MODERN), ("rollback", "both", LEGACY)])
 def test_another_command_settles_a_half_done_cutover_first(road, half_over, verb, scope, then):
     done = switch(road, verb, Scope(scope)).execute()
-    assert (done.settled.command, done.settled.result, done.changed) == ("cutover writes", "done", True)
+    assert (done.resumed.command, done.resumed.result, done.changed) == ("cutover writes", "done", True)
     assert stands(road) == then
     assert _reads(road) == ((100, Side.MODERN) if verb == "cutover" else (0, Side.LEGACY))
 
 
 def test_a_rollback_that_stops_past_its_commit_is_finished_by_the_next_command(road, over, monkeypatch):
     generation = control(road).last_epoch
-    real = Parts.send
+    real = SwitchRun.send
     with monkeypatch.context() as patched:
-        patched.setattr(Parts, "send", lambda parts, to: _fail() if to.writes == Side.LEGACY else real(parts, to))
+        patched.setattr(SwitchRun, "send", lambda parts, to: _fail() if to.writes == Side.LEGACY else real(parts, to))
         with pytest.raises(FailedError, match="past its point of no return"):
             switch(road, "rollback").execute()
     assert stands(road) == (Phase.LEGACY, Side.GATE, False)
     key = write(road, "through the gate")
     done = switch(road, "cutover").execute()
-    assert (done.settled.command, done.settled.result, done.changed) == ("rollback writes", "done", True)
+    assert (done.resumed.command, done.resumed.result, done.changed) == ("rollback writes", "done", True)
     assert (stands(road), control(road).last_epoch) == (MODERN, generation + 1)
     assert road.api.get(path("dynamo", ENTITY, key)).status == 200
     assert road.api.request("DELETE", path(ENTITY, key)).status == 204
@@ -213,14 +213,14 @@ def _fail(*_) -> None:
     [(KeyboardInterrupt(), "interrupted by the operator"), (ValueError("odd"), "ValueError: odd")],
 )
 def test_an_interrupt_while_writes_are_held_puts_everything_back(road, chefs, monkeypatch, error, told):
-    real = forward._demand_equal
+    real = forward.demand_equal
 
-    def stop(parts, keys, settle):
-        if not settle:  # while clients are held
+    def stop(run, keys, grace):
+        if not grace:  # while clients are held
             raise error
-        real(parts, keys, settle)
+        real(run, keys, grace)
 
-    monkeypatch.setattr(forward, "_demand_equal", stop)
+    monkeypatch.setattr(forward, "demand_equal", stop)
     before = control(road)
     with pytest.raises(PreconditionError, match=told):
         switch(road, "cutover").execute()
@@ -231,20 +231,20 @@ def test_an_interrupt_while_writes_are_held_puts_everything_back(road, chefs, mo
 
 def test_an_operator_whose_lock_was_taken_while_writes_are_held_undoes_nothing(road, chefs, monkeypatch):
     """The thief settles it: two operators who undo and do at once would be worse than waiting."""
-    real = forward._demand_equal
+    real = forward.demand_equal
 
-    def robbed(parts, keys, settle):
-        if not settle:
+    def robbed(run, keys, grace):
+        if not grace:
             held = road.journal.state(ENTITY).lock
             thief = locks.Lock(**{**vars(held), "id": "thief", "process": "of-another|machine|1|1"})
             assert road.journal.take(thief, ENTITY, held.id, 0)
-        real(parts, keys, settle)
+        real(run, keys, grace)
 
-    monkeypatch.setattr(forward, "_demand_equal", robbed)
+    monkeypatch.setattr(forward, "demand_equal", robbed)
     with pytest.raises(LockLostError):
         switch(road, "cutover").execute()
     assert stands(road) == (Phase.SWITCHING, Side.GATE, True)
     monkeypatch.undo()
     road.journal.release(road.journal.state(ENTITY).lock, ENTITY)
     done = switch(road, "cutover").execute()
-    assert (done.settled.result, done.changed, stands(road)) == ("undone", True, MODERN)
+    assert (done.resumed.result, done.changed, stands(road)) == ("undone", True, MODERN)

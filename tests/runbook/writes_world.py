@@ -15,8 +15,8 @@ from runbook.journal.journal import Phase
 from runbook.stack import Context
 
 ENTITY = "chefs"
-QUICK = Choices(settle=0.0, warm=1)
-FORCED = Choices(settle=0.0, warm=1, force=True)
+QUICK = Choices(propagation_wait=0.0, warm=1)
+FORCED = Choices(propagation_wait=0.0, warm=1, force=True)
 PATIENCE = 60.0
 LEGACY, MODERN = (Phase.LEGACY, Side.LEGACY, False), (Phase.MODERN, Side.MODERN, True)
 
