@@ -31,7 +31,7 @@ from runbook.quarantine.resolve import PATIENCE, QUEUED, Action, Outcome, Settle
 from runbook.stack import Context
 from runbook.verify import run
 from runbook.verify.compare import Difference
-from runbook.verify.run import Options, Verification
+from runbook.verify.run import Verification, VerifyOptions
 
 COMMAND = "verify --repair"
 AT_ONCE = 8  # records that are settled at the same time
@@ -131,7 +131,7 @@ class Repair:
                 for each, action in zip(differences, actions, strict=True)
             ]
 
-    def execute(self, found: Verification, options: Options) -> Repaired:
+    def execute(self, found: Verification, options: VerifyOptions) -> Repaired:
         """Settle each difference that is still there, then compare those records again.
 
         Raises:
@@ -169,7 +169,7 @@ class Repair:
             for start in range(0, len(keys), CHUNK):
                 self._context.say(f"repairing {self._entity.name}: {start:,} of {len(keys):,} records")
                 some = keys[start : start + CHUNK]
-                differing = run.changed(self._context, self._entity, some, 0, rate, patience=PATIENCE)
+                differing = run.compare_keys(self._context, self._entity, some, 0, rate, timeout=PATIENCE)
                 done += pool.map(settle, [difference.key for difference in differing])
         return done
 
@@ -178,16 +178,16 @@ class Repair:
         if phase != Phase.MODERN:
             return {}
         follower = Follower(self._context, self._entity, wanted=frozenset(keys))
-        follower.reach(run.PATIENCE)
+        follower.reach(run.STREAM_TIMEOUT)
         return follower.take()
 
-    def _compared(self, keys: Sequence[str], options: Options) -> Sequence[Difference]:
+    def _compared(self, keys: Sequence[str], options: VerifyOptions) -> Sequence[Difference]:
         """What differs when copy has had its time; as long as it gets on, it has more."""
         context, entity, left = self._context, self._entity, list[str](keys)
-        end = time.monotonic() + LONGEST_SETTLE * options.settle
+        end = time.monotonic() + LONGEST_SETTLE * options.grace
         while True:
             context.say(f"comparing {len(left):,} repaired records of {entity.name}")
-            found = run.changed(context, entity, left, options.settle, options.rate, patience=PATIENCE)
+            found = run.compare_keys(context, entity, left, options.grace, options.rate, timeout=PATIENCE)
             if not found or len(found) == len(left) or time.monotonic() > end:
                 return found
             left = [difference.key for difference in found]

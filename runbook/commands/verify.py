@@ -29,7 +29,7 @@ from runbook.journal.verified import WHOLE
 from runbook.repair import Repair
 from runbook.stack import Context
 from runbook.verify import run as service
-from runbook.verify.run import Options
+from runbook.verify.run import VerifyOptions
 
 LAST = "last"
 SHOW = 20
@@ -49,7 +49,7 @@ class Asked:
         words: the command line again, but for `--execute`.
     """
 
-    options: Options
+    options: VerifyOptions
     changed: bool
     since: datetime | None
     repair: bool
@@ -84,7 +84,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
             help="How long a difference may take to vanish before it counts.",
             rich_help_panel=WHAT,
         ),
-    ] = Options.settle,
+    ] = VerifyOptions.grace,
     repair: Annotated[
         bool,
         typer.Option(
@@ -97,14 +97,14 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
     yes: YesOption = None,
     segments: Annotated[
         int, typer.Option(min=1, max=64, help="Parts of the DynamoDB table that are read at once.")
-    ] = Options.segments,
+    ] = VerifyOptions.segments,
     anew: Annotated[
         bool, typer.Option("--anew", help="Do not go on from a run that was interrupted, begin anew.")
     ] = False,
     rate: Annotated[
         float,
         typer.Option(metavar="N", min=0, help="Records a second at most, on either side; 0 for as fast as it goes."),
-    ] = Options.rate,
+    ] = VerifyOptions.rate,
     show: Annotated[int, typer.Option(min=0, help="Differences to list; --json has all of them.")] = SHOW,
     stack: StackOption = None,
     outputs: OutputsOption = None,
@@ -150,7 +150,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
             raise UsageError("--sample and --changed-since exclude each other")
         if changed_since:
             _given.refuse(command, ("--segments", "--anew"), "with --changed-since, which scans no table")
-        options = Options(segments=segments, rate=rate, sample=sample, settle=settle, anew=anew)
+        options = VerifyOptions(segments=segments, rate=rate, sample=sample, grace=settle, anew=anew)
         asked = Asked(
             options=options,
             changed=changed_since is not None,
@@ -236,7 +236,7 @@ def _mismatch(asked: Asked) -> MismatchError:
 def _words(  # noqa: PLR0913, PLR0917  # the options to say again
     entities: Sequence[str] | None,
     changed_since: str | None,
-    options: Options,
+    options: VerifyOptions,
     show: int,
     stack: str | None,
     outputs: Path | None,
@@ -244,9 +244,9 @@ def _words(  # noqa: PLR0913, PLR0917  # the options to say again
     words = ["runbook", "verify", "--repair"]
     words += [word for name in entities or () for word in ("--entity", name)]
     words += ["--changed-since", changed_since] if changed_since else []
-    for name in ("sample", "settle", "segments", "rate"):
-        value = getattr(options, name)
-        words += [f"--{name}", f"{value:g}"] if value != getattr(Options, name) else []
+    for name, field in {"sample": "sample", "settle": "grace", "segments": "segments", "rate": "rate"}.items():
+        value = getattr(options, field)
+        words += [f"--{name}", f"{value:g}"] if value != getattr(VerifyOptions, field) else []
     words += ["--show", str(show)] if show != SHOW else []
     words += ["--stack", stack] if stack else ["--outputs", str(outputs)] if outputs else []
     return shlex.join(words)

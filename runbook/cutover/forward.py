@@ -113,7 +113,7 @@ def demand_equal(run: SwitchRun, keys: Collection[str], grace: float) -> None:
     Raises:
         PreconditionError: naming some that differ, when `grace` seconds are over.
     """
-    found = verification.changed(run.context, run.entity, list(keys), grace)
+    found = verification.compare_keys(run.context, run.entity, list(keys), grace)
     if found:
         shown = ", ".join(each.key for each in found[:KEYS_SHOWN])
         raise PreconditionError(

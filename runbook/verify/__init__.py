@@ -1,1 +1,1 @@
-"""Verify: compares both sides, whole or by what changed."""
+"""Verify: compares both sides, fully or by what changed."""

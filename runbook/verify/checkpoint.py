@@ -1,10 +1,11 @@
-"""How far a comparison of everything has come, in the journal, so that one that was killed is gone on with."""
+"""How far a full comparison has come, in the journal, so that the same command resumes an interrupted one."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,76 +15,134 @@ from runbook.aws.outputs import EntityTarget
 from runbook.journal.journal import now
 from runbook.journal.lock import LEASE, is_dead, this_process
 from runbook.stack import Context
-from runbook.verify.full import Progress
 
 RECORD = "verifying"  # of the entity in the journal
-KEPT = timedelta(hours=6)  # since it began; `cutover writes` wants one that began within twelve
-ROOM = 300_000  # bytes for the keys of what differed; an item of DynamoDB has 400 KB
+KEPT = timedelta(hours=6)  # since it began; `cutover writes` requires one that began within twelve
+SUSPECT_BYTES = 300_000  # for the keys that differed; an item of DynamoDB has 400 KB
+
+
+@dataclass(kw_only=True)
+class VerifyProgress:
+    """How far a full comparison has come.
+
+    Attributes:
+        places: for each segment the key to continue after, None when it is done.
+        items: how many were read.
+        compared: how many of them were compared.
+        last_row: the primary key to continue after with the rows' keys, None when that is done.
+        rows: how many there were so far.
+        suspects: keys that differed when they were read.
+        resumed: whether another run read a part, so that its items' keys are not known any more.
+    """
+
+    places: list[str | None]
+    items: int = 0
+    compared: int = 0
+    last_row: str | None = ""
+    rows: int = 0
+    suspects: list[str] = field(default_factory=list[str])
+    resumed: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.last_row is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What must be the same for another run to resume: how the work is cut, what is compared, and with what."""
+
+    segments: int
+    sample: str
+    stream: str
+    mapping: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """What the journal keeps; `process` is the one that works on it, empty for none."""
+
+    started_at: str
+    saved_at: str
+    process: str
+    terms: Terms
+    progress: VerifyProgress
+
+    def written(self) -> dict[str, Any]:
+        kept = {name: value for name, value in vars(self.progress).items() if name not in {"last_row", "resumed"}}
+        progress = {**kept, "walked": self.progress.last_row}
+        return {**vars(self), "terms": vars(self.terms), "progress": progress}
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Saved | None:
+        """None when it is of a comparison that has ended, or that another version saved."""
+        if not record.get("progress") or set(record["terms"]) != {each.name for each in fields(Terms)}:
+            return None
+        kept = dict(record["progress"])
+        progress = VerifyProgress(last_row=kept.pop("walked"), resumed=True, **kept)
+        values = {name: str(record[name]) for name in ("started_at", "saved_at", "process")}
+        return cls(**values, terms=Terms(**record["terms"]), progress=progress)
 
 
 class Checkpoint:
-    """The notes of one comparison.
-
-    Args:
-        context: of the stack.
-        entity: whose records.
-        segments: parts of the table that are read at once.
-        sample: the share of the records that is compared.
+    """The checkpoint of one comparison.
 
     Attributes:
-        started_at: when it began; when the first of its runs began, if it goes on from another.
+        started_at: when it began; when the first of its runs began, if it resumes another.
     """
 
     def __init__(self, context: Context, entity: EntityTarget, segments: int, sample: float) -> None:
         self._journal = context.journal
         self._entity = entity.name
         described = repr(context.target.mapping[entity.name])
-        # What must be the same for another run to go on: how the work is cut, what is compared, and with what.
-        self._terms = {
-            "segments": segments,
-            "sample": f"{sample:g}",
-            "stream": entity.stream_arn,
-            "mapping": hashlib.sha256(described.encode()).hexdigest(),
-        }
+        self._terms = Terms(
+            segments=segments,
+            sample=f"{sample:g}",
+            stream=entity.stream_arn,
+            mapping=hashlib.sha256(described.encode()).hexdigest(),
+        )
         self.started_at = now()
 
-    def begin(self, *, anew: bool) -> Progress:
+    def begin(self, *, anew: bool) -> VerifyProgress:
         """Where to begin: where another run was interrupted, unless it began too long ago or with other options."""
-        found = None if anew else self._journal.find_record(self._entity, RECORD)
-        if not found or not self._fits(found):
-            return Progress(places=[""] * int(self._terms["segments"]))
-        self.started_at = str(found["started_at"])
-        return Progress(resumed=True, **found["progress"])
+        record = None if anew else self._journal.find_record(self._entity, RECORD)
+        saved = Saved.read(record) if record else None
+        if saved is None or not self._fits(saved):
+            return VerifyProgress(places=[""] * self._terms.segments)
+        self.started_at = saved.started_at
+        return saved.progress
 
-    def _fits(self, found: Mapping[str, Any]) -> bool:
-        if found["terms"] != self._terms or not found.get("progress"):
-            return False
+    def _fits(self, saved: Saved) -> bool:
         present = datetime.now(UTC)
-        saved, began = (datetime.fromisoformat(found[name]) for name in ("saved_at", "started_at"))
-        ended = not found["process"] or is_dead(found["process"]) or present - saved > timedelta(seconds=LEASE)
-        return ended and present - began < KEPT
+        silent = present - datetime.fromisoformat(saved.saved_at) > timedelta(seconds=LEASE)
+        ended = not saved.process or is_dead(saved.process) or silent
+        return saved.terms == self._terms and ended and present - datetime.fromisoformat(saved.started_at) < KEPT
 
-    def save(self, progress: Progress, process: str | None = None) -> None:
-        """Note how far it has come. Where too much differed for a note, the last one stays.
+    def save(self, progress: VerifyProgress, process: str | None = None) -> None:
+        """Save how far it has come. If too much differed for the journal, the last checkpoint stays.
 
         Args:
             progress: as it is now.
-            process: that goes on with it, this one by default; empty for none.
+            process: that continues it, this one by default; empty for none.
         """
-        if sum(len(key.encode()) for key in progress.suspects) > ROOM:
+        if sum(len(key.encode()) for key in progress.suspects) > SUSPECT_BYTES:
             return
-        process = this_process() if process is None else process
-        kept = {name: value for name, value in vars(progress).items() if name != "resumed"}
-        values = {"started_at": self.started_at, "saved_at": now(), "process": process, "terms": self._terms}
-        self._journal.put_record(self._entity, RECORD, {**values, "progress": kept})
+        saved = Saved(
+            started_at=self.started_at,
+            saved_at=now(),
+            process=this_process() if process is None else process,
+            terms=self._terms,
+            progress=progress,
+        )
+        self._journal.put_record(self._entity, RECORD, saved.written())
 
     @contextmanager
-    def left_behind(self, progress: Progress) -> Generator[None]:
-        """After the block nothing is left to go on with; if it was interrupted, what it did is."""
+    def kept_on_failure(self, progress: VerifyProgress) -> Generator[None]:
+        """After the block nothing is left to resume; if it was interrupted, its progress is."""
         try:
             yield
         except BaseException:
-            with suppress(BotoCoreError, ClientError):  # why: what went wrong first is what to tell
+            with suppress(BotoCoreError, ClientError):  # because the first error is the one to report
                 self.save(progress, "")
             raise
         if self._journal.find_record(self._entity, RECORD):

@@ -1,6 +1,6 @@
 """Both sides of an entity: reads items and rows by pages or by keys, and compares them as domain records.
 
-What a failure that passes would end is tried again, and every wait ends at once when the comparison is to stop.
+A transient error is retried. Every wait ends at once when the comparison is to stop.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from functions.domain.mapping import Record
 from functions.domain.masking import MASKED, without_masked
 from functions.legacy.table import LegacyStore
 from runbook.errors import FailedError
-from runbook.verify.rate_limiter import Pace
-from runbook.verify.worker_pool import StoppedError
+from runbook.verify.concurrency import RateLimiter, StoppedError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,12 +32,12 @@ Answer = TypeVar("Answer")
 KEYS_AT_ONCE = 100  # BatchGetItem's limit
 PAGE = 500  # items of one Scan
 KEY_PAGE = 1000  # rows of one page of keys
-KEYS_A_RECORD = 10  # keys alone that count as one record for the pace
-PATIENCE = 60.0  # seconds with a side that does not answer; Aurora wakes in about 15, restarts in less than 60
-THROTTLED = 2.0  # seconds that a throttle is borne at least, also by those who have no patience
+KEYS_PER_RECORD = 10  # keys alone that count as one record for the rate
+TIMEOUT = 60.0  # seconds for a side that does not answer; Aurora wakes in about 15, restarts in less than 60
+THROTTLE_TIMEOUT = 2.0  # seconds that a throttle is waited for at least, even with a shorter timeout
 WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
-LAST = 50  # states of a record that are kept
-STEPS = 3  # states of one side that the other has to take over
+KEPT_STATES = 50  # of a record
+FOLLOWED_STATES = 3  # of one side that the other has to show, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,33 +64,34 @@ class Difference:
     reason: str = ""
 
 
-class Trail:
+class RecentStates:
     """What each side has shown of the records that differed.
 
-    A record that is written all the time may never be found equal, since its other side is always a moment behind. It
-    is followed, though, when that side shows, one after the other, what the first one has shown since the first look.
+    A record that is written all the time may never be found equal, because one side is always a moment behind. It
+    counts as followed when that side shows, one after the other, states that the other side has shown since the first
+    look.
     """
 
     def __init__(self) -> None:
         self._shown: dict[str, tuple[list[Shown], list[Shown]]] = {}
-        self._taken: dict[str, list[Shown]] = {}
+        self._followed: dict[str, list[Shown]] = {}
 
     def follows(self, key: str, legacy: Shown, modern: Shown) -> bool:
-        """Note what both sides show now; whether one has taken over several states of the other by now."""
+        """Keep what both sides show now; returns whether one has followed several states of the other by now."""
         rows, items = self._shown.setdefault(key, ([], []))
         rows.append(legacy)
         items.append(modern)
-        del rows[:-LAST], items[:-LAST]
+        del rows[:-KEPT_STATES], items[:-KEPT_STATES]
         behind = modern if modern in rows else legacy
         if behind is legacy and legacy not in items:
             return False
-        taken = self._taken.setdefault(key, [])
-        if not taken or taken[-1] != behind:  # a side that stands still takes over nothing more
-            taken.append(behind)
-        return len(taken) >= STEPS
+        followed = self._followed.setdefault(key, [])
+        if not followed or followed[-1] != behind:  # a side that does not change follows nothing more
+            followed.append(behind)
+        return len(followed) >= FOLLOWED_STATES
 
 
-class Sides:
+class BothSides:
     """Both sides of one entity.
 
     Args:
@@ -99,37 +99,36 @@ class Sides:
         dynamodb: boto3's client.
         table: the modern table's name.
         database: the Data API on the entity's database.
-        pace: how fast records may be read; it bounds both sides, as each record is read once from either.
-        patience: seconds that a side may not answer.
-        stop: ends what is under way; shared with the pace.
+        rate: limits the records of both sides, as each record is read once from either.
+        timeout: seconds that a side may not answer.
+        stop: ends what is under way; shared with the rate limiter.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  # the sides, and how patiently and how fast they are read
+    def __init__(  # noqa: PLR0913, PLR0917  # the sides, and how they are read
         self,
         entity: Entity,
         dynamodb: DynamoDBClient,
         table: str,
         database: DataApi,
-        pace: Pace,
-        patience: float = PATIENCE,
+        rate: RateLimiter,
+        timeout: float = TIMEOUT,
         stop: threading.Event | None = None,
     ) -> None:
         self.stop = stop or threading.Event()
-        self._patience = patience
+        self._timeout = timeout
         self._entity = entity
         self._dynamodb = dynamodb
         self._table = table
         self._store = LegacyStore(entity, database)
-        self._pace = pace
+        self._rate = rate
 
     def key(self, item: Mapping[str, Any]) -> str:
-        """An item's key."""
         return mapping.key_of_item(self._entity, item)
 
     def scan(self, segment: int, segments: int, after: str = "") -> Iterator[tuple[list[Mapping[str, Any]], str]]:
-        """The items of one segment after a key, page by page, without probes; half a read unit per 4 KB.
+        """The items of one segment after a key, page by page, without heartbeats; half a read unit per 4 KB.
 
-        Each page comes with the key to go on after, "" for the last one.
+        Each page comes with the key to continue after, "" for the last one.
         """
         key = self._entity.modern.key
         while True:
@@ -145,13 +144,13 @@ class Sides:
                 return
 
     def row_keys(self, after: str = "") -> Iterator[tuple[list[str], str]]:
-        """The keys of all rows after one, page by page; none is read but its key.
+        """The keys of all rows after one, page by page; nothing else is read.
 
-        Each page comes with the primary key to go on after, "" for the last one.
+        Each page comes with the primary key to continue after, "" for the last one.
         """
         while True:
-            keys, after = self._patiently(lambda last=after: self._store.keys(KEY_PAGE, last))
-            self._take(len(keys) // KEYS_A_RECORD)
+            keys, after = self._retry(lambda last=after: self._store.keys(KEY_PAGE, last))
+            self._take(len(keys) // KEYS_PER_RECORD)
             yield keys, after
             if not after:
                 return
@@ -162,10 +161,10 @@ class Sides:
         found = (self._difference(item, rows) for item in items)
         return [difference for difference in found if difference]
 
-    def again(self, keys: Sequence[str], trail: Trail | None = None) -> list[Difference]:
+    def recheck(self, keys: Sequence[str], states: RecentStates | None = None) -> list[Difference]:
         """The differences of at most `KEYS_AT_ONCE` keys as both sides are now, read consistently.
 
-        With a trail, what has been followed meanwhile does not differ.
+        With `states`, a record that one side has followed meanwhile does not differ.
         """
         self._take(len(keys))
         items, rows = self.items(keys), self.rows(keys)
@@ -175,13 +174,13 @@ class Sides:
             *(difference for difference in found if difference),
             *(Difference(key=key, kind="only in legacy") for key in missing),
         ]
-        if trail is None:
+        if states is None:
             return differences
-        return [each for each in differences if not self._followed(trail, each.key, items, rows)]
+        return [each for each in differences if not self._followed(states, each.key, items, rows)]
 
     def _followed(
         self,
-        trail: Trail,
+        states: RecentStates,
         key: str,
         items: Mapping[str, Mapping[str, Any]],
         rows: Mapping[str, Record | UnmappableError],
@@ -191,7 +190,7 @@ class Sides:
             modern = mapping.record_from_item(self._entity, item) if item is not None else None
         except UnmappableError:
             return False
-        return not isinstance(legacy, UnmappableError) and trail.follows(key, legacy, modern)
+        return not isinstance(legacy, UnmappableError) and states.follows(key, legacy, modern)
 
     def without_item(self, keys: Sequence[str]) -> list[str]:
         """Those of at most `KEYS_AT_ONCE` keys that have no item."""
@@ -200,40 +199,47 @@ class Sides:
         return [key for key in keys if key not in found]
 
     def _take(self, count: int) -> None:
-        """Wait for the pace.
+        """Wait for the rate limiter.
 
         Raises:
             StoppedError: the comparison is to end.
         """
-        self._pace.take(count)
+        self._rate.take(count)
         self._pause(0)
 
     def _pause(self, seconds: float) -> None:
         if self.stop.wait(seconds * random.uniform(0.5, 1)):  # noqa: S311  # jitter
             raise StoppedError
 
-    def _patiently(self, call: Callable[[], Answer]) -> Answer:
-        """Ask Aurora; a failure that passes is waited for.
+    def _tries(self, timeout: float) -> Iterator[bool]:
+        """Yields before each try whether it is the last one; waits between two."""
+        deadline, (wait, longest) = time.monotonic() + timeout, WAITS
+        while True:
+            yield time.monotonic() >= deadline
+            self._pause(wait)
+            wait = min(wait * 2, longest)
+
+    def _retry(self, call: Callable[[], Answer]) -> Answer:
+        """Ask Aurora; a transient error is retried.
 
         Raises:
-            FailedError: it has not passed.
+            FailedError: the timeout has passed.
         """
-        deadline, (wait, longest) = time.monotonic() + self._patience, WAITS
+        tries = self._tries(self._timeout)
         while True:
+            last = next(tries)
             try:
                 return call()
             except TransientError as error:
-                if time.monotonic() >= deadline:
+                if last:
                     raise FailedError(
                         f"Aurora does not answer: {error}", "See the cluster's state, then run it again."
                     ) from error
-            self._pause(wait)
-            wait = min(wait * 2, longest)
 
     def rows(self, keys: Sequence[str]) -> dict[str, Record | UnmappableError]:
         """The rows of some keys as records; one that the mapping cannot read, as its error."""
         try:
-            return self._patiently(lambda: dict(self._store.many(keys)))
+            return self._retry(lambda: dict(self._store.many(keys)))
         except UnmappableError as error:
             if len(keys) == 1:
                 return {keys[0]: error}
@@ -241,31 +247,30 @@ class Sides:
             return {**self.rows(keys[:half]), **self.rows(keys[half:])}
 
     def items(self, keys: Sequence[str], *, consistently: bool = True) -> dict[str, Mapping[str, Any]]:
-        """The items of at most `KEYS_AT_ONCE` keys, without probes.
+        """The items of at most `KEYS_AT_ONCE` keys, without heartbeats.
 
         Raises:
-            FailedError: DynamoDB gives none of them for too long.
+            FailedError: DynamoDB returned none of them until the timeout.
         """
         key_name, found = self._entity.modern.key, dict[str, Mapping[str, Any]]()
         usable = [key for key in dict.fromkeys(keys) if mapping.usable_key(key)]
         wanted: list[dict[str, Any]] = [{key_name: {"S": key}} for key in usable]
-        patience, (wait, longest) = max(self._patience, THROTTLED), WAITS
-        deadline = time.monotonic() + patience
+        timeout = max(self._timeout, THROTTLE_TIMEOUT)
+        tries = self._tries(timeout)
         while wanted:
+            last = next(tries)
             request: Any = {self._table: {"Keys": wanted, "ConsistentRead": consistently}}
             answer = self._dynamodb.batch_get_item(RequestItems=request)
             for item in cast("list[Any]", answer["Responses"].get(self._table, [])):
                 if names.PROBE_ATTRIBUTE not in item:
                     found[item[key_name]["S"]] = item
             left = cast("Any", answer.get("UnprocessedKeys", {})).get(self._table, {}).get("Keys", [])
-            if len(left) < len(wanted):  # large items always come some by some
-                deadline, wait = time.monotonic() + patience, WAITS[0]
-            elif time.monotonic() >= deadline:
+            if len(left) < len(wanted):  # large items come a few at a time
+                tries = self._tries(timeout)
+                next(tries)
+            elif last:
                 raise FailedError(f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate.")
             wanted = left
-            if wanted:
-                self._pause(wait)
-                wait = min(wait * 2, longest)
         return found
 
     def _difference(self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]) -> Difference | None:

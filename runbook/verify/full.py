@@ -1,86 +1,77 @@
-"""Compares everything that both sides of an entity have: the items in parallel, their rows by key, then the rows' keys.
+"""The full comparison: the items in parallel, their rows by key, then the keys of all rows.
 
 Equal sets are proved by keys, not by counts, which could agree by accident while records come and go: every item has
-its row, and every row's key is one of the items'. How far it has come is told from time to time, so that a comparison
-that was killed goes on from there. Where very much differs it ends early: what it keeps and reads again is bounded.
+its row, and every row's key is one of the items'. The progress is saved every few seconds, so that an interrupted
+comparison continues from there. Where very much differs it ends early: what it keeps and reads again is bounded.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
-from runbook.verify.compare import KEYS_AT_ONCE, Difference, Sides, Trail
-from runbook.verify.key_set import KeySet
-from runbook.verify.worker_pool import Crew
+from runbook.verify.checkpoint import VerifyProgress
+from runbook.verify.compare import KEYS_AT_ONCE, BothSides, Difference, RecentStates
+from runbook.verify.concurrency import WorkerPool
 
 MOST = 10_000  # differences that are kept
 CHUNKS_AT_ONCE = 4  # of keys that are compared again
-LOOK_AGAIN = (0.25, 5.0)  # seconds between two looks at what differed, the first and the longest
-FEW, OFTEN = 50, 0.1  # records that are looked at so often, in seconds, as long as they differ
-SAVE = 5.0  # seconds between two notes of how far it has come
+RECHECK_WAITS = (0.25, 5.0)  # seconds between two looks at what differed, the first and the longest
+FEW, FEW_WAIT = 50, 0.1  # so few records are looked at every so many seconds, as long as they differ
+SAVE_SECONDS = 5.0  # between two checkpoints
+DRAWERS = 256  # of a key set
+DIGEST_BYTES = 8  # among a hundred million keys, one is taken for another with a chance of 1 in 10^11
+
+Report = Callable[[str, int], None]  # takes what was read, and how many more
 
 
-class Said(Protocol):
-    """Hears of progress."""
-
-    def __call__(self, what: str, count: int) -> None:
-        """`count` more of `what` are done."""
-        ...
+def silent(_what: str, _count: int) -> None:
+    """Report nothing."""
 
 
-def silent(what: str, count: int) -> None:
-    """Progress that nobody wants to hear."""
+class KeySet:
+    """Millions of keys in eight bytes each. All are added first, by any number of threads, and then looked up."""
+
+    def __init__(self) -> None:
+        self._drawers = [array("Q") for _ in range(DRAWERS)]
+        self._sorted = False
+
+    def add(self, key: str) -> None:
+        digest = _digest(key)
+        self._drawers[digest % DRAWERS].append(digest)
+
+    def __contains__(self, key: str) -> bool:
+        if not self._sorted:
+            self._drawers = [array("Q", sorted(drawer)) for drawer in self._drawers]
+            self._sorted = True
+        digest = _digest(key)
+        drawer = self._drawers[digest % DRAWERS]
+        place = bisect_left(drawer, digest)
+        return place < len(drawer) and drawer[place] == digest
 
 
-@dataclass(kw_only=True)
-class Progress:
-    """How far a comparison of everything has come.
-
-    Attributes:
-        places: for each segment the key to go on after, None when it is done.
-        items: how many were read.
-        compared: how many of them were taken.
-        walked: the primary key after which to go on with the rows' keys, None when that is done.
-        rows: how many there were so far.
-        suspects: keys that have differed when they were looked at.
-        resumed: whether another run read a part, so that its items' keys are not known any more.
-    """
-
-    places: list[str | None]
-    items: int = 0
-    compared: int = 0
-    walked: str | None = ""
-    rows: int = 0
-    suspects: list[str] = field(default_factory=list[str])
-    resumed: bool = False
-
-    @property
-    def full(self) -> bool:
-        """Whether there are so many suspects that they must be looked at before it goes on."""
-        return len(self.suspects) >= MOST
-
-    @property
-    def done(self) -> bool:
-        """Whether everything was read."""
-        return self.walked is None
+def _digest(key: str) -> int:
+    text = key.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest(), "big")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
+class Remaining:
     """What differs after all looks.
 
     Attributes:
-        looked: how many keys were looked at.
+        checked: how many keys were looked at.
         more: whether it ended early, because very much differs.
     """
 
     differences: Sequence[Difference]
-    looked: int
+    checked: int
     more: bool
 
 
@@ -100,51 +91,56 @@ class Comparison:
     more: bool
 
 
-class Whole:
-    """A comparison of everything.
+class FullComparison:
+    """A full comparison.
 
     Args:
         sides: of the entity.
-        progress: where to begin; changed as it goes on.
+        progress: where to begin; changed on the way.
         chosen: which keys are compared.
-        said: hears of progress.
-        save: notes the progress; called every few seconds.
+        report: receives what was read.
+        save: saves the progress; called every few seconds.
     """
 
     def __init__(
         self,
-        sides: Sides,
-        progress: Progress,
+        sides: BothSides,
+        progress: VerifyProgress,
         *,
         chosen: Callable[[str], bool],
-        said: Said,
-        save: Callable[[Progress], None],
+        report: Report,
+        save: Callable[[VerifyProgress], None],
     ) -> None:
         self._sides = sides
         self._progress = progress
         self._chosen = chosen
-        self._said = said
+        self._report = report
         self._save = save
         self._known = KeySet()
         self._lock = threading.Lock()
         self._saved = time.monotonic()
 
-    def run(self, settle: float) -> Comparison:
-        """Compare; what differs may take `settle` seconds to be the same."""
+    def run(self, grace: float) -> Comparison:
+        """Compare. A difference counts when it has not vanished after `grace` seconds."""
         progress = self._progress
         while not progress.done:
-            self._scan()
-            if not progress.full:
-                self._walk()
-            if progress.full:
-                left = self._settled(settle)
+            self._scan_items()
+            if not self._crowded:
+                self._scan_rows()
+            if self._crowded:
+                left = self._remaining(grace)
                 if len(left.differences) > MOST // 2:
                     return self._found(left.differences, more=True)
                 progress.suspects = [difference.key for difference in left.differences]
-        return self._found(self._settled(settle).differences, more=False)
+        return self._found(self._remaining(grace).differences, more=False)
 
-    def _settled(self, settle: float) -> Left:
-        return settled(self._sides, dict.fromkeys(self._progress.suspects), settle, self._said)
+    @property
+    def _crowded(self) -> bool:
+        """Whether there are so many suspects that they must be rechecked before it continues."""
+        return len(self._progress.suspects) >= MOST
+
+    def _remaining(self, grace: float) -> Remaining:
+        return remaining(self._sides, dict.fromkeys(self._progress.suspects), grace, self._report)
 
     def _found(self, differences: Sequence[Difference], *, more: bool) -> Comparison:
         progress = self._progress
@@ -158,10 +154,10 @@ class Whole:
             more=more,
         )
 
-    def _scan(self) -> None:
+    def _scan_items(self) -> None:
         places = self._progress.places
         left = [partial(self._segment, number) for number, place in enumerate(places) if place is not None]
-        for _ in Crew(len(left) or 1, self._sides.stop).run(left):
+        for _ in WorkerPool(len(left) or 1, self._sides.stop).run(left):
             pass
 
     def _segment(self, number: int) -> None:
@@ -176,71 +172,71 @@ class Whole:
                 progress.compared += len(wanted)
                 progress.suspects += differing
                 progress.places[number] = after or None
-                self._note()
-            self._said("items", len(page))
-            if progress.full:
+                self._checkpoint()
+            self._report("items", len(page))
+            if self._crowded:
                 return
 
-    def _walk(self) -> None:
+    def _scan_rows(self) -> None:
         progress = self._progress
-        for keys, after in self._sides.row_keys(progress.walked or ""):
+        for keys, after in self._sides.row_keys(progress.last_row or ""):
             suspects = self._unknown(keys)
             with self._lock:
                 progress.rows += len(keys)
                 progress.suspects += suspects
-                progress.walked = after or None
-                self._note()
-            self._said("keys of rows", len(keys))
-            if progress.full:
+                progress.last_row = after or None
+                self._checkpoint()
+            self._report("keys of rows", len(keys))
+            if self._crowded:
                 return
 
     def _unknown(self, keys: Sequence[str]) -> list[str]:
-        """Keys of rows that no item has had."""
+        """Keys of rows that no item had."""
         unknown = [key for key in keys if self._chosen(key) and key not in self._known]
         if not self._progress.resumed or not unknown:
             return unknown
-        crew = Crew(CHUNKS_AT_ONCE, self._sides.stop)
+        pool = WorkerPool(CHUNKS_AT_ONCE, self._sides.stop)
         tasks = (partial(self._sides.without_item, some) for some in _chunks(unknown))
-        return [key for some in crew.run(tasks) for key in some]
+        return [key for some in pool.run(tasks) for key in some]
 
-    def _note(self) -> None:
-        if time.monotonic() - self._saved >= SAVE and not self._progress.done:
+    def _checkpoint(self) -> None:
+        if time.monotonic() - self._saved >= SAVE_SECONDS and not self._progress.done:
             self._save(self._progress)
             self._saved = time.monotonic()
 
 
-def settled(sides: Sides, keys: Collection[str], seconds: float, said: Said = silent) -> Left:
-    """What still differs when the bridge, or copy, has had `seconds` to catch up after the first look.
+def remaining(sides: BothSides, keys: Collection[str], grace: float, report: Report = silent) -> Remaining:
+    """What still differs when the bridge, or copy, has had `grace` seconds to catch up after the first look.
 
-    Few records are looked at often: one that never rests is told by its states, and each is there for a moment only.
+    Few records are looked at often, because one that is written all the time shows each of its states only briefly.
     """
-    trail = Trail() if seconds else None
-    left = _look(sides, list(keys), said, trail)
-    deadline, (wait, longest) = time.monotonic() + seconds, LOOK_AGAIN
-    looked, differences = left.looked, left.differences
-    while differences and not left.more and (remains := deadline - time.monotonic()) > 0:
-        sides.stop.wait(min(OFTEN if len(differences) <= FEW else wait, remains))
+    states = RecentStates() if grace else None
+    first = _look(sides, list(keys), report, states)
+    deadline, (wait, longest) = time.monotonic() + grace, RECHECK_WAITS
+    differences = first.differences
+    while differences and not first.more and (left := deadline - time.monotonic()) > 0:
+        sides.stop.wait(min(FEW_WAIT if len(differences) <= FEW else wait, left))
         wait = min(wait * 2, longest)
-        differences = _look(sides, [difference.key for difference in differences], said, trail).differences
-    return Left(differences=differences, looked=looked, more=left.more)
+        differences = _look(sides, [difference.key for difference in differences], report, states).differences
+    return Remaining(differences=differences, checked=first.checked, more=first.more)
 
 
-def _look(sides: Sides, keys: Sequence[str], said: Said, trail: Trail | None) -> Left:
+def _look(sides: BothSides, keys: Sequence[str], report: Report, states: RecentStates | None) -> Remaining:
     """One look at some keys, which ends when more than `MOST` differ."""
     differences: list[Difference] = []
-    looked = 0
-    tasks = (partial(_again, sides, some, trail) for some in _chunks(keys))
-    for count, found in Crew(CHUNKS_AT_ONCE, sides.stop).run(tasks):
+    checked = 0
+    tasks = (partial(_recheck, sides, some, states) for some in _chunks(keys))
+    for count, found in WorkerPool(CHUNKS_AT_ONCE, sides.stop).run(tasks):
         differences += found
-        looked += count
-        said("records looked at again", count)
-        if len(differences) > MOST and looked < len(keys):
-            return Left(differences=differences[:MOST], looked=looked, more=True)
-    return Left(differences=differences, looked=looked, more=False)
+        checked += count
+        report("records looked at again", count)
+        if len(differences) > MOST and checked < len(keys):
+            return Remaining(differences=differences[:MOST], checked=checked, more=True)
+    return Remaining(differences=differences, checked=checked, more=False)
 
 
-def _again(sides: Sides, keys: Sequence[str], trail: Trail | None) -> tuple[int, Sequence[Difference]]:
-    return len(keys), sides.again(keys, trail)
+def _recheck(sides: BothSides, keys: Sequence[str], states: RecentStates | None) -> tuple[int, Sequence[Difference]]:
+    return len(keys), sides.recheck(keys, states)
 
 
 def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:

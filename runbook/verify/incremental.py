@@ -1,4 +1,4 @@
-"""Which records have changed since a moment: those that the stream shows, and those that copy has not written yet."""
+"""Which records changed since a moment: those that the stream shows, and those that copy has not written yet."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from runbook.journal.journal import Phase
 from runbook.stack import Context
 
 KEPT = timedelta(hours=24)  # by a stream
-WHOLE = "Compare everything: `runbook verify`."
+FULL = "Compare everything: `runbook verify`."
 
 
-def changed_keys(context: Context, entity: EntityTarget, since: datetime, patience: float) -> list[str]:
+def changed_keys(context: Context, entity: EntityTarget, since: datetime, timeout: float) -> list[str]:
     """The keys of the records that changed since a moment, on either side.
 
     Args:
         context: of the stack.
         entity: whose records.
         since: the moment.
-        patience: seconds that the stream may take to show the latest writes, once what is past is read.
+        timeout: seconds that the stream may take to show the latest writes, once what is past is read.
 
     Raises:
-        PreconditionError: what has changed since cannot be told.
+        PreconditionError: what changed since is unknown.
     """
     _within(since)
     _stream_began_before(context, entity, since)
@@ -34,7 +34,7 @@ def changed_keys(context: Context, entity: EntityTarget, since: datetime, patien
     # Before the stream is followed: a key leaves the queue only after the stream has its item.
     queued = list(context.aurora.queue(context.target.mapping[entity.name]).keys())
     follower = Follower(context, entity, since)
-    follower.reach(patience)
+    follower.reach(timeout)
     _within(since)
     return list(dict.fromkeys([*queued, *follower.take()]))
 
@@ -45,11 +45,11 @@ def _within(since: datetime) -> None:
         hours = age / timedelta(hours=1)
         raise PreconditionError(
             f"a stream keeps {KEPT / timedelta(hours=1):.0f} h, and that is {hours:,.1f} h ago: what changed since "
-            "cannot be told",
-            WHOLE,
+            "is unknown",
+            FULL,
         )
     if age < timedelta(0):
-        raise PreconditionError("that moment is yet to come", "Name one that is past.")
+        raise PreconditionError("that moment is in the future", "Give one that is past.")
 
 
 def _stream_began_before(context: Context, entity: EntityTarget, since: datetime) -> None:
@@ -59,7 +59,7 @@ def _stream_began_before(context: Context, entity: EntityTarget, since: datetime
         raise PreconditionError(
             f"the stream of {entity.name} began at {shards.created.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: it does not "
             "show all that changed since",
-            WHOLE,
+            FULL,
         )
 
 
@@ -70,6 +70,6 @@ def _captured(context: Context, entity: EntityTarget) -> None:
     copy = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
     if not copy.get("backfilled") or not context.aurora.control(context.target.mapping[entity.name]).epoch:
         raise PreconditionError(
-            f"copy has not taken every row of {entity.name} yet: what has changed in Aurora cannot be told",
-            WHOLE,
+            f"copy has not read every row of {entity.name} yet: what has changed in Aurora is unknown",
+            FULL,
         )

@@ -1,4 +1,4 @@
-"""`runbook verify`: are both sides the same? Found by looking at every record, and noted in the journal."""
+"""`runbook verify`: compares all records of both sides, a sample or what changed, and journals the result."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from runbook.journal.verified import WHOLE
 from runbook.stack import Context
 from runbook.verify import compare, incremental
 from runbook.verify.checkpoint import Checkpoint
-from runbook.verify.compare import Difference, Sides
-from runbook.verify.full import Comparison, Said, Whole, settled
-from runbook.verify.rate_limiter import Pace
+from runbook.verify.compare import BothSides, Difference
+from runbook.verify.concurrency import RateLimiter
+from runbook.verify.full import Comparison, FullComparison, Report, remaining
 
-GRAINS = 10_000  # steps of a sample's share
-PATIENCE = 60.0  # seconds that the stream may take to show the latest writes
+SAMPLE_STEPS = 10_000  # of a sample's share
+STREAM_TIMEOUT = 60.0  # seconds that the stream may take to show the latest writes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class VerifyOptions:
     """How to verify.
 
     Attributes:
         segments: parts of the table that are read at once.
-        rate: records a second over all of them, from either side; 0 for as fast as it goes.
+        rate: records a second over all of them, from either side; 0 for no limit.
         sample: the share of the records that is compared, 0 to 1; always the same ones.
-        settle: seconds that a difference may take to vanish before it counts.
-        anew: begin anew, even where a run that was interrupted not long ago could be gone on with.
+        grace: seconds that a difference may take to vanish before it counts.
+        anew: begin anew, even if an interrupted run could be resumed.
     """
 
     segments: int = 4
     rate: float = 0
     sample: float = WHOLE
-    settle: float = 10.0
+    grace: float = 10.0
     anew: bool = False
 
 
@@ -54,9 +54,9 @@ class Verification:
         items: how many there are; None when only what changed was compared.
         rows: likewise.
         since: the moment since which records changed that were compared; empty for all records.
-        base: the clean comparison of all records that this one goes on from; empty for none.
-        more: very much differs, so that it ended early: the numbers are of what was compared until then.
-        resumed: it went on from a run that was interrupted, and `started_at` is when that began.
+        base: when the clean full comparison began that this one continues; empty for none.
+        more: very much differs, so it ended early; the numbers are of what was compared until then.
+        resumed: it resumed an interrupted run, and `started_at` is when that began.
     """
 
     entity: str
@@ -75,11 +75,10 @@ class Verification:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing differs."""
         return not self.differences and not self.more
 
 
-def run(context: Context, entity: EntityTarget, options: Options) -> Verification:
+def run(context: Context, entity: EntityTarget, options: VerifyOptions) -> Verification:
     """Compare all records of an entity, or a sample of them.
 
     Raises:
@@ -89,24 +88,24 @@ def run(context: Context, entity: EntityTarget, options: Options) -> Verificatio
     begun, checkpoint = time.monotonic(), Checkpoint(context, entity, options.segments, options.sample)
     progress = checkpoint.begin(anew=options.anew)
     resumed = progress.resumed
-    whole = Whole(
+    comparison = FullComparison(
         _sides(context, entity, options),
         progress,
         chosen=lambda key: _in_sample(key, options.sample),
-        said=_counter(context, entity, items=progress.items, rows=progress.rows),
+        report=_counter(context, entity, items=progress.items, rows=progress.rows),
         save=checkpoint.save,
     )
-    with checkpoint.left_behind(progress):
-        found = whole.run(options.settle)
+    with checkpoint.kept_on_failure(progress):
+        found = comparison.run(options.grace)
     result = _result(entity, found, options, checkpoint.started_at, time.monotonic() - begun)
     return _noted(context, replace(result, resumed=resumed))
 
 
-def run_since(context: Context, entity: EntityTarget, options: Options, since: datetime | None) -> Verification:
-    """Compare the records that changed since a moment, or since the last whole comparison began.
+def run_since(context: Context, entity: EntityTarget, options: VerifyOptions, since: datetime | None) -> Verification:
+    """Compare the records that changed since a moment, or since the last full comparison began.
 
     Raises:
-        PreconditionError: what changed since cannot be told; or as `run`.
+        PreconditionError: what changed since is unknown; or as `run`.
     """
     _comparable(context, entity)
     begun, started_at = time.monotonic(), now()
@@ -114,19 +113,19 @@ def run_since(context: Context, entity: EntityTarget, options: Options, since: d
     if since is None:
         if record is None:
             raise PreconditionError(
-                f"{entity.name} was never compared as a whole", "Compare everything: `runbook verify`."
+                f"{entity.name} had no full comparison yet", "Compare everything: `runbook verify`."
             )
         since = verified.began(record)
-    keys = incremental.changed_keys(context, entity, since, PATIENCE)
+    keys = incremental.changed_keys(context, entity, since, STREAM_TIMEOUT)
     context.say(f"comparing {entity.name}: {len(keys):,} records that changed")
-    sides, said = _sides(context, entity, options), _counter(context, entity, of=len(keys))
-    left = settled(sides, keys, options.settle, said)
+    sides, report = _sides(context, entity, options), _counter(context, entity, of=len(keys))
+    left = remaining(sides, keys, options.grace, report)
     result = Verification(
         entity=entity.name,
         items=None,
         rows=None,
-        compared=left.looked,
-        equal=left.looked - len(left.differences),
+        compared=left.checked,
+        equal=left.checked - len(left.differences),
         sample=WHOLE,
         seconds=round(time.monotonic() - begun, 3),
         started_at=started_at,
@@ -138,26 +137,25 @@ def run_since(context: Context, entity: EntityTarget, options: Options, since: d
     return _noted(context, result)
 
 
-def changed(  # noqa: PLR0913  # the last two only where nobody waits
+def compare_keys(  # noqa: PLR0913  # the last two only where no client waits
     context: Context,
     entity: EntityTarget,
     keys: Sequence[str],
-    settle: float,
+    grace: float,
     rate: float = 0,
     *,
-    patience: float | None = None,
+    timeout: float | None = None,
 ) -> Sequence[Difference]:
-    """Compare just these records; what differs may take `settle` seconds to be the same.
+    """Compare just these records; where very much differs, only some of the differences are returned.
 
-    A side that does not answer is waited for so many seconds, or `patience` seconds if given. What very much differs
-    is not all told.
+    A side may not answer for `timeout` seconds, or `grace` seconds by default.
     """
-    borne = settle if patience is None else patience
-    return settled(_sides(context, entity, Options(rate=rate), borne), keys, settle).differences
+    sides = _sides(context, entity, VerifyOptions(rate=rate), grace if timeout is None else timeout)
+    return remaining(sides, keys, grace).differences
 
 
 def note(context: Context, found: Verification, differences: int) -> None:
-    """Keep in the journal how a comparison ended, for the gates and for the next one."""
+    """Keep in the journal how a comparison ended, for the checks and for the next one."""
     journal = context.journal
     if not found.since:
         verified.note(
@@ -182,42 +180,44 @@ def _comparable(context: Context, entity: EntityTarget) -> None:
 
 
 def nothing_to_compare(context: Context, entity: EntityTarget) -> str:
-    """Why there is nothing to compare any more; empty while there is."""
+    """The reason why there is nothing to compare any more; empty while there is."""
     state = context.journal.find(entity.name)
     if state is None or state.phase != Phase.COMPLETE:
         return ""
-    return f"{entity.name} is complete: its legacy table is no longer kept true, so there is nothing to compare"
+    return f"{entity.name} is complete: its legacy table is no longer kept up to date, so there is nothing to compare"
 
 
-def _sides(context: Context, entity: EntityTarget, options: Options, patience: float | None = None) -> Sides:
+def _sides(context: Context, entity: EntityTarget, options: VerifyOptions, timeout: float | None = None) -> BothSides:
     described, clients = context.target.mapping[entity.name], context.clients
     database = context.aurora.database(described.legacy.database)
     stop = threading.Event()
-    pace = Pace(options.rate, stop)
-    borne = compare.PATIENCE if patience is None else patience
-    return Sides(described, clients.dynamodb, entity.modern_table, database, pace, borne, stop)
+    rate = RateLimiter(options.rate, stop)
+    wait = compare.TIMEOUT if timeout is None else timeout
+    return BothSides(described, clients.dynamodb, entity.modern_table, database, rate, wait, stop)
 
 
-def _counter(context: Context, entity: EntityTarget, *, items: int = 0, rows: int = 0, of: int = 0) -> Said:
-    """Tells how much has been read, over all segments, and of how much: `of`, or what DynamoDB knew some hours ago."""
+def _counter(context: Context, entity: EntityTarget, *, items: int = 0, rows: int = 0, of: int = 0) -> Report:
+    """Reports how much was read, over all segments, and of how many: `of`, or DynamoDB's count of some hours ago."""
     table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
     estimate, lock = of or table.get("ItemCount", 0), threading.Lock()
     totals = Counter({"items": items, "keys of rows": rows})
 
-    def said(what: str, count: int) -> None:
+    def report(what: str, count: int) -> None:
         with lock:
             totals[what] += count
             about = f" of {'' if of else 'about '}{estimate:,}" if estimate >= totals[what] else ""
             context.say(f"comparing {entity.name}: {totals[what]:,}{about} {what}")
 
-    return said
+    return report
 
 
 def _in_sample(key: str, share: float) -> bool:
-    return share >= WHOLE or zlib.crc32(key.encode()) % GRAINS < share * GRAINS
+    return share >= WHOLE or zlib.crc32(key.encode()) % SAMPLE_STEPS < share * SAMPLE_STEPS
 
 
-def _result(entity: EntityTarget, found: Comparison, options: Options, started_at: str, seconds: float) -> Verification:
+def _result(
+    entity: EntityTarget, found: Comparison, options: VerifyOptions, started_at: str, seconds: float
+) -> Verification:
     return Verification(
         entity=entity.name,
         items=found.items,
@@ -240,14 +240,14 @@ def _noted(context: Context, found: Verification) -> Verification:
         "sample": found.sample,
         "seconds": found.seconds,
     }
-    whole: dict[str, Any] = {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
-    whole |= {"more": True} if found.more else {}
+    scope: dict[str, Any] = {"since": found.since} if found.since else {"items": found.items, "rows": found.rows}
+    scope |= {"more": True} if found.more else {}
     event = Event(
         entity=found.entity,
         command="verify --changed-since" if found.since else "verify",
         result="equal" if found.clean else "different",
         operator=context.clients.operator,
-        details={**details, **whole},
+        details={**details, **scope},
     )
     context.journal.record(event)
     note(context, found, len(found.differences))

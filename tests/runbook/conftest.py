@@ -120,6 +120,6 @@ def chefs(road):
     """The entity on legacy, both sides found equal; it is back there at the end, whatever happened."""
     entity = road.target.entity(ENTITY)
     bring_back(road)
-    assert run.run(road, entity, run.Options()).clean
+    assert run.run(road, entity, run.VerifyOptions()).clean
     yield entity
     bring_back(road)

@@ -536,7 +536,7 @@ def road(prepared):
         control.start(prepared, entity, CopyLimits(), again=False)
     for entity in entities:
         until(lambda one=entity: all(check.ok for check in copy_checks.checks(prepared, one)[:-1]))
-        assert verify.run(prepared, entity, verify.CanaryOptions()).clean
+        assert verify.run(prepared, entity, verify.VerifyOptions()).clean
     yield prepared
     for entity in entities:
         control.stop(prepared, entity)

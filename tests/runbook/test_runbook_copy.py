@@ -118,7 +118,7 @@ def _watch(runbook, *arguments: str):
 
 
 def _equal(road, entity) -> bool:
-    found = verify_service.run(road, entity, verify_service.Options(settle=20))
+    found = verify_service.run(road, entity, verify_service.VerifyOptions(grace=20))
     return found.clean and found.items == found.rows
 
 

@@ -49,7 +49,7 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(road, ch
     assert switch(road, "cutover").execute().changed
     assert [first_name(road, "dynamo", key) for key in (before, new)] == [None, "on legacy again"]
     write(road, "on modern again", new)
-    assert run.run(road, chefs, run.Options()).clean
+    assert run.run(road, chefs, run.VerifyOptions()).clean
     assert road.api.request("DELETE", path(ENTITY, new)).status == 204
 
 
@@ -249,7 +249,7 @@ def test_a_way_back_that_the_bridge_blocks_is_put_back_and_force_goes_at_once(ro
     assert parked["reason"]["S"].startswith("conflict:")
     until(lambda: first_name(road, "dynamo", changed) == "legacy")
     road.clients.dynamodb.delete_item(**quarantine)
-    assert run.run(road, chefs, run.Options()).clean
+    assert run.run(road, chefs, run.VerifyOptions()).clean
     monkeypatch.undo()
     assert road.journal.state(ENTITY).undrained
     assert switch(road, "cutover").execute().changed

@@ -108,7 +108,7 @@ def _demand_clean(context: Context, verb: str, generation: int) -> None:
     else:
         assert (stands(context), routes.reads, state.reads) == (LEGACY, Side.LEGACY, 0)
         assert found.epoch == found.last_epoch == generation + 1
-    assert verify.run(context, context.target.entity(ENTITY), verify.Options()).clean
+    assert verify.run(context, context.target.entity(ENTITY), verify.VerifyOptions()).clean
 
 
 @pytest.mark.parametrize(("verb", "scope"), [("cutover", Scope.WRITES), ("rollback", Scope.BOTH)])

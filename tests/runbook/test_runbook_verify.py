@@ -9,9 +9,9 @@ import pytest
 from functions.domain.masking import MASKED
 from runbook.commands import history_service
 from runbook.verify import run
-from runbook.verify.compare import Sides
+from runbook.verify.compare import BothSides
 
-OPTIONS = run.Options(settle=0.2)
+OPTIONS = run.VerifyOptions(grace=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def empty(context, chefs, sandbox):
 
 
 def wait_until_clean(context, chefs):
-    assert run.run(context, chefs, run.Options(settle=60)).clean
+    assert run.run(context, chefs, run.VerifyOptions(grace=60)).clean
 
 
 def sql(sandbox, statement, *values):
@@ -98,11 +98,11 @@ def test_an_item_that_does_not_fit_the_mapping_is_told_with_its_reason(context, 
 def test_a_difference_that_vanishes_within_the_settling_time_does_not_count(context, chefs, even):
     for number, key in enumerate(even):
         context.api.request("PUT", f"/dynamo/chefs/{key}", {"firstName": f"changed {number}"})
-    assert run.run(context, chefs, run.Options(settle=60)).clean
+    assert run.run(context, chefs, run.VerifyOptions(grace=60)).clean
 
 
 def test_a_sample_compares_some_and_always_the_same(context, chefs, even):
-    first, second = (run.run(context, chefs, run.Options(sample=0.5, settle=0)) for _ in range(2))
+    first, second = (run.run(context, chefs, run.VerifyOptions(sample=0.5, grace=0)) for _ in range(2))
     assert 0 < first.compared < 30
     assert first.compared == second.compared == first.equal
 
@@ -112,7 +112,7 @@ def test_a_masked_field_shows_no_value(context, chefs):
     masked = {name: vars(field) | {"masked": True} for name, field in described.fields.items()}
     fields = {name: type(described.fields[name])(**values) for name, values in masked.items()}
     entity = type(described)(name="chefs", legacy=described.legacy, modern=described.modern, fields=fields)
-    sides = Sides(entity, None, "", None, None)
+    sides = BothSides(entity, None, "", None, None)
     legacy, modern = ({"firstName": value, "lastName": "x"} for value in ("secret", "other"))
     found = sides._fields(type("R", (), {"fields": legacy}), type("R", (), {"fields": modern}))
     assert [(one.legacy, one.modern) for one in found] == [(MASKED, MASKED)]

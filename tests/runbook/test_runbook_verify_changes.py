@@ -21,11 +21,11 @@ from runbook.errors import PreconditionError, UsageError
 from runbook.journal import verified
 from runbook.journal.journal import Phase
 from runbook.verify import incremental, run
-from runbook.verify.key_set import KeySet
+from runbook.verify.full import KeySet
 
 PATIENCE = 60.0
-OPTIONS = run.Options(settle=0.2)
-PATIENT = run.Options(settle=PATIENCE)
+OPTIONS = run.VerifyOptions(grace=0.2)
+PATIENT = run.VerifyOptions(grace=PATIENCE)
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 
 
@@ -139,11 +139,11 @@ def test_one_of_a_shorter_time_proves_nothing_and_is_not_kept(context, chefs, cl
 
 
 def test_a_clean_sample_is_not_kept_and_one_that_differs_is(context, chefs, clean, unseen):
-    run.run(context, chefs, run.Options(settle=0.2, sample=0.5))
+    run.run(context, chefs, run.VerifyOptions(grace=0.2, sample=0.5))
     assert record(context)["started_at"] == clean
     while not run._in_sample(unseen("differs"), 0.5):
         pass
-    run.run(context, chefs, run.Options(settle=0.2, sample=0.5))
+    run.run(context, chefs, run.VerifyOptions(grace=0.2, sample=0.5))
     assert (record(context)["clean"], record(context)["sample"]) == (False, 0.5)
 
 
@@ -157,7 +157,7 @@ def test_more_than_a_day_is_refused_with_what_to_do(context, chefs):
     with pytest.raises(PreconditionError, match=r"keeps 24 h, and that is 25\.0 h ago") as refused:
         run.run_since(context, chefs, OPTIONS, ago(hours=25))
     assert "runbook verify" in refused.value.remedy
-    with pytest.raises(PreconditionError, match="yet to come"):
+    with pytest.raises(PreconditionError, match="in the future"):
         run.run_since(context, chefs, OPTIONS, ago(hours=-1))
 
 
@@ -166,9 +166,9 @@ def test_a_moment_before_the_stream_began_is_refused(context, chefs):
         run.run_since(context, chefs, OPTIONS, ago(hours=23.9))
 
 
-def test_without_a_whole_comparison_there_is_no_last(context, monkeypatch):
+def test_without_a_full_comparison_there_is_no_last(context, monkeypatch):
     monkeypatch.setattr(verified, "last", lambda *_: None)
-    with pytest.raises(PreconditionError, match="never compared as a whole"):
+    with pytest.raises(PreconditionError, match="had no full comparison"):
         run.run_since(context, context.target.entity("chefs"), OPTIONS, None)
 
 
@@ -176,7 +176,7 @@ def test_before_copy_has_every_row_legacys_changes_cannot_be_told(context, chefs
     changes = {"backfilled": False}
     assert context.journal.change_record("chefs", names.COPY_RECORD, changes, {"backfilled": True})
     try:
-        with pytest.raises(PreconditionError, match="copy has not taken every row"):
+        with pytest.raises(PreconditionError, match="copy has not read every row"):
             run.run_since(context, chefs, OPTIONS, None)
     finally:
         context.journal.change_record("chefs", names.COPY_RECORD, {"backfilled": True}, changes)

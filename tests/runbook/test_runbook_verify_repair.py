@@ -34,8 +34,8 @@ from runbook.repair import Repair
 from runbook.verify import run
 
 PATIENCE = 60.0
-OPTIONS = run.Options(settle=0.3)
-PATIENT = run.Options(settle=PATIENCE)
+OPTIONS = run.VerifyOptions(grace=0.3)
+PATIENT = run.VerifyOptions(grace=PATIENCE)
 QUICK = Choices(propagation_wait=0.0, warm=1)
 
 

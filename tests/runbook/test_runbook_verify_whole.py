@@ -20,12 +20,11 @@ from runbook.journal.journal import Phase
 from runbook.journal.lock import LEASE, held, this_process
 from runbook.verify import checkpoint, full, run
 from runbook.verify import compare as comparing
-from runbook.verify.compare import Difference, Sides
-from runbook.verify.rate_limiter import Pace
-from runbook.verify.worker_pool import StoppedError
+from runbook.verify.compare import BothSides, Difference
+from runbook.verify.concurrency import RateLimiter, StoppedError
 
 RECORDS = 60
-OPTIONS = run.Options(segments=1, settle=0)
+OPTIONS = run.VerifyOptions(segments=1, grace=0)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def even(context, chefs, sandbox):
 def small_pages(monkeypatch):
     monkeypatch.setattr(comparing, "PAGE", 5)
     monkeypatch.setattr(comparing, "KEY_PAGE", 5)
-    monkeypatch.setattr(full, "SAVE", 0)
+    monkeypatch.setattr(full, "SAVE_SECONDS", 0)
 
 
 @pytest.fixture
@@ -84,8 +83,8 @@ class Interrupted:
     """Lets some pages of items be compared, then fails; counts the items."""
 
     def __init__(self, monkeypatch, pages=10**6):
-        self.pages, self.items, self._compare = pages, 0, Sides.compare
-        monkeypatch.setattr(Sides, "compare", lambda sides, items: self.compare(sides, items))  # noqa: PLW0108  # a bound method takes no other self
+        self.pages, self.items, self._compare = pages, 0, BothSides.compare
+        monkeypatch.setattr(BothSides, "compare", lambda sides, items: self.compare(sides, items))  # noqa: PLW0108  # a bound method takes no other self
 
     def compare(self, sides, items):
         if not self.pages:
@@ -101,7 +100,7 @@ def interrupted(context, chefs, even, monkeypatch):
     with monkeypatch.context() as patch:
         Interrupted(patch, pages=3)
         with pytest.raises(FailedError):
-            run.run(context, chefs, run.Options(segments=1, settle=0, anew=True))
+            run.run(context, chefs, run.VerifyOptions(segments=1, grace=0, anew=True))
     return record(context)
 
 
@@ -124,21 +123,21 @@ def test_one_interrupted_among_the_rows_reads_no_item_again(context, chefs, even
         raise FailedError("the operator's machine is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(full.Whole, "_unknown", fail)
+        patch.setattr(full.FullComparison, "_unknown", fail)
         with pytest.raises(FailedError):
-            run.run(context, chefs, run.Options(segments=1, anew=True))
+            run.run(context, chefs, run.VerifyOptions(segments=1, anew=True))
     counted = Interrupted(monkeypatch)
     found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.resumed, found.rows, counted.items) == (True, True, RECORDS, 0)
 
 
 def test_what_differed_before_the_interruption_is_looked_at_again(context, chefs, even, monkeypatch):
-    first = next(iter(Sides.scan(run._sides(context, chefs, OPTIONS), 0, 1)))[0][0]["ChefId"]["S"]
+    first = next(iter(BothSides.scan(run._sides(context, chefs, OPTIONS), 0, 1)))[0][0]["ChefId"]["S"]
     put(context, chefs, first, "else")
     with monkeypatch.context() as patch:
         Interrupted(patch, pages=3)
         with pytest.raises(FailedError):
-            run.run(context, chefs, run.Options(segments=1, settle=0, anew=True))
+            run.run(context, chefs, run.VerifyOptions(segments=1, grace=0, anew=True))
     (difference,) = run.run(context, chefs, OPTIONS).differences
     put(context, chefs, first)
     assert (difference.key, difference.kind) == (first, "fields")
@@ -156,9 +155,9 @@ def test_a_row_without_an_item_is_found_by_the_run_that_goes_on(context, chefs, 
 @pytest.mark.parametrize(
     "options",
     [
-        run.Options(segments=1, settle=0, anew=True),
-        run.Options(segments=2, settle=0),
-        run.Options(segments=1, settle=0, sample=0.5),
+        run.VerifyOptions(segments=1, grace=0, anew=True),
+        run.VerifyOptions(segments=2, grace=0),
+        run.VerifyOptions(segments=1, grace=0, sample=0.5),
     ],
 )
 def test_with_other_options_it_begins_anew(context, chefs, interrupted, options):
@@ -204,7 +203,7 @@ def test_where_very_much_differs_it_ends_early_and_says_so(context, chefs, extra
 def test_many_that_differ_only_at_first_do_not_end_it(context, chefs, even, monkeypatch):
     monkeypatch.setattr(full, "MOST", 10)
     wrong = [Difference(key=key, kind="fields") for key in even]
-    monkeypatch.setattr(Sides, "compare", lambda *_: wrong[:5])
+    monkeypatch.setattr(BothSides, "compare", lambda *_: wrong[:5])
     found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.more, found.items, found.rows) == (True, False, RECORDS, RECORDS)
 
@@ -224,7 +223,7 @@ def test_an_aurora_that_does_not_answer_for_a_moment_is_waited_for(context, chef
     assert (found.clean, found.equal) == (True, RECORDS)
     monkeypatch.setattr(DataApi, "query", lambda *_: (_ for _ in ()).throw(TransientError("it is down")))
     with pytest.raises(FailedError, match="does not answer"):
-        run.changed(context, chefs, even[:1], 0)
+        run.compare_keys(context, chefs, even[:1], 0)
 
 
 def test_the_first_error_stops_every_segment(context, chefs, even, monkeypatch):
@@ -238,9 +237,9 @@ def test_the_first_error_stops_every_segment(context, chefs, even, monkeypatch):
         return []
 
     monkeypatch.setattr(comparing, "PAGE", 1)
-    monkeypatch.setattr(Sides, "compare", compare)
+    monkeypatch.setattr(BothSides, "compare", compare)
     with pytest.raises(FailedError, match="broken"):
-        run.run(context, chefs, run.Options(segments=4, anew=True))
+        run.run(context, chefs, run.VerifyOptions(segments=4, anew=True))
     assert len(pages) <= 4
 
 
@@ -257,24 +256,24 @@ def test_keys_that_dynamodb_leaves_out_are_asked_for_again(context, chefs, monke
     asked: list[list[str]] = []
     monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
     client = SimpleNamespace(batch_get_item=batch_get_item)
-    sides = Sides(context.target.mapping["chefs"], client, "t", None, Pace())
+    sides = BothSides(context.target.mapping["chefs"], client, "t", None, RateLimiter())
     assert sorted(sides.items(["a", "b"])) == ["a", "b"]
     assert asked == [["a", "b"], ["a", "b"], ["a", "b"], ["b"]]
 
 
 def test_without_progress_a_throttle_ends_it(context, monkeypatch):
     monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
-    monkeypatch.setattr(comparing, "THROTTLED", 0.01)
+    monkeypatch.setattr(comparing, "THROTTLE_TIMEOUT", 0.01)
     keys = [{"ChefId": {"S": "a"}}]
     answer = {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": keys}}}
     client = SimpleNamespace(batch_get_item=lambda **_: answer)
-    sides = Sides(context.target.mapping["chefs"], client, "t", None, Pace(), 0)
+    sides = BothSides(context.target.mapping["chefs"], client, "t", None, RateLimiter(), 0)
     with pytest.raises(FailedError, match="throttles"):
         sides.items(["a"])
 
 
 def test_stopping_ends_a_wait_of_the_pace(context):
-    sides = run._sides(context, context.target.entity("chefs"), run.Options(rate=0.001))
+    sides = run._sides(context, context.target.entity("chefs"), run.VerifyOptions(rate=0.001))
     sides.stop.set()
     began = time.monotonic()
     for _ in range(2):
@@ -301,8 +300,8 @@ def test_of_all_entities_one_that_is_complete_is_left_out_and_told(context, even
 
 
 def test_the_command_to_run_next_has_every_option_again():
-    options = run.Options(segments=8, rate=500, settle=3, sample=0.5)
+    options = run.VerifyOptions(segments=8, rate=500, grace=3, sample=0.5)
     assert _words(["chefs"], None, options, 5, "live", None) == (
         "runbook verify --repair --entity chefs --sample 0.5 --settle 3 --segments 8 --rate 500 --show 5 --stack live"
     )
-    assert _words(None, None, run.Options(), SHOW, None, None) == "runbook verify --repair"
+    assert _words(None, None, run.VerifyOptions(), SHOW, None, None) == "runbook verify --repair"

@@ -90,7 +90,7 @@ def test_seed_2_operators_who_init_at_the_same_time_all_succeed(arena):
 
 
 def test_seed_6_without_a_database_a_command_says_so_and_does_not_fall(arena, monkeypatch):
-    monkeypatch.setattr(compare, "PATIENCE", 0.1)
+    monkeypatch.setattr(compare, "TIMEOUT", 0.1)
     words = ("verify", "--entity", "chefs", "--outputs", str(arena.sandbox.location.outputs))
     arena.sandbox.mariadb.kill()
     try:
