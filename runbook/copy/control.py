@@ -20,11 +20,11 @@ from runbook.checks import check as checks
 from runbook.checks import plans, routes
 from runbook.checks import triggers as capture
 from runbook.checks.plans import CheckScope
-from runbook.cutover.command import resume
+from runbook.cutover.command import record_event, resume
 from runbook.cutover.drain import StreamDrain
 from runbook.cutover.steps import Choices, SwitchRun
 from runbook.errors import FailedError, PreconditionError, UsageError
-from runbook.journal.journal import Event, Phase, now
+from runbook.journal.journal import Phase, now
 from runbook.journal.lock import Lease, held
 from runbook.journal.operation import Outcome
 from runbook.stack import Context
@@ -38,7 +38,7 @@ LOOK_SECONDS = 0.2  # between two looks at them
 INSTEAD = {
     Phase.MODERN: "DynamoDB is the source of truth. Run `runbook verify`, `runbook rollback` or `runbook complete`. "
     "Copy runs again by itself after a rollback.",
-    Phase.COMPLETE: f"The bridge and the triggers were removed by `runbook complete`. {routes.WHAT_IS_LEFT}",
+    Phase.COMPLETE: f"The bridge and the triggers are gone: `runbook complete` removed them. {routes.WHAT_IS_LEFT}",
 }
 
 
@@ -104,14 +104,14 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
         restores = phase == Phase.MODERN and _triggers_missing(context, entity)
         if not restores:
             _demand_phase(entity, phase, "copy starts in phase legacy only", Phase.LEGACY)
-            _demand_preflight(context, entity, lease)
+            _demand_preflight(context, entity)
             if again or context.journal.find_record(entity.name, names.COPY_RECORD) is None:
                 # the rows would be copied over what modern wrote before a rollback and Aurora does not have yet
                 _wait_until_drained(context, entity, lease)
         triggers = _capture(context, entity, lease)
         lease.check()
         result = "mended" if restores else _begin(context, entity, limits, again=again)
-        context.journal.record(_event(entity, lease, "copy start", result, limits.given))
+        record_event(context, entity, "copy start", result, **limits.given)
     if call and not restores:
         lanes.wake(context, entity)
     return CopyResult(
@@ -168,7 +168,7 @@ def release(context: Context, entity: EntityTarget) -> CopyResult:
         for record in (names.VERIFIED_RECORD, *lanes, names.COPY_RECORD):
             context.journal.remove_record(entity.name, record)
         gone = tuple(answer.get("released", ()))
-        context.journal.record(_event(entity, lease, RELEASE, "removed", {"triggers": ", ".join(gone)}))
+        record_event(context, entity, RELEASE, "removed", triggers=", ".join(gone))
     return CopyResult(entity=entity.name, result="removed", record={}, triggers=gone)
 
 
@@ -199,15 +199,14 @@ def _triggers_missing(context: Context, entity: EntityTarget) -> bool:
     return started and bool(capture.wrong(context.aurora, context.target.mapping[entity.name]))
 
 
-def _demand_preflight(context: Context, entity: EntityTarget, lease: Lease) -> None:
+def _demand_preflight(context: Context, entity: EntityTarget) -> None:
     if not context.target.copy_function:
         raise PreconditionError("copy is not deployed", "Deploy the part bridge: see `parts` in the stack's settings.")
     context.say(f"checking {entity.name}")
     try:
         checks.demand(plans.checks(context, entity, CheckScope.COPY))
     except PreconditionError as error:
-        details = {"reason": error.message}
-        context.journal.record(_event(entity, lease, "copy start", "refused", details))
+        record_event(context, entity, "copy start", "refused", reason=error.message)
         raise
 
 
@@ -284,22 +283,12 @@ def _changed(
                 break
         else:
             raise _too_many(entity)
-        context.journal.record(_event(entity, lease, command, "done", changes))
+        record_event(context, entity, command, "done", **changes)
     return CopyResult(entity=entity.name, result=result, record=record(context, entity), resumed=resumed)
 
 
 def _too_many(entity: EntityTarget) -> FailedError:
     return FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
-
-
-def _event(entity: EntityTarget, lease: Lease, command: str, result: str, details: Mapping[str, Any]) -> Event:
-    return Event(
-        entity=entity.name,
-        command=command,
-        result=result,
-        operator=lease.lock.holder,
-        details={name: value for name, value in details.items() if value != ""},
-    )
 
 
 def _demand_releasable(context: Context, entity: EntityTarget) -> None:
@@ -309,11 +298,7 @@ def _demand_releasable(context: Context, entity: EntityTarget) -> None:
             f"`{state.operation.command}` of {name} was interrupted",
             f"Run `runbook rollback --entity {name} --execute` first: it resumes it and brings all back.",
         )
-    if state.phase != Phase.LEGACY:
-        raise PreconditionError(
-            f"{name} is in phase {state.phase}; the triggers can go in phase legacy only",
-            INSTEAD.get(state.phase, "See `runbook status`."),
-        )
+    _demand_phase(entity, state.phase, "the triggers can be removed in phase legacy only", Phase.LEGACY)
     if state.reads or context.routing.reads_percent(entity):
         raise PreconditionError(
             f"modern answers reads of {name}, and would go on with what it has",

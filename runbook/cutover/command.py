@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from runbook.aws.api_gateway import ALL, Routes, Side, reads_side
 from runbook.aws.outputs import EntityTarget
@@ -143,7 +144,7 @@ class Switch:
         try:
             check.demand(found)
         except PreconditionError as error:
-            record_event(self.context, self.entity, self.command, "refused", error.message)
+            record_event(self.context, self.entity, self.command, "refused", reason=error.message)
             raise
         choices = self.choices
         if self.verb == "rollback" and part in {Part.WRITES, Part.BOTH}:
@@ -241,16 +242,11 @@ def steps_of(context: Context, entity: EntityTarget, lease: Lease | None, argume
     return [route, *([run.record_reads(side)] if reads else [])]
 
 
-def record_event(context: Context, entity: EntityTarget, command: str, result: str, reason: str) -> None:
-    """Add a line to the history that belongs to no change of the state."""
-    event = Event(
-        entity=entity.name,
-        command=command,
-        result=result,
-        operator=context.clients.operator,
-        details={"reason": reason},
-    )
-    context.journal.record(event)
+def record_event(context: Context, entity: EntityTarget, command: str, result: str, **details: Any) -> None:
+    """Add a line to the history that belongs to no change of the state; empty details are left out."""
+    kept = {name: value for name, value in details.items() if value != ""}
+    operator = context.clients.operator
+    context.journal.record(Event(entity=entity.name, command=command, result=result, operator=operator, details=kept))
 
 
 def _after(arguments: Arguments, state: State, routes: Routes, *, finished: bool) -> tuple[State, Routes]:

@@ -218,4 +218,4 @@ class Reads:
                 run_operation(context, entity, lease, TAKE_BACK, Move(percent=0, before=reads))
 
     def _record(self, result: str, reason: str, entity: EntityTarget | None = None) -> None:
-        record_event(self.context, entity or self.entity, self.command, result, reason)
+        record_event(self.context, entity or self.entity, self.command, result, reason=reason)

@@ -4,6 +4,7 @@ and the shared sandbox with copy running, where writes go over and come back.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -19,8 +20,11 @@ import pytest
 from runbook_outputs import ENTITY, outputs
 from writes_world import bring_back, until
 
+from runbook import init as init_service
 from runbook.aws import outputs as targets
+from runbook.aws.outputs import EntityTarget
 from runbook.checks import copy as copy_checks
+from runbook.checks import heartbeat, plans
 from runbook.copy import control
 from runbook.copy.control import CopyLimits
 from runbook.journal.journal import Event
@@ -123,3 +127,21 @@ def chefs(road):
     assert run.run(road, entity, run.VerifyOptions()).clean
     yield entity
     bring_back(road)
+
+
+@pytest.fixture
+def open_checks(monkeypatch):
+    """Checks and heartbeats that pass, for tests of something else."""
+    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
+    monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
+
+
+@pytest.fixture
+def two(bare, open_checks):
+    """The bare stack with a second entity, menus, whose reads share the stage."""
+    menus = EntityTarget(name="menus", read_function="menus-read-1", write_function="menus-write-1")
+    target = dataclasses.replace(bare.target, entities={**bare.target.entities, "menus": menus})
+    context = Context.of(target)
+    context.routing.set({"menus_reads": "legacy-read-1", "menus_writes": "legacy-write-1"})
+    init_service._journal(context, menus)
+    return context

@@ -14,7 +14,6 @@ from runbook_outputs import ENTITY
 from typer.testing import CliRunner
 
 from runbook.aws import clients
-from runbook.checks import heartbeat, plans
 from runbook.commands.cli import app
 from runbook.journal import lock as locks
 
@@ -22,13 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def open_gates(monkeypatch):
-    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
-    monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
-
-
-@pytest.fixture
-def at_a_terminal(open_gates, monkeypatch):
+def at_a_terminal(open_checks, monkeypatch):
     monkeypatch.setattr("runbook.commands._session._asks", lambda: True)
 
 
@@ -64,7 +57,7 @@ def _over(bare) -> bool:
     return bare.journal.state(ENTITY).reads == 100
 
 
-def test_a_plan_changes_nothing_and_names_the_command_that_acts(runbook, bare, open_gates):
+def test_a_plan_changes_nothing_and_names_the_command_that_acts(runbook, bare, open_checks):
     result = runbook(*READS, "--entity", ENTITY)
     assert result.exit_code == 0, result.output
     act = "runbook cutover reads --percent 100 --entity chefs --execute --watch 0"
@@ -81,7 +74,7 @@ def test_a_plan_with_a_closed_gate_shows_value_limit_and_remedy_and_exits_4(runb
     assert runbook(*command, "--execute").exit_code == 4
 
 
-def test_execute_acts_and_history_tells(runbook, bare, open_gates):
+def test_execute_acts_and_history_tells(runbook, bare, open_checks):
     assert runbook(*READS, "--execute").exit_code == 0
     assert _over(bare)
     result = runbook("rollback", "--execute")
@@ -95,7 +88,7 @@ def test_execute_acts_and_history_tells(runbook, bare, open_gates):
     assert "rollback both" in runbook("history", "--limit", "1").stdout
 
 
-def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, open_gates):
+def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, open_checks):
     plan = json.loads(runbook(*READS, "--json").stdout)
     assert (plan["executed"], plan["green"], [step["name"] for step in plan["steps"]]) == (
         False,
@@ -109,7 +102,7 @@ def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, open_gates
 
 
 @pytest.mark.parametrize("command", [READS, ("cutover", "writes"), ("rollback", "writes")])
-def test_a_held_lock_exits_5(runbook, bare, open_gates, command):
+def test_a_held_lock_exits_5(runbook, bare, open_checks, command):
     with locks.held(bare.journal, ENTITY, "alice", "something"):
         result = runbook(*command, "--execute")
     assert result.exit_code == 5
@@ -126,7 +119,7 @@ def test_a_held_lock_exits_5(runbook, bare, open_gates, command):
         (["--json", "--yes", "live"], 0),
     ],
 )
-def test_in_production_the_stacks_name_must_be_given(runbook, bare, open_gates, options, code):
+def test_in_production_the_stacks_name_must_be_given(runbook, bare, open_checks, options, code):
     result = runbook(*READS, "--execute", *options, production=True, stack="live")
     assert result.exit_code == code, result.output
     assert _over(bare) == (code == 0)
@@ -134,13 +127,13 @@ def test_in_production_the_stacks_name_must_be_given(runbook, bare, open_gates, 
 
 
 @pytest.mark.parametrize("command", [("cutover", "writes"), ("rollback",), ("rollback", "--force")])
-def test_in_production_no_switch_of_writes_goes_unasked(runbook, open_gates, command):
+def test_in_production_no_switch_of_writes_goes_unasked(runbook, open_checks, command):
     result = runbook(*command, "--execute", production=True, stack="live")
     assert result.exit_code == 5
     assert "--yes live" in result.output
 
 
-def test_a_plan_in_production_asks_nothing(runbook, open_gates):
+def test_a_plan_in_production_asks_nothing(runbook, open_checks):
     for command in (READS, ("cutover", "writes")):
         assert runbook(*command, production=True, stack="live").exit_code == 0
 

@@ -15,7 +15,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from runbook.aws.api_gateway import Side
-from runbook.checks import heartbeat, plans
 from runbook.cutover import canary
 from runbook.cutover.command import Scope, Switch
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
@@ -29,13 +28,6 @@ START = (0, Side.LEGACY, None)
 OVER = (100, Side.MODERN, None)
 MARKS = "abcd"
 COMMIT = "c"
-
-
-@pytest.fixture
-def open_gates(monkeypatch):
-    """Gates and probes that pass: these tests are about the steps."""
-    monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
-    monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
 def _switch(context: Context, verb: str, scope: str = "reads") -> Switch:
@@ -254,7 +246,7 @@ def test_killed_anywhere_steps_are_all_done_or_all_undone_and_the_next_run_does_
 
 
 @pytest.mark.parametrize(("verb", "after"), [("cutover", OVER), ("rollback", START)])
-def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open_gates, verb, after):
+def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open_checks, verb, after):
     count, killed = 0, True
     while killed:
         count += 1
@@ -273,7 +265,7 @@ def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open
 # The commands
 
 
-def test_the_road_over_and_back_and_over_again(bare, open_gates):
+def test_the_road_over_and_back_and_over_again(bare, open_checks):
     for verb, scope, then in (
         ("cutover", "reads", OVER),
         ("rollback", "reads", START),
@@ -286,21 +278,21 @@ def test_the_road_over_and_back_and_over_again(bare, open_gates):
     assert bare.journal.state(ENTITY).lock is None
 
 
-def test_a_repeated_command_has_nothing_to_do(bare, open_gates):
+def test_a_repeated_command_has_nothing_to_do(bare, open_checks):
     _switch(bare, "cutover").execute()
     events = len(bare.journal.events(ENTITY, 100))
     assert not _switch(bare, "cutover").execute().changed
     assert len(bare.journal.events(ENTITY, 100)) == events
 
 
-def test_a_route_changed_behind_the_journal_is_put_right_by_the_same_command(bare, open_gates):
+def test_a_route_changed_behind_the_journal_is_put_right_by_the_same_command(bare, open_checks):
     _switch(bare, "cutover").execute()
     bare.routing.send_reads(bare.target.entity(ENTITY), 0)
     assert _switch(bare, "cutover").execute().changed
     assert _where(bare) == OVER
 
 
-def test_the_trail_tells_who_began_what_and_how_it_ended(bare, open_gates):
+def test_the_trail_tells_who_began_what_and_how_it_ended(bare, open_checks):
     _switch(bare, "cutover").execute()
     done, started, _ = bare.journal.events(ENTITY, 3)
     assert (started.command, started.result) == ("cutover reads", "started")
@@ -309,14 +301,14 @@ def test_the_trail_tells_who_began_what_and_how_it_ended(bare, open_gates):
     assert started.details["operation"] == done.details["operation"]
 
 
-def test_a_plan_changes_nothing_and_takes_no_lock(bare, open_gates):
+def test_a_plan_changes_nothing_and_takes_no_lock(bare, open_checks):
     with locks.held(bare.journal, ENTITY, "another", "something"):
         plan = _switch(bare, "cutover").plan()
     assert [step.name for step in plan.steps] == ["share", "record-share"]
     assert _where(bare) == START
 
 
-def test_a_held_lock_refuses_and_nothing_changes(bare, open_gates):
+def test_a_held_lock_refuses_and_nothing_changes(bare, open_checks):
     with locks.held(bare.journal, ENTITY, "another", "something"), pytest.raises(RefusedError):
         _switch(bare, "cutover").execute()
     assert _where(bare) == START
@@ -332,7 +324,7 @@ def test_a_closed_gate_refuses_changes_nothing_and_is_in_the_trail(bare, scope):
     assert (event.command, event.result) == (f"cutover {scope}", "refused")
 
 
-def test_a_stage_that_does_not_change_leaves_everything_as_it_was(bare, open_gates, monkeypatch):
+def test_a_stage_that_does_not_change_leaves_everything_as_it_was(bare, open_checks, monkeypatch):
     def fail(*_):
         raise FailedError("the stage is on fire")
 
@@ -343,7 +335,7 @@ def test_a_stage_that_does_not_change_leaves_everything_as_it_was(bare, open_gat
     assert _where(bare) == START
 
 
-def test_an_interrupt_puts_everything_back(bare, open_gates, monkeypatch):
+def test_an_interrupt_puts_everything_back(bare, open_checks, monkeypatch):
     real = bare.routing.send_reads
 
     def interrupted(entity, percent, others=None):
@@ -359,7 +351,7 @@ def test_an_interrupt_puts_everything_back(bare, open_gates, monkeypatch):
 
 
 @pytest.fixture
-def half_done(bare, open_gates, monkeypatch):
+def half_done(bare, open_checks, monkeypatch):
     """Reads are over by the stage, and not yet by the journal."""
     with monkeypatch.context() as patched:
         patched.setattr(canary._Moving, "record", lambda _: (_ for _ in ()).throw(FailedError("no")))
