@@ -72,7 +72,7 @@ def read(database: DataApi, entity: Entity) -> Control | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ControlChange:
     """A change of the row.
 
     Attributes:
@@ -88,7 +88,7 @@ class Change:
     token: int
 
 
-def change(database: DataApi, entity: Entity, to: Change, wait_seconds: int) -> None:
+def change(database: DataApi, entity: Entity, to: ControlChange, wait_seconds: int) -> None:
     """Raise or lower the fence by one statement, so that a client that dies here holds no lock.
 
     Raises:

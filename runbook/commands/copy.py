@@ -209,7 +209,7 @@ def _watched(context: Context, entities: list[EntityTarget], how: Watching) -> l
             entities,
             how.apart,
             until_caught_up=how.until_caught_up,
-            sound=workers.check if workers else lambda: None,
+            check=workers.check if workers else lambda: None,
         )
         show = stack.enter_context(rendering.watching(quiet=how.as_json))
         try:

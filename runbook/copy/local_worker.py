@@ -1,6 +1,6 @@
-"""`--run-here`: copy's lanes worked on by threads of this process, with the code that runs in Lambda.
+"""`--run-here`: runs the copy workers in threads of this process, with the code that runs in Lambda.
 
-Each takes its lane's lease as a function does, so both may run at once: whoever has the lease works, the other waits.
+Each takes its lane's lease as a function does, so both may run at once: the owner of the lease works, the other waits.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 from runbook.stack import Context
 
-AGAIN = 2.0  # seconds until a lane that another worker has is tried again
-MUCH = 3600.0  # seconds; a worker here ends when it is told to
-JOIN = 60.0  # seconds for the rounds under way; what is cut off can be repeated
+LANE_RETRY_SECONDS = 2.0  # until a lane that another worker has is tried again
+REMAINING_SECONDS = 3600.0  # a worker here has no function timeout: it ends when the block ends
+END_TIMEOUT_SECONDS = 60.0  # for the rounds under way; a round that is cut off can be repeated
 
 
 class Workers:
@@ -40,7 +40,6 @@ class Workers:
         ]
 
     def __enter__(self) -> Self:
-        """Begin."""
         for thread in self._threads:
             thread.start()
         return self
@@ -48,33 +47,33 @@ class Workers:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Let the rounds under way end, and the lanes go."""
+        """Wait for the rounds under way, which release their lanes."""
         self._ending.set()
         for thread in self._threads:
-            thread.join(JOIN)
+            thread.join(END_TIMEOUT_SECONDS)
 
     def check(self) -> None:
-        """Tell of a worker that fell.
+        """Stop when a worker has failed.
 
         Raises:
-            FailedError: with what it said.
+            FailedError: with its error.
         """
         if self._problem:
             raise FailedError(
-                f"a worker here fell: {type(self._problem).__name__}: {self._problem}",
-                "Nothing is lost; mend the cause and run it again.",
+                f"a copy worker of this process failed: {type(self._problem).__name__}: {self._problem}",
+                "Nothing is lost; fix the cause and run the command again.",
             ) from self._problem
 
     def _work(self, entity: EntityTarget, lane: int) -> None:
         try:
             while not self._ending.is_set():
                 Work(self._lane(entity, lane), self._remaining, self._sleep).run()
-                self._ending.wait(AGAIN)
-        except Exception as error:  # noqa: BLE001  # why: a thread has nobody to raise it to; `check` does
+                self._ending.wait(LANE_RETRY_SECONDS)
+        except Exception as error:  # noqa: BLE001  # because a thread cannot raise to its starter; `check` does
             self._problem = error
 
     def _remaining(self) -> float:
-        return END if self._ending.is_set() else MUCH
+        return END if self._ending.is_set() else REMAINING_SECONDS
 
     def _sleep(self, seconds: float) -> None:
         self._ending.wait(seconds)

@@ -1,4 +1,4 @@
-"""`runbook copy status` and `watch`: how far copy is, how fast it goes, who works on it, what holds it back."""
+"""`runbook copy status` and `watch`: progress, speed, lanes, and what slows copy down."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from runbook.errors import FailedError, PreconditionError
 from runbook.journal.journal import Phase, State
 from runbook.stack import Context
 
-MOST = 50_000  # rows of the queue that are counted
-WINDOW = 10.0  # seconds over which a rate is reckoned
-ALIVE = 30.0  # seconds after which a lane that says nothing counts as dead
-SILENCE = 90.0  # seconds without any lane's beat until watching gives up; schedules call them every minute
-LANE_SILENCE = 300.0  # seconds for a single lane
-KEEPING_UP = 5.0  # seconds of lag that live traffic leaves
+MOST_COUNTED = 50_000  # rows of the queue
+RATE_SECONDS = 10.0  # over which a rate is computed
+ALIVE_SECONDS = 30.0  # after which a lane without a beat counts as dead
+SILENCE_SECONDS = 90.0  # without any lane's beat until watching ends; schedules call them every minute
+LANE_SILENCE_SECONDS = 300.0  # for a single lane
+KEEPING_UP_SECONDS = 5.0  # of lag that live traffic leaves
 LOOKS = 3  # looks in a row that must find it keeping up, where the queue is never empty
 WHOLE = 100.0
 
@@ -39,8 +39,7 @@ class Lane:
 
     @property
     def alive(self) -> bool:
-        """Whether it was heard of lately."""
-        return self.age is not None and self.age <= ALIVE
+        return self.age is not None and self.age <= ALIVE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class CopyProgress:
         deleted: items deleted; `skipped` were right already, `parked` went to quarantine.
         backfill_done: rows of the backfill that are done, each once.
         rate: keys a second now; None when there was no time to see.
-        eta: seconds until the backfill is done; None when that cannot be told.
+        eta: seconds until the backfill is done; None when that is unknown.
         queue: keys that wait; `queue_exact` is False when there are more than were counted.
         lag: seconds that the oldest of them has waited.
         paused: why copy waits; empty when it does not.
@@ -95,7 +94,7 @@ class CopyProgress:
     @property
     def keeps_up(self) -> bool:
         """Whether only what was written a moment ago is not there yet."""
-        return self.backfilled and self.backfill_done >= self.enqueued and self.lag <= KEEPING_UP
+        return self.backfilled and self.backfill_done >= self.enqueued and self.lag <= KEEPING_UP_SECONDS
 
 
 class Watch:
@@ -123,12 +122,12 @@ class Watch:
         """Whether the backfill is done and the queue was empty, or is kept short however much is written."""
         return found.drained or self._calm >= LOOKS
 
-    def demand_life(self, found: CopyProgress) -> None:
-        """Go on watching only what can come to an end.
+    def demand_running(self, found: CopyProgress) -> None:
+        """Stop watching what cannot come to an end.
 
         Raises:
             PreconditionError: copy does not run in this phase, or was stopped.
-            FailedError: nobody works on it.
+            FailedError: no worker is running.
         """
         name = self._entity.name
         if found.phase not in {Phase.LEGACY, Phase.SWITCHING}:
@@ -138,20 +137,20 @@ class Watch:
         if found.state != control.RUNNING:
             raise PreconditionError(f"copy of {name} is {found.state}", f"Run `runbook copy start --entity {name}`.")
         silent = {lane.lane: self._silence(lane) for lane in found.lanes}
-        if min(silent.values()) > SILENCE:
-            raise _nobody(f"no lane of {name} has been heard of for {SILENCE:.0f} s", name)
-        lost = [lane for lane, seconds in silent.items() if seconds > LANE_SILENCE]
+        if min(silent.values()) > SILENCE_SECONDS:
+            raise _no_worker(f"no lane of {name} has reported for {SILENCE_SECONDS:.0f} s", name)
+        lost = [lane for lane, seconds in silent.items() if seconds > LANE_SILENCE_SECONDS]
         if lost:
-            raise _nobody(f"lane {lost[0]} of {name} has not been heard of for {LANE_SILENCE:.0f} s", name)
+            raise _no_worker(f"lane {lost[0]} of {name} has not reported for {LANE_SILENCE_SECONDS:.0f} s", name)
 
     def _silence(self, lane: Lane) -> float:
-        """Seconds that a lane has said nothing while it was watched."""
+        """Seconds without a beat of the lane while it was watched."""
         watched = (dt.datetime.now(dt.UTC) - self._began).total_seconds()
         return watched if lane.age is None else min(watched, lane.age)
 
     def _progress(self, state: State, record: Mapping[str, Any]) -> CopyProgress:
         queue = self._context.aurora.queue(self._context.target.mapping[self._entity.name])
-        waiting = self._context.aurora.ask(lambda: queue.waiting(MOST + 1))
+        waiting = self._context.aurora.ask(lambda: queue.waiting(MOST_COUNTED + 1))
         counts = {name: int(record.get(name, 0)) for name in control.COUNTERS}
         rate = self._rate(counts["rows_done"] + counts["changes_done"])
         enqueued = counts["enqueued"]
@@ -170,8 +169,8 @@ class Watch:
             percent=WHOLE if left <= 0 else round(min(WHOLE * done / total, 99.9), 1),
             rate=rate,
             eta=0.0 if left <= 0 else round(left / rate, 1) if rate else None,
-            queue=min(waiting.rows, MOST),
-            queue_exact=waiting.rows <= MOST,
+            queue=min(waiting.rows, MOST_COUNTED),
+            queue_exact=waiting.rows <= MOST_COUNTED,
             lag=waiting.age,
             paused=record.get("paused", ""),
             limits={name: record[name] for name in control.DEFAULTS.given if name in record},
@@ -185,7 +184,7 @@ class Watch:
         if self._seen and rows < self._seen[-1][1]:
             self._seen.clear()
         self._seen.append((time.monotonic(), rows))
-        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > WINDOW:  # noqa: PLR2004  # both ends
+        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > RATE_SECONDS:  # noqa: PLR2004  # both ends
             self._seen.popleft()
         seconds = self._seen[-1][0] - self._seen[0][0]
         return round((rows - self._seen[0][1]) / seconds, 1) if seconds else None
@@ -223,7 +222,7 @@ def follow(
     every: float,
     *,
     until_caught_up: bool,
-    sound: Callable[[], None] = lambda: None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[list[CopyProgress]]:
     """Look every so many seconds, until all of them have caught up.
 
@@ -231,16 +230,16 @@ def follow(
         context: the stack.
         entities: which.
         every: seconds.
-        until_caught_up: False to go on for ever.
-        sound: raises when it is no use to go on.
+        until_caught_up: False to watch until interrupted.
+        check: raises when watching is of no use any more.
 
     Raises:
         PreconditionError: copy of one of them does not run.
-        FailedError: nobody works on one of them.
+        FailedError: no worker is running for one of them.
     """
     watches = [Watch(context, entity) for entity in entities]
     while True:
-        sound()
+        check()
         found = [watch.look() for watch in watches]
         yield found
         done = [watch.caught_up(one) for watch, one in zip(watches, found, strict=True)]
@@ -248,11 +247,11 @@ def follow(
             return
         for watch, one, over in zip(watches, found, done, strict=True):
             if not (until_caught_up and over):
-                watch.demand_life(one)
+                watch.demand_running(one)
         time.sleep(every)
 
 
-def _nobody(problem: str, entity: str) -> FailedError:
+def _no_worker(problem: str, entity: str) -> FailedError:
     return FailedError(
         problem,
         f"Run `runbook copy start --entity {entity}` again: it calls every lane. Then see the copy function's log.",

@@ -13,7 +13,7 @@ import time
 from functions.aws.mysql_errors import DEADLOCK, LOCK_WAIT, NO_PROCEDURE, DataApiError, TransientError
 from functions.domain import names
 from functions.install import control_row
-from functions.install.control_row import NO_EPOCH, Change, Control
+from functions.install.control_row import NO_EPOCH, Control, ControlChange
 from runbook.aws.aurora import refusal
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError, PreconditionError
@@ -67,13 +67,13 @@ class Fence:
             PreconditionError: a writer stays inside, or another command changed the fence; no writer waits any longer.
         """
         known = self.control().token if self._known is None else self._known
-        self._change(Change(fenced=True, epoch=NO_EPOCH, known=known, token=known + 1), RAISE_TIMEOUT_SECONDS)
+        self._change(ControlChange(fenced=True, epoch=NO_EPOCH, known=known, token=known + 1), RAISE_TIMEOUT_SECONDS)
         self._known = known + 1
 
     def lower(self, epoch: int) -> None:
         """Let legacy's writers in, in this epoch: what they write, the bridge leaves alone."""
         known = self.control().token
-        self._change(Change(fenced=False, epoch=epoch, known=known, token=known + 1))
+        self._change(ControlChange(fenced=False, epoch=epoch, known=known, token=known + 1))
 
     def undo_raise(self) -> None:
         """Lower it in the present epoch, whether it is up or on its way up: a call under way is barred."""
@@ -93,7 +93,7 @@ class Fence:
             with contextlib.suppress(MovedError):
                 self._change(_barring(control, fenced=True, epoch=NO_EPOCH))
 
-    def _change(self, to: Change, timeout: float | None = None) -> None:
+    def _change(self, to: ControlChange, timeout: float | None = None) -> None:
         deadline, attempts = time.monotonic() + (TIMEOUT_SECONDS if timeout is None else timeout), 0
         while attempts < ATTEMPTS:
             try:
@@ -106,9 +106,9 @@ class Fence:
         )
 
 
-def _barring(seen: Control, *, fenced: bool, epoch: int) -> Change:
+def _barring(seen: Control, *, fenced: bool, epoch: int) -> ControlChange:
     """A change that bars one under way: that one adds 1 to the token, and so fits neither before this nor after."""
-    return Change(fenced=fenced, epoch=epoch, known=seen.token, token=seen.token + BARRING)
+    return ControlChange(fenced=fenced, epoch=epoch, known=seen.token, token=seen.token + BARRING)
 
 
 def _wait_after(error: DataApiError, deadline: float) -> bool:

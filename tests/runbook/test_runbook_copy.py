@@ -256,14 +256,14 @@ def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs
     assert result.exit_code == 4
     assert "not started" in result.stderr
     monkeypatch.setattr("runbook.aws.lanes.wake", lambda *_: None)
-    monkeypatch.setattr(progress, "SILENCE", 0.3)
+    monkeypatch.setattr(progress, "SILENCE_SECONDS", 0.3)
     dead = [progress.Lane(lane=n, owner="", beat="", age=None, rows=0, lag=0.0) for n in range(names.LANES)]
     monkeypatch.setattr(progress.Watch, "_lanes", lambda *_: dead)
     monkeypatch.setattr(progress.Watch, "caught_up", lambda *_: False)
     _done(runbook("copy", "start", "--entity", CHEFS))
     result = runbook("copy", "watch", "--entity", CHEFS, "--every", str(BETWEEN))
     assert result.exit_code == 1
-    assert "no lane of chefs has been heard of" in result.stderr
+    assert "no lane of chefs has reported" in result.stderr
 
 
 def test_stopping_what_was_never_started_says_so(road, chefs):

@@ -20,7 +20,7 @@ from writes_world import (
 )
 
 from functions.domain import names
-from functions.install.control_row import Change, Control
+from functions.install.control_row import Control, ControlChange
 from runbook.aws.http import path
 from runbook.checks import plans
 from runbook.copy import control as copying
@@ -169,7 +169,7 @@ def test_a_fence_that_comes_down_late_on_the_way_back_is_barred(road, chefs, mon
     monkeypatch.undo()
     assert stands(road) == MODERN
     with pytest.raises(MovedError):
-        Fence(road, chefs)._change(Change(fenced=False, epoch=9, known=known, token=known + 1), 5)
+        Fence(road, chefs)._change(ControlChange(fenced=False, epoch=9, known=known, token=known + 1), 5)
     assert stands(road) == MODERN
 
 
