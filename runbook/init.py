@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbook.aws.api_gateway import ALL, Side
-from runbook.aws.lambda_calls import body, invoke
+from runbook.aws.lambda_calls import body
 from runbook.aws.outputs import EntityTarget
 from runbook.journal.journal import Event, Phase
 from runbook.journal.lock import held
@@ -37,7 +37,7 @@ def run(context: Context) -> list[Line]:
 
 def _legacy(context: Context) -> Line:
     context.say("preparing the legacy tables")
-    answer = invoke(context, context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
+    answer = context.invoke(context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
     return Line(name="legacy tables", result="done", detail=", ".join(body(answer).get("initialised", [])) or "ready")
 
 
@@ -49,7 +49,7 @@ def _bridge(context: Context) -> Line:
     states = {name: context.journal.find(name) for name in context.target.entities}
     complete = [name for name, state in states.items() if state and state.phase == Phase.COMPLETE]
     event = {"action": "install", "streams": followed, "without": complete}
-    invoke(context, context.target.bridge_install_function, event)
+    context.invoke(context.target.bridge_install_function, event)
     return Line(name="bridge", result="done", detail="invisible columns, helper tables, its MySQL user")
 
 

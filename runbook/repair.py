@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.stream import Follower, Seen
+from runbook.aws.stream import Seen
 from runbook.checks import plans
 from runbook.checks.check import Check, demand
 from runbook.checks.plans import CheckScope
@@ -177,7 +177,7 @@ class Repair:
         """The last records of these keys that the stream has; of use where rows are written."""
         if phase != Phase.MODERN:
             return {}
-        follower = Follower(self._context, self._entity, wanted=frozenset(keys))
+        follower = self._context.follower(self._entity, wanted=frozenset(keys))
         follower.reach(run.STREAM_TIMEOUT)
         return follower.take()
 

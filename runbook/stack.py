@@ -1,23 +1,31 @@
-"""What a service works with: the target, its clients, and the journal, routes and API of that stack."""
+"""One deployed stack: finds it (--stack, --outputs or the running sandbox) and holds what services work with.
+
+`Context` has the target, its AWS clients, the journal, the routes, the API and the legacy database.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+import subprocess
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
 
+from runbook.aws import lambda_calls
 from runbook.aws.api_gateway import Routing
 from runbook.aws.aurora import Aurora
-from runbook.aws.clients import Clients
+from runbook.aws.clients import Clients, silent
 from runbook.aws.http import Api
-from runbook.aws.outputs import Target
+from runbook.aws.outputs import EntityTarget, Target, parse
+from runbook.aws.stream import Follower
+from runbook.errors import UsageError
 from runbook.journal.journal import Journal
 
 Say = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """Progress that nobody wants to hear."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +61,95 @@ class Context:
         """The legacy database."""
         target = self.target
         return Aurora(self.clients.rds_data, target.cluster_arn, target.master_secret_arn, target.bridge_secret_arn)
+
+    def follower(
+        self,
+        entity: EntityTarget,
+        since: datetime | None = None,
+        *,
+        wanted: Collection[str] | None = None,
+        copied: bool = True,
+    ) -> Follower:
+        """A follower of the entity's stream (see `Follower`)."""
+        return Follower(self.clients, entity, since, wanted, copied=copied, say=self.say)
+
+    def invoke(self, function: str, event: Mapping[str, Any], again: str = "runbook init") -> Mapping[str, Any]:
+        """Call a function that prepares Aurora; `again` is the command to run after a failure."""
+        return lambda_calls.invoke(self.clients.functions, function, event, again, self.say)
+
+    def wake_lanes(self, entity: EntityTarget) -> None:
+        """Call every lane of the entity's copy."""
+        lambda_calls.wake_lanes(self.clients.functions, self.target.copy_function, entity.name)
+
+    def mapping_state(self, entity: EntityTarget) -> str:
+        """The state of the bridge's stream mapping; empty when there is none."""
+        return lambda_calls.mapping_state(self.clients.functions, entity.bridge_mapping_id)
+
+
+def resolve(stack: str | None = None, outputs: Path | None = None, folder: Path | None = None) -> Target:
+    """The stack that `--stack` or `--outputs` names, else the running sandbox.
+
+    Args:
+        stack: a Pulumi stack, read with `pulumi stack output`.
+        outputs: a file with the stack's outputs as JSON.
+        folder: where to look for `.sandbox` (and in its parents); the working directory by default.
+
+    Raises:
+        UsageError: naming the option that cannot be used and what to do instead.
+    """
+    if stack and outputs:
+        raise UsageError("--stack and --outputs name two targets", "Give one of them.")
+    if stack:
+        return parse(_from_pulumi(stack), f"--stack {stack}")
+    if outputs:
+        return parse(_from_file(outputs, f"--outputs {outputs}"), f"--outputs {outputs}")
+    path = _sandbox_outputs(folder or Path.cwd())
+    return parse(_from_file(path, f"the sandbox in {path.parent}"), f"the sandbox in {path.parent}")
+
+
+def _from_pulumi(stack: str) -> Mapping[str, Any]:
+    command = ["pulumi", "stack", "output", "--json", "--stack", stack]
+    instead = "Or save the outputs to a file where pulumi runs and name it with --outputs FILE."
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
+    except FileNotFoundError as error:
+        raise UsageError(f"--stack {stack}: the pulumi command is not on the PATH", instead) from error
+    if done.returncode:
+        said = done.stderr.strip() or f"exit code {done.returncode}"
+        raise UsageError(f"--stack {stack}: pulumi says: {said}", f"See `pulumi stack ls`. {instead}")
+    return _document(done.stdout, f"--stack {stack}")
+
+
+def _from_file(path: Path, source: str) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UsageError(
+            f"{source}: cannot read {path.name}: {reason}",
+            "Write it with `pulumi stack output --json > FILE`.",
+        ) from error
+    return _document(text, source)
+
+
+def _document(text: str, source: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{source}: the outputs are not JSON: {error}", "Expected one JSON object.") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{source}: the outputs are not one JSON object", "Expected one JSON object.")
+    return cast("Mapping[str, Any]", value)
+
+
+def _sandbox_outputs(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        current = folder / ".sandbox" / "current"
+        if current.is_file():
+            path = current.parent / current.read_text(encoding="utf-8").strip() / "outputs.json"
+            if path.is_file():
+                return path
+    raise UsageError(
+        "no sandbox is running here, and no other target was named",
+        "Start one with `sandbox up`, or name a target with --stack NAME or --outputs FILE.",
+    )

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from functions.domain import names
-from runbook.aws import outputs as targets
 from runbook.aws.clients import Clients
+from runbook.stack import resolve
 from sandbox import lifecycle
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
@@ -53,7 +53,7 @@ class Bench:
 
     def __init__(self, sandbox: Sandbox, *, writes: int, rows: int) -> None:
         self._sandbox = sandbox
-        self._target = targets.resolve(outputs=sandbox.location.outputs)
+        self._target = resolve(outputs=sandbox.location.outputs)
         self._clients = Clients(self._target)
         self._entity = self._target.mapping[ENTITY]
         self._deployed = self._target.entity(ENTITY)

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from functions.domain import entities
-from runbook.aws import outputs as targets
 from runbook.aws.outputs import Target
+from runbook.stack import resolve
 from sandbox import chefs, lifecycle, state
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
@@ -80,7 +80,7 @@ class Demo:
     def __init__(self, sandbox: Sandbox, *, count: int, kill_database: bool) -> None:
         self._sandbox = sandbox
         self._outputs = sandbox.location.outputs
-        self._target: Target = targets.resolve(outputs=self._outputs)
+        self._target: Target = resolve(outputs=self._outputs)
         self._legacy = entities.parse(sandbox.outputs["mapping"])[ENTITY].legacy
         self._count = count
         self._kill_database = kill_database

@@ -38,6 +38,10 @@ SETTINGS = Config(
 )
 
 
+def silent(_: str) -> None:
+    """Ignore a progress line."""
+
+
 @dataclass(frozen=True)
 class Clients:
     """One client per AWS service, made when first used."""

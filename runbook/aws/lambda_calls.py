@@ -1,51 +1,62 @@
-"""Calls the deployed functions that prepare the legacy database, again while it wakes."""
+"""Calls to Lambda: the functions that prepare Aurora (retried while it wakes), copy's lanes, and stream mappings."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from functions.domain import names
+from runbook.aws.clients import silent
 from runbook.errors import FailedError
 
 if TYPE_CHECKING:
-    from runbook.stack import Context
+    from mypy_boto3_lambda import LambdaClient
 
-PATIENCE = 120.0  # seconds; Aurora Serverless v2 wakes from zero in about 15, a new cluster may take longer
-PASSING = ("resuming", "starting", "unavailable", "timed out", "timeout", "throttl", "transient")
-GOES_ON = "StillAlteringError"  # a long change of a table goes on in Aurora; the next call finds it and waits
-OUT_OF_TIME = "task timed out"  # Lambda ended the function itself: that is no database that wakes
+TIMEOUT_SECONDS = 120.0  # Aurora Serverless v2 wakes from zero in about 15 s, a new cluster may take longer
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 10.0
+TRANSIENT = ("resuming", "starting", "unavailable", "timed out", "timeout", "throttl", "transient")
+STILL_ALTERING = "StillAlteringError"  # ALTER TABLE is still running in Aurora; the next call waits for it
+OUT_OF_TIME = "task timed out"  # Lambda ended the function itself, so this is no database that wakes
+MAPPING_TIMEOUT_SECONDS = 180.0  # Lambda takes up to a minute to switch a stream mapping
+MAPPING_POLL_SECONDS = 0.2
 OK = 200
 
 
-def invoke(context: Context, function: str, event: Mapping[str, Any], again: str = "runbook init") -> Mapping[str, Any]:
-    """Call a function that may be repeated, again while the database wakes; returns its answer.
+def invoke(
+    functions: LambdaClient,
+    function: str,
+    event: Mapping[str, Any],
+    again: str = "runbook init",
+    say: Callable[[str], None] = silent,
+) -> Mapping[str, Any]:
+    """Call a function that may be repeated, and retry while the database wakes; returns its answer.
 
     Args:
-        context: the stack.
+        functions: boto3's client.
         function: its name.
-        event: what it is told.
+        event: its event.
         again: the command to run again after a failure.
+        say: receives progress.
 
     Raises:
-        FailedError: with what the function said.
+        FailedError: with the function's error.
     """
-    deadline = time.monotonic() + PATIENCE
-    wait = 1.0
+    deadline, wait = time.monotonic() + TIMEOUT_SECONDS, FIRST_WAIT_SECONDS
     while True:
-        answer, problem = _call(context, function, event)
+        answer, problem = _call(functions, function, event)
         if problem is None:
             return answer
-        if problem.startswith(GOES_ON):  # however long that takes: the function itself has waited
-            context.say(problem)
-            deadline = time.monotonic() + PATIENCE
+        if problem.startswith(STILL_ALTERING):  # without a deadline, because the function itself has waited
+            say(problem)
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             continue
-        if not _passing(problem) or time.monotonic() + wait > deadline:
+        if not _transient(problem) or time.monotonic() + wait > deadline:
             raise FailedError(f"{function}: {problem}", f"Its log group has more. Then run `{again}` again.")
-        context.say(f"waiting for Aurora ({problem})")
+        say(f"waiting for Aurora ({problem})")
         time.sleep(wait)
-        wait = min(wait * 2, 10.0)
+        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
 
 def body(answer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,19 +68,51 @@ def body(answer: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
 
 
-def _call(context: Context, function: str, event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
-    reply = context.clients.functions.invoke(FunctionName=function, Payload=json.dumps(event).encode())
+def wake_lanes(functions: LambdaClient, copy_function: str, entity: str) -> None:
+    """Call every lane of an entity's copy at once; a lane that has a worker refuses the second."""
+    for lane in range(names.LANES):
+        event = json.dumps({"entity": entity, "lane": lane}).encode()
+        functions.invoke(FunctionName=copy_function, InvocationType="Event", Payload=event)
+
+
+def mapping_state(functions: LambdaClient, mapping_id: str) -> str:
+    """A stream mapping's state; empty when there is no such mapping."""
+    try:
+        return functions.get_event_source_mapping(UUID=mapping_id).get("State", "")
+    except functions.exceptions.ResourceNotFoundException:
+        return ""
+
+
+def switch_mapping(functions: LambdaClient, mapping_id: str, *, enabled: bool) -> None:
+    """Enable or disable a stream mapping and wait until it is; a batch under way ends before. A missing one is off.
+
+    Raises:
+        FailedError: Lambda did not switch it within `MAPPING_TIMEOUT_SECONDS`.
+    """
+    wanted, deadline = "Enabled" if enabled else "Disabled", time.monotonic() + MAPPING_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        state = mapping_state(functions, mapping_id)
+        if state == wanted or not (state or enabled):
+            return
+        if state in {"Enabled", "Disabled"}:
+            functions.update_event_source_mapping(UUID=mapping_id, Enabled=enabled)
+        time.sleep(MAPPING_POLL_SECONDS)
+    raise FailedError(
+        f"the stream mapping {mapping_id} is not {wanted} after {MAPPING_TIMEOUT_SECONDS:.0f} s",
+        "See the mapping in Lambda's console.",
+    )
+
+
+def _call(functions: LambdaClient, function: str, event: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
+    reply = functions.invoke(FunctionName=function, Payload=json.dumps(event).encode())
     payload = json.loads(reply["Payload"].read() or b"null")
     answer = cast("dict[str, Any]", payload if isinstance(payload, dict) else {})
     if reply.get("FunctionError"):
-        return (
-            answer,
-            f"{answer.get('errorType', 'Error')}: {answer.get('errorMessage', 'it gave no message')}",
-        )
+        return answer, f"{answer.get('errorType', 'Error')}: {answer.get('errorMessage', 'it gave no message')}"
     status = int(answer.get("statusCode", OK))
     return answer, None if status == OK else f"{status} {body(answer).get('message', '')}".strip()
 
 
-def _passing(problem: str) -> bool:
+def _transient(problem: str) -> bool:
     text = problem.lower()
-    return OUT_OF_TIME not in text and (text.startswith("503") or any(word in text for word in PASSING))
+    return OUT_OF_TIME not in text and (text.startswith("503") or any(word in text for word in TRANSIENT))

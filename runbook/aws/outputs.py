@@ -1,16 +1,9 @@
-"""Which deployed stack a command acts on.
-
-Its outputs, from Pulumi, from a file or from the running sandbox.
-"""
+"""The outputs of a deployed stack as typed values: the target of a command and its entities."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 from functions.domain import entities as mapping
@@ -97,27 +90,6 @@ class Target:
         return [self.entity(name) for name in dict.fromkeys(given or self.entities)]
 
 
-def resolve(stack: str | None = None, outputs: Path | None = None, folder: Path | None = None) -> Target:
-    """The stack that `--stack` or `--outputs` names, else the running sandbox.
-
-    Args:
-        stack: a Pulumi stack, read with `pulumi stack output`.
-        outputs: a file with the stack's outputs as JSON.
-        folder: where to look for `.sandbox` (and in its parents); the working directory by default.
-
-    Raises:
-        UsageError: naming the option that cannot be used and what to do instead.
-    """
-    if stack and outputs:
-        raise UsageError("--stack and --outputs name two targets", "Give one of them.")
-    if stack:
-        return parse(_from_pulumi(stack), f"--stack {stack}")
-    if outputs:
-        return parse(_from_file(outputs, f"--outputs {outputs}"), f"--outputs {outputs}")
-    path = _sandbox_outputs(folder or Path.cwd())
-    return parse(_from_file(path, f"the sandbox in {path.parent}"), f"the sandbox in {path.parent}")
-
-
 def parse(raw: Mapping[str, Any], source: str) -> Target:
     """The target that a stack's outputs describe; `source` names them in errors."""
     missing = [key for key in REQUIRED if raw.get(key) in (None, "")]
@@ -179,52 +151,4 @@ def _entity(name: str, raw: Mapping[str, Any]) -> EntityTarget:
         write_function=text("writeFunction"),
         bridge_function=text("bridgeFunction"),
         bridge_mapping_id=text("bridgeMappingId"),
-    )
-
-
-def _from_pulumi(stack: str) -> Mapping[str, Any]:
-    command = ["pulumi", "stack", "output", "--json", "--stack", stack]
-    instead = "Or save the outputs to a file where pulumi runs and name it with --outputs FILE."
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
-    except FileNotFoundError as error:
-        raise UsageError(f"--stack {stack}: the pulumi command is not on the PATH", instead) from error
-    if done.returncode:
-        said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise UsageError(f"--stack {stack}: pulumi says: {said}", f"See `pulumi stack ls`. {instead}")
-    return _document(done.stdout, f"--stack {stack}")
-
-
-def _from_file(path: Path, source: str) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UsageError(
-            f"{source}: cannot read {path.name}: {reason}",
-            "Write it with `pulumi stack output --json > FILE`.",
-        ) from error
-    return _document(text, source)
-
-
-def _document(text: str, source: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{source}: the outputs are not JSON: {error}", "Expected one JSON object.") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"{source}: the outputs are not one JSON object", "Expected one JSON object.")
-    return cast("Mapping[str, Any]", value)
-
-
-def _sandbox_outputs(start: Path) -> Path:
-    for folder in (start, *start.parents):
-        current = folder / ".sandbox" / "current"
-        if current.is_file():
-            path = current.parent / current.read_text(encoding="utf-8").strip() / "outputs.json"
-            if path.is_file():
-                return path
-    raise UsageError(
-        "no sandbox is running here, and no other target was named",
-        "Start one with `sandbox up`, or name a target with --stack NAME or --outputs FILE.",
     )

@@ -1,7 +1,7 @@
 """Follows a table's stream: which records changed, and how far the stream has come for each.
 
 It reads beside the bridge and takes nothing away from it. An empty answer does not say that a shard has no more, so the
-end is found with markers: items that no API shows are written until every open shard has shown one. What was written
+end is found with watermarks: items that no API shows are written until every open shard has shown one. What was written
 before is then seen, because the changes of one item, and of all items of a shard, come in their order.
 """
 
@@ -9,28 +9,26 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.domain import names
+from runbook.aws.clients import Clients, silent
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream_shards import Shard, Shards, created
-from runbook.aws.watermarks import Markers
+from runbook.aws.watermarks import Watermarks
 from runbook.errors import PreconditionError
-
-if TYPE_CHECKING:
-    from runbook.stack import Context
 
 SLACK = timedelta(seconds=10)  # by which a record's time of creation may be off; preflight allows clocks five
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.2  # seconds between two looks at a stream that has nothing new
-WAVE = 0.1  # seconds before more markers are written; each time twice as long
+WAVE = 0.1  # seconds before more watermarks are written; each time twice as long
 LONGEST_WAVE = 2.0
-A_SHARD = 4  # markers a shard to begin with, where there are several
+A_SHARD = 4  # watermarks a shard to begin with, where there are several
 AT_ONCE = 16  # shards read at the same time
 
 
@@ -54,7 +52,7 @@ class Follower:
     """Follows the stream of one entity.
 
     Args:
-        context: the stack.
+        clients: of the stack.
         entity: whose stream.
         since: records of changes before this moment are passed over; None for the stream's beginning, 24 hours ago.
         wanted: the only keys whose changes are kept; None for all.
@@ -65,11 +63,12 @@ class Follower:
         keeps: whether the records themselves are kept from now on, the last of each key, for `record`.
     """
 
-    context: Context
+    clients: Clients
     entity: EntityTarget
     since: datetime | None = None
     wanted: Collection[str] | None = None
     copied: bool = True
+    say: Callable[[str], None] = silent
     keeps: bool = field(default=False, init=False)
     _kept: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"], init=False)
     _seen: dict[str, Seen] = field(default_factory=dict[str, Seen], init=False)
@@ -107,23 +106,23 @@ class Follower:
             PreconditionError: the stream does not show it in `patience` seconds, or is not there.
         """
         deadline = time.monotonic() + patience
-        markers = Markers(self.context.clients.dynamodb, self.entity.modern_table, self._key)
+        watermarks = Watermarks(self.clients.dynamodb, self.entity.modern_table, self._key)
         if not self._caught_up:
-            markers.sweep()
+            watermarks.sweep()
             self.poll()
             self._caught_up, deadline = True, time.monotonic() + patience
         self._token = uuid.uuid4().hex
         self._shards.ask()
         try:
-            self._show(markers, deadline, patience)
+            self._show(watermarks, deadline, patience)
         finally:
-            markers.remove()
+            watermarks.remove()
 
-    def _show(self, markers: Markers, deadline: float, patience: float) -> None:
+    def _show(self, watermarks: Watermarks, deadline: float, patience: float) -> None:
         open_shards, wave = self._shards.open_count(), WAVE
         more = 1 if open_shards <= 1 else A_SHARD * open_shards
         while True:
-            markers.write(self._token, more)
+            watermarks.write(self._token, more)
             if self._shown(min(deadline, time.monotonic() + wave)):
                 return
             if time.monotonic() >= deadline:
@@ -158,7 +157,7 @@ class Follower:
         return list(self._pool.map(self._read, shards, repeat(now)))
 
     def _read(self, shard: Shard, now: datetime) -> int:
-        """Read a shard until it answers nothing, is at its end, shows the marker, or is at what came just now.
+        """Read a shard until it answers nothing, is at its end, shows the watermark, or is at what came just now.
 
         Under load there is always something, so an empty answer alone would not come.
         """
@@ -171,7 +170,7 @@ class Follower:
             if not records or shard.ended or shard.shown or created(records[-1]) >= now:
                 return read
             if read > len(records):
-                self.context.say(f"reading the stream of {self.entity.name}, at {created(records[-1]):%H:%M:%S}")
+                self.say(f"reading the stream of {self.entity.name}, at {created(records[-1]):%H:%M:%S}")
 
     def _note(self, shard: Shard, record: Mapping[str, Any]) -> None:
         data: Mapping[str, Any] = record["dynamodb"]
@@ -193,14 +192,9 @@ class Follower:
             self._kept[key] = record
         self._seen[key] = Seen(sequence=int(data["SequenceNumber"]), legacy=legacy, removed=removed)
 
-    @property
-    def stream_created(self) -> datetime | None:
-        """When the stream began; None while it has not been looked at."""
-        return self._shards.created
-
     @cached_property
     def _shards(self) -> Shards:
-        return Shards(self.context.clients.streams, self.entity.stream_arn)
+        return Shards(self.clients.streams, self.entity.stream_arn)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -208,7 +202,7 @@ class Follower:
 
     @cached_property
     def _key(self) -> str:
-        return self.context.target.mapping[self.entity.name].modern.key
+        return self.clients.target.mapping[self.entity.name].modern.key
 
 
 def _by_copy(image: Mapping[str, Any], *, removed: bool) -> bool:

@@ -31,7 +31,7 @@ class Shard:
         closed: whether nothing is written to it any more.
         iterator: of the next read; None when there must be a new one.
         last: sequence number of the last record read; empty for none.
-        shown: whether it, or the shard it continues, has shown the present marker.
+        shown: whether it, or the shard it continues, has shown the present watermark.
         ended_at: monotonic seconds at which it was found to be at its end; None before.
     """
 
@@ -98,12 +98,12 @@ class Shards:
         )
 
     def ask(self) -> None:
-        """Begin to wait for another marker."""
+        """Begin to wait for another watermark."""
         for shard in self._shards.values():
             shard.shown = False
 
     def shown(self) -> bool:
-        """Whether every shard that goes on has shown the marker."""
+        """Whether every shard that goes on has shown the watermark."""
         readable = self.readable()
         return bool(readable) and self.complete() and all(shard.shown for shard in readable)
 

@@ -1,4 +1,4 @@
-"""Markers: items that no API shows, written so that the stream shows how far it has come.
+"""Watermarks: items that no API shows, written so that the stream shows how far it has come.
 
 They have the same keys each time, numbered from zero, and the last goes first; so what a killed run has left are the
 first ones, which the next run finds by looking from zero. The mark of origin keeps them out of the bridge.
@@ -21,8 +21,8 @@ LOOKED_AT = 100  # DynamoDB's limit of one BatchGetItem
 LEFT_OVER_WAIT = 0.05  # seconds before what DynamoDB left over is sent again
 
 
-class Markers:
-    """The markers of one table.
+class Watermarks:
+    """The watermarks of one table.
 
     Args:
         dynamodb: boto3's client.

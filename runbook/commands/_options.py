@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from runbook.aws import outputs as target
 from runbook.errors import RunbookError
+from runbook.stack import resolve
 
 TARGET = "Target (default: the sandbox that is running here)"
 
@@ -18,7 +18,7 @@ def complete_entity(context: typer.Context, incomplete: str) -> list[str]:
     given: dict[str, Any] = context.params
     outputs = given.get("outputs")
     try:
-        found = target.resolve(given.get("stack"), Path(outputs) if outputs else None)
+        found = resolve(given.get("stack"), Path(outputs) if outputs else None)
     except (RunbookError, OSError):
         return []
     return [name for name in found.entities if name.startswith(incomplete)]

@@ -18,10 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from botocore.exceptions import HTTPClientError as BotoHTTPError
 
 from functions.aws.mysql_errors import DataApiError
-from runbook.aws import outputs as target
 from runbook.commands import _output
 from runbook.errors import FailedError, RefusedError, RunbookError
-from runbook.stack import Context
+from runbook.stack import Context, resolve
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def opened(stack: str | None, outputs: Path | None, *, as_json: bool, quiet: boo
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        found = target.resolve(stack, outputs)
+        found = resolve(stack, outputs)
         with _output.progress(quiet=as_json or quiet) as say:
             yield Context.of(found, say)
     except RunbookError as problem:

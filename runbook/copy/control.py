@@ -13,8 +13,6 @@ from typing import Any
 from functions.domain import names
 from functions.install.control_row import FIRST_EPOCH
 from runbook import status
-from runbook.aws import lanes
-from runbook.aws.lambda_calls import invoke
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import check as checks
 from runbook.checks import plans, routes
@@ -113,7 +111,7 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
         result = "mended" if restores else _begin(context, entity, limits, again=again)
         record_event(context, entity, "copy start", result, **limits.given)
     if call and not restores:
-        lanes.wake(context, entity)
+        context.wake_lanes(entity)
     return CopyResult(
         entity=entity.name, result=result, record=record(context, entity), triggers=triggers, resumed=resumed
     )
@@ -156,8 +154,7 @@ def release(context: Context, entity: EntityTarget) -> CopyResult:
         _end_lanes(context, entity, lease)
         event = {"action": "release", "entity": entity.name}
         lease.check()
-        answer = invoke(
-            context,
+        answer = context.invoke(
             context.target.bridge_install_function,
             event,
             f"runbook {RELEASE} --entity {entity.name}",
@@ -228,7 +225,7 @@ def _capture(context: Context, entity: EntityTarget, lease: Lease) -> tuple[str,
     lease.check()
     context.say(f"adding the triggers to {entity.name}'s table")
     order = {"action": "capture", "entity": entity.name}
-    answer = invoke(context, context.target.bridge_install_function, order, "runbook copy start")
+    answer = context.invoke(context.target.bridge_install_function, order, "runbook copy start")
     return tuple(answer.get("captured", ()))
 
 

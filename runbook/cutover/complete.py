@@ -15,23 +15,20 @@ from dataclasses import dataclass, replace
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
 from functions.install import uninstall
+from runbook.aws import lambda_calls
 from runbook.aws.aurora import refusal
-from runbook.aws.lambda_calls import invoke
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge, plans
 from runbook.checks.check import demand
 from runbook.checks.plans import CheckScope
 from runbook.cutover.drain import StreamDrain
 from runbook.cutover.steps import SwitchRun
-from runbook.errors import FailedError
 from runbook.journal.journal import Phase, State
 from runbook.journal.operation import Step
 from runbook.stack import Context
 
 PARTS = ("legacy", "modern")
 OFF = frozenset({"", "Disabled", "Disabling", "Deleting"})  # states of a stream mapping that applies nothing
-MAPPING_TIMEOUT_SECONDS = 180.0  # Lambda takes up to a minute to switch a mapping
-LOOK_SECONDS = 0.2  # between two looks at it
 REMOVES = "from Aurora: triggers, invisible columns and their index; helper tables and the bridge's user when unneeded"
 
 
@@ -85,20 +82,8 @@ class Complete:
         demand(plans.checks(self.run.context, self.run.entity, CheckScope.BRIDGE, send_heartbeat=False))
 
     def _switch(self, *, enabled: bool) -> None:
-        """Switch the mapping, and wait until it is so: a batch under way ends before. One that is gone is off."""
-        run, mapping = self.run, self.run.entity.bridge_mapping_id
-        wanted, deadline = "Enabled" if enabled else "Disabled", time.monotonic() + MAPPING_TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            state = _mapping_state(run.context, run.entity)
-            if state == wanted or not (state or enabled):
-                return
-            if state in {"Enabled", "Disabled"}:
-                run.context.clients.functions.update_event_source_mapping(UUID=mapping, Enabled=enabled)
-            time.sleep(LOOK_SECONDS)
-        raise FailedError(
-            f"the stream mapping {mapping} is not {wanted} after {MAPPING_TIMEOUT_SECONDS:.0f} s",
-            "Look at it in Lambda's console.",
-        )
+        functions, mapping = self.run.context.clients.functions, self.run.entity.bridge_mapping_id
+        lambda_calls.switch_mapping(functions, mapping, enabled=enabled)
 
     def _stop_copy(self) -> None:
         journal, name = self.run.context.journal, self.run.entity.name
@@ -108,7 +93,7 @@ class Complete:
 
     def _remove(self) -> None:
         event = {"action": "remove", "entity": self.run.entity.name}
-        invoke(self.run.context, self.run.context.target.bridge_install_function, event, "runbook complete")
+        self.run.context.invoke(self.run.context.target.bridge_install_function, event, "runbook complete")
 
 
 def _apply_last(run: SwitchRun, stream: StreamDrain) -> None:
@@ -121,21 +106,12 @@ def left_over(context: Context, entity: EntityTarget) -> list[str]:
     """What is still there although the phase is `complete`; without a bridge the install function is gone, too."""
     if not context.target.bridge_install_function or not bridge.deployed(context.target, entity):
         return []
-    mapping = [] if _mapping_state(context, entity) in OFF else ["the stream mapping"]
+    mapping = [] if context.mapping_state(entity) in OFF else ["the stream mapping"]
     context.aurora.query("", "SELECT 1")  # waits for a database that wakes
     try:
         return mapping + uninstall.leftovers(context.aurora.database(), context.target.mapping[entity.name])
     except DataApiError as error:
         raise refusal(error) from error
-
-
-def _mapping_state(context: Context, entity: EntityTarget) -> str:
-    """The stream mapping's state; empty when it is gone."""
-    functions = context.clients.functions
-    try:
-        return functions.get_event_source_mapping(UUID=entity.bridge_mapping_id).get("State", "")
-    except functions.exceptions.ResourceNotFoundException:
-        return ""
 
 
 @dataclass(frozen=True, kw_only=True)

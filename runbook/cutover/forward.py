@@ -11,7 +11,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from functions.domain import names
-from runbook.aws import lanes
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.stream import Follower
 from runbook.cutover.drain import StreamDrain
@@ -89,7 +88,7 @@ class Forward:
         try:
             run.until("copying the last rows", run.queue_empty, min(NUDGE_SECONDS, run.choices.hold))
         except PreconditionError:
-            lanes.wake(run.context, run.entity)
+            run.context.wake_lanes(run.entity)
             run.until("copying the last rows", run.queue_empty)
         quarantined = EntryStore(run.context, run.entity).entries()
         if quarantined:  # copy takes what no item can be out of its queue: modern would not have it

@@ -15,7 +15,6 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.entities import Entity
-from runbook.aws import lanes
 from runbook.aws.api_gateway import ALL, Routes, Side
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower
@@ -119,7 +118,7 @@ class SwitchRun:
 
     def follower(self, since: datetime | None, *, copied: bool = True) -> Follower:
         """A follower of the entity's stream; without `copied` it passes over what copy wrote."""
-        return Follower(self.context, self.entity, since, copied=copied)
+        return self.context.follower(self.entity, since, copied=copied)
 
     def queue_empty(self) -> bool:
         """Whether copy has written all that legacy's writers left in its queue."""
@@ -188,7 +187,7 @@ class SwitchRun:
     def wake_copy(self) -> None:
         """Call copy's lanes at once; should that fail, their schedules do it within a minute."""
         try:
-            lanes.wake(self.context, self.entity)
+            self.context.wake_lanes(self.entity)
         except (RunbookError, BotoCoreError, ClientError) as error:
             self.context.say(f"could not call copy's lanes, their schedules do it within a minute: {error}")
 

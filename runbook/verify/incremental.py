@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from functions.domain import names
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.stream import Follower
 from runbook.aws.stream_shards import Shards
 from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
@@ -33,7 +32,7 @@ def changed_keys(context: Context, entity: EntityTarget, since: datetime, timeou
     _captured(context, entity)
     # Before the stream is followed: a key leaves the queue only after the stream has its item.
     queued = list(context.aurora.queue(context.target.mapping[entity.name]).keys())
-    follower = Follower(context, entity, since)
+    follower = context.follower(entity, since)
     follower.reach(timeout)
     _within(since)
     return list(dict.fromkeys([*queued, *follower.take()]))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import psutil
 
 from functions.domain.entities import Entity
-from runbook.aws import outputs as targets
 from runbook.aws.clients import Clients
 from runbook.aws.outputs import EntityTarget, Target
+from runbook.stack import resolve
 from sandbox.lifecycle import Sandbox
 
 WORKER = "ministack-lambda-"  # in the command line of every worker, before its function's name
@@ -37,7 +37,7 @@ class Arena:
     problems: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
-        self.target: Target = targets.resolve(outputs=self.sandbox.location.outputs)
+        self.target: Target = resolve(outputs=self.sandbox.location.outputs)
         self.clients = Clients(self.target)
         self._lock = threading.Lock()
 

@@ -13,14 +13,11 @@ from typer.testing import CliRunner
 
 from functions.domain import names
 from runbook import init as init_service
-from runbook.aws import lanes
 from runbook.aws import outputs as targets
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
-from runbook.aws.lambda_calls import invoke
 from runbook.checks import heartbeat
 from runbook.commands.cli import app
-from runbook.cutover import complete
 from runbook.cutover.command import Completion
 from runbook.cutover.complete import Complete
 from runbook.cutover.steps import Choices
@@ -51,7 +48,7 @@ def system():
 def road(system):
     """Its context, with the legacy tables but before `runbook init`."""
     context = Context.of(targets.parse(system.outputs, "the sandbox"))
-    invoke(context, context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
+    context.invoke(context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
     return context
 
 
@@ -109,7 +106,7 @@ def _modern(road, name: str) -> None:
         road.journal.write(lease.lock, name, {"reads": 100})
     init_service.run(road)
     event = {"action": "capture", "entity": name}
-    invoke(road, road.target.bridge_install_function, event)
+    road.invoke(road.target.bridge_install_function, event)
     road.routing.route(entity, MODERN)
     functions = road.clients.functions
     if functions.get_event_source_mapping(UUID=entity.bridge_mapping_id)["State"] == "Disabled":
@@ -316,7 +313,7 @@ def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, m
     with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
         Completion.of(road, specimens, Choices()).execute()
     assert road.journal.state(SPECIMENS).phase == Phase.MODERN
-    assert complete._mapping_state(road, specimens) == "Enabled"
+    assert road.mapping_state(specimens) == "Enabled"
     place = {road.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
     road.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
     assert heartbeat.send(road, specimens).arrived  # the bridge has parked it too
@@ -345,7 +342,7 @@ def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(syste
         "remove",
     ]
     assert command.execute().changed
-    assert complete._mapping_state(road, specimens) == "Disabled"
+    assert road.mapping_state(specimens) == "Disabled"
     assert _shown(system, road, SPECIMENS) == before[SPECIMENS]
     assert _ours(system) == []
     assert not command.execute().changed
@@ -357,7 +354,7 @@ def test_the_last_one_names_the_setting_to_change(runbook):
 
 
 def test_a_lane_that_is_called_afterwards_ends_at_once(road):
-    lanes.wake(road, road.target.entity(CHEFS))
+    road.wake_lanes(road.target.entity(CHEFS))
     event = json.dumps({"entity": CHEFS, "lane": 0}).encode()
     answer = road.clients.functions.invoke(FunctionName=road.target.copy_function, Payload=event)
     assert json.loads(answer["Payload"].read()) == {"stopped": True, "rows": 0}

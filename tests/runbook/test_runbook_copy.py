@@ -217,7 +217,7 @@ def test_status_tells_progress_limits_and_lanes(road, chefs, runbook):
 
 
 def test_threads_of_this_process_can_be_the_workers(road, chefs, runbook, monkeypatch):
-    monkeypatch.setattr("runbook.aws.lanes.wake", lambda *_: pytest.fail("no function is called"))
+    monkeypatch.setattr("runbook.aws.lambda_calls.wake_lanes", lambda *_: pytest.fail("no function is called"))
     result = runbook("copy", "start", "--entity", CHEFS, "--run-here")
     assert result.exit_code == 0, result.output
     assert "chefs has caught up" in result.stdout
@@ -255,7 +255,7 @@ def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs
     result = runbook("copy", "watch", "--entity", CHEFS)
     assert result.exit_code == 4
     assert "not started" in result.stderr
-    monkeypatch.setattr("runbook.aws.lanes.wake", lambda *_: None)
+    monkeypatch.setattr("runbook.aws.lambda_calls.wake_lanes", lambda *_: None)
     monkeypatch.setattr(progress, "SILENCE_SECONDS", 0.3)
     dead = [progress.Lane(lane=n, owner="", beat="", age=None, rows=0, lag=0.0) for n in range(names.LANES)]
     monkeypatch.setattr(progress.Watch, "_lanes", lambda *_: dead)

@@ -190,7 +190,7 @@ def test_what_cannot_be_called_after_the_way_back_leaves_nothing_half_done(road,
     def throttled(*_):
         raise FailedError("Lambda takes no call now")
 
-    monkeypatch.setattr("runbook.aws.lanes.wake", throttled)
+    monkeypatch.setattr("runbook.aws.lambda_calls.wake_lanes", throttled)
     assert switch(road, "rollback").execute().changed
     assert stands(road) == LEGACY
 

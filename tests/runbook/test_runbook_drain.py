@@ -9,7 +9,7 @@ import pytest
 
 from functions.aws.quarantine import Quarantine
 from functions.domain.changes import Change, Kind
-from runbook.aws.stream import Follower, Seen
+from runbook.aws.stream import Seen
 from runbook.cutover import drain
 
 PATIENCE = 60.0
@@ -129,7 +129,7 @@ def test_a_database_that_does_not_answer_has_nothing_applied(context, chefs, san
 def test_what_the_follower_saw_is_applied_by_the_bridge(context, chefs, sandbox):
     made = [context.api.request("POST", "/dynamo/chefs", {"firstName": f"d {n}"}).body["id"] for n in range(3)]
     context.api.request("DELETE", f"/dynamo/chefs/{made[0]}")
-    follower = Follower(context, chefs, wanted=set(made))
+    follower = context.follower(chefs, wanted=set(made))
     follower.reach(PATIENCE)
     left = follower.take()
     assert set(left) == set(made)

@@ -21,7 +21,7 @@ def answers(bare, monkeypatch):
 
         monkeypatch.setattr(lambda_calls, "_call", answer)
         monkeypatch.setattr(lambda_calls.time, "sleep", lambda _: None)
-        lambda_calls.invoke(bare, "a function", {})
+        bare.invoke("a function", {})
         return len(called)
 
     return call
@@ -32,7 +32,7 @@ def test_a_database_that_wakes_is_asked_again(answers):
 
 
 def test_a_long_change_of_a_table_is_waited_for_beyond_the_patience_with_a_waking_one(answers, monkeypatch):
-    monkeypatch.setattr(lambda_calls, "PATIENCE", 0.0)
+    monkeypatch.setattr(lambda_calls, "TIMEOUT_SECONDS", 0.0)
     assert answers(*["StillAlteringError: Aurora is at it still: ALTER TABLE"] * 5) == 6
 
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from functions.domain import names
 from runbook.aws.stream import Follower
 from runbook.aws.stream_shards import Shards
-from runbook.aws.watermarks import Markers
+from runbook.aws.watermarks import Watermarks
 from runbook.errors import PreconditionError
 
 PATIENCE = 30.0
@@ -53,7 +53,7 @@ def delete(context, chefs, key):
 
 def test_everything_written_before_is_seen_and_taken_once(context, chefs, items):
     ours, copied = items(), items(legacy=True)
-    follower = Follower(context, chefs)
+    follower = context.follower(chefs)
     follower.reach(PATIENCE)
     seen = follower.take()
     assert (seen[ours].legacy, seen[ours].removed) == (False, False)
@@ -64,7 +64,7 @@ def test_everything_written_before_is_seen_and_taken_once(context, chefs, items)
 
 def test_what_comes_between_two_calls_is_seen_by_the_second(context, chefs, items):
     first = items()
-    follower = Follower(context, chefs)
+    follower = context.follower(chefs)
     follower.reach(PATIENCE)
     before = follower.take()[first]
     items(key=first)
@@ -88,7 +88,7 @@ def test_a_removal_by_copy_is_known_as_such(context, chefs, items):
         ExpressionAttributeValues={":true": {"BOOL": True}},
     )
     delete(context, chefs, key)
-    follower = Follower(context, chefs)
+    follower = context.follower(chefs)
     follower.reach(PATIENCE)
     seen = follower.take()[key]
     assert (seen.legacy, seen.removed) == (True, True)
@@ -96,7 +96,7 @@ def test_a_removal_by_copy_is_known_as_such(context, chefs, items):
 
 def test_no_marker_is_left_behind_or_seen_as_a_record(context, chefs, items):
     items()
-    follower = Follower(context, chefs)
+    follower = context.follower(chefs)
     follower.reach(PATIENCE)
     follower.reach(PATIENCE)
     assert not [key for key in follower.take() if key.startswith(names.PROBE_KEY)]
@@ -116,7 +116,7 @@ def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_
         ExpressionAttributeValues={":true": {"BOOL": True}, ":legacy": {"S": names.ORIGIN_LEGACY}},
     )
     delete(context, chefs, deleted)
-    follower = Follower(context, chefs, copied=False)
+    follower = context.follower(chefs, copied=False)
     follower.keeps = True
     follower.reach(PATIENCE)
     seen = follower.take()
@@ -131,14 +131,14 @@ def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_
 
 @pytest.mark.parametrize("left", [1, 140])
 def test_markers_that_a_killed_run_has_left_are_removed_by_the_next(context, chefs, left):
-    Markers(context.clients.dynamodb, chefs.modern_table, "ChefId").write("of a killed run", left)
-    Follower(context, chefs).reach(PATIENCE)
+    Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId").write("of a killed run", left)
+    context.follower(chefs).reach(PATIENCE)
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
 
 
 def test_a_run_that_is_killed_while_it_removes_leaves_the_first_markers(context, chefs, monkeypatch):
-    markers = Markers(context.clients.dynamodb, chefs.modern_table, "ChefId")
+    markers = Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId")
     markers.write("of a killed run", 60)
     real, sent = markers._send, []
 
@@ -151,14 +151,14 @@ def test_a_run_that_is_killed_while_it_removes_leaves_the_first_markers(context,
     monkeypatch.setattr(markers, "_send", send)
     with pytest.raises(KeyboardInterrupt):
         markers.remove()
-    Markers(context.clients.dynamodb, chefs.modern_table, "ChefId").sweep()
+    Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId").sweep()
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
 
 
 def test_two_followers_do_not_take_each_others_markers(context, chefs, items):
     wanted = {items() for _ in range(5)}
-    followers = [Follower(context, chefs) for _ in range(4)]
+    followers = [context.follower(chefs) for _ in range(4)]
     threads = [threading.Thread(target=each.reach, args=(PATIENCE,)) for each in followers]
     for thread in threads:
         thread.start()
@@ -178,7 +178,7 @@ def test_under_constant_writes_it_comes_to_an_end(context, chefs, items):
     for writer in writers:
         writer.start()
     try:
-        follower = Follower(context, chefs)
+        follower = context.follower(chefs)
         for _ in range(3):
             follower.reach(PATIENCE)
         assert key in follower.take()
@@ -191,14 +191,14 @@ def test_under_constant_writes_it_comes_to_an_end(context, chefs, items):
 def test_a_record_older_than_asked_for_is_passed_over_with_a_minutes_slack(context, chefs, items):
     key, now = items(), dt.datetime.now(dt.UTC)
     for since, there in ((now, True), (now + dt.timedelta(minutes=5), False)):
-        follower = Follower(context, chefs, since)
+        follower = context.follower(chefs, since)
         follower.reach(PATIENCE)
         assert (key in follower.take()) == there
 
 
 def test_only_the_wanted_keys_are_kept(context, chefs, items):
     key, other = items(), items()
-    follower = Follower(context, chefs, wanted={key})
+    follower = context.follower(chefs, wanted={key})
     follower.reach(PATIENCE)
     assert set(follower.take()) == {key}
     assert other != key
@@ -206,7 +206,7 @@ def test_only_the_wanted_keys_are_kept(context, chefs, items):
 
 def test_an_iterator_that_expired_is_replaced_behind_the_last_record(context, chefs, items, monkeypatch):
     first = items()
-    follower = Follower(context, chefs)
+    follower = context.follower(chefs)
     follower.reach(PATIENCE)
     follower.take()
     second = items()
@@ -235,7 +235,7 @@ def test_an_iterator_that_expired_is_replaced_behind_the_last_record(context, ch
 def test_a_stream_that_shows_nothing_in_time_is_told_and_the_markers_are_gone(context, chefs, items, monkeypatch):
     monkeypatch.setattr(Shards, "shown", lambda self: False)
     with pytest.raises(PreconditionError, match="did not show the latest writes"):
-        Follower(context, chefs).reach(0.3)
+        context.follower(chefs).reach(0.3)
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
 
@@ -243,7 +243,7 @@ def test_a_stream_that_shows_nothing_in_time_is_told_and_the_markers_are_gone(co
 def test_a_stream_that_is_gone_is_told(context, chefs):
     elsewhere = replace(chefs, stream_arn=chefs.stream_arn + "-gone")
     with pytest.raises(PreconditionError, match="is not there"):
-        Follower(context, elsewhere).reach(1)
+        context.follower(elsewhere).reach(1)
 
 
 def failure(code: str) -> ClientError:
@@ -337,8 +337,8 @@ def forced(context, chefs):
     stream = Stream()
 
     def of(into=None, since=None):
-        clients = type("C", (), {"streams": stream, "dynamodb": Table(stream, into)})
-        return stream, Follower(type(context)(context.target, clients), chefs, since)
+        clients = type("C", (), {"target": context.target, "streams": stream, "dynamodb": Table(stream, into)})
+        return stream, Follower(clients, chefs, since)
 
     return of
 
@@ -354,7 +354,7 @@ def test_parents_are_read_before_their_children_and_all_pages_of_shards_are(forc
     first = [name for name in dict.fromkeys(stream.log) if name != "other"]
     assert first[0] == "p"
     assert set(follower.take()) == {"the same", "another"}
-    assert follower.context.clients.dynamodb.there == {}
+    assert follower.clients.dynamodb.there == {}
 
 
 def test_it_waits_for_every_open_shard_to_show_a_marker(forced):

@@ -10,6 +10,7 @@ from runbook_outputs import ENTITY, outputs
 
 from runbook.aws import outputs as targets
 from runbook.errors import UsageError
+from runbook.stack import resolve
 
 ENDPOINT = "http://127.0.0.1:1"
 
@@ -41,7 +42,7 @@ def _says(caught: pytest.ExceptionInfo[UsageError]) -> str:
 
 
 def test_a_file_with_outputs_is_read(saved):
-    found = targets.resolve(outputs=saved)
+    found = resolve(outputs=saved)
     assert (found.stack, found.endpoint_url, found.legacy_read_function) == (
         "test",
         ENDPOINT,
@@ -65,13 +66,13 @@ def test_copy_and_gate_are_named_by_the_outputs_and_empty_without_the_bridge():
 
 def test_a_stack_is_asked_of_pulumi_by_its_name(saved, pulumi):
     pulumi(f'test "$*" = "stack output --json --stack dev" && cat {saved}')
-    assert targets.resolve(stack="dev").stack == "test"
+    assert resolve(stack="dev").stack == "test"
 
 
 def test_what_pulumi_says_is_passed_on(pulumi):
     pulumi("echo \"error: no stack named 'dev' found\" >&2; exit 255")
     with pytest.raises(UsageError) as caught:
-        targets.resolve(stack="dev")
+        resolve(stack="dev")
     assert "--stack dev" in _says(caught)
     assert "no stack named 'dev' found" in _says(caught)
     assert "pulumi stack ls" in _says(caught)
@@ -80,13 +81,13 @@ def test_what_pulumi_says_is_passed_on(pulumi):
 def test_without_pulumi_the_other_option_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError) as caught:
-        targets.resolve(stack="dev")
+        resolve(stack="dev")
     assert "--outputs FILE" in _says(caught)
 
 
 def test_two_targets_are_one_too_many(saved):
     with pytest.raises(UsageError, match="--stack and --outputs"):
-        targets.resolve("dev", saved)
+        resolve("dev", saved)
 
 
 def test_the_running_sandbox_is_found_from_any_folder_below(saved, tmp_path):
@@ -96,12 +97,12 @@ def test_the_running_sandbox_is_found_from_any_folder_below(saved, tmp_path):
     saved.rename(home / "outputs.json")
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
-    assert targets.resolve(folder=deep).stack == "test"
+    assert resolve(folder=deep).stack == "test"
 
 
 def test_without_a_sandbox_every_way_to_a_target_is_named(tmp_path):
     with pytest.raises(UsageError) as caught:
-        targets.resolve(folder=tmp_path)
+        resolve(folder=tmp_path)
     for way in ("sandbox up", "--stack NAME", "--outputs FILE"):
         assert way in _says(caught)
 
@@ -110,7 +111,7 @@ def test_a_sandbox_that_is_gone_is_none(tmp_path):
     (tmp_path / ".sandbox").mkdir()
     (tmp_path / ".sandbox" / "current").write_text("gone")
     with pytest.raises(UsageError, match="no sandbox is running"):
-        targets.resolve(folder=tmp_path)
+        resolve(folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -126,18 +127,18 @@ def test_outputs_that_cannot_be_used_are_named_with_the_option(tmp_path, text, p
     path = tmp_path / "o.json"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
-        targets.resolve(outputs=path)
+        resolve(outputs=path)
     assert "--outputs" in _says(caught)
     assert part in _says(caught)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
-        targets.resolve(outputs=tmp_path / "none.json")
+        resolve(outputs=tmp_path / "none.json")
 
 
 def test_one_entity_needs_no_name_and_an_unknown_one_is_told_with_the_known(saved):
-    found = targets.resolve(outputs=saved)
+    found = resolve(outputs=saved)
     assert found.entity(None).name == ENTITY
     with pytest.raises(UsageError) as caught:
         found.entity("cheffs")

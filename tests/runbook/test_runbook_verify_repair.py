@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from functions.aws.data_api import DataApi
 from functions.domain import names
 from runbook import repair
-from runbook.aws.stream import Follower
 from runbook.checks import bridge
 from runbook.checks import copy as copy_checks
 from runbook.checks.check import Check
@@ -133,7 +132,7 @@ class World:
         for key in self.keys:  # the row first, or the bridge would take the item's end for a conflict
             self.sql(f"DELETE FROM cheftable WHERE {self._is(key)}")
             self.item_gone(key)
-        follower = Follower(self.context, self.chefs, wanted=set(self.keys))
+        follower = self.context.follower(self.chefs, wanted=set(self.keys))
         follower.reach(PATIENCE)
         left = follower.take()
         until(lambda: not drain.unapplied(self.context, self.chefs, left))
@@ -207,7 +206,7 @@ def test_in_phase_modern_the_rows_become_what_the_items_are(context, modern):
 def test_what_is_made_good_is_waited_for_by_no_rollback_and_newer_changes_still_win(context, modern):
     key = modern.both()
     modern.sql(f"DELETE FROM cheftable WHERE {modern._is(key)}")  # a change that the bridge has lost
-    follower = Follower(context, modern.chefs, wanted={key})
+    follower = context.follower(modern.chefs, wanted={key})
     follower.reach(PATIENCE)
     seen = follower.take()
     assert set(drain.unapplied(context, modern.chefs, seen)) == {key}
