@@ -189,7 +189,7 @@ def test_status_says_that_nothing_is_missing(road, runbook):
 def test_verify_compares_nothing_that_is_no_longer_kept_true(runbook):
     result = runbook("verify", "--entity", CHEFS)
     assert result.exit_code == 4, result.output
-    assert "no longer kept true" in result.stderr
+    assert "no longer kept up to date" in result.stderr
 
 
 @pytest.fixture
