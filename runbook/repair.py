@@ -1,12 +1,12 @@
-"""`runbook verify --repair`: makes the wrong side of each record that differs what the right side is.
+"""`runbook verify --repair`: writes the wrong side of each record that differs from the right side.
 
-Which side is right is the phase's to say, and the rule is replay's (`runbook.settling`): in phase modern the row is
-written from the item, in phase legacy copy is left to write the item from the row. Nothing is written from what the
-comparison has read: both sides are read anew under the operator's lock, by the code that the bridge and copy use.
+The phase decides which side is right, by the rule of `runbook.quarantine.resolve`: in phase modern the row is written
+from the item, in phase legacy copy writes the item from the row. Nothing is written from what the comparison has read:
+both sides are read again under the operator's lock, by the code that the bridge and copy use.
 
-In phase modern the row gets the sequence of the item's last record in the stream, where the stream still shows one, so
-that a later `rollback` or `complete` does not wait for a record that is made good already. A run may be killed
-anywhere: each record is settled on its own, and what is settled does not differ the next time.
+In phase modern the row gets the sequence of the item's last record in the stream, if the stream still shows one. So a
+later `rollback` or `complete` does not wait for a record that is repaired already. A run may be killed anywhere: each
+record is repaired on its own, and a repaired one does not differ the next time.
 """
 
 from __future__ import annotations
@@ -27,22 +27,29 @@ from runbook.journal import remedies
 from runbook.journal.journal import Event, Phase
 from runbook.journal.lock import Lease, held
 from runbook.quarantine.entry import Entry, EntryKind
-from runbook.quarantine.resolve import PATIENCE, QUEUED, Action, Outcome, Settler
+from runbook.quarantine.resolve import (
+    ITEM_ACTIONS,
+    QUEUE_ACTIONS,
+    ROW_ACTIONS,
+    TIMEOUT,
+    Action,
+    Resolution,
+    Resolver,
+)
 from runbook.stack import Context
 from runbook.verify import run
 from runbook.verify.compare import Difference
 from runbook.verify.run import Verification, VerifyOptions
 
 COMMAND = "verify --repair"
-AT_ONCE = 8  # records that are settled at the same time
-CHUNK = 100  # records that are compared anew before they are settled
-KEYS_TOLD = 100  # in one line of the history
-ROWS = frozenset({Action.WRITE_ROW, Action.DELETE_ROW})
-LONGEST_SETTLE = 6  # times the settling time that is waited for copy, as long as it gets on
+AT_ONCE = 8  # records that are repaired at the same time
+CHUNK = 100  # records that are compared again before they are repaired
+KEYS_SHOWN = 100  # in one line of the history
+MOST_GRACES = 6  # grace periods that copy gets, as long as it makes progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intent:
+class RepairPlan:
     """What would be done about a difference.
 
     Attributes:
@@ -59,42 +66,35 @@ class Repaired:
     """What was done.
 
     Attributes:
-        outcomes: of each record that still differed when its turn came.
+        resolutions: of each record that still differed when its turn came.
         left: what differs afterwards.
-        more: there was more that differed than was told, and so repaired.
+        more: more differed than was listed, and so repaired.
     """
 
-    outcomes: Sequence[Outcome]
+    resolutions: Sequence[Resolution]
     left: Sequence[Difference]
     more: bool = False
 
     @property
     def clean(self) -> bool:
-        """Whether nothing differs any more."""
         return not self.left and not self.more
 
 
-class Unparked:
-    """Where what cannot be repaired is parked: nowhere, it is told and stays a difference."""
+class Unkept:
+    """Stores no reasons: what cannot be repaired is reported and stays a difference."""
 
-    def keep(self, entry: Entry, reason: str, code: int) -> None:
-        """Keep nothing."""
+    def keep(self, entry: Entry, reason: str, code: int) -> None: ...
 
 
 class Repair:
-    """The repair of one entity.
-
-    Args:
-        context: of the stack.
-        entity: whose records.
-    """
+    """The repair of one entity."""
 
     def __init__(self, context: Context, entity: EntityTarget) -> None:
         self._context = context
         self._entity = entity
 
     def phase(self) -> Phase:
-        """The phase, where it says which side is right.
+        """The phase, if it decides which side is right.
 
         Raises:
             PreconditionError: it does not, or the entity is complete.
@@ -102,79 +102,79 @@ class Repair:
         state = self._context.journal.state(self._entity.name)
         if state.operation or state.phase in {Phase.SWITCHING, Phase.RETURNING}:
             raise PreconditionError(
-                f"{self._entity.name} is {state.phase}, with a switch under way: nobody can say yet which side is the "
-                "source of truth",
+                f"{self._entity.name} is {state.phase}, with a switch under way: "
+                "the source of truth is not decided yet",
                 remedies.first(state),
             )
         if state.phase == Phase.COMPLETE:
-            raise PreconditionError(f"{self._entity.name} is complete: its legacy table is no longer kept true")
+            raise PreconditionError(f"{self._entity.name} is complete: its legacy table is no longer kept up to date")
         return state.phase
 
     def checks(self) -> list[Check]:
-        """Whether the bridge is whole. Otherwise what differs may only be what it has not applied yet."""
+        """Whether the bridge works. If it does not, records may differ only because it has not applied them yet."""
         return self._checks(send_heartbeat=False)
 
     def _checks(self, *, send_heartbeat: bool) -> list[Check]:
         return plans.checks(self._context, self._entity, CheckScope.REPAIR, send_heartbeat=send_heartbeat)
 
-    def plan(self, differences: Sequence[Difference]) -> list[Intent]:
+    def plan(self, differences: Sequence[Difference]) -> list[RepairPlan]:
         """What would be done now about each difference.
 
         Raises:
             PreconditionError: nothing can be repaired in the present phase.
         """
-        settler = self._settler(self.phase())
+        resolver = self._resolver(self.phase())
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            actions = pool.map(settler.action, [self._entry(each.key, None) for each in differences])
+            actions = pool.map(resolver.action, [self._entry(each.key, None) for each in differences])
             return [
-                Intent(difference=each, action=action, wrong=_wrong(action))
+                RepairPlan(difference=each, action=action, wrong=_wrong(action))
                 for each, action in zip(differences, actions, strict=True)
             ]
 
     def execute(self, found: Verification, options: VerifyOptions) -> Repaired:
-        """Settle each difference that is still there, then compare those records again.
+        """Repair each difference that is still there, then compare those records again.
 
         Raises:
-            PreconditionError: nothing can be repaired in the present phase, or the bridge is not whole.
+            PreconditionError: nothing can be repaired in the present phase, or the bridge does not work.
             RefusedError: another operator holds the lock.
             FailedError: Aurora does not answer; what was done stays done.
         """
         keys = [difference.key for difference in found.differences]
         if not keys:
-            return Repaired(outcomes=(), left=())
+            return Repaired(resolutions=(), left=())
         context, name = self._context, self._entity.name
         with held(context.journal, name, context.clients.operator, COMMAND) as lease:
             phase = self.phase()
             demand(self._checks(send_heartbeat=True))
             self._record(lease, "started", keys)
             try:
-                outcomes = self._settle(lease, phase, keys, options.rate)
+                resolutions = self._resolve(lease, phase, keys, options.rate)
             except BaseException:
                 self._record(lease, "stopped", keys)
                 raise
-            left = self._compared([outcome.key for outcome in outcomes], options)
+            left = self._compared([one.key for one in resolutions], options)
             self._record(lease, f"{len(keys) - len(left)} are equal, {len(left)} differ", keys)
         if not found.more:
             run.note(context, found, len(left))
-        return Repaired(outcomes=outcomes, left=left, more=found.more)
+        return Repaired(resolutions=resolutions, left=left, more=found.more)
 
-    def _settle(self, lease: Lease, phase: Phase, keys: Sequence[str], rate: float) -> list[Outcome]:
-        settler, seen, done = self._settler(phase), self._seen(phase, keys), list[Outcome]()
+    def _resolve(self, lease: Lease, phase: Phase, keys: Sequence[str], rate: float) -> list[Resolution]:
+        resolver, seen, done = self._resolver(phase), self._seen(phase, keys), list[Resolution]()
 
-        def settle(key: str) -> Outcome:
+        def resolve(key: str) -> Resolution:
             lease.check()
-            return settler.settle(self._entry(key, seen.get(key)))
+            return resolver.resolve(self._entry(key, seen.get(key)))
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for start in range(0, len(keys), CHUNK):
                 self._context.say(f"repairing {self._entity.name}: {start:,} of {len(keys):,} records")
                 some = keys[start : start + CHUNK]
-                differing = run.compare_keys(self._context, self._entity, some, 0, rate, timeout=PATIENCE)
-                done += pool.map(settle, [difference.key for difference in differing])
+                differing = run.compare_keys(self._context, self._entity, some, 0, rate, timeout=TIMEOUT)
+                done += pool.map(resolve, [difference.key for difference in differing])
         return done
 
     def _seen(self, phase: Phase, keys: Sequence[str]) -> dict[str, Seen]:
-        """The last records of these keys that the stream has; of use where rows are written."""
+        """The last records of these keys in the stream, which only a row that is written needs."""
         if phase != Phase.MODERN:
             return {}
         follower = self._context.follower(self._entity, wanted=frozenset(keys))
@@ -182,33 +182,23 @@ class Repair:
         return follower.take()
 
     def _compared(self, keys: Sequence[str], options: VerifyOptions) -> Sequence[Difference]:
-        """What differs when copy has had its time; as long as it gets on, it has more."""
+        """What differs after the grace. As long as copy makes progress, it gets more time."""
         context, entity, left = self._context, self._entity, list[str](keys)
-        end = time.monotonic() + LONGEST_SETTLE * options.grace
+        end = time.monotonic() + MOST_GRACES * options.grace
         while True:
             context.say(f"comparing {len(left):,} repaired records of {entity.name}")
-            found = run.compare_keys(context, entity, left, options.grace, options.rate, timeout=PATIENCE)
+            found = run.compare_keys(context, entity, left, options.grace, options.rate, timeout=TIMEOUT)
             if not found or len(found) == len(left) or time.monotonic() > end:
                 return found
             left = [difference.key for difference in found]
 
     def _entry(self, key: str, seen: Seen | None) -> Entry:
-        """A difference in the shape of what replay settles."""
+        """A difference in the shape of what the resolver takes."""
         sequence, stream = (seen.sequence, self._entity.stream_arn) if seen else (0, "")
-        return Entry(
-            entity=self._entity.name,
-            key=key,
-            kind=EntryKind.UPSERT,
-            reason="",
-            code=0,
-            sequence=sequence,
-            stream=stream,
-            at="",
-        )
+        return Entry(entity=self._entity.name, key=key, kind=EntryKind.UPSERT, sequence=sequence, stream=stream)
 
-    def _settler(self, phase: Phase) -> Settler:
-        period = self._context.aurora.control(self._context.target.mapping[self._entity.name]).epoch
-        return Settler(self._context, self._entity, Unparked(), phase, period)
+    def _resolver(self, phase: Phase) -> Resolver:
+        return Resolver(self._context, self._entity, Unkept(), phase)
 
     def _record(self, lease: Lease, result: str, keys: Sequence[str]) -> None:
         event = Event(
@@ -216,17 +206,17 @@ class Repair:
             command=COMMAND,
             result=result,
             operator=lease.lock.holder,
-            details={"records": len(keys), "keys": list(keys[:KEYS_TOLD])},
+            details={"records": len(keys), "keys": list(keys[:KEYS_SHOWN])},
         )
         self._context.journal.record(event)
 
 
 def _wrong(action: Action) -> str:
-    if action in ROWS:
+    if action in ROW_ACTIONS:
         return "row"
-    return "item" if action in QUEUED | {Action.WRITE_ITEM, Action.DELETE_ITEM} else ""
+    return "item" if action in QUEUE_ACTIONS | ITEM_ACTIONS else ""
 
 
-def said(outcomes: Sequence[Outcome]) -> Counter[str]:
+def summary(resolutions: Sequence[Resolution]) -> Counter[str]:
     """How many records became what."""
-    return Counter(outcome.says if outcome.settled else "stays" for outcome in outcomes)
+    return Counter(one.says if one.resolved else "stays" for one in resolutions)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from functions.aws.quarantine import QuarantineTable
 from functions.domain import names
+from runbook.aws.failure_bucket import FailureBucket
 from runbook.aws.outputs import EntityTarget, Target
 from runbook.checks.check import Check
-from runbook.quarantine.failure_bucket import Failures
 from runbook.stack import Context
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def quarantined(context: Context, entity: EntityTarget) -> list[Check]:
         ),
         _empty(
             "dead-lettered",
-            len(Failures(clients.s3, target, entity).names()),
+            len(FailureBucket(clients.s3, target, entity).names()),
             f"These batches exceeded the record age limit. {look}, then {REPLAY}.",
         ),
     ]

@@ -20,8 +20,8 @@ from runbook.commands._options import (
 )
 from runbook.commands._session import confirm, opened
 from runbook.errors import FailedError, PreconditionError, UsageError
-from runbook.quarantine.actions import EntityQuarantine, Intent, bridged
-from runbook.quarantine.resolve import Outcome
+from runbook.quarantine.actions import EntityQuarantine, EntryPlan, bridged
+from runbook.quarantine.resolve import Resolution
 from runbook.stack import Context
 
 Answer = TypeVar("Answer")
@@ -85,7 +85,7 @@ def show(  # noqa: PLR0913, PLR0917  # each is an option of the command
     with opened(stack, outputs, as_json=as_json) as context:
         wanted = _wanted(context, entity, keys, everything=everything)
         skip, see = _idle(context, entity, wanted), None if as_json else rendering.exhibits
-        found = _each(context, entity, lambda one: one.exhibit(wanted), skip, see)
+        found = _each(context, entity, lambda one: one.views(wanted), skip, see)
         if as_json:
             exhibits = [rendering.exhibited(one) for some in found.done for one in some]
             _output.document({"entries": exhibits, **found.document()})
@@ -158,8 +158,8 @@ def drop(  # noqa: PLR0913, PLR0917  # each is an option of the command
         _end(_each(context, entity, lambda one: one.drop(wanted), skip, see), as_json=as_json)
 
 
-def _forgotten(one: EntityQuarantine, keys: Sequence[str]) -> list[Intent]:
-    return [Intent(entry=entry, action=None, refused="forget it") for entry in one.entries(keys)]
+def _forgotten(one: EntityQuarantine, keys: Sequence[str]) -> list[EntryPlan]:
+    return [EntryPlan(entry=entry, action=None, refused="forget it") for entry in one.entries(keys)]
 
 
 def _chosen(context: Context, entities: Sequence[str] | None) -> list[EntityTarget]:
@@ -225,7 +225,7 @@ def _nothing(_: object) -> None:
     """A plan is shown whole, when all of it is known."""
 
 
-def _plan(found: Several[list[Intent]], what: str, act: str, *, as_json: bool) -> None:
+def _plan(found: Several[list[EntryPlan]], what: str, act: str, *, as_json: bool) -> None:
     intents = [intent for some in found.done for intent in some]
     if as_json:
         planned = [rendering.planned(intent) for intent in intents]
@@ -235,11 +235,11 @@ def _plan(found: Several[list[Intent]], what: str, act: str, *, as_json: bool) -
     found.end(as_json=as_json)
 
 
-def _end(found: Several[list[Outcome]], *, as_json: bool) -> None:
+def _end(found: Several[list[Resolution]], *, as_json: bool) -> None:
     outcomes = [outcome for some in found.done for outcome in some]
-    stay = sum(not outcome.settled for outcome in outcomes)
+    stay = sum(not outcome.resolved for outcome in outcomes)
     if as_json:
-        told = {"settled": len(outcomes) - stay, "stay": stay, "entries": outcomes}
+        told = {"resolved": len(outcomes) - stay, "stay": stay, "entries": outcomes}
         _output.document({"executed": True, **told, **found.document()})
     elif stay:
         remedy = "Mend the record or its column, then replay again; or `runbook quarantine drop`."

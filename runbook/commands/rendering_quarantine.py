@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from runbook.commands import _output
-from runbook.quarantine.actions import Exhibit, Intent
+from runbook.quarantine.actions import EntryPlan, EntryView
 from runbook.quarantine.entry import Entry
-from runbook.quarantine.resolve import Outcome
+from runbook.quarantine.resolve import Resolution
 
 LONGEST = 200  # characters of a value
 ROWS = 50  # of a table
@@ -31,12 +31,12 @@ def entries(found: Sequence[Entry]) -> None:
     _print(table, len(found))
 
 
-def exhibits(found: Sequence[Exhibit]) -> None:
+def exhibits(found: Sequence[EntryView]) -> None:
     """Each entry with all that is known of it, and its fields on both sides."""
     for one in found:
-        entry = one.intent.entry
+        entry = one.plan.entry
         facts = Table(box=None, show_header=False, pad_edge=False)
-        for name, value in _facts(entry, one.intent).items():
+        for name, value in _facts(entry, one.plan).items():
             facts.add_row(f"[dim]{name}[/]", escape(value))
         _output.out().print(f"[bold]{escape(f'{entry.entity} {entry.key}')}[/]")
         _output.out().print(facts)
@@ -49,7 +49,7 @@ def exhibits(found: Sequence[Exhibit]) -> None:
         _output.out().print()
 
 
-def plan(found: Sequence[Intent], what: str, act: str) -> None:
+def plan(found: Sequence[EntryPlan], what: str, act: str) -> None:
     """What would be done with each entry, and the command that does it."""
     if not found:
         _output.out().print("Nothing to do: it is not in quarantine.")
@@ -62,16 +62,16 @@ def plan(found: Sequence[Intent], what: str, act: str) -> None:
     _output.out().print(f"Nothing has changed. Act with: {escape(act)}", soft_wrap=True)
 
 
-def outcomes(found: Sequence[Outcome]) -> None:
+def outcomes(found: Sequence[Resolution]) -> None:
     """What became of each entry."""
     if not found:
         _output.out().print("Nothing to do: it is not in quarantine.")
         return
     table = _table("", "entity", "key", "now")
-    stay_first = sorted(found, key=lambda outcome: outcome.settled)
+    stay_first = sorted(found, key=lambda outcome: outcome.resolved)
     for outcome in stay_first[:ROWS]:
-        says = outcome.says if outcome.settled else f"stays: {outcome.says}"
-        table.add_row(_output.MARKS[outcome.settled], escape(outcome.entity), escape(outcome.key), escape(says))
+        says = outcome.says if outcome.resolved else f"stays: {outcome.says}"
+        table.add_row(_output.MARKS[outcome.resolved], escape(outcome.entity), escape(outcome.key), escape(says))
     _print(table, len(found))
 
 
@@ -91,7 +91,7 @@ def document(entry: Entry) -> dict[str, Any]:
     }
 
 
-def planned(intent: Intent) -> dict[str, Any]:
+def planned(intent: EntryPlan) -> dict[str, Any]:
     """An intent as one JSON value."""
     action = intent.action.name.lower() if intent.action else None
     return {
@@ -102,17 +102,17 @@ def planned(intent: Intent) -> dict[str, Any]:
     }
 
 
-def exhibited(one: Exhibit) -> dict[str, Any]:
+def exhibited(one: EntryView) -> dict[str, Any]:
     """An exhibit as one JSON value."""
-    return {**planned(one.intent), "fields": _output.plain(list(one.fields))}
+    return {**planned(one.plan), "fields": _output.plain(list(one.fields))}
 
 
-def _facts(entry: Entry, intent: Intent) -> dict[str, str]:
+def _facts(entry: Entry, intent: EntryPlan) -> dict[str, str]:
     facts = {
         "what": entry.kind.value,
         "reason": entry.reason,
         "error code": str(entry.code) if entry.code else "none",
-        "parked": entry.at or "unknown",
+        "quarantined": entry.at or "unknown",
         "sequence": str(entry.sequence),
         "where": ", ".join([*(["table"] if entry.noted else []), *entry.objects]),
         "replay would": intent.action.value if intent.action else f"be refused: {intent.refused}",

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from runbook.checks.check import Check
 from runbook.commands import _output
-from runbook.repair import Intent, Repaired, said
+from runbook.repair import Repaired, RepairPlan, summary
 from runbook.verify.compare import Difference
 from runbook.verify.run import Verification
 
@@ -29,7 +29,7 @@ class Finding:
     """
 
     found: Verification
-    plan: Sequence[Intent] | None = None
+    plan: Sequence[RepairPlan] | None = None
     checks: Sequence[Check] = ()
     repaired: Repaired | None = None
 
@@ -66,12 +66,12 @@ def document(one: Finding) -> dict[str, Any]:
         intents = [{"key": each.difference.key, "wrong": each.wrong, **_action(each)} for each in one.plan]
         found["repair"] = {"executed": False, "checks": _output.plain(list(one.checks)), "records": intents}
     if one.repaired:
-        found["repair"] = {"executed": True, "records": _output.plain(list(one.repaired.outcomes))}
+        found["repair"] = {"executed": True, "records": _output.plain(list(one.repaired.resolutions))}
         found["repair"]["left"] = _output.plain(list(one.repaired.left))
     return found
 
 
-def _action(intent: Intent) -> dict[str, str]:
+def _action(intent: RepairPlan) -> dict[str, str]:
     return {"action": intent.action.name.lower(), "does": intent.action.value}
 
 
@@ -95,7 +95,7 @@ def _differences(shown: Sequence[Difference], total: int) -> None:
     _more(len(shown), total)
 
 
-def _plan(plan: Sequence[Intent], checks: Sequence[Check]) -> None:
+def _plan(plan: Sequence[RepairPlan], checks: Sequence[Check]) -> None:
     table = _table("key", "wrong", "repair would")
     for intent in plan:
         table.add_row(escape(intent.difference.key), intent.wrong, escape(intent.action.value))
@@ -106,9 +106,9 @@ def _plan(plan: Sequence[Intent], checks: Sequence[Check]) -> None:
 
 
 def _repaired(repaired: Repaired, show: int) -> None:
-    for says, count in said(repaired.outcomes).items():
+    for says, count in summary(repaired.resolutions).items():
         _output.out().print(f"{count:,} records: {escape(says)}")
-    stay = [outcome for outcome in repaired.outcomes if not outcome.settled]
+    stay = [outcome for outcome in repaired.resolutions if not outcome.resolved]
     for outcome in stay[:show]:
         _output.out().print(f"{_output.MARKS[False]} {escape(outcome.key)}: {escape(outcome.says)}")
     if repaired.more:

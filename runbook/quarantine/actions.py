@@ -1,4 +1,4 @@
-"""`runbook quarantine`: looks at what the bridge could not apply, brings both sides together, or forgets it."""
+"""`runbook quarantine`: shows what the bridge could not apply, replays it, or drops it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from runbook.errors import PreconditionError
 from runbook.journal import remedies
 from runbook.journal.journal import Event, Phase
 from runbook.journal.lock import Lease, held
-from runbook.quarantine.both_sides import Pair
+from runbook.quarantine.both_sides import FieldPair
 from runbook.quarantine.entry import Entry
-from runbook.quarantine.resolve import Action, Outcome, Settler
+from runbook.quarantine.resolve import Action, Resolution, Resolver
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
 
-AT_ONCE = 50  # entries between two notes of what is settled
-KEYS_TOLD = 100  # in one line of the history
+AT_ONCE = 50  # entries that are resolved before they are removed
+KEYS_SHOWN = 100  # in one line of the history
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intent:
+class EntryPlan:
     """What replay would do with an entry; without an action it is refused for now."""
 
     entry: Entry
@@ -31,11 +31,11 @@ class Intent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exhibit:
+class EntryView:
     """An entry with its fields on both sides."""
 
-    intent: Intent
-    fields: Sequence[Pair]
+    plan: EntryPlan
+    fields: Sequence[FieldPair]
 
 
 def bridged(context: Context, entity: EntityTarget) -> bool:
@@ -61,11 +61,11 @@ class EntityQuarantine:
 
     @property
     def complete(self) -> bool:
-        """Whether the entity's bridge is gone for good, and with it what replay works with."""
+        """Whether `runbook complete` has removed the entity's bridge, which replay needs."""
         state = self.context.journal.find(self.entity.name)
         return state is not None and state.phase == Phase.COMPLETE
 
-    def plan(self, keys: Sequence[str] = ()) -> list[Intent]:
+    def plan(self, keys: Sequence[str] = ()) -> list[EntryPlan]:
         """What replay would do now.
 
         Raises:
@@ -74,24 +74,24 @@ class EntityQuarantine:
         found = self.entries(keys)
         if not found:
             return []
-        settler = self._settler(self._phase())
-        return [Intent(entry=entry, action=settler.action(entry)) for entry in found]
+        resolver = self._resolver(self._phase())
+        return [EntryPlan(entry=entry, action=resolver.action(entry)) for entry in found]
 
-    def exhibit(self, keys: Sequence[str] = ()) -> list[Exhibit]:
-        """Entries with both sides as they are now, and what replay would do, if the phase lets it.
+    def views(self, keys: Sequence[str] = ()) -> list[EntryView]:
+        """Entries with both sides as they are now, and what replay would do, if the phase allows it.
 
-        Once the entity is complete there is nothing left to look at but the entries themselves.
+        Once the entity is complete, only the entries themselves are left.
         """
         try:
-            plan = self.plan(keys)
+            plans = self.plan(keys)
         except PreconditionError as error:
-            plan = [Intent(entry=entry, action=None, refused=error.message) for entry in self.entries(keys)]
-        if not plan or self.complete:
-            return [Exhibit(intent=intent, fields=()) for intent in plan]
-        settler = self._settler(Phase.LEGACY)  # any will do to look
-        return [Exhibit(intent=intent, fields=settler.pairs(intent.entry)) for intent in plan]
+            plans = [EntryPlan(entry=entry, action=None, refused=error.message) for entry in self.entries(keys)]
+        if not plans or self.complete:
+            return [EntryView(plan=plan, fields=()) for plan in plans]
+        resolver = self._resolver(Phase.LEGACY)  # in any phase, because it only reads
+        return [EntryView(plan=plan, fields=resolver.pairs(plan.entry)) for plan in plans]
 
-    def replay(self, keys: Sequence[str] = ()) -> list[Outcome]:
+    def replay(self, keys: Sequence[str] = ()) -> list[Resolution]:
         """Bring both sides of each entry together, under the operator's lock; what fails again stays.
 
         Raises:
@@ -102,18 +102,18 @@ class EntityQuarantine:
         if not self.entries(keys):
             return []
         with self._held("quarantine replay") as lease:
-            settler, found, outcomes = self._settler(self._phase()), self.entries(keys), list[Outcome]()
+            resolver, found, resolutions = self._resolver(self._phase()), self.entries(keys), list[Resolution]()
             if not found:
                 return []
             self._record(lease, "started", found)
             for start in range(0, len(found), AT_ONCE):
-                outcomes += self._some(lease, found[start : start + AT_ONCE], settler)
-            stay = [outcome for outcome in outcomes if not outcome.settled]
-            self._record(lease, f"{len(outcomes) - len(stay)} settled, {len(stay)} stay", found)
-            return outcomes
+                resolutions += self._resolve_some(lease, found[start : start + AT_ONCE], resolver)
+            done = sum(one.resolved for one in resolutions)
+            self._record(lease, f"{done} resolved, {len(resolutions) - done} stay", found)
+            return resolutions
 
-    def drop(self, keys: Sequence[str] = ()) -> list[Outcome]:
-        """Forget entries without applying them. The history tells of each before it is gone.
+    def drop(self, keys: Sequence[str] = ()) -> list[Resolution]:
+        """Remove entries without applying them. The history shows each before it is removed.
 
         Raises:
             RefusedError: another operator holds the lock.
@@ -122,88 +122,82 @@ class EntityQuarantine:
         if not self.entries(keys):
             return []
         with self._held("quarantine drop") as lease:
-            found, outcomes = self.entries(keys), list[Outcome]()
-            for start in range(0, len(found), KEYS_TOLD):
-                some = found[start : start + KEYS_TOLD]
+            found, resolutions = self.entries(keys), list[Resolution]()
+            for start in range(0, len(found), KEYS_SHOWN):
+                some = found[start : start + KEYS_SHOWN]
                 lease.check()
                 self._record(lease, f"dropping {len(some)}", some)
-                stay = [] if self.complete else self._note(some)
-                kept = {outcome.key for outcome in stay}
-                outcomes += self._settled([(entry, "dropped") for entry in some if entry.key not in kept])
-                outcomes += stay
-            if outcomes:
-                gone = sum(outcome.settled for outcome in outcomes)
-                self._record(lease, f"{gone} dropped, {len(outcomes) - gone} stay", found)
-            return outcomes
+                stay = [] if self.complete else self._pass_over(some)
+                kept = {one.key for one in stay}
+                resolutions += self._remove([(entry, "dropped") for entry in some if entry.key not in kept])
+                resolutions += stay
+            if resolutions:
+                done = sum(one.resolved for one in resolutions)
+                self._record(lease, f"{done} dropped, {len(resolutions) - done} stay", found)
+            return resolutions
 
-    def _note(self, some: Sequence[Entry]) -> list[Outcome]:
-        """Note in Aurora that these changes will not come; returns those of which it takes no note."""
-        settler = self._settler(Phase.LEGACY)  # any will do: nothing is applied
-        return [outcome for entry in some if not (outcome := settler.drop(entry)).settled]
+    def _pass_over(self, some: Sequence[Entry]) -> list[Resolution]:
+        """Register in Aurora that these changes will not come; returns those for which that failed."""
+        resolver = self._resolver(Phase.LEGACY)  # in any phase, because nothing is applied
+        return [one for entry in some if not (one := resolver.drop(entry)).resolved]
 
     def _held(self, command: str) -> AbstractContextManager[Lease]:
         return held(self.context.journal, self.entity.name, self.context.clients.operator, command)
 
     def _record(self, lease: Lease, result: str, found: Sequence[Entry]) -> None:
-        details = {
-            "entries": len(found),
-            "keys": [f"{entry.key} ({entry.kind} {entry.sequence})" for entry in found[:KEYS_TOLD]],
-        }
+        keys = [f"{entry.key} ({entry.kind} {entry.sequence})" for entry in found[:KEYS_SHOWN]]
         self.context.journal.record(
             Event(
                 entity=self.entity.name,
                 command=lease.lock.command,
                 result=result,
                 operator=lease.lock.holder,
-                details=details,
+                details={"entries": len(found), "keys": keys},
             )
         )
 
-    def _some(self, lease: Lease, found: Sequence[Entry], settler: Settler) -> list[Outcome]:
-        """Some entries; what was done is noted also when a later one stops the command."""
+    def _resolve_some(self, lease: Lease, found: Sequence[Entry], resolver: Resolver) -> list[Resolution]:
+        """Some entries; those that are resolved are removed even if a later one stops the command."""
         done: list[tuple[Entry, str]] = []
-        stay: list[Outcome] = []
-        settled: list[Outcome] = []
+        stay: list[Resolution] = []
+        removed: list[Resolution] = []
         try:
             for number, entry in enumerate(found, start=1):
                 lease.check()
                 self.context.say(f"{entry.key} ({number} of {len(found)})")
-                outcome = settler.settle(entry)
-                if outcome.settled:
-                    done.append((entry, outcome.says))
+                one = resolver.resolve(entry)
+                if one.resolved:
+                    done.append((entry, one.says))
                 else:
-                    stay.append(outcome)
+                    stay.append(one)
         finally:
-            settled = self._settled(done)
-        return [*settled, *stay]
+            removed = self._remove(done)
+        return [*removed, *stay]
 
-    def _settled(self, done: Sequence[tuple[Entry, str]]) -> list[Outcome]:
+    def _remove(self, done: Sequence[tuple[Entry, str]]) -> list[Resolution]:
         anew = self.store.remove([entry for entry, _ in done])
         return [
-            Outcome(
+            Resolution(
                 entity=self.entity.name,
                 key=entry.key,
-                settled=entry.key not in anew,
-                says=f"{says}; it has failed anew since" if entry.key in anew else says,
+                resolved=entry.key not in anew,
+                says=f"{says}; it has failed again since" if entry.key in anew else says,
             )
             for entry, says in done
         ]
 
     def _phase(self) -> Phase:
-        state = self.context.journal.state(self.entity.name)
+        state, name = self.context.journal.state(self.entity.name), self.entity.name
         if state.phase in {Phase.LEGACY, Phase.MODERN}:
             return state.phase
         if state.phase == Phase.COMPLETE:
             raise PreconditionError(
-                f"{self.entity.name} is complete: its bridge is gone, and with it what replay works with",
-                "What is still there can be dropped: "
-                f"`runbook quarantine drop --all --entity {self.entity.name} --execute`.",
+                f"{name} is complete: the bridge, which replay needs, is gone",
+                f"Drop what is left: `runbook quarantine drop --all --entity {name} --execute`.",
             )
         raise PreconditionError(
-            f"{self.entity.name} is {state.phase}: nobody can say yet which side is the source of truth",
-            remedies.first(state),
+            f"{name} is {state.phase}: the source of truth is not decided yet", remedies.first(state)
         )
 
-    def _settler(self, phase: Phase) -> Settler:
-        period = self.context.aurora.control(self.context.target.mapping[self.entity.name]).epoch
-        return Settler(self.context, self.entity, self.store, phase, period)
+    def _resolver(self, phase: Phase) -> Resolver:
+        return Resolver(self.context, self.entity, self.store, phase)

@@ -1,4 +1,4 @@
-"""One record on both sides, field by field, as an operator may see it."""
+"""One record on both sides, field by field, as the operator may see it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ABSENT = "(none)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class FieldPair:
     """A field on both sides.
 
     Attributes:
-        legacy: what a client would see; "(none)" where there is no row, the problem where it cannot be read.
+        legacy: what a client would see; "(none)" without a row, the problem if the row is unreadable.
         modern: the same of the item; an attribute that does not fit its field is shown in DynamoDB's typed form.
     """
 
@@ -33,15 +33,15 @@ class Pair:
     same: bool
 
 
-def pairs(entity: Entity, item: Mapping[str, Any] | None, row: Record | UnmappableError | None) -> list[Pair]:
+def pairs(entity: Entity, item: Mapping[str, Any] | None, row: Record | UnmappableError | None) -> list[FieldPair]:
     """Every mapped field; one that is masked shows whether both sides are the same, and no value."""
-    found: list[Pair] = []
+    found: list[FieldPair] = []
     for name, field in entity.fields.items():
         legacy, modern = _of_row(field, row), _of_item(field, item)
         same = legacy == modern
         if field.masked:
             legacy, modern = (value if value == ABSENT else MASKED for value in (legacy, modern))
-        found.append(Pair(field=name, legacy=legacy, modern=modern, same=same))
+        found.append(FieldPair(field=name, legacy=legacy, modern=modern, same=same))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Brings an item to what its row is now, where legacy is the source of truth: by copy's queue, or without copy."""
+"""Writes an item from its row, where legacy is the source of truth and copy has not begun yet."""
 
 from __future__ import annotations
 
@@ -18,26 +18,18 @@ TRIES = 5  # at a row that changes while its item is written
 
 
 class Rewriter:
-    """Rewrites the items of one entity.
-
-    Args:
-        entity: whose.
-        database: the Data API as the bridge's user, on the entity's database.
-        dynamodb: boto3's client.
-        table: the modern table's name.
-    """
+    """Rewrites the items of one entity; `database` is the Data API as the bridge's user, on the entity's database."""
 
     def __init__(self, entity: Entity, database: DataApi, dynamodb: DynamoDBClient, table: str) -> None:
         self._entity = entity
-        self._database = database
         self._store = LegacyStore(entity, database)
         self._dynamodb = dynamodb
         self._table = table
 
     def write(self, key: str) -> None:
-        """Write or delete the item as copy would, where there is no copy yet.
+        """Write or delete the item as copy would.
 
-        The mark of origin keeps it out of the bridge. Attributes that are not in the mapping stay.
+        Its mark of origin keeps it out of the bridge. Attributes that are not in the mapping stay.
 
         Raises:
             UnmappableError: a column holds what its field cannot be.
@@ -73,7 +65,7 @@ class Rewriter:
         )
 
     def _delete(self, key: str) -> None:
-        """Mark it first: the stream's filter lets every REMOVE through, and the bridge passes over marked ones."""
+        """Mark it first, because the stream's filter lets every REMOVE through, and the bridge skips marked ones."""
         try:
             self._dynamodb.update_item(
                 TableName=self._table,
@@ -94,7 +86,7 @@ class Rewriter:
                 ExpressionAttributeNames={"#deleting": names.DELETING_ATTRIBUTE},
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return  # it is gone, or it was written anew in between: the row is looked at again
+            return  # it is gone, or it was written in between: `write` compares the row again
 
     def _place(self, key: str) -> dict[str, Any]:
         return {self._entity.modern.key: {"S": key}}

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 from functions.aws.quarantine import QuarantineRecord, QuarantineTable
 from functions.domain.masking import without_masked
+from runbook.aws.failure_bucket import FailureBucket
 from runbook.aws.outputs import EntityTarget
+from runbook.quarantine.dead_letters import DeadLetters
 from runbook.quarantine.entry import Entry, EntryKind, instant, merged
-from runbook.quarantine.failure_bucket import Failures
 from runbook.stack import Context
 
 
@@ -25,12 +26,13 @@ class EntryStore:
         self._entity = entity.name
         self._described = context.target.mapping[entity.name]
         self._table = QuarantineTable(context.clients.dynamodb, context.target.quarantine_table, entity.name)
-        self._failures = Failures(context.clients.s3, context.target, entity)
+        bucket = FailureBucket(context.clients.s3, context.target, entity)
+        self._dead_letters = DeadLetters(bucket, self._described)
 
     def entries(self) -> list[Entry]:
         """Every entry, oldest first."""
         found: dict[str, Entry] = {}
-        for entry in (*map(self._of_record, self._table.records()), *self._failures.entries()):
+        for entry in (*map(self._of_record, self._table.records()), *self._dead_letters.entries()):
             found[entry.key] = merged(found[entry.key], entry) if entry.key in found else entry
         return sorted(found.values(), key=lambda entry: (entry.at, entry.sequence))
 
@@ -42,7 +44,7 @@ class EntryStore:
             for name in entry.objects:
                 objects.setdefault(name, set()).add(entry.key)
         for name, keys in objects.items():
-            self._failures.settle(name, keys)
+            self._dead_letters.remove(name, keys)
         return stay
 
     def keep(self, entry: Entry, reason: str, code: int) -> None:

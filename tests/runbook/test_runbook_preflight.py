@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 from functions.aws.quarantine import Quarantine
 from functions.domain import names
 from functions.install import triggers
+from runbook.aws.failure_bucket import prefix
 from runbook.checks import deployment, grants, plans, routes, schema, server
 from runbook.checks import triggers as capture
 from runbook.checks.grants import Grant
 from runbook.checks.plans import CheckScope
 from runbook.commands.cli import app
 from runbook.journal.journal import Operation, Phase, State
-from runbook.quarantine.failure_bucket import prefix
 
 GUARD = f"IF SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}' THEN SET NEW.cheffirst = 'x'; END IF"
 NATURAL = "VARCHAR(40) CHARACTER SET utf8mb4 COLLATE {} NOT NULL PRIMARY KEY"

@@ -17,6 +17,7 @@ from functions.domain import names
 from functions.domain.changes import Change, Kind
 from functions.domain.errors import shown
 from functions.domain.masking import MASKED, without_masked
+from runbook.aws.failure_bucket import FailureBucket, prefix
 from runbook.aws.stream import Seen
 from runbook.commands.cli import app
 from runbook.cutover import drain
@@ -24,7 +25,6 @@ from runbook.journal.journal import Phase
 from runbook.journal.lock import held
 from runbook.quarantine.actions import EntityQuarantine
 from runbook.quarantine.both_sides import pairs
-from runbook.quarantine.failure_bucket import Failures, prefix
 from runbook.quarantine.store import EntryStore
 from sandbox.emulator import failures
 
@@ -214,7 +214,7 @@ def test_in_modern_what_fails_again_stays_with_its_new_reason(world, run, contex
         ExpressionAttributeValues={":old": {"S": "an older reason"}},
     )
     code, told = run("replay", key, "--execute")
-    assert (code, told["settled"], told["stay"]) == (1, 0, 1)
+    assert (code, told["resolved"], told["stay"]) == (1, 0, 1)
     assert "firstName" in world.entry(key).reason
     assert world.row(key) == "old"
 
@@ -227,12 +227,12 @@ def test_in_modern_the_row_becomes_what_the_item_is(world, run):
     assert (code, plan["executed"], plan["entries"][0]["action"]) == (0, False, "write_row")
     assert world.row(key) == "old"
     code, told = run("replay", key, "--execute")
-    assert (code, told["settled"], world.row(key), world.entry(key)) == (0, 1, "mended", None)
+    assert (code, told["resolved"], world.row(key), world.entry(key)) == (0, 1, "mended", None)
     world.item(key, "later")
     until(lambda: world.row(key) == "later")
     assert run("replay", "--all", "--execute") == (
         0,
-        {"executed": True, "settled": 0, "stay": 0, "entries": []},
+        {"executed": True, "resolved": 0, "stay": 0, "entries": []},
     )
 
 
@@ -344,7 +344,7 @@ def test_drop_shows_its_plan_and_then_forgets_and_tells_the_history(world, run, 
     code, plan = run("drop", key)
     assert (code, plan["executed"], plan["entries"][0]["key"]) == (0, False, key)
     assert world.entry(key)
-    assert run("drop", key, "--execute")[1]["settled"] == 1
+    assert run("drop", key, "--execute")[1]["resolved"] == 1
     assert (world.entry(key), world.row(key), world.name(key)) == (None, "old", TOO_LONG)
     done, begun = context.journal.events("chefs", 2)
     assert (done.command, done.result, begun.result) == ("quarantine drop", "1 dropped, 0 stay", "dropping 1")
@@ -380,7 +380,7 @@ def test_a_batch_given_up_is_an_entry_a_key_until_all_of_them_are_settled(world,
     assert (world.row(two), world.row(one)) == (f"now {two}", None)
     assert {entry["key"] for entry in run("list")[1]["entries"]} == {one, three}
     assert name in world.objects()
-    assert run("replay", "--all", "--execute")[1]["settled"] == 2
+    assert run("replay", "--all", "--execute")[1]["resolved"] == 2
     assert [world.row(key) for key in keys] == [f"now {key}" for key in keys]
     assert name not in world.objects()
     found = {check.name: check.value for check in bridge_checks(context, chefs)}
@@ -428,7 +428,7 @@ def test_one_object_tells_whose_all_of_a_former_mapping_are(world, monkeypatch, 
     client.put_object(Bucket=bucket, Key=f"{prefix(specimens.bridge_mapping_id)}theirs", Body=b"{}")
     read = []
     client.meta.events.register("before-call.s3.GetObject", lambda **_: read.append(1))
-    one, other = (Failures(client, context.target, each) for each in (chefs, specimens))
+    one, other = (FailureBucket(client, context.target, each) for each in (chefs, specimens))
     for _ in range(2):
         assert sorted(one.names()) == [f"{former}{which}" for which in "abcd"]
         assert other.names() == [f"{prefix(specimens.bridge_mapping_id)}theirs"]
@@ -440,7 +440,7 @@ def test_a_key_that_is_in_both_places_is_one_entry(world, run, monkeypatch):
     name = world.given_up(monkeypatch, world.record(key, 1))
     (entry,) = run("list")[1]["entries"]
     assert (entry["table"], entry["objects"]) == (True, [name])
-    assert run("drop", "--all", "--execute")[1]["settled"] == 1
+    assert run("drop", "--all", "--execute")[1]["resolved"] == 1
     assert (world.entry(key), name in world.objects()) == (None, False)
 
 
@@ -452,7 +452,7 @@ def test_probes_and_objects_without_records_are_told_and_can_be_removed(world, r
     kinds = {entry["kind"]: entry["key"] for entry in run("list")[1]["entries"]}
     assert set(kinds) == {"heartbeat", "unreadable"}
     code, told = run("replay", "--all", "--execute")
-    assert (code, told["settled"], told["stay"]) == (1, 1, 1)
+    assert (code, told["resolved"], told["stay"]) == (1, 1, 1)
     assert world.objects() & {probed, odd["Key"]} == {odd["Key"]}
     assert run("drop", odd["Key"], "--execute")[0] == 0
     assert odd["Key"] not in world.objects()
@@ -543,7 +543,7 @@ def test_what_was_done_for_one_entity_is_told_when_another_is_refused(world, eve
     park_what_is_gone(world)
     code, told = everywhere("replay", "--all", "--execute", "--json")
     document = json.loads(told)
-    assert (code, document["settled"], document["entries"][0]["key"]) == (4, 1, "gone-1")
+    assert (code, document["resolved"], document["entries"][0]["key"]) == (4, 1, "gone-1")
     assert [(each["entity"], each["exit"]) for each in document["problems"]] == [("chefs", 4)]
 
 

@@ -28,7 +28,7 @@ from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal.journal import Phase
 from runbook.journal.lock import held
-from runbook.quarantine.resolve import Action, Settler
+from runbook.quarantine.resolve import Action, Resolver
 from runbook.repair import Repair
 from runbook.verify import run
 
@@ -242,8 +242,8 @@ def test_what_changes_while_it_is_repaired_ends_as_the_source_of_truth_has_it(co
 def test_an_item_that_no_row_can_be_stays_is_told_and_is_not_parked(context, modern):
     key = modern.item_only("x" * 300)
     done = modern.repair.execute(modern.found(), OPTIONS)
-    (outcome,) = done.outcomes
-    assert (outcome.key, outcome.settled) == (key, False)
+    (outcome,) = done.resolutions
+    assert (outcome.key, outcome.resolved) == (key, False)
     assert "firstName" in outcome.says
     assert [each.key for each in done.left] == [key]
     parked = context.clients.dynamodb.get_item(
@@ -257,27 +257,27 @@ def test_what_is_the_same_by_then_is_left_alone(context, world, monkeypatch):
     world.item(key, "wrong")
     found = world.found()
     world.item(key, "same")
-    monkeypatch.setattr(Settler, "settle", None)
-    assert not world.repair.execute(found, OPTIONS).outcomes
+    monkeypatch.setattr(Resolver, "resolve", None)
+    assert not world.repair.execute(found, OPTIONS).resolutions
 
 
 def test_broken_off_it_tells_so_and_the_next_run_does_the_rest(context, world, monkeypatch):
     keys = [world.both() for _ in range(5)]
     for key in keys:
         world.item(key, "wrong")
-    real, turns = Settler.settle, iter(range(100))
+    real, turns = Resolver.resolve, iter(range(100))
 
     def settle(self, entry):
         if next(turns) == 2:
             raise KeyboardInterrupt
         return real(self, entry)
 
-    monkeypatch.setattr(Settler, "settle", settle)
+    monkeypatch.setattr(Resolver, "resolve", settle)
     with pytest.raises(KeyboardInterrupt):
         world.repair.execute(world.found(), OPTIONS)
     newest = history_service.run(context, [world.chefs], 1)[0]
     assert (newest.command, newest.result) == (repair.COMMAND, "stopped")
-    monkeypatch.setattr(Settler, "settle", real)
+    monkeypatch.setattr(Resolver, "resolve", real)
     assert not world.repair.execute(world.found(), PATIENT).left
     assert {world.name(key) for key in keys} == {"same"}
 
