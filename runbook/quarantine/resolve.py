@@ -1,9 +1,9 @@
 """Resolves one entry of the quarantine: brings both sides of its key together.
 
-It follows the phase: the source of truth is read as it is now, and the other side is written. In phase modern the source
-of truth is the item. In phase legacy it is the row, or its absence where legacy deleted it. One exception in phase
-legacy: a record that was made in DynamoDB, and that legacy did not delete in this epoch, is taken to Aurora as the
-bridge would do. Otherwise an acknowledged write would be lost. See docs/design.md, "Verify".
+It follows the phase: the source of truth is read as it is now, and the other side is written. In phase modern that is
+the item. In phase legacy it is the row, or its absence where legacy deleted it. One exception in phase legacy: a record
+that was made in DynamoDB, and that legacy did not delete in this epoch, is taken to Aurora as the bridge would do.
+Otherwise an acknowledged write would be lost. See docs/design.md, "Verify".
 """
 
 from __future__ import annotations
