@@ -11,7 +11,7 @@ import typer
 
 from runbook.commands import _output
 from runbook.commands._session import confirm
-from runbook.cutover.command import Switch
+from runbook.cutover.command import EntityCommand
 from runbook.errors import PreconditionError
 from runbook.stack import Context
 
@@ -33,7 +33,7 @@ class Asked:
         return " ".join([*words, *_target(self.stack, self.outputs)])
 
 
-def perform(context: Context, switch: Switch, asked: Asked) -> None:
+def perform(context: Context, switch: EntityCommand, asked: Asked) -> None:
     """Show the plan, or act."""
     act = asked.again(switch.command, switch.entity.name)
     if not asked.execute:
@@ -47,7 +47,7 @@ def perform(context: Context, switch: Switch, asked: Asked) -> None:
         _output.done(switch.entity.name, result)
 
 
-def _show_plan(switch: Switch, act: str, *, as_json: bool) -> None:
+def _show_plan(switch: EntityCommand, act: str, *, as_json: bool) -> None:
     plan = switch.plan()
     if as_json:
         _output.document(_output.plan_document(switch.entity.name, plan))

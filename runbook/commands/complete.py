@@ -36,7 +36,7 @@ def complete(  # noqa: PLR0913, PLR0917  # each is an option of the command
     """
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs)
     with opened(stack, outputs, as_json=as_json) as context:
-        completion = Completion.of(context, context.target.entity(entity), Choices(timeout=probe_timeout))
+        completion = Completion(context, context.target.entity(entity), Choices(timeout=probe_timeout))
         if execute:
             _act(completion, asked)
             return

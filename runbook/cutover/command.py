@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -19,7 +20,7 @@ from runbook.cutover.fence import Fence
 from runbook.cutover.forward import Forward
 from runbook.cutover.reverse import Reverse
 from runbook.cutover.steps import Choices, Part, SwitchArguments, SwitchRun
-from runbook.errors import PreconditionError
+from runbook.errors import PreconditionError, RefusedError
 from runbook.journal.journal import Event, Operation, Phase, State
 from runbook.journal.lock import Lease, held
 from runbook.journal.operation import Outcome, Runner, Step, finishes
@@ -71,19 +72,31 @@ class SwitchResult:
 
 
 @dataclass(frozen=True)
-class Switch:
-    """One command for one entity: `verb` is cutover or rollback."""
+class EntityCommand(ABC):
+    """One command for one entity."""
 
     context: Context
     entity: EntityTarget
-    verb: str
-    scope: Scope
-    choices: Choices = field(default_factory=Choices)
 
     @property
+    @abstractmethod
     def command(self) -> str:
         """The command as the journal records it."""
-        return f"{self.verb} {self.scope}{' --force' if self.choices.force else ''}"
+
+    @abstractmethod
+    def checks(self, state: State) -> list[Check]:
+        """What must hold before, in this state."""
+
+    @abstractmethod
+    def _needed(self, state: State, routes: Routes) -> Part | None:
+        """The part that has yet to be changed, by the journal and by the routes both."""
+
+    @abstractmethod
+    def _arguments(self, part: Part, state: State, *, acting: bool) -> Arguments:
+        """Of the operation that changes it; for a plan, not `acting`, some may be left at their defaults."""
+
+    def _refuse(self) -> None:  # noqa: B027  # only reads by percentage have something to refuse
+        """Raise RefusedError where the command may not act although every check holds."""
 
     def plan(self) -> Plan:
         """Look, without the lock. Nothing changes; a heartbeat goes through the bridge and is removed again."""
@@ -96,7 +109,7 @@ class Switch:
             result = "finished" if finishes(steps, state.operation) else "undone"
             later, there = _after(arguments, state, routes, finished=result == "finished")
         part = self._needed(later, there)
-        steps = steps_of(self.context, self.entity, None, self._arguments(part, self.choices, later)) if part else []
+        steps = steps_of(self.context, self.entity, None, self._arguments(part, later, acting=False)) if part else []
         return Plan(
             command=self.command,
             state=state,
@@ -130,6 +143,31 @@ class Switch:
                 resumed=resumed,
             )
 
+    def _act(self, state: State, part: Part, lease: Lease) -> list[Check]:
+        try:
+            self._refuse()
+            found = [] if part == Part.FENCE else self.checks(state)
+            check.demand(found)
+        except (PreconditionError, RefusedError) as error:
+            record_event(self.context, self.entity, self.command, "refused", reason=error.message)
+            raise
+        arguments = self._arguments(part, state, acting=True)
+        run_operation(self.context, self.entity, lease, self.command, arguments)
+        return found
+
+
+@dataclass(frozen=True)
+class Switch(EntityCommand):
+    """`verb` is cutover or rollback."""
+
+    verb: str
+    scope: Scope
+    choices: Choices = field(default_factory=Choices)
+
+    @property
+    def command(self) -> str:
+        return f"{self.verb} {self.scope}{' --force' if self.choices.force else ''}"
+
     def checks(self, state: State) -> list[Check]:
         scope = plans.switch_scope(
             state,
@@ -139,27 +177,16 @@ class Switch:
         )
         return plans.checks(self.context, self.entity, scope, state, timeout=self.choices.timeout)
 
-    def _act(self, state: State, part: Part, lease: Lease) -> list[Check]:
-        found = [] if part == Part.FENCE else self.checks(state)
-        try:
-            check.demand(found)
-        except PreconditionError as error:
-            record_event(self.context, self.entity, self.command, "refused", reason=error.message)
-            raise
-        choices = self.choices
-        if self.verb == "rollback" and part in {Part.WRITES, Part.BOTH}:
-            # the epoch that legacy begins when writes return
-            choices = replace(choices, epoch=Fence(self.context, self.entity).control().last_epoch + 1)
-        run_operation(self.context, self.entity, lease, self.command, self._arguments(part, choices, state))
-        return found
-
-    def _arguments(self, part: Part, choices: Choices, state: State) -> Arguments:
+    def _arguments(self, part: Part, state: State, *, acting: bool) -> Arguments:
         if part == Part.READS:
             return Move(percent=ALL if self.verb == "cutover" else 0, before=state.reads)
+        choices = self.choices
+        if acting and self.verb == "rollback" and part in {Part.WRITES, Part.BOTH}:
+            # the epoch that legacy begins when writes return
+            choices = replace(choices, epoch=Fence(self.context, self.entity).control().last_epoch + 1)
         return SwitchArguments(verb=self.verb, part=part, choices=choices)
 
     def _needed(self, state: State, routes: Routes) -> Part | None:
-        """The part of the scope that has yet to be changed, by the journal and by the routes both."""
         side, phase, percent = (
             (Side.MODERN, Phase.MODERN, ALL) if self.verb == "cutover" else (Side.LEGACY, Phase.LEGACY, 0)
         )
@@ -180,21 +207,23 @@ class Switch:
 
 
 @dataclass(frozen=True)
-class Completion(Switch):
+class Completion(EntityCommand):
     """The last command for one entity."""
 
-    @classmethod
-    def of(cls, context: Context, entity: EntityTarget, choices: Choices) -> Completion:
-        return cls(context, entity, "complete", Scope.BOTH, choices)
+    choices: Choices = field(default_factory=Choices)
 
     @property
     def command(self) -> str:
-        return self.verb
+        return "complete"
 
     def checks(self, state: State) -> list[Check]:
         if state.phase == Phase.COMPLETE:
             return []
         return plans.checks(self.context, self.entity, CheckScope.COMPLETE, state, timeout=self.choices.timeout)
+
+    def _arguments(self, part: Part, state: State, *, acting: bool) -> Arguments:
+        del state, acting
+        return SwitchArguments(verb=self.command, part=part, choices=self.choices)
 
     def _needed(self, state: State, routes: Routes) -> Part | None:
         del routes

@@ -212,7 +212,7 @@ def _killed_at(count: int, road) -> bool:
 
         context.clients.dynamodb.meta.events.register("before-send.dynamodb.TransactWriteItems", tick)
         try:
-            Completion.of(context, context.target.entity(SPECIMENS), Choices()).execute()
+            Completion(context, context.target.entity(SPECIMENS), Choices()).execute()
         except BaseException:  # noqa: BLE001
             os._exit(1)
         os._exit(0)
@@ -228,7 +228,7 @@ def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(sys
         count += 1
         _modern(road, SPECIMENS)
         killed = _killed_at(count, road)
-        Completion.of(road, road.target.entity(SPECIMENS), Choices()).execute()
+        Completion(road, road.target.entity(SPECIMENS), Choices()).execute()
         state = road.journal.state(SPECIMENS)
         assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None), f"killed at {count}"
         assert _shown(system, road, SPECIMENS) == before[SPECIMENS], f"killed at {count}"
@@ -246,7 +246,7 @@ def test_with_reads_on_legacy_or_a_full_queue_or_quarantine_it_is_refused(road, 
         assert result.exit_code == 4
         assert word in result.stdout
         with pytest.raises(PreconditionError, match=word):
-            Completion.of(road, specimens, Choices()).execute()
+            Completion(road, specimens, Choices()).execute()
         assert road.journal.state(SPECIMENS).phase == Phase.MODERN
 
     with held(road.journal, SPECIMENS, "a test", "x") as lease:
@@ -279,7 +279,7 @@ def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monk
     road.clients.dynamodb.put_item(TableName=specimens.modern_table, Item=item)
     try:
         with pytest.raises(PreconditionError, match="put back"):
-            Completion.of(road, specimens, Choices(timeout=3)).execute()
+            Completion(road, specimens, Choices(timeout=3)).execute()
     finally:
         road.aurora.query(legacy.database, f"RENAME TABLE away TO {legacy.table}")
     state = road.journal.state(SPECIMENS)
@@ -311,7 +311,7 @@ def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, m
     monkeypatch.setattr(Completion, "checks", lambda *_: [])
     _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "never", "x" * 5000))
     with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
-        Completion.of(road, specimens, Choices()).execute()
+        Completion(road, specimens, Choices()).execute()
     assert road.journal.state(SPECIMENS).phase == Phase.MODERN
     assert road.mapping_state(specimens) == "Enabled"
     place = {road.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
@@ -325,7 +325,7 @@ def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, m
     legacy = road.target.mapping[SPECIMENS].legacy
     monkeypatch.setattr(Completion, "checks", lambda *_: [])
     _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "late", "late"))
-    Completion.of(road, specimens, Choices()).execute()
+    Completion(road, specimens, Choices()).execute()
     rows = road.aurora.query(legacy.database, f"SELECT label FROM {legacy.table}")
     assert ["late"] in rows
     assert road.journal.state(SPECIMENS).phase == Phase.COMPLETE
@@ -334,7 +334,7 @@ def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, m
 def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(system, road, before, specimens):
     with held(road.journal, SPECIMENS, "a test", "x") as lease:
         road.journal.enter(lease.lock, SPECIMENS, Phase.COMPLETE)
-    command = Completion.of(road, specimens, Choices())
+    command = Completion(road, specimens, Choices())
     assert [step.name for step in command.plan().steps] == [
         "phase-complete",
         "bridge-off",
