@@ -150,9 +150,9 @@ class SwitchRun:
         return Step(
             name=name,
             says=_says(to),
-            do=lambda: self._send(to),
+            do=lambda: self.send(to),
             unsays=_says(back) if back else "",
-            undo=lambda: self._send(back) if back else False,
+            undo=lambda: self.send(back) if back else False,
             done=lambda: self._goes(to),
             commit=commit,
         )
@@ -162,7 +162,7 @@ class SwitchRun:
 
         def do() -> None:
             self._warm(self.context.target.gate_function)
-            wait = self.choices.propagation_wait if self._send(Routes(writes=Side.GATE)) else 0.0
+            wait = self.choices.propagation_wait if self.send(Routes(writes=Side.GATE)) else 0.0
             spread = time.monotonic() + wait
             if wait:
                 self.context.say(f"waiting {wait:g} s for API Gateway to spread the route")
@@ -214,7 +214,7 @@ class SwitchRun:
         if phase in {Phase.SWITCHING, Phase.RETURNING}:
             self.held_since = time.monotonic()
 
-    def _send(self, routes: Routes) -> bool:
+    def send(self, routes: Routes) -> bool:
         """Change stage variables; whether there was anything to change."""
         return self.context.routing.route(self.entity, routes, self.lease.check if self.lease else None)
 

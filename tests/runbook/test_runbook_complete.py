@@ -186,7 +186,7 @@ def test_status_says_that_nothing_is_missing(road, runbook):
     assert "complete" in runbook("status", "--entity", CHEFS).stdout
 
 
-def test_verify_compares_nothing_that_is_no_longer_kept_true(runbook):
+def test_verify_compares_nothing_that_is_no_longer_kept_up_to_date(runbook):
     result = runbook("verify", "--entity", CHEFS)
     assert result.exit_code == 4, result.output
     assert "no longer kept up to date" in result.stderr

@@ -13,6 +13,7 @@ import pymysql
 import pytest
 from afresh import delete_items, forget_copy
 from typer.testing import CliRunner
+from writes_world import until
 
 from functions.domain import names
 from runbook.checks import copy as copy_checks
@@ -68,13 +69,6 @@ def _lanes(road, entity):
 def _leased(road, entity, lane) -> bool:
     record = road.journal.find_record(entity.name, names.lane_record(lane.lane))
     return bool(record) and record["expires"] > time.time()
-
-
-def _until(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -143,7 +137,7 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runboo
     stopped = runbook("copy", "stop", "--entity", CHEFS)
     assert "triggers go on" in stopped.stdout
     before = control.record(road, chefs)
-    _until(lambda: not any(_leased(road, chefs, lane) for lane in _lanes(road, chefs)))
+    until(lambda: not any(_leased(road, chefs, lane) for lane in _lanes(road, chefs)))
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('while stopped')")
     found = json.loads(runbook("copy", "status", "--entity", CHEFS, "--json").stdout)["entities"][0]
@@ -185,13 +179,13 @@ def test_a_busy_database_pauses_it_and_status_says_why(road, chefs, runbook, dat
     busy = [Busy(sandbox) for _ in range(3)]
     try:
         runbook("copy", "set", "--entity", CHEFS, "--max-threads", "1")
-        _until(lambda: progress.Watch(road, chefs).look().paused)
+        until(lambda: progress.Watch(road, chefs).look().paused)
         assert "threads running" in runbook("copy", "status", "--entity", CHEFS, "--seconds", "0").stdout
     finally:
         for one in busy:
             one.end(database)
     runbook("copy", "set", "--entity", CHEFS, "--max-threads", "0")
-    _until(lambda: not progress.Watch(road, chefs).look().paused)
+    until(lambda: not progress.Watch(road, chefs).look().paused)
 
 
 def test_several_entities_go_at_once(road, chefs, runbook):
@@ -206,7 +200,7 @@ def test_status_tells_progress_limits_and_lanes(road, chefs, runbook):
     assert "not started" in runbook("copy", "status", "--entity", CHEFS).stdout
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    _until(lambda: sum(lane.rows for lane in _lanes(road, chefs)) >= ROWS)
+    until(lambda: sum(lane.rows for lane in _lanes(road, chefs)) >= ROWS)
     found = json.loads(runbook("copy", "status", "--entity", CHEFS, "--json").stdout)["entities"][0]
     assert (found["percent"], found["total"], found["rows_done"], found["eta"]) == (100, ROWS, ROWS, 0)
     assert found["limits"] == {"rate": 0, "threads": 0, "bound": 20000}
