@@ -13,13 +13,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.mysql_errors import (
-    AUTO_INCREMENT_LOCK,
-    DEADLOCK,
-    LOCK_WAIT,
     DataApiError,
     TransientError,
     classify,
 )
+from functions.aws.retry import LOST_LOCK
 
 if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
@@ -127,7 +125,7 @@ class DataApi:
                 return call()
             except (ClientError, BotoCoreError) as raised:
                 error = classify(raised)
-                if error.code not in (AUTO_INCREMENT_LOCK, DEADLOCK, LOCK_WAIT) or attempt == ATTEMPTS:
+                if error.code not in LOST_LOCK or attempt == ATTEMPTS:
                     raise error from raised
             time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  # jitter
         raise TransientError("unreachable")

@@ -1,4 +1,4 @@
-"""What the Data API's errors mean: worth another try, never worth one, held by the fence, or unforeseen."""
+"""What an error of the Data API means: transient (by `functions.aws.retry`), permanent, the fence, or unknown."""
 
 from __future__ import annotations
 
@@ -7,32 +7,18 @@ from typing import cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-DEADLOCK, LOCK_WAIT = 1213, 1205
-AUTO_INCREMENT_LOCK = 1467  # what a deadlock on the table's counter is called
+from functions.aws.retry import (
+    AUTO_INCREMENT_LOCK,
+    BUSY_CODES,
+    DEADLOCK,
+    LOCK_WAIT,
+    NOT_WRITTEN,
+    TRANSIENT_CODES,
+    TRANSIENT_NUMBERS,
+)
+
 UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, NO_PROCEDURE, DUPLICATE = 1054, 1146, 1049, 1305, 1062
 
-# Exceptions of the Data API that pass by themselves.
-PASSING = frozenset(
-    {
-        "DatabaseResumingException",
-        "DatabaseUnavailableException",
-        "InternalServerErrorException",
-        "InvalidResourceStateException",
-        "ServiceUnavailableError",
-        "ServiceUnavailableException",
-        "StatementTimeoutException",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-# Too many connections, shutdown, lost connections, lock waits, interruption, failover to read-only, timeout.
-PASSING_CODES = frozenset(
-    {1040, 1053, 1158, 1159, 1160, 1161, LOCK_WAIT, 1203, DEADLOCK, 1290, 1317, 1836, 1927, 1969}
-    | {AUTO_INCREMENT_LOCK, 2002, 2003, 2006, 2013, 2055, 3024, 3169}
-)
-# After these nothing was written; after any other that passes, the write may have happened.
-NOT_WRITTEN = frozenset({1040, LOCK_WAIT, 1203, DEADLOCK, AUTO_INCREMENT_LOCK, 1290, 1836, 2002, 2003})
-NOT_WRITTEN_NAMES = frozenset({"DatabaseResumingException", "ThrottlingException", "TooManyRequestsException"})
 # Errors of one record that no retry mends: null, duplicate, range, truncation, foreign key, bad value, check, bad JSON.
 FINAL_CODES = frozenset(
     {1048, DUPLICATE, 1264, 1265, 1292, 1364, 1366, 1406, 1411, 1416, 1441, 1451, 1452, 1690}
@@ -112,12 +98,12 @@ def classify(error: ClientError | BotoCoreError) -> DataApiError:
 def _by_code(code: int, name: str, text: str) -> DataApiError:
     if code in (0, SIGNALLED) and FENCE.search(text):
         return FencedError(text, SIGNALLED)
-    if code in PASSING_CODES:
+    if code in TRANSIENT_NUMBERS:
         return TransientError(text, code, maybe_written=code not in NOT_WRITTEN)
     if code in FINAL_CODES:
         return PermanentError(text, code)
-    if name in PASSING and not code:
-        return TransientError(f"{name}: {text}", maybe_written=name not in NOT_WRITTEN_NAMES)
+    if name in TRANSIENT_CODES and not code:
+        return TransientError(f"{name}: {text}", maybe_written=name not in BUSY_CODES)
     return DataApiError(f"{name}: {text}", code)
 
 

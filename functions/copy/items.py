@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.copy.calls import InvalidError, PassingError, backoff, called
+from functions.aws.dynamodb import InvalidError, PassingError, called
+from functions.aws.retry import back_off
 from functions.domain import mapping
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Items:
 def _wait(attempt: int, verb: str) -> None:
     if attempt == ATTEMPTS - 1:
         raise PassingError(f"DynamoDB would not {verb} all items: the table is throttled")
-    time.sleep(backoff(attempt))
+    time.sleep(back_off(attempt))
 
 
 def _runs(requests: Sequence[Request]) -> Iterator[list[Request]]:

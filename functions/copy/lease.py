@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from functions.copy.calls import LONGEST, RefusedError, called
+from functions.aws.dynamodb import LONGEST, RefusedError, called
 from functions.domain import names
 
 if TYPE_CHECKING:

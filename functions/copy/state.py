@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.copy.calls import PassingError, RefusedError, backoff, called
+from functions.aws.dynamodb import PassingError, RefusedError, called
+from functions.aws.retry import back_off
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Records:
             found |= {item["record"]["S"]: item for item in items}
             if not left:
                 return [found.get(record, {}) for record in records]
-            time.sleep(backoff(attempt))
+            time.sleep(back_off(attempt))
         raise PassingError("DynamoDB would not read the journal: it is throttled")
 
     def _some(self, keys: list[dict[str, Any]]) -> tuple[list[Any], list[dict[str, Any]]]:

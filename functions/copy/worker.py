@@ -15,12 +15,12 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws import environment
+from functions.aws import dynamodb, environment
 from functions.aws.data_api import DataApi
+from functions.aws.dynamodb import LONGEST, InDoubtError, PassingError
 from functions.aws.mysql_errors import TransientError
 from functions.aws.quarantine import Quarantine
-from functions.copy import calls
-from functions.copy.calls import LONGEST, InDoubtError, PassingError, backoff
+from functions.aws.retry import back_off
 from functions.copy.lane import CopyLane, Places, Round
 from functions.copy.lease import LeaseLostError
 from functions.domain.entities import Entity
@@ -113,7 +113,7 @@ class Work:
     def _recover(self, error: Exception) -> None:
         """Wait: after a write in doubt for as long as it could still be done, or the next owner might meet it."""
         self._failures += 1
-        wait = LONGEST if isinstance(error, InDoubtError) else backoff(self._failures)
+        wait = LONGEST if isinstance(error, InDoubtError) else back_off(self._failures)
         logger.warning("copy waits", extra={"reason": str(error), "seconds": round(wait, 2)})
         self.sleep(wait)
 
@@ -137,7 +137,7 @@ class Work:
             except PassingError:
                 if attempt == BEGINNINGS - 1:
                     raise
-            self.sleep(backoff(attempt))
+            self.sleep(back_off(attempt))
         return None
 
     def _release(self) -> None:
@@ -159,7 +159,7 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
             environment.variable("SECRET_ARN"),
             entity.legacy.database,
         ),
-        dynamodb=calls.dynamodb(),
+        dynamodb=dynamodb.dynamodb(),
         table=json.loads(environment.variable("TABLES"))[entity.name],
         journal=environment.variable("JOURNAL_TABLE"),
         park=partial(quarantine.park, entity.name, "copy"),

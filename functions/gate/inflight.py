@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.aws.retry import BUSY_CODES, TRANSIENT_CODES
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -15,19 +16,6 @@ if TYPE_CHECKING:
 
 LEGACY, MODERN, COMPLETE = "legacy", "modern", "complete"
 HELD = "switching"  # also what is assumed while the journal does not answer
-# What another writer of the record, or a busy service, answers; nothing was written.
-PASSING = frozenset(
-    {
-        "InternalServerError",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingException",
-        "TransactionConflictException",
-    }
-)
-# Of these, what says that nothing was written; an internal error may be told of a write that was made.
-BUSY = frozenset(PASSING - {"InternalServerError", "ServiceUnavailable"})
 REFUSED = "ConditionalCheckFailedException"
 LEAVINGS = 50
 LEAVING_WAIT = 0.05  # seconds at most between two of them
@@ -79,7 +67,7 @@ class Phases:
             try:
                 return self._count(-1)
             except ClientError as error:
-                if _name(error) not in BUSY:
+                if _name(error) not in BUSY_CODES:
                     raise
             time.sleep(random.uniform(LEAVING_WAIT / 2, LEAVING_WAIT))  # noqa: S311  # jitter
         return self._count(-1)
@@ -100,7 +88,7 @@ class Phases:
 
 
 def _passes(error: ClientError | BotoCoreError) -> bool:
-    return not isinstance(error, ClientError) or _name(error) in PASSING
+    return not isinstance(error, ClientError) or _name(error) in TRANSIENT_CODES
 
 
 def _name(error: ClientError | BotoCoreError) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from functions.aws.retry import BUSY_CODES
 from runbook.aws import api_stage as stages
 from runbook.aws.api_stage import Change, Stage
 from runbook.aws.outputs import EntityTarget, Target
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 ALL = 100  # percent of reads
 
 PATIENCE = 60.0  # seconds; UpdateStage shares a low account-wide rate and answers ConflictException while it works
-BUSY = frozenset({"ConflictException", "TooManyRequestsException"})
 MOVED = frozenset({"BadRequestException", "NotFoundException"})  # what is to be removed may be gone meanwhile
 FIRST_WAIT = 0.2
 
@@ -182,7 +182,7 @@ class Routing:
             )
         except self._client.exceptions.ClientError as error:
             code = error.response.get("Error", {}).get("Code")
-            if code in BUSY or (code in MOVED and needed(self.stage()) != operations):
+            if code in BUSY_CODES or (code in MOVED and needed(self.stage()) != operations):
                 return False
             raise
         return True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import NO_DATABASE, NO_TABLE, DataApiError, TransientError
+from functions.aws.retry import retry
 from functions.copy.queue import ChangeQueue
 from functions.domain.entities import Entity
 from functions.install import control_row
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 PATIENCE = 60.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
-FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between two tries
 
 
 @dataclass(frozen=True)
@@ -60,17 +59,10 @@ class Aurora:
 
     def ask(self, question: Callable[[], Answer], patience: float = PATIENCE) -> Answer:
         """The answer to a question that can be asked again; raises what `query` does."""
-        deadline, wait = time.monotonic() + patience, FIRST_WAIT
-        while True:
-            try:
-                return question()
-            except TransientError as error:
-                if time.monotonic() > deadline:
-                    raise FailedError(f"Aurora does not answer: {error}", "See the cluster's state.") from error
-            except DataApiError as error:
-                raise refusal(error) from error
-            time.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
+        try:
+            return retry(question, TransientError, timeout=patience, failure=_no_answer)
+        except DataApiError as error:
+            raise refusal(error) from error
 
     def find_control(self, entity: Entity, *, patience: float = PATIENCE) -> Control | None:
         """The entity's control row; None when the table has none. Raises what `query` does."""
@@ -91,6 +83,10 @@ class Aurora:
         if found is None:
             raise PreconditionError(f"{entity.name} has no fence in Aurora yet", "Run `runbook init` first.")
         return found
+
+
+def _no_answer(error: Exception) -> FailedError:
+    return FailedError(f"Aurora does not answer: {error}", "See the cluster's state.")
 
 
 def refusal(error: DataApiError) -> FailedError | PreconditionError:

@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 
 from functions.aws.data_api import CONFIG as DATA_API
-from functions.copy.calls import CONFIG as COPY
+from functions.aws.dynamodb import CONFIG as COPY
 from runbook.aws.outputs import Target
 
 if TYPE_CHECKING:

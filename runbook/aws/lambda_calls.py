@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from functions.aws.retry import is_transient_text, poll, waits
 from functions.domain import names
 from runbook.aws.clients import silent
 from runbook.errors import FailedError
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 120.0  # Aurora Serverless v2 wakes from zero in about 15 s, a new cluster may take longer
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 10.0
-TRANSIENT = ("resuming", "starting", "unavailable", "timed out", "timeout", "throttl", "transient")
 STILL_ALTERING = "StillAlteringError"  # ALTER TABLE is still running in Aurora; the next call waits for it
-OUT_OF_TIME = "task timed out"  # Lambda ended the function itself, so this is no database that wakes
 MAPPING_TIMEOUT_SECONDS = 180.0  # Lambda takes up to a minute to switch a stream mapping
 MAPPING_POLL_SECONDS = 0.2
 OK = 200
@@ -43,7 +42,7 @@ def invoke(
     Raises:
         FailedError: with the function's error.
     """
-    deadline, wait = time.monotonic() + TIMEOUT_SECONDS, FIRST_WAIT_SECONDS
+    deadline, pause = time.monotonic() + TIMEOUT_SECONDS, waits(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
     while True:
         answer, problem = _call(functions, function, event)
         if problem is None:
@@ -52,11 +51,10 @@ def invoke(
             say(problem)
             deadline = time.monotonic() + TIMEOUT_SECONDS
             continue
-        if not _transient(problem) or time.monotonic() + wait > deadline:
+        if not is_transient_text(problem) or time.monotonic() > deadline:
             raise FailedError(f"{function}: {problem}", f"Its log group has more. Then run `{again}` again.")
         say(f"waiting for Aurora ({problem})")
-        time.sleep(wait)
-        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        time.sleep(next(pause))
 
 
 def body(answer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -89,14 +87,18 @@ def switch_mapping(functions: LambdaClient, mapping_id: str, *, enabled: bool) -
     Raises:
         FailedError: Lambda did not switch it within `MAPPING_TIMEOUT_SECONDS`.
     """
-    wanted, deadline = "Enabled" if enabled else "Disabled", time.monotonic() + MAPPING_TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
+    wanted = "Enabled" if enabled else "Disabled"
+
+    def switched() -> bool:
         state = mapping_state(functions, mapping_id)
         if state == wanted or not (state or enabled):
-            return
+            return True
         if state in {"Enabled", "Disabled"}:
             functions.update_event_source_mapping(UUID=mapping_id, Enabled=enabled)
-        time.sleep(MAPPING_POLL_SECONDS)
+        return False
+
+    if poll(switched, timeout=MAPPING_TIMEOUT_SECONDS, first=MAPPING_POLL_SECONDS, longest=MAPPING_POLL_SECONDS):
+        return
     raise FailedError(
         f"the stream mapping {mapping_id} is not {wanted} after {MAPPING_TIMEOUT_SECONDS:.0f} s",
         "See the mapping in Lambda's console.",
@@ -111,8 +113,3 @@ def _call(functions: LambdaClient, function: str, event: Mapping[str, Any]) -> t
         return answer, f"{answer.get('errorType', 'Error')}: {answer.get('errorMessage', 'it gave no message')}"
     status = int(answer.get("statusCode", OK))
     return answer, None if status == OK else f"{status} {body(answer).get('message', '')}".strip()
-
-
-def _transient(problem: str) -> bool:
-    text = problem.lower()
-    return OUT_OF_TIME not in text and (text.startswith("503") or any(word in text for word in TRANSIENT))

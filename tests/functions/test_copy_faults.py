@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from copying import Faulty, KilledError, failing, killed_after, make_copying
 
-from functions.copy.calls import LONGEST, PassingError
+from functions.aws.dynamodb import LONGEST, PassingError
 from functions.copy.lease import SECONDS, LeaseLostError
 from functions.copy.queue import ChangeQueue
 from functions.copy.worker import END, GATHER, HELD, HURRY, LATE, LOST, OVER, SOON, STOPPED, Work

@@ -1,0 +1,137 @@
+"""Calls to DynamoDB: their errors by meaning, and batches that are sent until DynamoDB has taken all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+)
+
+from functions.aws.retry import TRANSIENT_CODES, waits
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Answer = TypeVar("Answer")
+CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=5)
+LONGEST = 8.0  # seconds after which a request has surely ended: both timeouts, and one more
+READ_AT_ONCE, WRITTEN_AT_ONCE = 100, 25  # limits of BatchGetItem and BatchWriteItem
+BATCH_TIMEOUT_SECONDS = 60.0
+BATCH_WAITS = (0.2, 5.0)  # seconds before what was left over is sent again, the first and the longest
+INVALID, REFUSED = "ValidationException", "ConditionalCheckFailedException"
+
+
+class PassingError(Exception):
+    """It may work when tried again."""
+
+
+class ThrottledError(PassingError):
+    """A batch was left over for too long: the table is throttled."""
+
+
+class InDoubtError(PassingError):
+    """No answer came: what was asked may still be done, for a moment. Wait `LONGEST` before doing anything else."""
+
+
+class RefusedError(Exception):
+    """The condition of a write does not hold; nothing was written."""
+
+
+class InvalidError(Exception):
+    """DynamoDB takes no such request; repeating it helps nothing."""
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """DynamoDB as copy calls it."""
+    return boto3.Session().client("dynamodb", config=CONFIG)
+
+
+def called(call: Callable[[], Answer]) -> Answer:
+    """What a call to DynamoDB answers.
+
+    Raises:
+        PassingError: or one of this file's others; an error that nobody foresaw is boto3's own.
+    """
+    try:
+        return call()
+    except (ClientError, BotoCoreError) as error:
+        raise _meaning(error) from error
+
+
+def _meaning(error: ClientError | BotoCoreError) -> Exception:
+    if isinstance(error, ConnectTimeoutError | EndpointConnectionError):
+        return PassingError(f"DynamoDB could not be reached: {error}")
+    if not isinstance(error, ClientError):
+        return InDoubtError(f"DynamoDB did not answer: {error}")
+    details = cast("dict[str, str]", error.response.get("Error", {}))
+    name, text = details.get("Code", ""), details.get("Message", "")
+    if name in TRANSIENT_CODES:
+        return PassingError(f"{name}: {text}")
+    if name == REFUSED:
+        return RefusedError(text)
+    return InvalidError(text) if name == INVALID else error
+
+
+def read_batches(
+    client: DynamoDBClient,
+    table: str,
+    keys: Sequence[Mapping[str, Any]],
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+    timeout: float = BATCH_TIMEOUT_SECONDS,
+    **options: Any,
+) -> Iterator[Mapping[str, Any]]:
+    """The items of some keys, in no order, by as many BatchGetItem as it takes.
+
+    Args:
+        client: boto3's.
+        table: its name.
+        keys: each once.
+        sleep: waits, and may raise to stop.
+        timeout: seconds in which DynamoDB must take some of what is left.
+        options: of the request, such as `ConsistentRead`.
+
+    Raises:
+        ThrottledError: DynamoDB took none of what was left for too long.
+    """
+    for start in range(0, len(keys), READ_AT_ONCE):
+        left: Any = keys[start : start + READ_AT_ONCE]
+
+        def send(some: Any) -> tuple[list[Mapping[str, Any]], Any]:
+            request: Any = {table: {"Keys": some, **options}}
+            answer: Any = client.batch_get_item(RequestItems=request)
+            unprocessed: Any = answer.get("UnprocessedKeys") or {}
+            return answer["Responses"].get(table, []), unprocessed.get(table, {}).get("Keys", [])
+
+        yield from _until_taken(left, send, table, sleep, timeout)
+
+
+def _until_taken(
+    left: Any,
+    send: Callable[[Any], tuple[list[Mapping[str, Any]], Any]],
+    table: str,
+    sleep: Callable[[float], object],
+    timeout: float,
+) -> Iterator[Mapping[str, Any]]:
+    """Send what DynamoDB leaves over again; whenever it takes some, it has the whole time anew."""
+    deadline, pause = time.monotonic() + timeout, waits(*BATCH_WAITS)
+    while left:
+        found, unprocessed = send(left)
+        yield from found
+        if len(unprocessed) < len(left):
+            deadline, pause = time.monotonic() + timeout, waits(*BATCH_WAITS)
+        elif time.monotonic() >= deadline:
+            raise ThrottledError(f"DynamoDB throttles {table}")
+        left = unprocessed
+        if left:
+            sleep(next(pause))
