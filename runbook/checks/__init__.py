@@ -1,1 +1,1 @@
-"""The checks: one file per place that is looked at, and the plans that put them together."""
+"""Checks: one file for each place that is looked at, and `plans`, which says when each check is made."""

@@ -84,13 +84,9 @@ def _state(mapping: EventSourceMappingConfigurationResponseTypeDef, entity: Enti
 
 def _stream(mapping: EventSourceMappingConfigurationResponseTypeDef, latest: str) -> Check:
     source = mapping.get("EventSourceArn", "none")
-    return Check(
-        name="stream",
-        ok=source == latest,
-        value=_label(source),
-        limit=f"the table's latest, {_label(latest)}",
-        remedy=f"The mapping reads a stream that has ended. {REDEPLOY}",
-    )
+    limit = f"the table's latest, {_label(latest)}"
+    remedy = f"The mapping reads a stream that has ended. {REDEPLOY}"
+    return Check(name="stream", ok=source == latest, value=_label(source), limit=limit, remedy=remedy)
 
 
 def _label(arn: str) -> str:
@@ -113,13 +109,8 @@ def _canonical(values: Sequence[Any]) -> frozenset[str]:
 def _last_result(mapping: EventSourceMappingConfigurationResponseTypeDef) -> Check:
     result = mapping.get("LastProcessingResult") or "No records processed"
     ok = not result.upper().startswith("PROBLEM")
-    return Check(
-        name="last batch",
-        ok=ok,
-        value=result,
-        limit="OK",
-        remedy="Read the bridge function's log and remove the cause. It retries without action.",
-    )
+    remedy = "Read the bridge function's log and remove the cause. It retries without action."
+    return Check(name="last batch", ok=ok, value=result, limit="OK", remedy=remedy)
 
 
 def lag_seconds(context: Context, entity: EntityTarget) -> float | None:

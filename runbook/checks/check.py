@@ -1,4 +1,4 @@
-"""A check: one thing that must hold, what it is now, what it should be, and what to do when it is not."""
+"""A check: a condition with its value now, its limit, and the remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runbook.errors import PreconditionError
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check's outcome; `ok` is None when it could not be made because an earlier one failed."""
+    """`ok` is None when the check could not be made because an earlier one failed."""
 
     name: str
     ok: bool | None
@@ -20,12 +20,12 @@ class Check:
 
 
 def green(checks: Sequence[Check]) -> bool:
-    """Whether all of them hold; one that was not made does not."""
+    """Whether all hold; one that was not made does not."""
     return all(check.ok for check in checks)
 
 
 def demand(checks: Sequence[Check]) -> None:
-    """Go on only when all hold.
+    """Continue only when all hold.
 
     Raises:
         PreconditionError: naming the first that does not, and what to do about it.

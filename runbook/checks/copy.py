@@ -38,13 +38,9 @@ def _running(copy: Mapping[str, Any]) -> Check:
 
 def _backfilled(copy: Mapping[str, Any]) -> Check:
     done = bool(copy.get("backfilled"))
-    return Check(
-        name="backfill",
-        ok=done,
-        value="complete" if done else f"{copy.get('rows_done', 0):,} rows done",
-        limit="complete",
-        remedy="Wait for it with `runbook copy watch`.",
-    )
+    value = "complete" if done else f"{copy.get('rows_done', 0):,} rows done"
+    remedy = "Wait for it with `runbook copy watch`."
+    return Check(name="backfill", ok=done, value=value, limit="complete", remedy=remedy)
 
 
 def _queue(context: Context, entity: EntityTarget) -> list[Check]:
@@ -74,14 +70,11 @@ def queue_empty(context: Context, entity: EntityTarget) -> Check:
     """For complete: in phase modern only the bridge writes to Aurora, and it puts nothing into the queue."""
     queue = context.aurora.queue(context.target.mapping[entity.name])
     empty = context.aurora.ask(lambda: queue.length(1)) == 0
-    return Check(
-        name="copy's queue",
-        ok=empty,
-        value="empty" if empty else "not empty",
-        limit="empty",
-        remedy="A change in Aurora was not copied. Roll writes back with `runbook rollback writes`, wait until copy "
-        "has caught up, and cut over again.",
+    remedy = (
+        "A change in Aurora was not copied. Roll writes back with `runbook rollback writes`, wait until copy "
+        "has caught up, and cut over again."
     )
+    return Check(name="copy's queue", ok=empty, value="empty" if empty else "not empty", limit="empty", remedy=remedy)
 
 
 def _lanes(context: Context, entity: EntityTarget) -> Check:
@@ -89,13 +82,10 @@ def _lanes(context: Context, entity: EntityTarget) -> Check:
     now = datetime.now(UTC)
     ages = [(now - datetime.fromisoformat(lane["beat"])).total_seconds() for lane in lanes if lane.get("beat")]
     missing = len(lanes) - len(ages)
-    return Check(
-        name="copy's lanes",
-        ok=not missing and max(ages) <= REPORT_SECONDS,
-        value=f"{missing} never reported" if missing else f"reported {max(ages):.0f} s ago",
-        limit=f"within {REPORT_SECONDS:.0f} s",
-        remedy="Run `runbook copy start` again: it calls every lane. Then see the copy function's log.",
-    )
+    ok = not missing and max(ages) <= REPORT_SECONDS
+    value = f"{missing} never reported" if missing else f"reported {max(ages):.0f} s ago"
+    remedy = "Run `runbook copy start` again: it calls every lane. Then see the copy function's log."
+    return Check(name="copy's lanes", ok=ok, value=value, limit=f"within {REPORT_SECONDS:.0f} s", remedy=remedy)
 
 
 def verified(context: Context, entity: EntityTarget) -> Check:

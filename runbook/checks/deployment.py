@@ -47,13 +47,9 @@ def fence(context: Context, entity: Entity, state: State | None) -> Check:
     up = control is not None and control.fenced
     forgotten = up and state is not None and state.phase == Phase.LEGACY and state.operation is None
     lower = f"No operation needs it: `runbook rollback writes --entity {entity.name} --execute` lowers it."
-    return Check(
-        name="fence",
-        ok=control is not None and not forgotten,
-        value=("up" if up else "down") if control else "no row in the control table",
-        limit="down in phase legacy",
-        remedy=lower if control else INIT,
-    )
+    ok = control is not None and not forgotten
+    value = ("up" if up else "down") if control else "no row in the control table"
+    return Check(name="fence", ok=ok, value=value, limit="down in phase legacy", remedy=lower if control else INIT)
 
 
 def _modern(table: TableDescriptionTypeDef, entity: Entity) -> Check:
@@ -62,13 +58,9 @@ def _modern(table: TableDescriptionTypeDef, entity: Entity) -> Check:
     wanted = entity.modern.key
     right = keys == [(wanted, "HASH")] and kinds.get(wanted) == "S" and table.get("TableStatus") == "ACTIVE"
     shown = ", ".join(f"{name} {kind} {kinds.get(name, '')}" for name, kind in keys)
-    return Check(
-        name="modern table",
-        ok=right,
-        value=f"{table.get('TableStatus', '')}, {shown}",
-        limit=f"ACTIVE, {wanted} HASH S",
-        remedy="Correct modern.key in entities.toml, or let `pulumi up` make the table; sort keys are not supported.",
-    )
+    value = f"{table.get('TableStatus', '')}, {shown}"
+    remedy = "Correct modern.key in entities.toml, or let `pulumi up` make the table; sort keys are not supported."
+    return Check(name="modern table", ok=right, value=value, limit=f"ACTIVE, {wanted} HASH S", remedy=remedy)
 
 
 def _known_stream(context: Context, entity: Entity, state: State | None, latest: str) -> Check:
@@ -79,13 +71,9 @@ def _known_stream(context: Context, entity: Entity, state: State | None, latest:
         noted_in_aurora = str(error)
     noted = {"journal": state.stream_arn if state else "", "Aurora": noted_in_aurora}
     others = [f"{place} notes {arn.rpartition('/')[2] or 'none'}" for place, arn in noted.items() if arn != latest]
-    return Check(
-        name="noted stream",
-        ok=not others,
-        value="; ".join(others) or latest.rpartition("/")[2],
-        limit="the table's latest, everywhere",
-        remedy=f"{INIT} It registers the new stream; then `runbook verify`.",
-    )
+    value = "; ".join(others) or latest.rpartition("/")[2]
+    remedy = f"{INIT} It registers the new stream; then `runbook verify`."
+    return Check(name="noted stream", ok=not others, value=value, limit="the table's latest, everywhere", remedy=remedy)
 
 
 def _batches(context: Context, entity: EntityTarget) -> list[Check]:
@@ -146,13 +134,10 @@ def _state(context: Context, function: str, variable: str, entity: str) -> str:
 def clocks(context: Context, entity: EntityTarget) -> Check:
     """Leases, lags and the journal compare the clocks of this machine, Aurora and DynamoDB."""
     skews = {"Aurora": _of_aurora(context), "DynamoDB": _of_dynamodb(context, entity)}
-    return Check(
-        name="clocks",
-        ok=all(abs(skew) <= CLOCK_SECONDS for skew in skews.values()),
-        value=", ".join(f"{name} {skew:+.1f} s" for name, skew in skews.items()),
-        limit=f"{CLOCK_SECONDS:.0f} s from this machine's",
-        remedy="Set this machine's clock: `timedatectl set-ntp true`, or your system's own way.",
-    )
+    ok = all(abs(skew) <= CLOCK_SECONDS for skew in skews.values())
+    value = ", ".join(f"{name} {skew:+.1f} s" for name, skew in skews.items())
+    remedy = "Set this machine's clock: `timedatectl set-ntp true`, or your system's own way."
+    return Check(name="clocks", ok=ok, value=value, limit=f"{CLOCK_SECONDS:.0f} s from this machine's", remedy=remedy)
 
 
 def now() -> datetime:

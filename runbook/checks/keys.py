@@ -13,7 +13,7 @@ from runbook.checks.schema import Column, Facts
 FULL = 0.9  # share of the key's range in use
 BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 CHARSET_NAME = re.compile(r"[A-Za-z0-9_]+")
-# What a collation may take for one though DynamoDB tells it apart; the last is told, not refused (see `_collation`).
+# What a collation may take for one though DynamoDB tells it apart; the last is never red (see `_collation`).
 TRAILING = "trailing spaces"
 PAIRS = (
     ("case", "a", "A"),
@@ -29,14 +29,13 @@ PAIRS = (
 
 
 def checks(aurora: Aurora, facts: Facts) -> list[Check]:
-    """What the key's type decides, and one look at both ends of the primary index."""
     problems, key = facts.problems("legacy.key:"), facts.key
     primary = Check(
         name="primary key",
         ok=not problems,
         value="; ".join(problems) or (key.name if key else "") + f", {facts.entity.legacy.key_type}",
         limit="one column, as mapped",
-        remedy="Mend legacy.key or key_type in entities.toml, or give the table such a key.",
+        remedy="Correct legacy.key or key_type in entities.toml, or give the table such a key.",
     )
     if problems or key is None:
         return [primary]
@@ -46,27 +45,25 @@ def checks(aurora: Aurora, facts: Facts) -> list[Check]:
 
 
 def _room(aurora: Aurora, facts: Facts, key: Column) -> Check:
-    """Every record born in DynamoDB takes the next counted key; keys below one have no item key."""
+    """Every record made in DynamoDB takes the next counted key; keys below one have no item key."""
     low, high = aurora.query("", f"SELECT MIN(`{key.name}`), MAX(`{key.name}`) FROM {facts.quoted}")[0]  # noqa: S608
     bits = BITS[key.kind] - ("unsigned" not in key.type)
     most = min(2**bits - 1, HIGHEST_KEY)
     lowest, highest = int(low or 1), int(high or 0)
     right = lowest >= 1 and highest <= most * FULL
-    return Check(
-        name="key range",
-        ok=right,
-        value=f"{lowest:,} to {highest:,} of {most:,}" if high is not None else f"none of {most:,} used",
-        limit=f"1 and up, {FULL:.0%} used at most",
-        remedy=f"ALTER TABLE {facts.place} MODIFY `{key.name}` BIGINT NOT NULL AUTO_INCREMENT gives room; "
-        "give rows with a key below 1 another.",
+    value = f"{lowest:,} to {highest:,} of {most:,}" if high is not None else f"none of {most:,} used"
+    remedy = (
+        f"ALTER TABLE {facts.place} MODIFY `{key.name}` BIGINT NOT NULL AUTO_INCREMENT gives room; "
+        "give rows with a key below 1 another."
     )
+    return Check(name="key range", ok=right, value=value, limit=f"1 and up, {FULL:.0%} used at most", remedy=remedy)
 
 
 def _collation(aurora: Aurora, facts: Facts, key: Column) -> Check:
     """Keys that are one in MySQL are one row for two items.
 
-    Spaces at the end are told only: hardly a collation of MySQL before 0900 minds them, streamback's own keys included,
-    and the bridge parks the second key instead of overwriting the first one's row.
+    Trailing spaces are never red: hardly a collation of MySQL before 0900 distinguishes them, streamback's own keys
+    included, and the bridge quarantines the second key instead of overwriting the first one's row.
     """
     same = _taken_for_one(aurora, key)
     bad = [name for name in same if name != TRAILING]
@@ -76,17 +73,14 @@ def _collation(aurora: Aurora, facts: Facts, key: Column) -> Check:
     notes += ["of keys that differ in trailing spaces only, the later is quarantined"] if same == [TRAILING] else []
     notes += [] if key.charset in {"", "utf8mb4"} else [f"keys that {key.charset} cannot write are quarantined"]
     kind = f"VARCHAR({key.length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-    return Check(
-        name="key collation",
-        ok=not bad and not padded,
-        value="; ".join([key.collation or "bytes", *notes]),
-        limit="tells apart what DynamoDB does",
-        remedy=f"ALTER TABLE {facts.place} MODIFY `{key.name}` {kind} NOT NULL.",
-    )
+    value = "; ".join([key.collation or "bytes", *notes])
+    limit = "tells apart what DynamoDB does"
+    remedy = f"ALTER TABLE {facts.place} MODIFY `{key.name}` {kind} NOT NULL."
+    return Check(name="key collation", ok=not bad and not padded, value=value, limit=limit, remedy=remedy)
 
 
 def _taken_for_one(aurora: Aurora, key: Column) -> list[str]:
-    """The kinds of difference that the key's collation does not see, tried out on the server."""
+    """The kinds of difference that the key's collation ignores, tried on the server."""
     if not (CHARSET_NAME.fullmatch(key.charset) and CHARSET_NAME.fullmatch(key.collation)):
         return []
     values: dict[str, str] = {}
@@ -107,10 +101,6 @@ def _taken_for_one(aurora: Aurora, key: Column) -> list[str]:
 def _empty(aurora: Aurora, facts: Facts, key: Column) -> Check:
     sql = f"SELECT 1 FROM {facts.quoted} WHERE `{key.name}` = '' LIMIT 1"  # noqa: S608  # from the dictionary
     found = bool(aurora.query("", sql))
-    return Check(
-        name="empty key",
-        ok=not found,
-        value="one row has it" if found else "none",
-        limit="none",
-        remedy=f"Give that row another key: an item's key has 1 to {names.KEY_BYTES} bytes. Copy leaves it out.",
-    )
+    value = "one row has it" if found else "none"
+    remedy = f"Give that row another key: an item's key has 1 to {names.KEY_BYTES} bytes. Copy leaves it out."
+    return Check(name="empty key", ok=not found, value=value, limit="none", remedy=remedy)

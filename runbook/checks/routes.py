@@ -18,35 +18,23 @@ WHAT_IS_LEFT = (
 
 def known(state: State | None) -> Check:
     """For preflight: the journal has the entity, and it is not complete."""
-    return Check(
-        name="phase",
-        ok=state is not None and state.phase != Phase.COMPLETE,
-        value=state.phase.value if state else "not in the journal",
-        limit="in the journal, not complete",
-        remedy="It is complete: the bridge and the way back are gone." if state else "Run `runbook init`.",
-    )
+    ok = state is not None and state.phase != Phase.COMPLETE
+    value = state.phase.value if state else "not in the journal"
+    remedy = "It is complete: the bridge and the way back are gone." if state else "Run `runbook init`."
+    return Check(name="phase", ok=ok, value=value, limit="in the journal, not complete", remedy=remedy)
 
 
 def not_complete(entity: EntityTarget, state: State) -> Check:
     """For a switch. In `switching` and `returning` an interrupted operation was resumed or rolled back before."""
-    return Check(
-        name="phase",
-        ok=state.phase != Phase.COMPLETE,
-        value=state.phase.value,
-        limit="not complete",
-        remedy=f"{entity.name} is complete: the bridge, and with it the way back, is gone. {WHAT_IS_LEFT}",
-    )
+    ok = state.phase != Phase.COMPLETE
+    remedy = f"{entity.name} is complete: the bridge, and with it the way back, is gone. {WHAT_IS_LEFT}"
+    return Check(name="phase", ok=ok, value=state.phase.value, limit="not complete", remedy=remedy)
 
 
 def modern(entity: EntityTarget, state: State) -> Check:
     """For complete."""
-    return Check(
-        name="phase",
-        ok=state.phase == Phase.MODERN,
-        value=state.phase.value,
-        limit="modern",
-        remedy=f"Run `runbook cutover writes --entity {entity.name} --execute` first; see `runbook status`.",
-    )
+    remedy = f"Run `runbook cutover writes --entity {entity.name} --execute` first; see `runbook status`."
+    return Check(name="phase", ok=state.phase == Phase.MODERN, value=state.phase.value, limit="modern", remedy=remedy)
 
 
 def all_modern(context: Context, entity: EntityTarget, reads: int) -> list[Check]:

@@ -1,4 +1,4 @@
-"""What the legacy database says of an entity's table: read once, in a few statements that touch no row of it."""
+"""What the dictionary of the legacy database says of an entity's table, in a few statements that read no row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functions.install import schema_check as differences
 from runbook.aws.aurora import Aurora
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Table:
     """The table itself; `rows` and `row_bytes` are InnoDB's estimates."""
 
@@ -24,15 +24,15 @@ class Table:
 
     @property
     def partitioned(self) -> bool:
-        """Whether it has partitions."""
         return "partitioned" in self.options
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """One column.
 
     `type` is e.g. `int(10) unsigned`, `kind` e.g. `int`; `length` is in characters, or bytes where it holds bytes.
+    `expression` is empty unless the database computes the column.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Column:
 
     @property
     def generated(self) -> bool:
-        """Whether the database computes it."""
         return bool(self.expression)
 
     @property
@@ -55,7 +54,7 @@ class Column:
         return self.name.startswith(names.RESERVED_PREFIX)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Trigger:
     """One trigger on the table."""
 
@@ -65,7 +64,7 @@ class Trigger:
     body: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ForeignKey:
     """One foreign key that begins or ends at the table; tables are written with their database."""
 
@@ -78,15 +77,15 @@ class ForeignKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All of it.
+    """Everything that is read of the table.
 
     Attributes:
         table: None when there is no such table; the rest is then empty.
-        columns: by name in small letters.
+        columns: by name in lower case.
         unique: the columns of each unique index besides the primary key and streamback's, by index.
         indexes: the names of all indexes.
         helpers: which of streamback's own tables the database has.
-        differences: where the table is not what entities.toml says, as `runbook init` tells it.
+        differences: where the table is not what entities.toml says, as `runbook init` reports it.
     """
 
     entity: Entity
@@ -106,7 +105,7 @@ class Facts:
 
     @property
     def quoted(self) -> str:
-        """The same in a statement."""
+        """The same, quoted for a statement."""
         return f"`{self.entity.legacy.database}`.`{self.entity.legacy.table}`"
 
     @property
@@ -145,12 +144,7 @@ def read(aurora: Aurora, entity: Entity) -> Facts:
 
 
 class _Reader:
-    """The statements for one entity.
-
-    Args:
-        aurora: as the master user.
-        entity: whose table.
-    """
+    """The statements for one entity, as the master user."""
 
     def __init__(self, aurora: Aurora, entity: Entity) -> None:
         self._aurora = aurora
@@ -166,7 +160,7 @@ class _Reader:
             "FROM information_schema.tables WHERE table_schema = :database AND table_name = :table"
         )
         for kind, engine, options, count, size in rows:
-            return Table(kind=kind, engine=engine, options=options.lower(), rows=int(count), row_bytes=int(size))
+            return Table(kind, engine, options.lower(), int(count), int(size))
         return None
 
     def columns(self) -> dict[str, Column]:
@@ -176,16 +170,7 @@ class _Reader:
             "WHERE table_schema = :database AND table_name = :table ORDER BY ordinal_position"
         )
         found = [
-            Column(
-                name=name,
-                type=full.lower(),
-                kind=kind.lower(),
-                length=int(length),
-                charset=charset,
-                collation=collation,
-                extra=extra.lower(),
-                expression=expression,
-            )
+            Column(name, full.lower(), kind.lower(), int(length), charset, collation, extra.lower(), expression)
             for name, full, kind, length, charset, collation, extra, expression in rows
         ]
         return {column.name.lower(): column for column in found}
@@ -196,7 +181,7 @@ class _Reader:
             "FROM information_schema.triggers "
             "WHERE event_object_schema = :database AND event_object_table = :table ORDER BY trigger_name"
         )
-        return tuple(Trigger(name=name, timing=when, event=what, body=body) for name, when, what, body in rows)
+        return tuple(Trigger(*row) for row in rows)
 
     def foreign_keys(self) -> tuple[ForeignKey, ...]:
         rows = self._query(
@@ -207,10 +192,7 @@ class _Reader:
             "OR (unique_constraint_schema = :database AND referenced_table_name = :table) "
             "ORDER BY constraint_name"
         )
-        return tuple(
-            ForeignKey(name=name, child=child, parent=parent, on_delete=delete, on_update=update)
-            for name, child, parent, delete, update in rows
-        )
+        return tuple(ForeignKey(*row) for row in rows)
 
     def indexes(self) -> dict[str, tuple[bool, tuple[str, ...]]]:
         """Whether each is unique, and its columns."""

@@ -46,13 +46,8 @@ def cluster(clients: Clients, target: Target) -> list[Check]:
 
 
 def _unknown(why: str) -> Check:
-    return Check(
-        name="data api",
-        ok=False,
-        value=why,
-        limit="on",
-        remedy="Are these the outputs of a stack that is deployed? You need rds:DescribeDBClusters.",
-    )
+    remedy = "Are these the outputs of a stack that is deployed? You need rds:DescribeDBClusters."
+    return Check(name="data api", ok=False, value=why, limit="on", remedy=remedy)
 
 
 def _engine(described: DBClusterTypeDef) -> Check:
@@ -60,13 +55,9 @@ def _engine(described: DBClusterTypeDef) -> Check:
     least = WITH_PAUSE if _pauses(described) else WITH_DATA_API
     match = VERSION.search(version)
     numbers = tuple(map(int, match.groups())) if match else ()
-    return Check(
-        name="engine",
-        ok=engine == ENGINE and numbers >= least,
-        value=f"{engine} {version}",
-        limit=f"{ENGINE} 3.{least[1]:02} or newer",
-        remedy=UPGRADE,
-    )
+    ok = engine == ENGINE and numbers >= least
+    limit = f"{ENGINE} 3.{least[1]:02} or newer"
+    return Check(name="engine", ok=ok, value=f"{engine} {version}", limit=limit, remedy=UPGRADE)
 
 
 def _pauses(described: DBClusterTypeDef) -> bool:
@@ -75,13 +66,8 @@ def _pauses(described: DBClusterTypeDef) -> bool:
 
 def _data_api(described: DBClusterTypeDef) -> Check:
     on = described.get("HttpEndpointEnabled", False)
-    return Check(
-        name="data api",
-        ok=on,
-        value="on" if on else "off",
-        limit="on",
-        remedy="`aws rds enable-http-endpoint --resource-arn ARN`; `pulumi up` does it too.",
-    )
+    remedy = "`aws rds enable-http-endpoint --resource-arn ARN`; `pulumi up` does it too."
+    return Check(name="data api", ok=on, value="on" if on else "off", limit="on", remedy=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +104,6 @@ def read(aurora: Aurora) -> Session:
 
 
 def checks(session: Session, facts: Facts, *, sandbox: bool) -> list[Check]:
-    """What holds for the master user's session."""
     return [
         _product(session, sandbox=sandbox),
         _rights(session, facts.entity),
@@ -155,50 +140,37 @@ def _lost(session: Session, entity: Entity) -> dict[str, list[str]]:
 
 def _product(session: Session, *, sandbox: bool) -> Check:
     mariadb = "mariadb" in session.version.lower()
-    return Check(
-        name="server",
-        ok=sandbox or (not mariadb and session.version.startswith("8.")),
-        value=session.version + (", in Aurora's place" if mariadb else ""),
-        limit="MySQL 8" + (", or the sandbox's MariaDB" if sandbox else ""),
-        remedy="Is that the cluster of this stack? Invisible columns need MySQL 8.0.23.",
-    )
+    ok = sandbox or (not mariadb and session.version.startswith("8."))
+    value = session.version + (", in Aurora's place" if mariadb else "")
+    limit = "MySQL 8" + (", or the sandbox's MariaDB" if sandbox else "")
+    remedy = "Is that the cluster of this stack? Invisible columns need MySQL 8.0.23."
+    return Check(name="server", ok=ok, value=value, limit=limit, remedy=remedy)
 
 
 def _rights(session: Session, entity: Entity) -> Check:
     legacy = entity.legacy
     lost = grants.missing(session.grants, MASTER, legacy.database, legacy.table)
     lost += grants.missing(session.grants, ["CREATE USER"], "*", "*")
-    return Check(
-        name="rights",
-        ok=not lost,
-        value=f"{session.user} lacks {', '.join(lost)}" if lost else f"{session.user} has them",
-        limit="triggers, columns, tables, procedures, users",
-        remedy=f"As an administrator: GRANT {', '.join(lost)} … TO {session.user}, or deploy with the master's secret.",
-    )
+    value = f"{session.user} lacks {', '.join(lost)}" if lost else f"{session.user} has them"
+    limit = "triggers, columns, tables, procedures, users"
+    remedy = f"As an administrator: GRANT {', '.join(lost)} … TO {session.user}, or deploy with the master's secret."
+    return Check(name="rights", ok=not lost, value=value, limit=limit, remedy=remedy)
 
 
 def _trust(session: Session) -> Check:
     super_user = not grants.missing(session.grants, ["SUPER"], "*", "*")
     log = f"binary log {'on' if session.log_bin else 'off'}"
     trust = f"log_bin_trust_function_creators {int(session.trusts_creators)}"
-    return Check(
-        name="creating triggers",
-        ok=not session.log_bin or session.trusts_creators or super_user,
-        value=f"{log}, {trust}",
-        limit="allowed",
-        remedy=f"Set log_bin_trust_function_creators = 1 {PARAMETER}; it needs no restart.",
-    )
+    ok = not session.log_bin or session.trusts_creators or super_user
+    remedy = f"Set log_bin_trust_function_creators = 1 {PARAMETER}; it needs no restart."
+    return Check(name="creating triggers", ok=ok, value=f"{log}, {trust}", limit="allowed", remedy=remedy)
 
 
 def _strict(session: Session) -> Check:
     strict = session.sql_mode & STRICT
-    return Check(
-        name="sql mode",
-        ok=bool(strict),
-        value=", ".join(sorted(strict)) or "not strict: values that do not fit are cut",
-        limit="strict",
-        remedy=f"Add STRICT_TRANS_TABLES to sql_mode {PARAMETER}.",
-    )
+    value = ", ".join(sorted(strict)) or "not strict: values that do not fit are cut"
+    remedy = f"Add STRICT_TRANS_TABLES to sql_mode {PARAMETER}."
+    return Check(name="sql mode", ok=bool(strict), value=value, limit="strict", remedy=remedy)
 
 
 def _zone(session: Session, facts: Facts) -> Check:
@@ -208,15 +180,12 @@ def _zone(session: Session, facts: Facts) -> Check:
     kept = [column.name for column in columns if column.kind == "datetime"]
     notes = [f"{', '.join(kept)}: DATETIME, taken for UTC as it stands"] if kept else []
     notes += [f"{', '.join(turned)}: TIMESTAMP, which ends in 2038"] if turned else []
-    return Check(
-        name="time zone",
-        ok=session.time_zone in UTC or not turned,
-        value="; ".join([session.time_zone, *notes]),
-        limit="UTC where TIMESTAMP is mapped",
-        remedy=f"Set time_zone = UTC {PARAMETER}, or change {', '.join(turned)} to DATETIME(6) in UTC.",
-    )
+    ok = session.time_zone in UTC or not turned
+    value = "; ".join([session.time_zone, *notes])
+    remedy = f"Set time_zone = UTC {PARAMETER}, or change {', '.join(turned)} to DATETIME(6) in UTC."
+    return Check(name="time zone", ok=ok, value=value, limit="UTC where TIMESTAMP is mapped", remedy=remedy)
 
 
 def _lock_mode(session: Session) -> Check:
-    """Informs only: an insert of the bridge takes one key, in any mode."""
+    """Never red: an insert of the bridge takes one key, in any mode."""
     return Check(name="auto-increment", ok=True, value=f"lock mode {session.lock_mode}", limit="any")

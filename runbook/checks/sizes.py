@@ -13,7 +13,6 @@ SAMPLE = 10_000  # rows: half with the lowest keys, half with the highest
 SAMPLE_BYTES = 128 * 2**20  # of rows, by InnoDB's own estimate of their size
 SMALL = 40  # bytes of any number, date or boolean in an item, from above
 CHARACTER = 4  # bytes of UTF-8, at most
-COST = f"reads at most {SAMPLE:,} rows and about {SAMPLE_BYTES // 2**20} MB of the table, by primary key"
 
 
 def checks(aurora: Aurora, facts: Facts) -> list[Check]:
@@ -53,13 +52,13 @@ def _sampled(aurora: Aurora, facts: Facts, limit: str) -> list[Check]:
     count, size, key, longest = (
         (int(rows[0][0]), int(rows[0][1]), rows[0][2], int(rows[0][3])) if rows else (0, 0, "", 0)
     )
-    told = f"{_kilobytes(size)} the largest of {count:,} rows looked at, {key}" if rows else "no rows"
+    value = f"{_kilobytes(size)} the largest of {count:,} rows looked at, {key}" if rows else "no rows"
     found = Check(
         name="item size",
         ok=size <= ITEM_LIMIT,
-        value=told,
+        value=value,
         limit=limit,
-        remedy="Shorten it, or keep the large value elsewhere: copy parks such rows (`runbook quarantine list`).",
+        remedy="Shorten it, or keep the large value elsewhere: copy quarantines such rows (`runbook quarantine list`).",
     )
     if facts.entity.legacy.key_type == "integer":
         return [found]

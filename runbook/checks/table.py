@@ -1,4 +1,4 @@
-"""The legacy table: what it is, what streamback put there, what writes it unseen, what fires on it."""
+"""The legacy table: its kind, what streamback added to it, foreign keys, and the owner's triggers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ ASSIGNED = re.compile(r"(?:^|,)\s*NEW\s*\.\s*`?(\w+)`?\s*:?=", re.IGNORECASE)
 
 
 def checks(facts: Facts) -> list[Check]:
-    """Everything about a table that is there."""
     return [
         exists(facts),
         _partitions(facts),
@@ -33,7 +32,7 @@ def exists(facts: Facts) -> Check:
     """Whether there is a table with transactions and row locks."""
     table = facts.table
     if table is None:
-        remedy = "Mend `legacy` in entities.toml; where the table is to be made: `runbook init`."
+        remedy = "Correct `legacy` in entities.toml, or let `runbook init` make the table."
         return Check(name="legacy table", ok=False, value=f"no {facts.place}", limit=f"{INNODB} table", remedy=remedy)
     right = table.kind == BASE and table.engine == INNODB
     value = table.engine if table.kind == BASE else table.kind.lower()
@@ -47,13 +46,9 @@ def exists(facts: Facts) -> Check:
 def _partitions(facts: Facts) -> Check:
     """MySQL demands the partitioning columns in every unique index; the bridge's index has its key only."""
     partitioned = bool(facts.table and facts.table.partitioned)
-    return Check(
-        name="partitions",
-        ok=not partitioned,
-        value="partitioned" if partitioned else "none",
-        limit="none",
-        remedy=f"ALTER TABLE {facts.place} REMOVE PARTITIONING: the unique index of item keys cannot be made with it.",
-    )
+    value = "partitioned" if partitioned else "none"
+    remedy = f"ALTER TABLE {facts.place} REMOVE PARTITIONING: the unique index of item keys cannot be made with it."
+    return Check(name="partitions", ok=not partitioned, value=value, limit="none", remedy=remedy)
 
 
 def _own_columns(facts: Facts) -> Check:
@@ -64,84 +59,70 @@ def _own_columns(facts: Facts) -> Check:
     wrong = [f"{name} is missing" for name in missing] + [f"{name} is visible" for name in visible]
     wrong += [] if names.KEY_COLUMN in facts.indexes else [f"{names.KEY_COLUMN} has no unique index"]
     show = ", ".join(f"ALTER COLUMN {name} SET INVISIBLE" for name in visible)
-    return Check(
-        name="bridge's columns",
-        ok=not wrong,
-        value="; ".join(wrong) or f"{len(tables.COLUMNS)}, invisible",
-        limit=f"{len(tables.COLUMNS)}, invisible",
-        remedy=f"ALTER TABLE {facts.place} {show}." if visible else INIT,
-    )
+    value = "; ".join(wrong) or f"{len(tables.COLUMNS)}, invisible"
+    limit = f"{len(tables.COLUMNS)}, invisible"
+    remedy = f"ALTER TABLE {facts.place} {show}." if visible else INIT
+    return Check(name="bridge's columns", ok=not wrong, value=value, limit=limit, remedy=remedy)
 
 
 def _own_tables(facts: Facts) -> Check:
     missing = sorted(set(tables.TABLES) - facts.helpers)
-    return Check(
-        name="helper tables",
-        ok=not missing,
-        value=f"no {', '.join(missing)}" if missing else f"{len(tables.TABLES)} in {facts.entity.legacy.database}",
-        limit=f"{len(tables.TABLES)}",
-        remedy=INIT,
-    )
+    value = f"no {', '.join(missing)}" if missing else f"{len(tables.TABLES)} in {facts.entity.legacy.database}"
+    return Check(name="helper tables", ok=not missing, value=value, limit=f"{len(tables.TABLES)}", remedy=INIT)
 
 
 def _cascades(facts: Facts) -> Check:
-    """A cascade changes rows and fires no trigger: copy would never hear of it, and no fence stops it."""
+    """A cascade changes rows and fires no trigger: copy would miss them, and no fence stops it."""
     found = [
         f"{key.name}: ON DELETE {key.on_delete}, ON UPDATE {key.on_update} from {key.parent}"
         for key in facts.foreign_keys
         if _same(key.child, facts.place) and UNSEEN & {key.on_delete, key.on_update}
     ]
-    return Check(
-        name="cascades",
-        ok=not found,
-        value="; ".join(found) or "none",
-        limit="none into the table",
-        remedy="Make it ON DELETE RESTRICT ON UPDATE RESTRICT, and let who deletes the parent delete these rows first.",
+    value = "; ".join(found) or "none"
+    remedy = (
+        "Make it ON DELETE RESTRICT ON UPDATE RESTRICT, and let the application delete these rows before the parent."
     )
+    return Check(name="cascades", ok=not found, value=value, limit="none into the table", remedy=remedy)
 
 
 def _references(facts: Facts) -> Check:
-    """Informs: foreign keys stay, and DynamoDB knows none of them."""
+    """Never red: foreign keys stay, and DynamoDB has none."""
     notes = [_reference(key, facts.place) for key in facts.foreign_keys]
     return Check(name="foreign keys", ok=True, value="; ".join(notes) or "none", limit="any")
 
 
 def _reference(key: ForeignKey, place: str) -> str:
     if _same(key.child, place):
-        return f"{key.name} wants its row in {key.parent}: what DynamoDB has without it goes to quarantine"
+        return f"{key.name} needs its row in {key.parent}: what DynamoDB has without it goes to quarantine"
     if key.on_delete in UNSEEN:
         return f"a delete in DynamoDB also reaches {key.child} ({key.name}, {key.on_delete})"
     return f"a delete in DynamoDB goes to quarantine while {key.child} refers to the row ({key.name})"
 
 
 def _same(one: str, other: str) -> bool:
-    return one.lower() == other.lower()  # some servers keep names in small letters
+    return one.lower() == other.lower()  # some servers store names in lower case
 
 
 def _triggers(facts: Facts) -> Check:
     ours = triggers.bodies(facts.entity)
     others = [each for each in facts.triggers if each.name not in ours]
-    alien = [each.name for each in others if each.name.startswith(names.RESERVED_PREFIX)]
-    wrong = [f"{name} has streamback's name and is not one of its triggers for this entity" for name in alien]
+    strays = [each.name for each in others if each.name.startswith(names.RESERVED_PREFIX)]
+    wrong = [f"{name} has streamback's name and is not one of its triggers for this entity" for name in strays]
     wrong += [
         f"{each.name} (BEFORE {each.event}) sets {', '.join(columns)}, in what the bridge writes, too"
         for each in others
         if (columns := _rewritten(each, facts))
     ]
-    told = ", ".join(f"{each.name} ({each.timing} {each.event})" for each in others)
-    calm = f"{told}: for what the bridge writes, too" if told else "none of the owner's"
+    listed = ", ".join(f"{each.name} ({each.timing} {each.event})" for each in others)
+    others_only = f"{listed}: for what the bridge writes, too" if listed else "none of the owner's"
     user = f"SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}'"
-    return Check(
-        name="triggers",
-        ok=not wrong,
-        value="; ".join(wrong) or calm,
-        limit="none that changes what the bridge writes",
-        remedy=f"Put its work into IF {user} THEN … END IF, or both sides will differ; drop a stray streamback one.",
-    )
+    limit = "none that changes what the bridge writes"
+    remedy = f"Put its work into IF {user} THEN … END IF, or both sides will differ; drop a stray streamback one."
+    return Check(name="triggers", ok=not wrong, value="; ".join(wrong) or others_only, limit=limit, remedy=remedy)
 
 
 def _rewritten(trigger: Trigger, facts: Facts) -> list[str]:
-    """The mapped columns that it sets for every writer; one that names the bridge's user is trusted to spare it."""
+    """The mapped columns that it sets for every writer; one that names the bridge's user is trusted to exempt it."""
     if trigger.timing != "BEFORE" or names.BRIDGE_USER in trigger.body:
         return []
     body = re.sub(r"/\*.*?\*/|(?:--\s|#)[^\n]*", " ", trigger.body, flags=re.DOTALL)

@@ -39,23 +39,17 @@ def made_at(aurora: Aurora, entity: Entity) -> float:
 
 def installed(aurora: Aurora, entity: Entity) -> Check:
     found, count = wrong(aurora, entity), len(triggers.bodies(entity))
-    return Check(
-        name="streamback's triggers",
-        ok=not found,
-        value=", ".join(f"{name} {problem}" for name, problem in found.items()) or f"{count}",
-        limit=f"{count}, as made by copy",
-        remedy=f"Run `runbook copy start --entity {entity.name}`, which adds them, then `runbook verify`: "
-        "changes without them were not captured.",
+    value = ", ".join(f"{name} {problem}" for name, problem in found.items()) or f"{count}"
+    limit = f"{count}, as made by copy"
+    remedy = (
+        f"Run `runbook copy start --entity {entity.name}`, which adds them, then `runbook verify`: "
+        "changes without them were not captured."
     )
+    return Check(name="streamback's triggers", ok=not found, value=value, limit=limit, remedy=remedy)
 
 
 def procedure(aurora: Aurora, entity: Entity) -> Check:
     rows = aurora.query("", PROCEDURE, {"database": entity.legacy.database, "name": names.FENCE_PROCEDURE})
     right = [text(row[0]) for row in rows] == [control_row.BODY]
-    return Check(
-        name="fence's procedure",
-        ok=right,
-        value="there" if right else "another text" if rows else "missing",
-        limit="there",
-        remedy="Run `runbook init`.",
-    )
+    value = "there" if right else "another text" if rows else "missing"
+    return Check(name="fence's procedure", ok=right, value=value, limit="there", remedy="Run `runbook init`.")

@@ -234,12 +234,12 @@ def test_what_only_informs_is_told_and_stays_green(world):
     found = looked(context)
     assert red(found) == []
     assert found["unmapped columns"].value.startswith("badge, kitchen: not copied")
-    assert "nick (nick): DynamoDB takes duplicates" in found["unique indexes"].value
+    assert "nick (nick): DynamoDB accepts duplicates" in found["unique indexes"].value
     assert found["character sets"].value.startswith("nick (latin1)")
     assert found["generated columns"].value.startswith("loud: not mapped")
     assert "audit (AFTER UPDATE), compares (BEFORE INSERT), tidy (BEFORE UPDATE)" in found["triggers"].value
     told = found["foreign keys"].value
-    assert "of_kitchen wants its row" in told
+    assert "of_kitchen needs its row" in told
     assert "awards (to_chef, CASCADE)" in told
     assert "goes to quarantine while" in told
 
