@@ -7,8 +7,8 @@ import os
 import time
 
 import pytest
-from preflight_world import bridge_checks
 from typer.testing import CliRunner
+from writes_world import bridge_checks
 
 from functions.domain import names
 from runbook import init as init_service

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from functions.install.control_row import Control
 from runbook.aws.api_gateway import Side
 from runbook.aws.http import path
+from runbook.aws.outputs import EntityTarget
+from runbook.checks import plans
+from runbook.checks.check import Check
+from runbook.checks.plans import CheckScope
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.fence import Fence
 from runbook.cutover.steps import Choices
@@ -66,3 +70,8 @@ def first_name(context: Context, system: str, key: str) -> str | None:
     """What a system says of a record."""
     answer = context.api.get(path(system, ENTITY, key))
     return answer.body["firstName"] if answer.status == 200 else None
+
+
+def bridge_checks(context: Context, entity: EntityTarget) -> list[Check]:
+    """The checks of the bridge, without a heartbeat."""
+    return plans.checks(context, entity, CheckScope.BRIDGE, send_heartbeat=False)

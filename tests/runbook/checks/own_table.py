@@ -13,7 +13,6 @@ from functions.domain import names
 from functions.install import tables
 from runbook.aws import outputs as targets
 from runbook.aws.clients import Clients
-from runbook.aws.outputs import EntityTarget
 from runbook.checks import plans
 from runbook.checks.check import Check
 from runbook.checks.plans import CheckScope
@@ -30,7 +29,7 @@ TABLE = f"CREATE TABLE chefs ({KEY}, {NAMES})"
 NUMBERS = itertools.count(1)
 
 
-class World:
+class OwnTable:
     """Databases, users and secrets for one test; `tidy` removes them.
 
     Args:
@@ -123,5 +122,6 @@ def looked(context: Context, *, quick: bool = False) -> dict[str, Check]:
     }
 
 
-def bridge_checks(context: Context, entity: EntityTarget) -> list[Check]:
-    return plans.checks(context, entity, CheckScope.BRIDGE, send_heartbeat=False)
+def red(found: dict[str, Check]) -> list[str]:
+    """The names of the checks that do not hold."""
+    return [name for name, check in found.items() if not check.ok]

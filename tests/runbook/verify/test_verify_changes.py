@@ -99,7 +99,7 @@ def test_what_changed_on_either_side_is_compared_and_nothing_else(context, chefs
     assert (found.clean, found.items, found.rows, found.compared) == (True, None, None, len(keys))
 
 
-def test_a_difference_among_what_changed_is_told(context, chefs, clean, unseen):
+def test_a_difference_among_what_changed_is_reported(context, chefs, clean, unseen):
     key = unseen("nobody told legacy")
     (difference,) = run.run_since(context, chefs, OPTIONS, None).differences
     assert (difference.key, difference.kind) == (key, "only in modern")
@@ -117,7 +117,7 @@ def test_what_copy_has_not_written_yet_counts_as_changed(context, chefs, clean):
     assert run.run_since(context, chefs, PATIENT, None).clean
 
 
-def test_a_clean_one_takes_the_place_of_the_clean_whole_one_it_goes_on_from(context, chefs, clean):
+def test_a_clean_comparison_of_changes_replaces_the_full_one_that_it_continues(context, chefs, clean):
     write(context, "changed")
     found = run.run_since(context, chefs, PATIENT, None)
     assert found.base == clean
@@ -147,7 +147,7 @@ def test_a_clean_sample_is_not_kept_and_one_that_differs_is(context, chefs, clea
     assert (record(context)["clean"], record(context)["sample"]) == (False, 0.5)
 
 
-def test_an_older_whole_one_that_ends_later_does_not_replace_a_newer(context, chefs, clean):
+def test_an_older_full_comparison_that_ends_later_does_not_replace_a_newer(context, chefs, clean):
     older = "2020-01-01T00:00:00.000000Z"
     verified.note(context.journal, "chefs", started_at=older, sample=1.0, compared=1, differences=0)
     assert record(context)["started_at"] == clean
@@ -172,7 +172,7 @@ def test_without_a_full_comparison_there_is_no_last(context, monkeypatch):
         run.run_since(context, context.target.entity("chefs"), OPTIONS, None)
 
 
-def test_before_copy_has_every_row_legacys_changes_cannot_be_told(context, chefs, clean):
+def test_changes_of_legacy_are_unknown_before_copy_has_read_every_row(context, chefs, clean):
     changes = {"backfilled": False}
     assert context.journal.change_record("chefs", names.COPY_RECORD, changes, {"backfilled": True})
     try:
@@ -220,7 +220,7 @@ def test_options_that_do_not_go_together_are_usage_errors(sandbox, words):
     assert CliRunner().invoke(app, ["verify", "--entity", "chefs", *words, *outputs]).exit_code == 2
 
 
-def test_the_command_tells_a_difference_with_exit_code_3_and_one_document(sandbox, clean, unseen):
+def test_the_command_reports_a_difference_with_exit_code_3_and_one_document(sandbox, clean, unseen):
     key = unseen("differs")
     words = ["verify", "--entity", "chefs", "--changed-since", "last", "--settle", "0.2"]
     words += ["--outputs", str(sandbox.location.outputs)]

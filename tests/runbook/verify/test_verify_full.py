@@ -1,4 +1,4 @@
-"""`runbook verify` of everything: goes on after an interruption, bears what passes, stops soon, and ends early."""
+"""The full comparison: resumes after an interruption, retries transient errors, stops soon, and ends early."""
 
 from __future__ import annotations
 
@@ -25,16 +25,6 @@ from runbook.verify.concurrency import RateLimiter, StoppedError
 
 RECORDS = 60
 OPTIONS = run.VerifyOptions(segments=1, grace=0)
-
-
-@pytest.fixture(scope="module")
-def context(prepared):
-    return prepared
-
-
-@pytest.fixture(scope="module")
-def chefs(context):
-    return context.target.entity("chefs")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +94,7 @@ def interrupted(context, chefs, even, monkeypatch):
     return record(context)
 
 
-def test_an_interrupted_run_is_gone_on_with(context, chefs, interrupted, monkeypatch):
+def test_an_interrupted_run_is_resumed(context, chefs, interrupted, monkeypatch):
     assert (interrupted["progress"]["items"], interrupted["process"]) == (15, "")
     counted = Interrupted(monkeypatch)
     found = run.run(context, chefs, OPTIONS)
@@ -115,7 +105,7 @@ def test_an_interrupted_run_is_gone_on_with(context, chefs, interrupted, monkeyp
     assert not run.run(context, chefs, OPTIONS).resumed
 
 
-def test_one_interrupted_among_the_rows_reads_no_item_again(context, chefs, even, monkeypatch):
+def test_a_run_interrupted_among_the_rows_reads_no_item_again(context, chefs, even, monkeypatch):
     walked = []
 
     def fail(sides, keys, **_):
@@ -131,7 +121,7 @@ def test_one_interrupted_among_the_rows_reads_no_item_again(context, chefs, even
     assert (found.clean, found.resumed, found.rows, counted.items) == (True, True, RECORDS, 0)
 
 
-def test_what_differed_before_the_interruption_is_looked_at_again(context, chefs, even, monkeypatch):
+def test_what_differed_before_the_interruption_is_compared_again(context, chefs, even, monkeypatch):
     first = next(iter(BothSides.scan(run._sides(context, chefs, OPTIONS), 0, 1)))[0][0]["ChefId"]["S"]
     put(context, chefs, first, "else")
     with monkeypatch.context() as patch:
@@ -143,7 +133,7 @@ def test_what_differed_before_the_interruption_is_looked_at_again(context, chefs
     assert (difference.key, difference.kind) == (first, "fields")
 
 
-def test_a_row_without_an_item_is_found_by_the_run_that_goes_on(context, chefs, interrupted, sandbox):
+def test_a_resumed_run_finds_a_row_without_an_item(context, chefs, interrupted, sandbox):
     with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (streamback_key, cheffirst) VALUES ('alone', 'x')")
         found = run.run(context, chefs, OPTIONS)
@@ -166,7 +156,7 @@ def test_with_other_options_it_begins_anew(context, chefs, interrupted, options)
     assert found.started_at > interrupted["started_at"]
 
 
-def test_one_that_began_long_ago_or_is_under_way_is_not_gone_on_with(context, chefs, interrupted):
+def test_a_run_that_began_long_ago_or_is_under_way_is_not_resumed(context, chefs, interrupted):
     values = {name: value for name, value in interrupted.items() if name not in {"entity", "record"}}
     long_ago = (dt.datetime.now(dt.UTC) - checkpoint.KEPT).isoformat()
     for change in ({"started_at": long_ago}, {"process": this_process()}):
@@ -174,7 +164,7 @@ def test_one_that_began_long_ago_or_is_under_way_is_not_gone_on_with(context, ch
         assert not run.run(context, chefs, OPTIONS).resumed
 
 
-def test_one_whose_process_is_dead_or_silent_is_gone_on_with(context, chefs, interrupted):
+def test_a_run_whose_process_is_dead_or_silent_is_resumed(context, chefs, interrupted):
     values = {name: value for name, value in interrupted.items() if name not in {"entity", "record"}}
     machine = this_process().rsplit("|", 2)[0]
     silent = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=LEASE + 1)).isoformat()
@@ -186,7 +176,7 @@ def test_one_whose_process_is_dead_or_silent_is_gone_on_with(context, chefs, int
         assert run.run(context, chefs, OPTIONS).resumed
 
 
-def test_where_very_much_differs_it_ends_early_and_says_so(context, chefs, extra, sandbox, monkeypatch):
+def test_a_run_that_finds_very_many_differences_ends_early_and_says_so(context, chefs, extra, sandbox, monkeypatch):
     monkeypatch.setattr(full, "MOST", 10)
     found = run.run(context, chefs, OPTIONS)
     assert (found.more, found.clean) == (True, False)
@@ -208,7 +198,7 @@ def test_many_that_differ_only_at_first_do_not_end_it(context, chefs, even, monk
     assert (found.clean, found.more, found.items, found.rows) == (True, False, RECORDS, RECORDS)
 
 
-def test_an_aurora_that_does_not_answer_for_a_moment_is_waited_for(context, chefs, even, monkeypatch):
+def test_a_transient_error_of_aurora_is_retried(context, chefs, even, monkeypatch):
     query, asked = DataApi.query, []
 
     def shaky(api, *arguments):
@@ -272,7 +262,7 @@ def test_without_progress_a_throttle_ends_it(context, monkeypatch):
         sides.items(["a"])
 
 
-def test_stopping_ends_a_wait_of_the_pace(context):
+def test_stopping_ends_a_wait_of_the_rate_limiter(context):
     sides = run._sides(context, context.target.entity("chefs"), run.VerifyOptions(rate=0.001))
     sides.stop.set()
     began = time.monotonic()
@@ -282,7 +272,7 @@ def test_stopping_ends_a_wait_of_the_pace(context):
     assert time.monotonic() - began < 500
 
 
-def test_of_all_entities_one_that_is_complete_is_left_out_and_told(context, even, sandbox):
+def test_all_entities_leaves_out_a_complete_one_and_says_so(context, even, sandbox):
     command = ["verify", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
     with held(context.journal, "chefs", "a test", "a test") as lease:
         context.journal.enter(lease.lock, "chefs", Phase.COMPLETE)
@@ -299,7 +289,7 @@ def test_of_all_entities_one_that_is_complete_is_left_out_and_told(context, even
     )
 
 
-def test_the_command_to_run_next_has_every_option_again():
+def test_the_command_to_run_next_repeats_every_option():
     options = run.VerifyOptions(segments=8, rate=500, grace=3, sample=0.5)
     assert _words(["chefs"], None, options, 5, "live", None) == (
         "runbook verify --repair --entity chefs --sample 0.5 --settle 3 --segments 8 --rate 500 --show 5 --stack live"

@@ -15,16 +15,6 @@ OPTIONS = run.VerifyOptions(grace=0.2)
 
 
 @pytest.fixture(scope="module")
-def context(prepared):
-    return prepared
-
-
-@pytest.fixture(scope="module")
-def chefs(context):
-    return context.target.entity("chefs")
-
-
-@pytest.fixture(scope="module")
 def even(context, chefs, sandbox):
     """Both sides with the same records, and nothing else; a test that changes one side puts it back."""
     empty(context, chefs, sandbox)
@@ -58,14 +48,14 @@ def sql(sandbox, statement, *values):
         cursor.execute(statement, values)
 
 
-def test_equal_sides_are_told_equal_and_noted_in_the_history(context, chefs, even):
+def test_equal_sides_are_clean_and_recorded_in_the_history(context, chefs, even):
     found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.items, found.rows, found.equal) == (True, 30, 30, 30)
     newest = history_service.run(context, [chefs], 1)[0]
     assert (newest.command, newest.result, newest.details["equal"]) == ("verify", "equal", 30)
 
 
-def test_a_changed_field_is_told_with_both_values(context, chefs, even, sandbox):
+def test_a_changed_field_is_reported_with_both_values(context, chefs, even, sandbox):
     sql(sandbox, "UPDATE chefdb.cheftable SET cheffirst = 'else' WHERE streamback_key = %s", even[3])
     found = run.run(context, chefs, OPTIONS)
     sql(sandbox, "UPDATE chefdb.cheftable SET cheffirst = 'chef 3' WHERE streamback_key = %s", even[3])
@@ -85,7 +75,7 @@ def test_what_is_on_one_side_only_is_found_though_the_counts_agree(context, chef
     assert sorted(difference.kind for difference in found.differences) == ["only in legacy", "only in modern"]
 
 
-def test_an_item_that_does_not_fit_the_mapping_is_told_with_its_reason(context, chefs, even, sandbox):
+def test_an_item_that_does_not_fit_the_mapping_is_reported_with_its_reason(context, chefs, even, sandbox):
     client = sandbox.client("dynamodb")
     good = {"ChefId": {"S": even[0]}, "firstName": {"S": "chef 0"}, "streamback_origin": {"S": "legacy"}}
     client.put_item(TableName=chefs.modern_table, Item={**good, "firstName": {"N": "1"}})

@@ -239,7 +239,7 @@ def test_what_changes_while_it_is_repaired_ends_as_the_source_of_truth_has_it(co
     until(lambda: all(modern.row(key) == modern.name(key) for key in keys))
 
 
-def test_an_item_that_no_row_can_be_stays_is_told_and_is_not_parked(context, modern):
+def test_an_item_that_fits_no_row_stays_a_difference_and_is_not_quarantined(context, modern):
     key = modern.item_only("x" * 300)
     done = modern.repair.execute(modern.found(), OPTIONS)
     (outcome,) = done.resolutions
@@ -261,7 +261,7 @@ def test_what_is_the_same_by_then_is_left_alone(context, world, monkeypatch):
     assert not world.repair.execute(found, OPTIONS).resolutions
 
 
-def test_broken_off_it_tells_so_and_the_next_run_does_the_rest(context, world, monkeypatch):
+def test_an_interrupted_repair_says_so_and_the_next_run_does_the_rest(context, world, monkeypatch):
     keys = [world.both() for _ in range(5)]
     for key in keys:
         world.item(key, "wrong")
@@ -303,7 +303,7 @@ def test_killed_in_the_middle_it_can_be_run_again_at_once(context, sandbox, worl
     assert {world.name(key) for key in keys} == {"same"}
 
 
-def test_repaired_after_a_whole_comparison_both_sides_count_as_equal(context, world):
+def test_repaired_after_a_full_comparison_both_sides_count_as_equal(context, world):
     key = world.both()
     world.item(key, "wrong")
     found = world.found()
@@ -314,7 +314,7 @@ def test_repaired_after_a_whole_comparison_both_sides_count_as_equal(context, wo
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
 
 
-def test_repaired_after_one_of_the_changes_the_last_whole_one_counts_again(context, world):
+def test_repaired_after_a_comparison_of_changes_the_last_full_one_counts_again(context, world):
     key = world.both()
     assert run.run(context, world.chefs, PATIENT).clean
     world.item(key, "wrong")
@@ -326,14 +326,14 @@ def test_repaired_after_one_of_the_changes_the_last_whole_one_counts_again(conte
 
 
 @pytest.mark.parametrize("phase", [Phase.SWITCHING, Phase.RETURNING, Phase.COMPLETE])
-def test_it_is_refused_while_nobody_can_say_which_side_is_right(context, world, monkeypatch, phase):
+def test_repair_is_refused_while_the_source_of_truth_is_not_decided(context, world, monkeypatch, phase):
     state = context.journal.state("chefs")
     monkeypatch.setattr(context.journal, "state", lambda _: type(state)(**{**vars(state), "phase": phase}))
     with pytest.raises(PreconditionError):
         world.repair.plan([])
 
 
-def test_it_is_refused_while_the_bridge_is_not_whole_or_another_operator_is_at_work(context, world, monkeypatch):
+def test_repair_is_refused_while_the_bridge_is_broken_or_another_operator_has_the_lock(context, world, monkeypatch):
     world.item(key := world.both(), "wrong")
     found = world.found()
     with held(context.journal, "chefs", "another", "copy"), pytest.raises(RefusedError):
