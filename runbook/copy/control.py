@@ -6,7 +6,7 @@ The workers run in Lambda. They read copy's record in the journal every few seco
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -152,19 +152,15 @@ def release(context: Context, entity: EntityTarget) -> CopyResult:
         _demand_releasable(context, entity)
         _wait_until_drained(context, entity, lease)  # without triggers, a late record would overwrite legacy's writes
         _end_lanes(context, entity, lease)
-        event = {"action": "release", "entity": entity.name}
         lease.check()
-        answer = context.invoke(
-            context.target.bridge_install_function,
-            event,
-            f"runbook {RELEASE} --entity {entity.name}",
-        )
-        _empty_queue(context, entity, lease)
+        gone = _call_install(context, entity, "release", RELEASE)
+        queue = context.aurora.queue(context.target.mapping[entity.name])
+        while context.aurora.ask(queue.remove_some):
+            lease.check()
         lease.check()
         lanes = map(names.lane_record, range(names.LANES))
         for record in (names.VERIFIED_RECORD, *lanes, names.COPY_RECORD):
             context.journal.remove_record(entity.name, record)
-        gone = tuple(answer.get("released", ()))
         record_event(context, entity, RELEASE, "removed", triggers=", ".join(gone))
     return CopyResult(entity=entity.name, result="removed", record={}, triggers=gone)
 
@@ -224,23 +220,41 @@ def _capture(context: Context, entity: EntityTarget, lease: Lease) -> tuple[str,
         context.journal.remove_record(entity.name, names.VERIFIED_RECORD)
     lease.check()
     context.say(f"adding the triggers to {entity.name}'s table")
-    order = {"action": "capture", "entity": entity.name}
-    answer = context.invoke(context.target.bridge_install_function, order, "runbook copy start")
-    return tuple(answer.get("captured", ()))
+    return _call_install(context, entity, "capture", "copy start")
+
+
+def _call_install(context: Context, entity: EntityTarget, action: str, command: str) -> tuple[str, ...]:
+    """Let the install function add or remove the triggers; the names of those that it did."""
+    event, again = {"action": action, "entity": entity.name}, f"runbook {command} --entity {entity.name}"
+    answer = context.invoke(context.target.bridge_install_function, event, again)
+    return tuple(answer.get(f"{action}d", ()))
 
 
 def _begin(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: bool) -> str:
     """Write the record: only now, since a row that is written before its triggers are there would be missed."""
+
+    def changes(present: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        anew = present is None or again
+        kept = {name: present[name] for name in DEFAULTS.given if present and name in present}
+        return {
+            **({**_fresh(context, entity), **DEFAULTS.given} if anew else {"state": RUNNING}),
+            **kept,
+            **limits.given,
+        }
+
+    return _result(_change_record(context, entity, changes), again=again)
+
+
+def _change_record(
+    context: Context, entity: EntityTarget, changes: Callable[[Mapping[str, Any] | None], Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """Change copy's record, by what it was; returns that."""
     for _ in range(TRIES):
         present = context.journal.find_record(entity.name, names.COPY_RECORD)
-        result = _result(present, again=again)
-        anew = present is None or again
-        changes = {**_fresh(context, entity), **DEFAULTS.given} if anew else {"state": RUNNING}
-        kept = {name: present[name] for name in DEFAULTS.given if present and name in present}
         expected = {"started_at": present["started_at"] if present else None}
-        if context.journal.change_record(entity.name, names.COPY_RECORD, {**changes, **kept, **limits.given}, expected):
-            return result
-    raise _too_many(entity)
+        if context.journal.change_record(entity.name, names.COPY_RECORD, changes(present), expected):
+            return present
+    raise FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
 
 
 def _result(present: Mapping[str, Any] | None, *, again: bool) -> str:
@@ -274,18 +288,10 @@ def _changed(
         resumed = resume(context, entity, lease)
         rule = f"`{command}` is for phase {' or '.join(legal)}"
         _demand_phase(entity, context.journal.state(entity.name).phase, rule, *legal)
-        for _ in range(TRIES):
-            expected = {"started_at": record(context, entity)["started_at"]}
-            if context.journal.change_record(entity.name, names.COPY_RECORD, changes, expected):
-                break
-        else:
-            raise _too_many(entity)
+        record(context, entity)
+        _change_record(context, entity, lambda _: changes)
         record_event(context, entity, command, "done", **changes)
     return CopyResult(entity=entity.name, result=result, record=record(context, entity), resumed=resumed)
-
-
-def _too_many(entity: EntityTarget) -> FailedError:
-    return FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
 
 
 def _demand_releasable(context: Context, entity: EntityTarget) -> None:
@@ -314,19 +320,11 @@ def _end_lanes(context: Context, entity: EntityTarget, lease: Lease) -> None:
     deadline = time.monotonic() + LANES_TIMEOUT_SECONDS
     while any(_at_work(context, entity, lane) for lane in range(names.LANES)):
         if time.monotonic() > deadline:
-            raise FailedError(
-                f"a lane of {entity.name}'s copy has not ended",
-                "See the copy function's log, then run it again.",
-            )
+            problem = f"a lane of {entity.name}'s copy has not ended"
+            raise FailedError(problem, "See the copy function's log, then run the command again.")
         time.sleep(LOOK_SECONDS)
 
 
 def _at_work(context: Context, entity: EntityTarget, lane: int) -> bool:
     record = context.journal.find_record(entity.name, names.lane_record(lane)) or {}
     return float(record.get("expires", 0)) > time.time()
-
-
-def _empty_queue(context: Context, entity: EntityTarget, lease: Lease) -> None:
-    queue = context.aurora.queue(context.target.mapping[entity.name])
-    while context.aurora.ask(queue.remove_some):
-        lease.check()

@@ -169,7 +169,9 @@ class _Watched:
         if last or time.monotonic() - max(self._looked, self._begun) >= LAMBDA_INTERVAL_SECONDS:
             self._functions, self._looked = self._counted(), time.monotonic()
         own = Witness(name="requests", modern=self._modern.figures(), legacy=self._legacy.figures())
-        public = self._by_the_public_path(own.legacy)
+        public = None
+        if self._public:
+            public = Witness(name="public requests", modern=self._public.figures(), legacy=own.legacy)
         witnesses = (own, self._functions, *([public] if public else []))
         reason = next((said for one in witnesses if (said := one.objection(self.options))), "")
         return CanaryVerdict(
@@ -181,11 +183,6 @@ class _Watched:
             functions=self._functions,
             public=public,
         )
-
-    def _by_the_public_path(self, legacy: Figures) -> Witness | None:
-        if self._public is None:
-            return None
-        return Witness(name="public requests", modern=self._public.figures(), legacy=legacy)
 
     def _counted(self) -> Witness:
         client, target = self.context.clients.cloudwatch, self.context.target

@@ -218,7 +218,7 @@ def test_threads_of_this_process_can_be_the_workers(road, chefs, runbook, monkey
     assert _equal(road, chefs)
 
 
-@pytest.mark.parametrize(("phase", "says"), [(Phase.MODERN, "rollback"), (Phase.COMPLETE, "end")])
+@pytest.mark.parametrize(("phase", "says"), [(Phase.MODERN, "rollback"), (Phase.COMPLETE, "gone")])
 def test_in_another_phase_it_is_refused_with_what_may_come_next(road, chefs, runbook, phase, says):
     with held(road.journal, CHEFS, "a test", "x") as lease:
         road.journal.enter(lease.lock, CHEFS, phase)
