@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from functions.aws.retry import poll
 from functions.domain import names
 from functions.install.control_row import FIRST_EPOCH
 from runbook import status
@@ -234,13 +235,9 @@ def _begin(context: Context, entity: EntityTarget, limits: CopyLimits, *, again:
     """Write the record: only now, since a row that is written before its triggers are there would be missed."""
 
     def changes(present: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        anew = present is None or again
         kept = {name: present[name] for name in DEFAULTS.given if present and name in present}
-        return {
-            **({**_fresh(context, entity), **DEFAULTS.given} if anew else {"state": RUNNING}),
-            **kept,
-            **limits.given,
-        }
+        begin = _fresh(context, entity) | DEFAULTS.given if present is None or again else {"state": RUNNING}
+        return {**begin, **kept, **limits.given}
 
     return _result(_change_record(context, entity, changes), again=again)
 
@@ -317,14 +314,11 @@ def _end_lanes(context: Context, entity: EntityTarget, lease: Lease) -> None:
         stopped, expected = {"state": STOPPED, "paused": ""}, {"started_at": record["started_at"]}
         context.journal.change_record(entity.name, names.COPY_RECORD, stopped, expected)
         context.say("waiting for copy's lanes to end")
-    deadline = time.monotonic() + LANES_TIMEOUT_SECONDS
-    while any(_at_work(context, entity, lane) for lane in range(names.LANES)):
-        if time.monotonic() > deadline:
-            problem = f"a lane of {entity.name}'s copy has not ended"
-            raise FailedError(problem, "See the copy function's log, then run the command again.")
-        time.sleep(LOOK_SECONDS)
+    if not poll(lambda: _lanes_ended(context, entity), timeout=LANES_TIMEOUT_SECONDS, longest=LOOK_SECONDS):
+        problem = f"a lane of {entity.name}'s copy has not ended"
+        raise FailedError(problem, "See the copy function's log, then run the command again.")
 
 
-def _at_work(context: Context, entity: EntityTarget, lane: int) -> bool:
-    record = context.journal.find_record(entity.name, names.lane_record(lane)) or {}
-    return float(record.get("expires", 0)) > time.time()
+def _lanes_ended(context: Context, entity: EntityTarget) -> bool:
+    lanes = [context.journal.find_record(entity.name, names.lane_record(lane)) or {} for lane in range(names.LANES)]
+    return all(float(lane.get("expires", 0)) <= time.time() for lane in lanes)

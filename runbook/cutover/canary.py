@@ -7,11 +7,11 @@ under a lock of its own besides the entity's, so that two operators who move two
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from functions.aws.retry import retry
 from runbook.aws.api_gateway import ALL
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
@@ -235,17 +235,14 @@ def held_when_free(journal: Journal, entity: str, holder: str, command: str, tim
     Raises:
         RefusedError: it is still held after `timeout` seconds.
     """
-    deadline = time.monotonic() + timeout
     with ExitStack() as stack:
-        while True:
-            try:
-                lease = stack.enter_context(held(journal, entity, holder, command))
-                break
-            except RefusedError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(RETRY_SECONDS)
-        yield lease
+        yield retry(
+            lambda: stack.enter_context(held(journal, entity, holder, command)),
+            RefusedError,
+            timeout=timeout,
+            first=RETRY_SECONDS,
+            longest=RETRY_SECONDS,
+        )
 
 
 def _demand_no_operation(state: State) -> None:

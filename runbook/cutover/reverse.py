@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from functions.aws.retry import poll
 from runbook.aws.api_gateway import Routes, Side
 from runbook.cutover.drain import StreamDrain
 from runbook.cutover.steps import POLL_SECONDS, SwitchRun
@@ -67,9 +68,13 @@ class Reverse:
     def _wait_for_requests(self) -> None:
         """Requests inside end by themselves; one whose gate died was never counted out, so the wait has an end."""
         run = self.run
-        deadline = time.monotonic() + WRITER_LIMIT_SECONDS
-        while time.monotonic() < deadline and run.context.journal.inflight(run.entity.name) > 0:
-            time.sleep(POLL_SECONDS)
+        journal, name = run.context.journal, run.entity.name
+        poll(
+            lambda: journal.inflight(name) <= 0,
+            timeout=WRITER_LIMIT_SECONDS,
+            first=POLL_SECONDS,
+            longest=POLL_SECONDS,
+        )
         run.held_since = time.monotonic()  # the limit of the hold is for what comes now
 
 

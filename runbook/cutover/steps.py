@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.aws.retry import poll
 from functions.domain.entities import Entity
 from runbook.aws.api_gateway import ALL, Routes, Side
 from runbook.aws.outputs import EntityTarget
@@ -201,12 +202,9 @@ class SwitchRun:
         Raises:
             PreconditionError: it did not happen in time.
         """
-        deadline = time.monotonic() + seconds if seconds else self.held_since + self.choices.hold
-        while not holds():
-            if time.monotonic() > deadline:
-                limit = seconds or self.choices.hold
-                raise PreconditionError(f"{what} took more than {limit:g} s")
-            time.sleep(POLL_SECONDS)
+        timeout = seconds or self.held_since + self.choices.hold - time.monotonic()
+        if not poll(holds, timeout=timeout, first=POLL_SECONDS, longest=POLL_SECONDS):
+            raise PreconditionError(f"{what} took more than {seconds or self.choices.hold:g} s")
 
     def _enter(self, phase: Phase, place: Place, *, empty: bool = False) -> None:
         """Enter a phase, in the journal and for the gate, if the operation is still at this place."""
