@@ -108,7 +108,7 @@ def _journal(client, table: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def road(prepared):
+def live(prepared):
     """The context of the shared sandbox, with copy running and caught up."""
     context = prepared
     entity = context.target.entity(ENTITY)
@@ -120,13 +120,13 @@ def road(prepared):
 
 
 @pytest.fixture
-def chefs(road):
+def chefs(live):
     """The entity on legacy, both sides found equal; it is back there at the end, whatever happened."""
-    entity = road.target.entity(ENTITY)
-    bring_back(road)
-    assert run.run(road, entity, run.VerifyOptions()).clean
+    entity = live.target.entity(ENTITY)
+    bring_back(live)
+    assert run.run(live, entity, run.VerifyOptions()).clean
     yield entity
-    bring_back(road)
+    bring_back(live)
 
 
 @pytest.fixture

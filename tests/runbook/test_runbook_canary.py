@@ -330,7 +330,7 @@ def test_an_operation_in_the_journal_holds_all_that_its_steps_need(bare):
 
 
 @pytest.mark.parametrize("scope", ["reads", "both"])
-def test_any_other_command_settles_a_half_done_move_first(bare, open_checks, monkeypatch, scope):
+def test_any_other_command_resumes_an_interrupted_move_first(bare, open_checks, monkeypatch, scope):
     with monkeypatch.context() as patched:
         patched.setattr(canary._Moving, "record", lambda _: (_ for _ in ()).throw(FailedError("no")))
         with pytest.raises(FailedError):

@@ -1,4 +1,4 @@
-"""The end of the road on a system of its own: all modern, no trace in Aurora, and no way back."""
+"""The end of the live on a system of its own: all modern, no trace in Aurora, and no way back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def system():
 
 
 @pytest.fixture(scope="module")
-def road(system):
+def live(system):
     """Its context, with the legacy tables but before `runbook init`."""
     context = Context.of(targets.parse(system.outputs, "the sandbox"))
     context.invoke(context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
@@ -53,9 +53,9 @@ def road(system):
 
 
 @pytest.fixture(scope="module")
-def before(system, road):
+def before(system, live):
     """Each table's SHOW CREATE TABLE before `runbook init`."""
-    return {name: _shown(system, road, name) for name in (CHEFS, SPECIMENS)}
+    return {name: _shown(system, live, name) for name in (CHEFS, SPECIMENS)}
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def _done(result):
     return result
 
 
-def _shown(system, road, name: str) -> str:
-    legacy = road.target.mapping[name].legacy
+def _shown(system, live, name: str) -> str:
+    legacy = live.target.mapping[name].legacy
     with system.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
         cursor.execute(f"SHOW CREATE TABLE {legacy.table}")
         return COUNTER.sub("", cursor.fetchone()[1])
@@ -98,22 +98,22 @@ def _ours(system) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def _modern(road, name: str) -> None:
+def _modern(live, name: str) -> None:
     """As after both cutovers, without them: those have tests of their own."""
-    entity = road.target.entity(name)
-    with held(road.journal, name, "a test", "x") as lease:
-        road.journal.enter(lease.lock, name, Phase.MODERN)
-        road.journal.write(lease.lock, name, {"reads": 100})
-    init_service.run(road)
+    entity = live.target.entity(name)
+    with held(live.journal, name, "a test", "x") as lease:
+        live.journal.enter(lease.lock, name, Phase.MODERN)
+        live.journal.write(lease.lock, name, {"reads": 100})
+    init_service.run(live)
     event = {"action": "capture", "entity": name}
-    road.invoke(road.target.bridge_install_function, event)
-    road.routing.route(entity, MODERN)
-    functions = road.clients.functions
+    live.invoke(live.target.bridge_install_function, event)
+    live.routing.route(entity, MODERN)
+    functions = live.clients.functions
     if functions.get_event_source_mapping(UUID=entity.bridge_mapping_id)["State"] == "Disabled":
         functions.update_event_source_mapping(UUID=entity.bridge_mapping_id, Enabled=True)
 
 
-def test_from_legacy_it_is_refused(road, before, runbook):
+def test_from_legacy_it_is_refused(live, before, runbook):
     _done(runbook("init"))
     result = runbook("complete", "--entity", CHEFS, "--execute")
     assert result.exit_code == 4
@@ -121,8 +121,8 @@ def test_from_legacy_it_is_refused(road, before, runbook):
     assert before
 
 
-def test_after_the_whole_road_no_trace_is_left_and_traffic_stays_modern(system, road, before, runbook):
-    chefs = road.target.entity(CHEFS)
+def test_after_the_whole_road_no_trace_is_left_and_traffic_stays_modern(system, live, before, runbook):
+    chefs = live.target.entity(CHEFS)
     with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')",
@@ -138,21 +138,21 @@ def test_after_the_whole_road_no_trace_is_left_and_traffic_stays_modern(system, 
     ):
         _done(runbook(*words, "--entity", CHEFS))
     for n in range(20):
-        assert road.api.request("POST", path(CHEFS), {"firstName": f"modern {n}"}).status == 201
+        assert live.api.request("POST", path(CHEFS), {"firstName": f"modern {n}"}).status == 201
     plan = _done(runbook("complete", "--entity", CHEFS))
     assert "no longer kept true" in plan.stdout
     assert "Act with: runbook complete --entity chefs --execute" in plan.stdout
     result = _done(runbook("complete", "--entity", CHEFS, "--execute"))
     assert "The bridge stays deployed for specimens" in result.stdout
-    assert _shown(system, road, CHEFS) == before[CHEFS]
+    assert _shown(system, live, CHEFS) == before[CHEFS]
     with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM cheftable")
         assert cursor.fetchone() == (ROWS + 20,)
         cursor.execute("INSERT INTO cheftable (cheffirst) VALUES ('nobody stops it')")
-    assert road.routing.routes(chefs) == MODERN
-    assert len(road.api.get(path(CHEFS), limit=1000).body["items"]) == ROWS + 20
-    assert road.api.request("POST", path(CHEFS), {"firstName": "after"}).status == 201
-    state = road.journal.state(CHEFS)
+    assert live.routing.routes(chefs) == MODERN
+    assert len(live.api.get(path(CHEFS), limit=1000).body["items"]) == ROWS + 20
+    assert live.api.request("POST", path(CHEFS), {"firstName": "after"}).status == 201
+    state = live.journal.state(CHEFS)
     assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None)
 
 
@@ -172,16 +172,16 @@ def test_what_would_go_back_is_refused_with_the_reason(runbook, words):
     assert "gone" in result.stderr
 
 
-def test_again_there_is_nothing_to_do_and_init_brings_nothing_back(system, road, before, runbook):
+def test_again_there_is_nothing_to_do_and_init_brings_nothing_back(system, live, before, runbook):
     found = json.loads(_done(runbook("complete", "--entity", CHEFS, "--execute", "--json")).stdout)
     assert (found["changed"], found["afterwards"]["waiting"]) == (False, [SPECIMENS])
     _done(runbook("init"))
-    assert _shown(system, road, CHEFS) == before[CHEFS]
-    assert _shown(system, road, SPECIMENS) != before[SPECIMENS]
+    assert _shown(system, live, CHEFS) == before[CHEFS]
+    assert _shown(system, live, SPECIMENS) != before[SPECIMENS]
 
 
-def test_status_says_that_nothing_is_missing(road, runbook):
-    found = status(road, road.target.entity(CHEFS), send_probe=True, exact=False)
+def test_status_says_that_nothing_is_missing(live, runbook):
+    found = status(live, live.target.entity(CHEFS), send_probe=True, exact=False)
     assert (found.healthy, found.agree) == (None, True)
     assert "complete" in runbook("status", "--entity", CHEFS).stdout
 
@@ -193,17 +193,17 @@ def test_verify_compares_nothing_that_is_no_longer_kept_up_to_date(runbook):
 
 
 @pytest.fixture
-def specimens(road):
+def specimens(live):
     """Specimens on modern, ready for the end."""
-    _modern(road, SPECIMENS)
-    return road.target.entity(SPECIMENS)
+    _modern(live, SPECIMENS)
+    return live.target.entity(SPECIMENS)
 
 
-def _killed_at(count: int, road) -> bool:
+def _killed_at(count: int, live) -> bool:
     """Complete in a child that kills itself with -9 before its `count`-th write of the journal."""
     child = os.fork()
     if child == 0:
-        left, context = [count], Context.of(road.target)
+        left, context = [count], Context.of(live.target)
 
         def tick(**_):
             left[0] -= 1
@@ -221,70 +221,70 @@ def _killed_at(count: int, road) -> bool:
     return os.WIFSIGNALED(ended)
 
 
-def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(system, road, before, monkeypatch):
+def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(system, live, before, monkeypatch):
     monkeypatch.setattr(Completion, "checks", lambda *_: [])  # they have tests of their own
     count, killed = 0, True
     while killed:
         count += 1
-        _modern(road, SPECIMENS)
-        killed = _killed_at(count, road)
-        Completion(road, road.target.entity(SPECIMENS), Choices()).execute()
-        state = road.journal.state(SPECIMENS)
+        _modern(live, SPECIMENS)
+        killed = _killed_at(count, live)
+        Completion(live, live.target.entity(SPECIMENS), Choices()).execute()
+        state = live.journal.state(SPECIMENS)
         assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None), f"killed at {count}"
-        assert _shown(system, road, SPECIMENS) == before[SPECIMENS], f"killed at {count}"
+        assert _shown(system, live, SPECIMENS) == before[SPECIMENS], f"killed at {count}"
     assert count > 10
     assert _ours(system) == []
 
 
-def test_with_reads_on_legacy_or_a_full_queue_or_quarantine_it_is_refused(road, specimens, runbook):
-    legacy = road.target.mapping[SPECIMENS].legacy
+def test_with_reads_on_legacy_or_a_full_queue_or_quarantine_it_is_refused(live, specimens, runbook):
+    legacy = live.target.mapping[SPECIMENS].legacy
     key = {"entity": {"S": SPECIMENS}, "item_key": {"S": "k"}}
-    quarantine = road.target.quarantine_table
+    quarantine = live.target.quarantine_table
 
     def refused(word: str) -> None:
         result = runbook("complete", "--entity", SPECIMENS)
         assert result.exit_code == 4
         assert word in result.stdout
         with pytest.raises(PreconditionError, match=word):
-            Completion(road, specimens, Choices()).execute()
-        assert road.journal.state(SPECIMENS).phase == Phase.MODERN
+            Completion(live, specimens, Choices()).execute()
+        assert live.journal.state(SPECIMENS).phase == Phase.MODERN
 
-    with held(road.journal, SPECIMENS, "a test", "x") as lease:
-        road.journal.write(lease.lock, SPECIMENS, {"reads": 50})
+    with held(live.journal, SPECIMENS, "a test", "x") as lease:
+        live.journal.write(lease.lock, SPECIMENS, {"reads": 50})
     refused("reads")
-    with held(road.journal, SPECIMENS, "a test", "x") as lease:
-        road.journal.write(lease.lock, SPECIMENS, {"reads": 100})
-    road.routing.send_reads(specimens, 40)
+    with held(live.journal, SPECIMENS, "a test", "x") as lease:
+        live.journal.write(lease.lock, SPECIMENS, {"reads": 100})
+    live.routing.send_reads(specimens, 40)
     refused("40% on modern, 100% by the journal")
-    road.routing.send_reads(specimens, 100)
-    road.clients.dynamodb.put_item(TableName=quarantine, Item=key)
+    live.routing.send_reads(specimens, 100)
+    live.clients.dynamodb.put_item(TableName=quarantine, Item=key)
     refused("quarantine")
-    road.clients.dynamodb.delete_item(TableName=quarantine, Key=key)
+    live.clients.dynamodb.delete_item(TableName=quarantine, Key=key)
     queue = f"INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) VALUES ('{SPECIMENS}', 0, 'k', NOW(6))"
-    road.aurora.query(legacy.database, f"INSERT {queue}")
+    live.aurora.query(legacy.database, f"INSERT {queue}")
     refused("queue")
-    road.aurora.query(legacy.database, f"DELETE FROM {names.CHANGES_TABLE}")
+    live.aurora.query(legacy.database, f"DELETE FROM {names.CHANGES_TABLE}")
 
 
-def test_what_the_bridge_cannot_apply_puts_everything_back(road, specimens, monkeypatch):
-    legacy = road.target.mapping[SPECIMENS].legacy
+def test_what_the_bridge_cannot_apply_puts_everything_back(live, specimens, monkeypatch):
+    legacy = live.target.mapping[SPECIMENS].legacy
     monkeypatch.setattr(Completion, "checks", lambda *_: [])
-    road.aurora.query(legacy.database, f"RENAME TABLE {legacy.table} TO away")
+    live.aurora.query(legacy.database, f"RENAME TABLE {legacy.table} TO away")
     item = {
         "SpecimenId": {"S": "stuck"},
         "label": {"S": "x"},
         "price": {"N": "1"},
         "found": {"S": "2026-01-01T00:00:00Z"},
     }
-    road.clients.dynamodb.put_item(TableName=specimens.modern_table, Item=item)
+    live.clients.dynamodb.put_item(TableName=specimens.modern_table, Item=item)
     try:
         with pytest.raises(PreconditionError, match="put back"):
-            Completion(road, specimens, Choices(timeout=3)).execute()
+            Completion(live, specimens, Choices(timeout=3)).execute()
     finally:
-        road.aurora.query(legacy.database, f"RENAME TABLE away TO {legacy.table}")
-    state = road.journal.state(SPECIMENS)
+        live.aurora.query(legacy.database, f"RENAME TABLE away TO {legacy.table}")
+    state = live.journal.state(SPECIMENS)
     assert (state.phase, state.operation) == (Phase.MODERN, None)
-    mapping = road.clients.functions.get_event_source_mapping(UUID=specimens.bridge_mapping_id)
+    mapping = live.clients.functions.get_event_source_mapping(UUID=specimens.bridge_mapping_id)
     assert mapping["State"] == "Enabled"
 
 
@@ -300,41 +300,41 @@ def _after_bridge_off(monkeypatch, act) -> None:
     monkeypatch.setattr(Complete, "_switch", switch)
 
 
-def _put(road, specimens, key: str, label: str) -> None:
+def _put(live, specimens, key: str, label: str) -> None:
     item = {"label": label, "found": "2026-01-01T00:00:00Z"}
-    described = road.target.mapping[SPECIMENS]
+    described = live.target.mapping[SPECIMENS]
     typed = {name: {"S": value} for name, value in {described.modern.key: key, **item}.items()}
-    road.clients.dynamodb.put_item(TableName=specimens.modern_table, Item={**typed, "price": {"N": "1"}})
+    live.clients.dynamodb.put_item(TableName=specimens.modern_table, Item={**typed, "price": {"N": "1"}})
 
 
-def test_what_aurora_cannot_take_of_that_puts_everything_back(road, specimens, monkeypatch):
+def test_what_aurora_cannot_take_of_that_puts_everything_back(live, specimens, monkeypatch):
     monkeypatch.setattr(Completion, "checks", lambda *_: [])
-    _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "never", "x" * 5000))
+    _after_bridge_off(monkeypatch, lambda: _put(live, specimens, "never", "x" * 5000))
     with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
-        Completion(road, specimens, Choices()).execute()
-    assert road.journal.state(SPECIMENS).phase == Phase.MODERN
-    assert road.mapping_state(specimens) == "Enabled"
-    place = {road.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
-    road.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
-    assert heartbeat.send(road, specimens).arrived  # the bridge has parked it too
-    quarantine = EntryStore(road, specimens)
+        Completion(live, specimens, Choices()).execute()
+    assert live.journal.state(SPECIMENS).phase == Phase.MODERN
+    assert live.mapping_state(specimens) == "Enabled"
+    place = {live.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
+    live.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
+    assert heartbeat.send(live, specimens).arrived  # the bridge has parked it too
+    quarantine = EntryStore(live, specimens)
     quarantine.remove(quarantine.entries())
 
 
-def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(road, specimens, monkeypatch):
-    legacy = road.target.mapping[SPECIMENS].legacy
+def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(live, specimens, monkeypatch):
+    legacy = live.target.mapping[SPECIMENS].legacy
     monkeypatch.setattr(Completion, "checks", lambda *_: [])
-    _after_bridge_off(monkeypatch, lambda: _put(road, specimens, "late", "late"))
-    Completion(road, specimens, Choices()).execute()
-    rows = road.aurora.query(legacy.database, f"SELECT label FROM {legacy.table}")
+    _after_bridge_off(monkeypatch, lambda: _put(live, specimens, "late", "late"))
+    Completion(live, specimens, Choices()).execute()
+    rows = live.aurora.query(legacy.database, f"SELECT label FROM {legacy.table}")
     assert ["late"] in rows
-    assert road.journal.state(SPECIMENS).phase == Phase.COMPLETE
+    assert live.journal.state(SPECIMENS).phase == Phase.COMPLETE
 
 
-def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(system, road, before, specimens):
-    with held(road.journal, SPECIMENS, "a test", "x") as lease:
-        road.journal.enter(lease.lock, SPECIMENS, Phase.COMPLETE)
-    command = Completion(road, specimens, Choices())
+def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(system, live, before, specimens):
+    with held(live.journal, SPECIMENS, "a test", "x") as lease:
+        live.journal.enter(lease.lock, SPECIMENS, Phase.COMPLETE)
+    command = Completion(live, specimens, Choices())
     assert [step.name for step in command.plan().steps] == [
         "phase-complete",
         "bridge-off",
@@ -342,8 +342,8 @@ def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(syste
         "remove",
     ]
     assert command.execute().changed
-    assert road.mapping_state(specimens) == "Disabled"
-    assert _shown(system, road, SPECIMENS) == before[SPECIMENS]
+    assert live.mapping_state(specimens) == "Disabled"
+    assert _shown(system, live, SPECIMENS) == before[SPECIMENS]
     assert _ours(system) == []
     assert not command.execute().changed
 
@@ -353,14 +353,14 @@ def test_the_last_one_names_the_setting_to_change(runbook):
     assert "streamback:parts: [legacy, modern]" in result.stdout
 
 
-def test_a_lane_that_is_called_afterwards_ends_at_once(road):
-    road.wake_lanes(road.target.entity(CHEFS))
+def test_a_lane_that_is_called_afterwards_ends_at_once(live):
+    live.wake_lanes(live.target.entity(CHEFS))
     event = json.dumps({"entity": CHEFS, "lane": 0}).encode()
-    answer = road.clients.functions.invoke(FunctionName=road.target.copy_function, Payload=event)
+    answer = live.clients.functions.invoke(FunctionName=live.target.copy_function, Payload=event)
     assert json.loads(answer["Payload"].read()) == {"stopped": True, "rows": 0}
 
 
-def test_with_the_setting_changed_the_next_deploy_takes_the_bridge_down_and_traffic_stays(system, road):
+def test_with_the_setting_changed_the_next_deploy_takes_the_bridge_down_and_traffic_stays(system, live):
     changed = lifecycle.up(system.name, {"parts": ["legacy", "modern"]}, entities=ENTITIES, current=False)
     assert "bridgeInstallFunction" not in changed.outputs
     after = Context.of(targets.parse(changed.outputs, "the sandbox"))

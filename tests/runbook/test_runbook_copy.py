@@ -35,13 +35,13 @@ BETWEEN = 0.2  # seconds between two looks
 
 
 @pytest.fixture(scope="module")
-def road(prepared):
+def live(prepared):
     """The context of the shared sandbox, initialised."""
     return prepared
 
 
 @pytest.fixture
-def chefs(road, database):
+def chefs(live, database):
     """Chefs in Aurora only, before copy was ever started; afterwards as if it never had been."""
     with database.cursor() as cursor:
         cursor.execute("USE chefdb")
@@ -51,23 +51,23 @@ def chefs(road, database):
             [(f"chef {n}",) for n in range(ROWS)],
         )
         cursor.execute(f"DELETE FROM {names.CHANGES_TABLE}")
-    yield road.target.entity(CHEFS)
+    yield live.target.entity(CHEFS)
     for name in (CHEFS, SPECIMENS):
-        forget_copy(road, road.target.entity(name))
+        forget_copy(live, live.target.entity(name))
     with database.cursor() as cursor:  # before the items, or the bridge would take their end for a conflict
         cursor.execute("USE chefdb")
         cursor.execute("DELETE FROM cheftable")
         cursor.execute(f"UPDATE {names.CONTROL_TABLE} SET legacy_stamp = 0, generation = 0")
     for name in (CHEFS, SPECIMENS):
-        delete_items(road, road.target.entity(name))
+        delete_items(live, live.target.entity(name))
 
 
-def _lanes(road, entity):
-    return progress.Watch(road, entity).look().lanes
+def _lanes(live, entity):
+    return progress.Watch(live, entity).look().lanes
 
 
-def _leased(road, entity, lane) -> bool:
-    record = road.journal.find_record(entity.name, names.lane_record(lane.lane))
+def _leased(live, entity, lane) -> bool:
+    record = live.journal.find_record(entity.name, names.lane_record(lane.lane))
     return bool(record) and record["expires"] > time.time()
 
 
@@ -111,12 +111,12 @@ def _watch(runbook, *arguments: str):
     return _done(runbook("copy", "watch", "--every", str(BETWEEN), *arguments))
 
 
-def _equal(road, entity) -> bool:
-    found = verify_service.run(road, entity, verify_service.VerifyOptions(grace=20))
+def _equal(live, entity) -> bool:
+    found = verify_service.run(live, entity, verify_service.VerifyOptions(grace=20))
     return found.clean and found.items == found.rows
 
 
-def test_what_there_is_and_what_changes_meanwhile_is_copied(road, chefs, runbook, database):
+def test_what_there_is_and_what_changes_meanwhile_is_copied(live, chefs, runbook, database):
     result = _done(runbook("copy", "start", "--entity", CHEFS))
     assert "started" in result.stdout
     with database.cursor() as cursor:
@@ -126,81 +126,81 @@ def test_what_there_is_and_what_changes_meanwhile_is_copied(road, chefs, runbook
     shown = _watch(runbook, "--entity", CHEFS).stdout
     assert "chefs: " in shown
     assert "chefs has caught up" in shown
-    assert _equal(road, chefs)
-    events = [(event.command, event.result) for event in road.journal.events(CHEFS, 5)]
+    assert _equal(live, chefs)
+    events = [(event.command, event.result) for event in live.journal.events(CHEFS, 5)]
     assert ("copy start", "started") in events
 
 
-def test_stopped_it_misses_nothing_and_goes_on_exactly_there(road, chefs, runbook, database):
+def test_stopped_it_misses_nothing_and_goes_on_exactly_there(live, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     stopped = runbook("copy", "stop", "--entity", CHEFS)
     assert "triggers go on" in stopped.stdout
-    before = control.record(road, chefs)
-    until(lambda: not any(_leased(road, chefs, lane) for lane in _lanes(road, chefs)))
+    before = control.record(live, chefs)
+    until(lambda: not any(_leased(live, chefs, lane) for lane in _lanes(live, chefs)))
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('while stopped')")
     found = json.loads(runbook("copy", "status", "--entity", CHEFS, "--json").stdout)["entities"][0]
     assert (found["state"], found["queue"]) == ("stopped", 1)
     assert "resumed" in runbook("copy", "start", "--entity", CHEFS).stdout
     _watch(runbook, "--entity", CHEFS)
-    after = control.record(road, chefs)
+    after = control.record(live, chefs)
     for name in ("started_at", "position", "backfilled", "rows_done", "enqueued", "total"):
         assert after[name] == before[name]
-    assert _equal(road, chefs)
+    assert _equal(live, chefs)
 
 
-def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(road, chefs, runbook):
+def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(live, chefs, runbook):
     _done(runbook("copy", "start", "--entity", CHEFS, "--rate", "100000"))
     _watch(runbook, "--entity", CHEFS)
-    first = control.record(road, chefs)
+    first = control.record(live, chefs)
     assert "running already" in runbook("copy", "start", "--entity", CHEFS).stdout
-    assert control.record(road, chefs)["started_at"] == first["started_at"]
+    assert control.record(live, chefs)["started_at"] == first["started_at"]
     assert "begun anew" in runbook("copy", "start", "--entity", CHEFS, "--again").stdout
     _watch(runbook, "--entity", CHEFS)
-    second = control.record(road, chefs)
+    second = control.record(live, chefs)
     assert second["started_at"] > first["started_at"]
     assert (second["enqueued"], second["skipped"], second["rate"]) == (ROWS, ROWS, 100000)
 
 
-def test_limits_are_changed_while_it_runs(road, chefs, runbook):
+def test_limits_are_changed_while_it_runs(live, chefs, runbook):
     _done(runbook("copy", "start", "--entity", CHEFS, "--rate", "5", "--queue-bound", "50"))
     limits = ["--rate", "0", "--max-threads", "90", "--queue-bound", "70"]
     assert runbook("copy", "set", "--entity", CHEFS, *limits).exit_code == 0
-    record = control.record(road, chefs)
+    record = control.record(live, chefs)
     assert (record["rate"], record["threads"], record["bound"]) == (0, 90, 70)
     _watch(runbook, "--entity", CHEFS)
     assert runbook("copy", "set", "--entity", CHEFS).exit_code == 2
 
 
-def test_a_busy_database_pauses_it_and_status_says_why(road, chefs, runbook, database, sandbox):
+def test_a_busy_database_pauses_it_and_status_says_why(live, chefs, runbook, database, sandbox):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     busy = [Busy(sandbox) for _ in range(3)]
     try:
         runbook("copy", "set", "--entity", CHEFS, "--max-threads", "1")
-        until(lambda: progress.Watch(road, chefs).look().paused)
+        until(lambda: progress.Watch(live, chefs).look().paused)
         assert "threads running" in runbook("copy", "status", "--entity", CHEFS, "--seconds", "0").stdout
     finally:
         for one in busy:
             one.end(database)
     runbook("copy", "set", "--entity", CHEFS, "--max-threads", "0")
-    until(lambda: not progress.Watch(road, chefs).look().paused)
+    until(lambda: not progress.Watch(live, chefs).look().paused)
 
 
-def test_several_entities_go_at_once(road, chefs, runbook):
+def test_several_entities_go_at_once(live, chefs, runbook):
     result = runbook("copy", "start", "--entity", CHEFS, "--entity", SPECIMENS, "--json")
     assert [one["entity"] for one in json.loads(result.stdout)["entities"]] == [CHEFS, SPECIMENS]
     found = json.loads(_watch(runbook, "--json").stdout)["entities"]
     assert {one["entity"]: one["backfilled"] for one in found} == {CHEFS: True, SPECIMENS: True}
-    assert _equal(road, chefs)
+    assert _equal(live, chefs)
 
 
-def test_status_tells_progress_limits_and_lanes(road, chefs, runbook):
+def test_status_tells_progress_limits_and_lanes(live, chefs, runbook):
     assert "not started" in runbook("copy", "status", "--entity", CHEFS).stdout
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    until(lambda: sum(lane.rows for lane in _lanes(road, chefs)) >= ROWS)
+    until(lambda: sum(lane.rows for lane in _lanes(live, chefs)) >= ROWS)
     found = json.loads(runbook("copy", "status", "--entity", CHEFS, "--json").stdout)["entities"][0]
     assert (found["percent"], found["total"], found["rows_done"], found["eta"]) == (100, ROWS, ROWS, 0)
     assert found["limits"] == {"rate": 0, "threads": 0, "bound": 20000}
@@ -210,30 +210,30 @@ def test_status_tells_progress_limits_and_lanes(road, chefs, runbook):
         assert part in shown
 
 
-def test_threads_of_this_process_can_be_the_workers(road, chefs, runbook, monkeypatch):
+def test_threads_of_this_process_can_be_the_workers(live, chefs, runbook, monkeypatch):
     monkeypatch.setattr("runbook.aws.lambda_calls.wake_lanes", lambda *_: pytest.fail("no function is called"))
     result = runbook("copy", "start", "--entity", CHEFS, "--run-here")
     assert result.exit_code == 0, result.output
     assert "chefs has caught up" in result.stdout
-    assert _equal(road, chefs)
+    assert _equal(live, chefs)
 
 
 @pytest.mark.parametrize(("phase", "says"), [(Phase.MODERN, "rollback"), (Phase.COMPLETE, "gone")])
-def test_in_another_phase_it_is_refused_with_what_may_come_next(road, chefs, runbook, phase, says):
-    with held(road.journal, CHEFS, "a test", "x") as lease:
-        road.journal.enter(lease.lock, CHEFS, phase)
+def test_in_another_phase_it_is_refused_with_what_may_come_next(live, chefs, runbook, phase, says):
+    with held(live.journal, CHEFS, "a test", "x") as lease:
+        live.journal.enter(lease.lock, CHEFS, phase)
     try:
         result = runbook("copy", "start", "--entity", CHEFS)
         assert result.exit_code == 4
         assert f"phase {phase}" in result.stderr
         assert says in result.stderr
-        assert road.journal.find_record(CHEFS, names.COPY_RECORD) is None
+        assert live.journal.find_record(CHEFS, names.COPY_RECORD) is None
     finally:
-        with held(road.journal, CHEFS, "a test", "x") as lease:
-            road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+        with held(live.journal, CHEFS, "a test", "x") as lease:
+            live.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
 
 
-def test_a_hazard_refuses_it_and_nothing_was_changed(road, chefs, runbook, database, monkeypatch):
+def test_a_hazard_refuses_it_and_nothing_was_changed(live, chefs, runbook, database, monkeypatch):
     bad = Check(name="cascade", ok=False, value="orders", limit="none", remedy="Drop it.")
     monkeypatch.setattr(plans, "checks", lambda *_, **__: [bad])
     result = runbook("copy", "start", "--entity", CHEFS)
@@ -242,10 +242,10 @@ def test_a_hazard_refuses_it_and_nothing_was_changed(road, chefs, runbook, datab
     with database.cursor() as cursor:
         cursor.execute("SELECT 1 FROM information_schema.triggers WHERE event_object_table = 'cheftable'")
         assert not cursor.fetchall()
-    assert road.journal.events(CHEFS, 1)[0].result == "refused"
+    assert live.journal.events(CHEFS, 1)[0].result == "refused"
 
 
-def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs, runbook, monkeypatch):
+def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(live, chefs, runbook, monkeypatch):
     result = runbook("copy", "watch", "--entity", CHEFS)
     assert result.exit_code == 4
     assert "not started" in result.stderr
@@ -260,26 +260,26 @@ def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(road, chefs
     assert "no lane of chefs has reported" in result.stderr
 
 
-def test_stopping_what_was_never_started_says_so(road, chefs):
+def test_stopping_what_was_never_started_says_so(live, chefs):
     with pytest.raises(PreconditionError, match="never started"):
-        control.stop(road, chefs)
+        control.stop(live, chefs)
 
 
 @pytest.mark.parametrize(
     ("command", "phase"), [("stop", Phase.MODERN), ("stop", Phase.COMPLETE), ("set", Phase.COMPLETE)]
 )
-def test_what_would_not_hold_in_a_phase_is_refused(road, chefs, runbook, command, phase):
+def test_what_would_not_hold_in_a_phase_is_refused(live, chefs, runbook, command, phase):
     _done(runbook("copy", "start", "--entity", CHEFS))
-    with held(road.journal, CHEFS, "a test", "x") as lease:
-        road.journal.enter(lease.lock, CHEFS, phase)
+    with held(live.journal, CHEFS, "a test", "x") as lease:
+        live.journal.enter(lease.lock, CHEFS, phase)
     try:
         result = runbook("copy", command, "--entity", CHEFS, *(["--rate", "5"] if command == "set" else []))
         assert result.exit_code == 4
         assert f"chefs is in phase {phase}; `copy {command}` is for phase legacy" in result.stderr
-        assert (control.record(road, chefs)["state"], control.record(road, chefs)["rate"]) == ("running", 0)
+        assert (control.record(live, chefs)["state"], control.record(live, chefs)["rate"]) == ("running", 0)
     finally:
-        with held(road.journal, CHEFS, "a test", "x") as lease:
-            road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+        with held(live.journal, CHEFS, "a test", "x") as lease:
+            live.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
 
 
 def _triggers(database) -> int:
@@ -297,92 +297,92 @@ def _installed(context):
     return triggers.installed(context.aurora, context.target.mapping[CHEFS]).ok
 
 
-def test_triggers_that_were_lost_come_back_and_everything_is_to_be_compared_again(road, chefs, runbook, database):
+def test_lost_triggers_are_added_and_everything_has_to_be_compared_again(live, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    assert _equal(road, chefs)
-    assert all(check.ok for check in copy_checks.checks(road, chefs))
+    assert _equal(live, chefs)
+    assert all(check.ok for check in copy_checks.checks(live, chefs))
     _drop_one(database)
-    assert not _installed(road)
+    assert not _installed(live)
     assert json.loads(runbook("copy", "start", "--entity", CHEFS, "--json").stdout)["entities"][0]["triggers"] == [
         "streamback_capture_i_chefs"
     ]
-    assert _installed(road)
-    assert copy_checks.checks(road, chefs)[-1].value == "never"
+    assert _installed(live)
+    assert copy_checks.checks(live, chefs)[-1].value == "never"
 
 
-def test_a_comparison_from_before_the_triggers_counts_for_nothing(road, chefs, runbook):
+def test_a_comparison_from_before_the_triggers_counts_for_nothing(live, chefs, runbook):
     found = now()
     _done(runbook("copy", "start", "--entity", CHEFS))
-    verified.note(road.journal, CHEFS, started_at=found, sample=1.0, compared=ROWS, differences=0)
-    last = copy_checks.checks(road, chefs)[-1]
+    verified.note(live.journal, CHEFS, started_at=found, sample=1.0, compared=ROWS, differences=0)
+    last = copy_checks.checks(live, chefs)[-1]
     assert not last.ok
     assert "before copy's triggers were made" in last.value
 
 
-def test_in_phase_modern_start_only_puts_back_the_triggers_for_the_way_back(road, chefs, runbook, database):
+def test_in_phase_modern_start_only_adds_the_triggers_that_a_rollback_needs(live, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    before = control.record(road, chefs)
-    with held(road.journal, CHEFS, "a test", "x") as lease:
-        road.journal.enter(lease.lock, CHEFS, Phase.MODERN)
+    before = control.record(live, chefs)
+    with held(live.journal, CHEFS, "a test", "x") as lease:
+        live.journal.enter(lease.lock, CHEFS, Phase.MODERN)
     try:
         assert runbook("copy", "start", "--entity", CHEFS).exit_code == 4
         _drop_one(database)
         assert "put back" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
-        assert (_triggers(database), control.record(road, chefs)) == (6, before)
+        assert (_triggers(database), control.record(live, chefs)) == (6, before)
     finally:
-        with held(road.journal, CHEFS, "a test", "x") as lease:
-            road.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+        with held(live.journal, CHEFS, "a test", "x") as lease:
+            live.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
 
 
-def _left(road, database) -> list[str]:
+def _left(live, database) -> list[str]:
     """The entity's records in the journal but for its state; its rows in the queue."""
     records = (names.COPY_RECORD, names.VERIFIED_RECORD, *map(names.lane_record, range(names.LANES)))
     with database.cursor() as cursor:
         cursor.execute(f"SELECT item_key FROM chefdb.{names.CHANGES_TABLE}")
         queued = [str(key) for (key,) in cursor.fetchall()]
-    return [record for record in records if road.journal.find_record(CHEFS, record)] + queued
+    return [record for record in records if live.journal.find_record(CHEFS, record)] + queued
 
 
-def test_the_way_out_leaves_no_trigger_no_queue_and_no_record_and_a_later_start_begins_anew(
-    road, chefs, runbook, database
+def test_removing_copy_leaves_no_trigger_no_queue_and_no_record_and_a_later_start_begins_anew(
+    live, chefs, runbook, database
 ):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    assert _equal(road, chefs)
+    assert _equal(live, chefs)
     _done(runbook("copy", "stop", "--entity", CHEFS))
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('still in the queue')")
     for _ in range(2):
         assert "begins anew" in _done(runbook("copy", "stop", "--entity", CHEFS, "--remove-triggers")).stdout
-        assert (_triggers(database), _left(road, database)) == (0, [])
+        assert (_triggers(database), _left(live, database)) == (0, [])
     assert "started" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
     _watch(runbook, "--entity", CHEFS)
-    assert control.record(road, chefs)["enqueued"] == ROWS + 1
-    assert _equal(road, chefs)
+    assert control.record(live, chefs)["enqueued"] == ROWS + 1
+    assert _equal(live, chefs)
 
 
-def test_the_way_out_is_barred_while_anything_is_on_modern_or_half_done(road, chefs, runbook, database):
+def test_removing_copy_is_refused_while_anything_is_on_modern_or_interrupted(live, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     out = ("copy", "stop", "--entity", CHEFS, "--remove-triggers")
     half = Operation(id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="gate")
     for changes, says in (
         ({"phase": "modern"}, "phase modern"),
         ({"reads": 5}, "answers reads"),
-        ({"operation": half}, "half-done"),
+        ({"operation": half}, "interrupted"),
     ):
-        with held(road.journal, CHEFS, "a test", "x") as lease:
-            road.journal.write(lease.lock, CHEFS, changes)
+        with held(live.journal, CHEFS, "a test", "x") as lease:
+            live.journal.write(lease.lock, CHEFS, changes)
         result = runbook(*out)
-        with held(road.journal, CHEFS, "a test", "x") as lease:
-            road.journal.write(lease.lock, CHEFS, {"phase": "legacy", "reads": 0, "operation": None})
+        with held(live.journal, CHEFS, "a test", "x") as lease:
+            live.journal.write(lease.lock, CHEFS, {"phase": "legacy", "reads": 0, "operation": None})
         assert (result.exit_code, _triggers(database)) == (4, 6)
         assert says in result.stderr
-    assert control.record(road, chefs)["state"] == "running"
+    assert control.record(live, chefs)["state"] == "running"
 
 
-def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(road, chefs, runbook, database, monkeypatch):
+def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(live, chefs, runbook, database, monkeypatch):
     """Without it, old rows would be copied over what the bridge has not brought to Aurora yet."""
     followed = []
     monkeypatch.setattr(control.StreamDrain, "follow", lambda _: followed.append(1))
@@ -397,7 +397,7 @@ def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(road, chefs,
     assert followed
 
 
-def _killed_at(count: int, road, entity, act=None) -> bool:
+def _killed_at(count: int, live, entity, act=None) -> bool:
     """Start copy, or do something else with it, in a child that kills itself with -9 before its `count`-th request."""
     child = os.fork()
     if child == 0:
@@ -408,7 +408,7 @@ def _killed_at(count: int, road, entity, act=None) -> bool:
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        context = Context.of(road.target)
+        context = Context.of(live.target)
         clients = context.clients
         for client in (clients.dynamodb, clients.functions, clients.rds_data, clients.sts):
             client.meta.events.register("before-send.*", tick)
@@ -426,7 +426,7 @@ def _start(context, entity) -> None:
     control.start(context, entity, CopyLimits(), again=False)
 
 
-def test_killed_anywhere_the_way_out_is_walked_to_its_end_by_the_same_command(road, chefs, runbook, database):
+def test_killed_anywhere_removing_copy_ends_by_the_same_command(live, chefs, runbook, database):
     count, killed = 0, True
     while killed:
         count += 1
@@ -435,22 +435,22 @@ def test_killed_anywhere_the_way_out_is_walked_to_its_end_by_the_same_command(ro
                 f"INSERT INTO chefdb.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
                 f"VALUES ('{CHEFS}', 0, '1', UTC_TIMESTAMP(6))"
             )
-        road.journal.put_record(CHEFS, names.COPY_RECORD, {"state": "stopped", "started_at": "then"})
-        killed = _killed_at(count, road, chefs, control.release)
-        control.release(road, chefs)
-        assert (_triggers(database), _left(road, database)) == (0, [])
+        live.journal.put_record(CHEFS, names.COPY_RECORD, {"state": "stopped", "started_at": "then"})
+        killed = _killed_at(count, live, chefs, control.release)
+        control.release(live, chefs)
+        assert (_triggers(database), _left(live, database)) == (0, [])
     assert count > 5
 
 
-def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(road, chefs, runbook, monkeypatch):
+def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(live, chefs, runbook, monkeypatch):
     monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
     count, killed = 0, True
     while killed:
         count += 1
-        killed = _killed_at(count, road, chefs)
-        control.start(road, chefs, CopyLimits(), again=False)
-        state = road.journal.state(CHEFS)
+        killed = _killed_at(count, live, chefs)
+        control.start(live, chefs, CopyLimits(), again=False)
+        state = live.journal.state(CHEFS)
         assert (state.phase, state.operation, state.lock) == (Phase.LEGACY, None, None)
     assert count > 5
     _watch(runbook, "--entity", CHEFS)
-    assert _equal(road, chefs)
+    assert _equal(live, chefs)

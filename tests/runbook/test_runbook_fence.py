@@ -18,7 +18,7 @@ ENTITY = "specimens"
 
 
 @pytest.fixture(scope="module")
-def road(prepared):
+def live(prepared):
     """The context of the shared sandbox, initialised, with the triggers on the entity's table."""
     context = prepared
     event = json.dumps({"action": "capture", "entity": ENTITY})
@@ -29,16 +29,16 @@ def road(prepared):
 
 
 @pytest.fixture
-def fence(road):
-    made = Fence(road, road.target.entity(ENTITY))
+def fence(live):
+    made = Fence(live, live.target.entity(ENTITY))
     yield made
     made.lower(1)
 
 
 @pytest.fixture
-def writer(road, sandbox):
+def writer(live, sandbox):
     """A connection with a transaction of an old application; what it wrote is rolled back at the end."""
-    legacy = road.target.mapping[ENTITY].legacy
+    legacy = live.target.mapping[ENTITY].legacy
     with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
         client.begin()
         cursor.execute(f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('inside', 1, '2026-01-01')")
@@ -54,32 +54,32 @@ def test_it_goes_up_and_down_with_legacys_period(fence):
     assert fence.control() == Control(fenced=False, epoch=2, last_epoch=2)
 
 
-def test_it_backs_off_from_somebody_who_stays_inside_and_lets_others_write(fence, writer, monkeypatch, sandbox, road):
+def test_it_backs_off_from_somebody_who_stays_inside_and_lets_others_write(fence, writer, monkeypatch, sandbox, live):
     monkeypatch.setattr(fences, "LOCK_SECONDS", 1)
     monkeypatch.setattr(fences, "ATTEMPTS", 2)
     monkeypatch.setattr(fences, "BACK_OFF_SECONDS", 0)
     with pytest.raises(PreconditionError, match="did not end within 2 times 1 s"):
         fence.raise_()
     assert not fence.control().fenced
-    legacy = road.target.mapping[ENTITY].legacy
+    legacy = live.target.mapping[ENTITY].legacy
     with sandbox.mariadb.connect(database=legacy.database) as other, other.cursor() as cursor:
         cursor.execute("SET innodb_lock_wait_timeout = 1")
         cursor.execute(f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('x', 1, '2026-01-01')")
         other.rollback()
 
 
-def test_the_connection_it_used_waits_as_long_as_before(fence, road, monkeypatch):
+def test_the_connection_it_used_waits_as_long_as_before(fence, live, monkeypatch):
     monkeypatch.setattr(fences, "LOCK_SECONDS", 1)
     fence.raise_()
-    database = road.target.mapping[ENTITY].legacy.database
-    seconds = [road.aurora.query(database, "SELECT @@SESSION.innodb_lock_wait_timeout")[0][0] for _ in range(8)]
+    database = live.target.mapping[ENTITY].legacy.database
+    seconds = [live.aurora.query(database, "SELECT @@SESSION.innodb_lock_wait_timeout")[0][0] for _ in range(8)]
     assert min(map(int, seconds)) > 1
 
 
-def test_before_init_there_is_none(road, monkeypatch):
+def test_before_init_there_is_none(live, monkeypatch):
     monkeypatch.setattr(names, "CONTROL_TABLE", "streamback_of_nobody")
     with pytest.raises(PreconditionError, match="no fence in Aurora yet"):
-        Fence(road, road.target.entity(ENTITY)).control()
+        Fence(live, live.target.entity(ENTITY)).control()
 
 
 def test_a_database_that_does_not_answer_is_told_in_time(fence, monkeypatch, sandbox):
@@ -93,22 +93,22 @@ def test_a_database_that_does_not_answer_is_told_in_time(fence, monkeypatch, san
         sandbox.mariadb.start()
 
 
-def test_the_queue_is_empty_when_copy_has_taken_all(road):
-    database = road.target.mapping[ENTITY].legacy.database
-    road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
-    queue = road.aurora.queue(road.target.mapping[ENTITY])
+def test_the_queue_is_empty_when_copy_has_taken_all(live):
+    database = live.target.mapping[ENTITY].legacy.database
+    live.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
+    queue = live.aurora.queue(live.target.mapping[ENTITY])
     assert queue.length(1) == 0
-    road.aurora.query(
+    live.aurora.query(
         database,
         f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
         f"VALUES ('{ENTITY}', 0, 'k', UTC_TIMESTAMP(6))",
     )
     assert queue.length(1) == 1
-    road.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
+    live.aurora.query(database, f"DELETE FROM {names.CHANGES_TABLE}")
 
 
-def test_the_procedure_leaves_its_connection_as_it_was_even_when_it_waited_in_vain(road, writer, sandbox):
-    legacy = road.target.mapping[ENTITY].legacy
+def test_the_procedure_leaves_its_connection_as_it_was_even_when_it_waited_in_vain(live, writer, sandbox):
+    legacy = live.target.mapping[ENTITY].legacy
     with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
         with pytest.raises(pymysql.err.OperationalError, match="1205"):
             cursor.execute(f"CALL {names.FENCE_PROCEDURE}('{ENTITY}', 1, 0, 0, 0, 1, 1)")
@@ -123,11 +123,11 @@ def test_a_database_that_an_older_version_prepared_asks_for_init(fence, monkeypa
     monkeypatch.undo()
 
 
-def test_init_makes_the_procedure_anew_when_it_has_another_text(road, fence, sandbox):
-    legacy = road.target.mapping[ENTITY].legacy
+def test_init_makes_the_procedure_anew_when_it_has_another_text(live, fence, sandbox):
+    legacy = live.target.mapping[ENTITY].legacy
     with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
         cursor.execute(f"DROP PROCEDURE {names.FENCE_PROCEDURE}")
         cursor.execute(f"CREATE PROCEDURE {names.FENCE_PROCEDURE}() BEGIN END")
-    init_service.run(road)
+    init_service.run(live)
     fence.raise_()
     assert fence.control().fenced

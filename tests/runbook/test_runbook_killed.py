@@ -112,28 +112,28 @@ def _demand_clean(context: Context, verb: str, generation: int) -> None:
 
 
 @pytest.mark.parametrize(("verb", "scope"), [("cutover", Scope.WRITES), ("rollback", Scope.BOTH)])
-def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(road, chefs, sure_probe, verb, scope):
+def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(live, chefs, sure_probe, verb, scope):
     def there():
-        return switch(road, verb, scope, CHOICES)
+        return switch(live, verb, scope, CHOICES)
 
     def other_way():
         back = ("rollback", Scope.BOTH) if verb == "cutover" else ("cutover", Scope.WRITES)
-        switch(road, *back, CHOICES).execute()
+        switch(live, *back, CHOICES).execute()
 
-    key = write(road, "first")
+    key = write(live, "first")
     if verb == "rollback":
         other_way()
-    changes = _changes(road, there().execute)
+    changes = _changes(live, there().execute)
     assert {*TURNING, "journal"} <= set(changes)
     points = _points(changes)
     for point in points:
         other_way()
-        generation, name = control(road).last_epoch, f"{verb}, {point}"
-        write(road, name, key)
-        assert _killed_at(*point, road, there().execute), f"{point}: it was not killed"
+        generation, name = control(live).last_epoch, f"{verb}, {point}"
+        write(live, name, key)
+        assert _killed_at(*point, live, there().execute), f"{point}: it was not killed"
         plan, done = there().plan(), there().execute()
         results = {"finished": "done", "undone": "undone", "": None}
         assert results[plan.pending_result] == (done.resumed.result if done.resumed else None), point
         assert bool(plan.steps) == done.changed, point
-        _demand_clean(road, verb, generation)
-        assert [first_name(road, system, key) for system in ("aurora", "dynamo")] == [name, name]
+        _demand_clean(live, verb, generation)
+        assert [first_name(live, system, key) for system in ("aurora", "dynamo")] == [name, name]

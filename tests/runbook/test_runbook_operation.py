@@ -351,7 +351,7 @@ def test_an_interrupt_puts_everything_back(bare, open_checks, monkeypatch):
 
 
 @pytest.fixture
-def half_done(bare, open_checks, monkeypatch):
+def interrupted(bare, open_checks, monkeypatch):
     """Reads are over by the stage, and not yet by the journal."""
     with monkeypatch.context() as patched:
         patched.setattr(canary._Moving, "record", lambda _: (_ for _ in ()).throw(FailedError("no")))
@@ -361,7 +361,7 @@ def half_done(bare, open_checks, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["cutover reads", "rollback reads", "rollback both"])
-def test_any_command_settles_what_is_half_done_first(bare, half_done, command):
+def test_any_command_resumes_an_interrupted_operation_first(bare, interrupted, command):
     switch, back = _switch(bare, *command.split()), command.startswith("rollback")
     plan = switch.plan()
     assert (plan.pending.step, plan.pending_result, bool(plan.steps)) == ("record-share", "finished", back)

@@ -1,4 +1,4 @@
-"""The road on a whole system, with a bridge that is whole and one that is not."""
+"""The live on a whole system, with a bridge that is whole and one that is not."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ BACK = Routes(reads=Side.LEGACY, writes=Side.LEGACY)
 
 
 @pytest.fixture(scope="module")
-def road(prepared):
+def live(prepared):
     """The context of the shared sandbox, initialised."""
     return prepared
 
 
 @pytest.fixture
-def chefs(road):
-    return road.target.entity(ENTITY)
+def chefs(live):
+    return live.target.entity(ENTITY)
 
 
 @pytest.fixture
-def runbook(sandbox, tmp_path, road):
+def runbook(sandbox, tmp_path, live):
     """Runs a command against the sandbox."""
     saved = tmp_path / "outputs.json"
     saved.write_text(json.dumps(dict(sandbox.outputs)))
@@ -55,64 +55,64 @@ def runbook(sandbox, tmp_path, road):
     return run
 
 
-def _items(road, chefs) -> int:
-    return road.clients.dynamodb.scan(TableName=chefs.modern_table, Select="COUNT")["Count"]
+def _items(live, chefs) -> int:
+    return live.clients.dynamodb.scan(TableName=chefs.modern_table, Select="COUNT")["Count"]
 
 
-def _rows(road) -> int:
-    table = road.target.mapping[ENTITY].legacy
-    return int(road.aurora.query(table.database, f"SELECT COUNT(*) FROM {table.table}")[0][0])
+def _rows(live) -> int:
+    table = live.target.mapping[ENTITY].legacy
+    return int(live.aurora.query(table.database, f"SELECT COUNT(*) FROM {table.table}")[0][0])
 
 
 def _named(checks, name):
     return next(check for check in checks if check.name == name)
 
 
-def test_init_again_changes_nothing_of_routes_and_journal(road):
-    results = {line.name: line.result for line in init_service.run(road)}
+def test_init_again_changes_nothing_of_routes_and_journal(live):
+    results = {line.name: line.result for line in init_service.run(live)}
     assert results["routes of chefs"] == results["journal of chefs"] == "unchanged"
 
 
-def test_init_sets_a_variable_that_names_a_function_that_is_gone(road, chefs):
-    road.routing.set({chefs.writes_variable: "a-function-that-is-gone"})
-    init_service.run(road)
-    assert road.routing.routes(chefs) == BACK
+def test_init_sets_a_variable_that_names_a_function_that_is_gone(live, chefs):
+    live.routing.set({chefs.writes_variable: "a-function-that-is-gone"})
+    init_service.run(live)
+    assert live.routing.routes(chefs) == BACK
 
 
-def test_smoke_passes_for_an_entity_with_every_type_and_leaves_nothing_behind(road):
-    smoke = Smoke(road, road.target.entity("specimens"))
+def test_smoke_passes_for_an_entity_with_every_type_and_leaves_nothing_behind(live):
+    smoke = Smoke(live, live.target.entity("specimens"))
     results = smoke.run()
     assert [(result.step, result.detail) for result in results if not result.ok] == []
     assert len(results) == 10
-    _await_gone(road, smoke)
+    _await_gone(live, smoke)
 
 
-def test_smoke_on_a_system_in_use_looks_for_its_own_records(road, chefs):
-    kept = road.api.request("POST", path("dynamo", ENTITY), {"firstName": "Julia", "lastName": "Child"})
+def test_smoke_on_a_system_in_use_looks_for_its_own_records(live, chefs):
+    kept = live.api.request("POST", path("dynamo", ENTITY), {"firstName": "Julia", "lastName": "Child"})
     try:
-        assert all(result.ok for result in Smoke(road, chefs).run())
-        assert road.api.get(path("dynamo", ENTITY, kept.body["id"])).status == 200
+        assert all(result.ok for result in Smoke(live, chefs).run())
+        assert live.api.get(path("dynamo", ENTITY, kept.body["id"])).status == 200
     finally:
-        road.api.request("DELETE", path("dynamo", ENTITY, kept.body["id"]))
+        live.api.request("DELETE", path("dynamo", ENTITY, kept.body["id"]))
 
 
 @pytest.mark.parametrize("fault", [FailedError("forced"), KeyboardInterrupt()])
-def test_smoke_cleans_up_when_it_fails_or_is_interrupted(road, chefs, monkeypatch, fault):
+def test_smoke_cleans_up_when_it_fails_or_is_interrupted(live, chefs, monkeypatch, fault):
     def fail(*_):
         raise fault
 
     monkeypatch.setattr(Smoke, "_updates", fail)
-    smoke = Smoke(road, chefs)
+    smoke = Smoke(live, chefs)
     try:
         results = smoke.run()
     except KeyboardInterrupt:
         results = []
     assert [result.ok for result in results[8:]] in ([False, None], [])
     assert len(smoke.mine) == 2
-    _await_gone(road, smoke)
+    _await_gone(live, smoke)
 
 
-def test_smoke_tells_which_step_failed(road, chefs, monkeypatch):
+def test_smoke_tells_which_step_failed(live, chefs, monkeypatch):
     real = Smoke._item
 
     def lost(self, system, identity=None):
@@ -120,39 +120,39 @@ def test_smoke_tells_which_step_failed(road, chefs, monkeypatch):
 
     monkeypatch.setattr(smoke_service, "BRIDGE_PATIENCE", 0.0)
     monkeypatch.setattr(Smoke, "_item", lost)
-    failed = [result for result in Smoke(road, chefs).run() if result.ok is False]
+    failed = [result for result in Smoke(live, chefs).run() if result.ok is False]
     assert [result.step for result in failed] == [8]
     assert "runbook status" in failed[0].detail
 
 
-def _await_gone(road, smoke):
+def _await_gone(live, smoke):
     """The item's deletion may still be on its way through the bridge."""
     deadline = time.monotonic() + 30
     for _, identity in smoke.mine:
         for system in ("aurora", "dynamo"):
-            while road.api.get(path(system, smoke.entity.name, identity)).status != 404:
+            while live.api.get(path(system, smoke.entity.name, identity)).status != 404:
                 assert time.monotonic() < deadline, f"{identity} is still in {system}"
                 time.sleep(0.05)
 
 
-def test_a_probe_arrives_and_its_item_is_removed(road, chefs):
-    assert heartbeat.send(road, chefs).arrived
-    key = {road.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
-    assert "Item" not in road.clients.dynamodb.get_item(TableName=chefs.modern_table, Key=key)
+def test_a_probe_arrives_and_its_item_is_removed(live, chefs):
+    assert heartbeat.send(live, chefs).arrived
+    key = {live.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
+    assert "Item" not in live.clients.dynamodb.get_item(TableName=chefs.modern_table, Key=key)
 
 
-def test_a_probe_is_in_no_listing_and_in_no_table(road, chefs):
-    key = {road.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
+def test_a_probe_is_in_no_listing_and_in_no_table(live, chefs):
+    key = {live.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
     token = {names.PROBE_ATTRIBUTE: {"S": "seen"}}
-    road.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={**key, **token})
-    listed = [item["id"] for item in road.api.get(path("dynamo", ENTITY), limit=1000).body["items"]]
+    live.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={**key, **token})
+    listed = [item["id"] for item in live.api.get(path("dynamo", ENTITY), limit=1000).body["items"]]
     assert names.PROBE_KEY not in listed
-    assert heartbeat.send(road, chefs).arrived
-    assert road.api.get(path("aurora", ENTITY, names.PROBE_KEY)).status == 404
+    assert heartbeat.send(live, chefs).arrived
+    assert live.api.get(path("aurora", ENTITY, names.PROBE_KEY)).status == 404
 
 
-def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
-    found = bridge_checks(road, chefs)
+def test_the_bridge_of_the_sandbox_is_healthy(live, chefs):
+    found = bridge_checks(live, chefs)
     assert [(check.name, check.value) for check in found if not check.ok] == []
     assert {check.name for check in found} == {
         "mapping",
@@ -165,52 +165,52 @@ def test_the_bridge_of_the_sandbox_is_healthy(road, chefs):
     }
 
 
-def test_a_paused_mapping_is_named(road, chefs):
-    road.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
+def test_a_paused_mapping_is_named(live, chefs):
+    live.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
     try:
-        check = _named(bridge_checks(road, chefs), "mapping")
+        check = _named(bridge_checks(live, chefs), "mapping")
         assert not check.ok
         assert chefs.bridge_mapping_id in check.remedy
     finally:
-        road.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=True)
+        live.clients.functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=True)
 
 
-def test_another_filter_is_named(road, chefs):
-    functions = road.clients.functions
+def test_another_filter_is_named(live, chefs):
+    functions = live.clients.functions
     right = functions.get_event_source_mapping(UUID=chefs.bridge_mapping_id)["FilterCriteria"]
     wrong = {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}
     functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=wrong)
     try:
-        assert not _named(bridge_checks(road, chefs), "filter").ok
+        assert not _named(bridge_checks(live, chefs), "filter").ok
     finally:
         functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, FilterCriteria=right)
-    assert _named(bridge_checks(road, chefs), "filter").ok
+    assert _named(bridge_checks(live, chefs), "filter").ok
 
 
-def test_a_quarantined_record_and_a_batch_given_up_are_named(road, chefs):
+def test_a_quarantined_record_and_a_batch_given_up_are_named(live, chefs):
     key = {"entity": {"S": ENTITY}, "item_key": {"S": "of-a-test"}}
-    file = {"Bucket": road.target.failure_bucket, "Key": f"aws/lambda/{chefs.bridge_mapping_id}/of-a-test"}
-    road.clients.dynamodb.put_item(TableName=road.target.quarantine_table, Item=key)
-    road.clients.s3.put_object(**file, Body=b"{}")
+    file = {"Bucket": live.target.failure_bucket, "Key": f"aws/lambda/{chefs.bridge_mapping_id}/of-a-test"}
+    live.clients.dynamodb.put_item(TableName=live.target.quarantine_table, Item=key)
+    live.clients.s3.put_object(**file, Body=b"{}")
     try:
-        found = bridge_checks(road, chefs)
+        found = bridge_checks(live, chefs)
         assert _named(found, "quarantine").value == "1 waiting"
         assert _named(found, "dead-lettered").value == "1 waiting"
         assert not green(found)
     finally:
-        road.clients.dynamodb.delete_item(TableName=road.target.quarantine_table, Key=key)
-        road.clients.s3.delete_object(**file)
+        live.clients.dynamodb.delete_item(TableName=live.target.quarantine_table, Key=key)
+        live.clients.s3.delete_object(**file)
 
 
-def test_status_tells_phase_routes_health_and_counts(road, chefs, runbook):
-    rows, items = {_rows(road)}, {_items(road, chefs)}
-    found = status(road, chefs, send_probe=True, exact=False)
-    rows, items = rows | {_rows(road)}, items | {_items(road, chefs)}
+def test_status_tells_phase_routes_health_and_counts(live, chefs, runbook):
+    rows, items = {_rows(live)}, {_items(live, chefs)}
+    found = status(live, chefs, send_probe=True, exact=False)
+    rows, items = rows | {_rows(live)}, items | {_items(live, chefs)}
     assert (found.healthy, found.agree, found.routes, found.state.phase) == (True, True, BACK, Phase.LEGACY)
     assert found.legacy.records in rows, "bridged changes of other tests may arrive meanwhile"
     assert found.modern.records in items
     told = json.loads(runbook("status", "--json").stdout)
-    assert {entity["entity"] for entity in told["entities"]} == set(road.target.entities)
+    assert {entity["entity"] for entity in told["entities"]} == set(live.target.entities)
     shown = runbook("status", "--entity", ENTITY).stdout
     for part in ("phase", "legacy", "healthy", "records"):
         assert part in shown
