@@ -114,7 +114,7 @@ def prepare(server: DataApi, entity: Entity) -> None:
     try:
         server.execute(f"CREATE PROCEDURE {_procedure(entity)}({PARAMETERS}) SQL SECURITY INVOKER {BODY}")
     except DataApiError as error:
-        if error.code != online_ddl.EXISTS:  # somebody who prepares the same database has just made it
+        if error.code != online_ddl.EXISTS:  # another call that prepares the same database has just made it
             raise
 
 

@@ -1,4 +1,4 @@
-"""Takes away what streamback added to a legacy database: an entity's triggers and columns, then what nobody else needs.
+"""What `runbook complete` drops from a legacy database: an entity's triggers and columns, then what no entity needs.
 
 Every part is looked for first, so that it may be killed anywhere and run again, twice at once too.
 """

@@ -301,7 +301,7 @@ def _demand_releasable(context: Context, entity: EntityTarget) -> None:
     _demand_phase(entity, state.phase, "the triggers can be removed in phase legacy only", Phase.LEGACY)
     if state.reads or context.routing.reads_percent(entity):
         raise PreconditionError(
-            f"modern answers reads of {name}, and would go on with what it has",
+            f"modern answers reads of {name}, and would answer with what it has",
             f"Run `runbook rollback reads --entity {name} --execute` first.",
         )
 

@@ -52,7 +52,7 @@ class CopyProgress:
         enqueued: rows that the backfill has put into the queue.
         rows_done: rows of the backfill that the lanes have done; a killed worker's last second may count twice, or not.
         changes_done: keys done because legacy's writers changed them.
-        deleted: items deleted; `skipped` were right already, `parked` went to quarantine.
+        deleted: items deleted; `skipped` were right already, `parked` were quarantined.
         backfill_done: rows of the backfill that are done, each once.
         rate: keys a second now; None when there was no time to see.
         eta: seconds until the backfill is done; None when that is unknown.

@@ -1,5 +1,5 @@
 """Two worlds: a bare MiniStack with a journal and a stage, where faults are forced and no whole system is needed,
-and the shared sandbox with copy running, where writes go over and come back.
+and the shared sandbox with copy running, where writes move to modern and back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads by percentage: the words that its tests share."""
+"""What the tests of reads by percentage share."""
 
 from __future__ import annotations
 

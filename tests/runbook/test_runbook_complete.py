@@ -1,4 +1,4 @@
-"""The end of the live on a system of its own: all modern, no trace in Aurora, and no way back."""
+"""`complete` on a system of its own: all on modern, no trace in Aurora, and no rollback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes go over and come back on a whole system: what is held, what is put back, what each side has at the end."""
+"""Faults while writes move to modern or back on a whole system: what is held, put back, and on each side at the end."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_after_a_forced_rollback_no_cutover_commits_before_the_bridge_has_applie
     quarantine = {"TableName": live.target.quarantine_table, "Key": entry}
     until(lambda: "Item" in live.clients.dynamodb.get_item(**quarantine))
     with pytest.raises(PreconditionError, match=f"cannot take 1 of the last rows: {key}"):
-        switch(live, "cutover").execute()  # as with any entry that comes after the gates
+        switch(live, "cutover").execute()  # as with any entry that comes after the checks
     live.clients.dynamodb.delete_item(**quarantine)
     assert switch(live, "cutover").execute().changed
     assert [first_name(live, system, key) for system in ("aurora", "dynamo")] == ["legacy", "legacy"]

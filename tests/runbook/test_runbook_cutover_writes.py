@@ -19,7 +19,7 @@ from runbook.journal import lock as locks
 from runbook.journal.journal import Phase
 
 QUICK = ("--settle", "0", "--warm", "1", "--entity", ENTITY)
-EVERY_GATE = (
+EVERY_CHECK = (
     *("phase", "mapping", "stream", "stream view", "filter", "last batch", "quarantine", "dead-lettered"),
     *(
         "GET /dynamo/chefs",
@@ -62,8 +62,8 @@ def _reads(context) -> tuple[int, Side | None]:
 def test_a_plan_shows_every_gate_open_and_every_step_and_changes_nothing(live, runbook):
     plan = json.loads(runbook("cutover", "writes", *QUICK, "--json").stdout)
     assert (plan["green"], plan["executed"]) == (True, False)
-    assert [gate["name"] for gate in plan["checks"]] == list(EVERY_GATE)
-    assert all(gate["limit"] and gate["value"] for gate in plan["checks"])
+    assert [check["name"] for check in plan["checks"]] == list(EVERY_CHECK)
+    assert all(check["limit"] and check["value"] for check in plan["checks"])
     assert [step["name"] for step in plan["steps"]][-2:] == ["phase-modern", "route"]
     shown = runbook("cutover", "writes", *QUICK)
     assert (shown.exit_code, stands(live)) == (0, LEGACY)
@@ -99,7 +99,7 @@ def test_the_public_endpoint_moves_to_modern_and_back_and_the_history_says_so(li
 def test_json_is_one_document_for_an_act_over_and_back(runbook):
     done = json.loads(runbook("cutover", "writes", *QUICK, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "modern")
-    assert [gate["name"] for gate in done["checks"]] == list(EVERY_GATE)
+    assert [check["name"] for check in done["checks"]] == list(EVERY_CHECK)
     done = json.loads(runbook("rollback", "writes", *QUICK, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "legacy")
     assert done["routes"]["writes"] == "legacy"

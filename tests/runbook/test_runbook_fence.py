@@ -1,4 +1,4 @@
-"""The fence from the operator's side: up, down, and away again when somebody stays inside."""
+"""The fence from the operator's side: up, down, and down again when a writer stays inside."""
 
 from __future__ import annotations
 

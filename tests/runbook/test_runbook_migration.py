@@ -1,4 +1,4 @@
-"""The live on a whole system, with a bridge that is whole and one that is not."""
+"""A migration on a whole system, with a bridge that is healthy and one that is not."""
 
 from __future__ import annotations
 
@@ -135,13 +135,13 @@ def _await_gone(live, smoke):
                 time.sleep(0.05)
 
 
-def test_a_probe_arrives_and_its_item_is_removed(live, chefs):
+def test_a_heartbeat_arrives_and_its_item_is_removed(live, chefs):
     assert heartbeat.send(live, chefs).arrived
     key = {live.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
     assert "Item" not in live.clients.dynamodb.get_item(TableName=chefs.modern_table, Key=key)
 
 
-def test_a_probe_is_in_no_listing_and_in_no_table(live, chefs):
+def test_a_heartbeat_is_in_no_listing_and_in_no_table(live, chefs):
     key = {live.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
     token = {names.PROBE_ATTRIBUTE: {"S": "seen"}}
     live.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={**key, **token})

@@ -1,7 +1,7 @@
-"""Operations survive everything: failures, interrupts, kill -9 before any request, a second operator.
+"""Operations survive failures, interrupts, kill -9 before any request, a second operator.
 
 On the bare stack, with the switches that need no bridge (reads) and with steps of the tests' own; switches of writes
-are in test_runbook_writes.py and test_runbook_killed.py.
+are in test_runbook_cutover_writes.py and test_runbook_killed.py.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ def test_a_held_lock_refuses_and_nothing_changes(bare, open_checks):
 
 @pytest.mark.parametrize("scope", ["reads", "writes"])
 def test_a_closed_gate_refuses_changes_nothing_and_is_in_the_trail(bare, scope):
-    """The bare stack has no bridge, so the real gates are closed."""
+    """The bare stack has no bridge, so the real checks do not hold."""
     with pytest.raises(PreconditionError, match="bridge is not deployed"):
         _switch(bare, "cutover", scope).execute()
     assert _where(bare) == START

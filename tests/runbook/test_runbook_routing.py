@@ -48,7 +48,7 @@ def test_routing_where_it_goes_already_changes_nothing(bare, chefs):
     assert not bare.routing.route(chefs, BOTH_LEGACY)
 
 
-@pytest.mark.parametrize("code", ("ConflictException", "TooManyRequestsException"))
+@pytest.mark.parametrize("code", ["ConflictException", "TooManyRequestsException"])
 def test_a_busy_stage_is_tried_again(bare, chefs, code):
     told = _refuse_once(bare.clients.apigateway, "UpdateStage", code)
     assert bare.routing.route(chefs, Routes(writes=Side.MODERN))

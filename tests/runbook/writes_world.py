@@ -1,4 +1,4 @@
-"""Where writes go over and come back: the words that its tests share."""
+"""What the tests of cutover and rollback of writes share."""
 
 from __future__ import annotations
 
