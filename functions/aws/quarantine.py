@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from functions.aws.dynamodb import read_batches
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LONGEST_REASON = 2000  # characters
-KEYS_AT_ONCE = 100  # BatchGetItem's limit
 Version = tuple[str | None, str | None]  # a record's `quarantined_at` and `sequence` as they were read
 
 
@@ -105,17 +105,10 @@ class QuarantineTable:
 
     def sequences(self, keys: Sequence[str], stream: str) -> dict[str, int]:
         """The sequence of each of these keys that has a record from this stream."""
-        found = dict[str, int]()
-        for start in range(0, len(keys), KEYS_AT_ONCE):
-            wanted: Any = [self._place(key) for key in keys[start : start + KEYS_AT_ONCE]]
-            while wanted:
-                request: Any = {self._table: {"Keys": wanted, "ConsistentRead": True}}
-                answer: Any = self._client.batch_get_item(RequestItems=request)
-                records = [_record(item) for item in answer["Responses"].get(self._table, [])]
-                known = [record for record in records if (record.version[1] or "").isdigit()]
-                found |= {record.key: record.sequence for record in known if record.stream == stream}
-                wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
-        return found
+        wanted = [self._place(key) for key in keys]
+        found = (_record(item) for item in read_batches(self._client, self._table, wanted, ConsistentRead=True))
+        known = (record for record in found if record.stream == stream and (record.version[1] or "").isdigit())
+        return {record.key: record.sequence for record in known}
 
     def update(self, key: str, version: Version | None, changes: Mapping[str, str], code: int) -> bool:
         """Change a record that is as it was read, or make one where none was; False when it is another by now.

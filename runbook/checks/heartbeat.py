@@ -10,14 +10,13 @@ import time
 import uuid
 from dataclasses import dataclass
 
+from functions.aws.retry import poll
 from functions.domain import names
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.stack import Context
 
 TIMEOUT = 60.0  # seconds; covers Aurora waking from zero (about 15) and a cold start of the bridge
-FIRST_WAIT = 0.05
-LONGEST_WAIT = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,21 @@ class Arrival:
 def send(context: Context, entity: EntityTarget, timeout: float = TIMEOUT) -> Arrival:
     """Write a heartbeat with a fresh token, wait for it in Aurora, and always delete its item again."""
     token = uuid.uuid4().hex
-    begun = time.monotonic()
+    begun, other = time.monotonic(), _seen(context, entity)
+
+    def arrived() -> bool:
+        nonlocal other
+        seen = _seen(context, entity)
+        if seen not in {token, other}:  # another operator's heartbeat has replaced ours in the one item
+            other = seen
+            _put(context, entity, token)
+        return seen == token
+
     try:
         _put(context, entity, token)
-        arrived = _await(context, entity, token, begun + timeout)
+        return Arrival(poll(arrived, timeout=timeout), time.monotonic() - begun)
     finally:
         context.clients.dynamodb.delete_item(TableName=entity.modern_table, Key=_key(context, entity))
-    return Arrival(arrived, time.monotonic() - begun)
 
 
 def check(context: Context, entity: EntityTarget, timeout: float = TIMEOUT) -> Check:
@@ -55,25 +62,6 @@ def not_sent(timeout: float = TIMEOUT) -> Check:
 
 def _limit(timeout: float) -> str:
     return f"arrives within {timeout:.0f} s"
-
-
-def _await(context: Context, entity: EntityTarget, token: str, deadline: float) -> bool:
-    """Wait for the token.
-
-    Two operators share the one item. When another's token arrives, ours is sent again.
-    """
-    wait, other = FIRST_WAIT, _seen(context, entity)
-    while True:
-        seen = _seen(context, entity)
-        if seen == token:
-            return True
-        if time.monotonic() > deadline:
-            return False
-        if seen != other:
-            other = seen
-            _put(context, entity, token)
-        time.sleep(wait)
-        wait = min(wait * 1.5, LONGEST_WAIT)
 
 
 def _put(context: Context, entity: EntityTarget, token: str) -> None:

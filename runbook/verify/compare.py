@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from functions.aws.data_api import DataApi
+from functions.aws.dynamodb import ThrottledError, read_batches
 from functions.aws.mysql_errors import TransientError
+from functions.aws.retry import retry
 from functions.domain import mapping, names, values
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
@@ -35,7 +36,6 @@ KEY_PAGE = 1000  # rows of one page of keys
 KEYS_PER_RECORD = 10  # keys alone that count as one record for the rate
 TIMEOUT = 60.0  # seconds for a side that does not answer; Aurora wakes in about 15, restarts in less than 60
 THROTTLE_TIMEOUT = 2.0  # seconds that a throttle is waited for at least, even with a shorter timeout
-WAITS = (0.2, 5.0)  # seconds between two tries, the first and the longest
 KEPT_STATES = 50  # of a record
 FOLLOWED_STATES = 3  # of one side that the other has to show, too
 
@@ -211,30 +211,13 @@ class BothSides:
         if self.stop.wait(seconds * random.uniform(0.5, 1)):  # noqa: S311  # jitter
             raise StoppedError
 
-    def _tries(self, timeout: float) -> Iterator[bool]:
-        """Yields before each try whether it is the last one; waits between two."""
-        deadline, (wait, longest) = time.monotonic() + timeout, WAITS
-        while True:
-            yield time.monotonic() >= deadline
-            self._pause(wait)
-            wait = min(wait * 2, longest)
-
     def _retry(self, call: Callable[[], Answer]) -> Answer:
-        """Ask Aurora; a transient error is retried.
+        """Ask Aurora, with retries.
 
         Raises:
             FailedError: the timeout has passed.
         """
-        tries = self._tries(self._timeout)
-        while True:
-            last = next(tries)
-            try:
-                return call()
-            except TransientError as error:
-                if last:
-                    raise FailedError(
-                        f"Aurora does not answer: {error}", "See the cluster's state, then run it again."
-                    ) from error
+        return retry(call, TransientError, timeout=self._timeout, failure=_no_answer, sleep=self._pause)
 
     def rows(self, keys: Sequence[str]) -> dict[str, Record | UnmappableError]:
         """The rows of some keys as records; one that the mapping cannot read, as its error."""
@@ -252,26 +235,15 @@ class BothSides:
         Raises:
             FailedError: DynamoDB returned none of them until the timeout.
         """
-        key_name, found = self._entity.modern.key, dict[str, Mapping[str, Any]]()
-        usable = [key for key in dict.fromkeys(keys) if mapping.usable_key(key)]
-        wanted: list[dict[str, Any]] = [{key_name: {"S": key}} for key in usable]
+        key_name = self._entity.modern.key
+        usable = [{key_name: {"S": key}} for key in dict.fromkeys(keys) if mapping.usable_key(key)]
         timeout = max(self._timeout, THROTTLE_TIMEOUT)
-        tries = self._tries(timeout)
-        while wanted:
-            last = next(tries)
-            request: Any = {self._table: {"Keys": wanted, "ConsistentRead": consistently}}
-            answer = self._dynamodb.batch_get_item(RequestItems=request)
-            for item in cast("list[Any]", answer["Responses"].get(self._table, [])):
-                if names.PROBE_ATTRIBUTE not in item:
-                    found[item[key_name]["S"]] = item
-            left = cast("Any", answer.get("UnprocessedKeys", {})).get(self._table, {}).get("Keys", [])
-            if len(left) < len(wanted):  # large items come a few at a time
-                tries = self._tries(timeout)
-                next(tries)
-            elif last:
-                raise FailedError(f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate.")
-            wanted = left
-        return found
+        options: dict[str, Any] = {"sleep": self._pause, "timeout": timeout, "ConsistentRead": consistently}
+        try:
+            found = list(read_batches(self._dynamodb, self._table, usable, **options))
+        except ThrottledError as error:
+            raise FailedError(f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate.") from error
+        return {item[key_name]["S"]: item for item in found if names.PROBE_ATTRIBUTE not in item}
 
     def _difference(self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]) -> Difference | None:
         key = self.key(item)
@@ -299,3 +271,7 @@ class BothSides:
                 shown = [MASKED, MASKED] if described.masked else shown
                 found.append(FieldDifference(field=name, legacy=shown[0], modern=shown[1]))
         return found
+
+
+def _no_answer(error: Exception) -> FailedError:
+    return FailedError(f"Aurora does not answer: {error}", "See the cluster's state, then run it again.")

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from runbook.verify import compare, incremental
 from runbook.verify.checkpoint import Checkpoint
 from runbook.verify.compare import BothSides, Difference
 from runbook.verify.concurrency import RateLimiter
-from runbook.verify.full import Comparison, FullComparison, Report, remaining
+from runbook.verify.full import FullComparison, Report, remaining
 
 SAMPLE_STEPS = 10_000  # of a sample's share
 STREAM_TIMEOUT = 60.0  # seconds that the stream may take to show the latest writes
@@ -82,7 +82,7 @@ def run(context: Context, entity: EntityTarget, options: VerifyOptions) -> Verif
     """Compare all records of an entity, or a sample of them.
 
     Raises:
-        PreconditionError: one of the two sides is not deployed, or legacy is no longer kept true.
+        PreconditionError: one of the two sides is not deployed, or legacy is no longer kept up to date.
     """
     _comparable(context, entity)
     begun, checkpoint = time.monotonic(), Checkpoint(context, entity, options.segments, options.sample)
@@ -97,8 +97,15 @@ def run(context: Context, entity: EntityTarget, options: VerifyOptions) -> Verif
     )
     with checkpoint.kept_on_failure(progress):
         found = comparison.run(options.grace)
-    result = _result(entity, found, options, checkpoint.started_at, time.monotonic() - begun)
-    return _noted(context, replace(result, resumed=resumed))
+    result = Verification(
+        entity=entity.name,
+        **vars(found),
+        sample=options.sample,
+        seconds=round(time.monotonic() - begun, 3),
+        started_at=checkpoint.started_at,
+        resumed=resumed,
+    )
+    return _noted(context, result)
 
 
 def run_since(context: Context, entity: EntityTarget, options: VerifyOptions, since: datetime | None) -> Verification:
@@ -213,23 +220,6 @@ def _counter(context: Context, entity: EntityTarget, *, items: int = 0, rows: in
 
 def _in_sample(key: str, share: float) -> bool:
     return share >= WHOLE or zlib.crc32(key.encode()) % SAMPLE_STEPS < share * SAMPLE_STEPS
-
-
-def _result(
-    entity: EntityTarget, found: Comparison, options: VerifyOptions, started_at: str, seconds: float
-) -> Verification:
-    return Verification(
-        entity=entity.name,
-        items=found.items,
-        rows=found.rows,
-        compared=found.compared,
-        equal=found.equal,
-        sample=options.sample,
-        seconds=round(seconds, 3),
-        started_at=started_at,
-        differences=found.differences,
-        more=found.more,
-    )
 
 
 def _noted(context: Context, found: Verification) -> Verification:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
+from itertools import repeat
 from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
+from functions.aws import retry as retrying
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import TransientError
 from functions.domain import names
@@ -207,7 +209,7 @@ def test_a_transient_error_of_aurora_is_retried(context, chefs, even, monkeypatc
             raise TransientError("the database is waking")
         return query(api, *arguments)
 
-    monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
+    monkeypatch.setattr(retrying, "waits", lambda *_: repeat(0.001))
     monkeypatch.setattr(DataApi, "query", shaky)
     found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.equal) == (True, RECORDS)
@@ -244,7 +246,7 @@ def test_keys_that_dynamodb_leaves_out_are_asked_for_again(context, chefs, monke
         return {"Responses": {"t": items}, "UnprocessedKeys": {"t": {"Keys": keys}} if left else {}}
 
     asked: list[list[str]] = []
-    monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
+    monkeypatch.setattr("functions.aws.dynamodb.waits", lambda *_: repeat(0.001))
     client = SimpleNamespace(batch_get_item=batch_get_item)
     sides = BothSides(context.target.mapping["chefs"], client, "t", None, RateLimiter())
     assert sorted(sides.items(["a", "b"])) == ["a", "b"]
@@ -252,7 +254,7 @@ def test_keys_that_dynamodb_leaves_out_are_asked_for_again(context, chefs, monke
 
 
 def test_without_progress_a_throttle_ends_it(context, monkeypatch):
-    monkeypatch.setattr(comparing, "WAITS", (0.001, 0.001))
+    monkeypatch.setattr("functions.aws.dynamodb.waits", lambda *_: repeat(0.001))
     monkeypatch.setattr(comparing, "THROTTLE_TIMEOUT", 0.01)
     keys = [{"ChefId": {"S": "a"}}]
     answer = {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": keys}}}
