@@ -1,4 +1,4 @@
-"""What `runbook complete` drops from a legacy database: an entity's triggers and columns, then what no entity needs.
+"""What `runbook complete` drops from Aurora: an entity's triggers and columns, then what no other entity needs.
 
 Every part is looked for first, so that it may be killed anywhere and run again, twice at once too.
 """

@@ -19,6 +19,7 @@ from writes_world import (
     write,
 )
 
+from functions.copy.state import Records
 from functions.domain import names
 from functions.install.control_row import Control, ControlChange
 from runbook.aws.http import path
@@ -338,3 +339,20 @@ def test_choices_survive_the_journal():
     assert SwitchArguments.read(arguments.written()) == arguments
     early = {"verb": "cutover", "scope": "writes"}
     assert SwitchArguments.read(early).choices == Choices()
+
+
+def test_copy_looks_often_while_the_operation_says_that_clients_are_about_to_wait(live, chefs, monkeypatch):
+    records = Records(live.clients.dynamodb, live.target.journal_table, ENTITY)
+    seen: list[tuple[str, bool]] = []
+    real = SwitchRun.queue_short
+
+    def looking(run):
+        state = live.journal.state(ENTITY)
+        seen.append((state.operation.step, records.read().attends))
+        return real(run)
+
+    monkeypatch.setattr(SwitchRun, "queue_short", looking)
+    assert not records.read().attends
+    switch(live, "cutover").execute()
+    assert set(seen) == {("catch-up", True)}
+    assert not records.read().attends
