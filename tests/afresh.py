@@ -14,7 +14,7 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks import heartbeat
 from runbook.copy import control
 from runbook.cutover.command import Scope, Switch
-from runbook.cutover.steps import Choices
+from runbook.cutover.steps import Choices, OperationKind
 from runbook.quarantine.actions import EntityQuarantine
 from runbook.stack import Context
 from sandbox.lifecycle import Sandbox
@@ -38,7 +38,9 @@ def afresh(sandbox: Sandbox) -> Context:
     context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
     init.run(context)
     for entity in context.target.entities.values():
-        back = Switch(context, entity, "rollback", Scope.BOTH, Choices(propagation_wait=0.0, warm=1, force=True))
+        back = Switch(
+            context, entity, OperationKind.ROLLBACK, Scope.BOTH, Choices(propagation_wait=0.0, warm=1, force=True)
+        )
         if back.plan().steps:
             back.execute()
         forget_copy(context, entity)

@@ -19,7 +19,7 @@ from runbook.commands._options import (
 from runbook.commands._plan import Asked, perform
 from runbook.commands._session import opened
 from runbook.cutover.command import Scope, Switch
-from runbook.cutover.steps import Choices
+from runbook.cutover.steps import Choices, OperationKind
 from runbook.errors import UsageError
 
 HowOption = "How clients are held"
@@ -82,7 +82,7 @@ def cutover_writes(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     asked = Asked(execute=execute, yes=yes, as_json=as_json, stack=stack, outputs=outputs, options=_words(choices))
     with opened(stack, outputs, as_json=as_json) as context:
         exclusive(execute, dry_run)
-        switch = Switch(context, context.target.entity(entity), "cutover", Scope.WRITES, choices)
+        switch = Switch(context, context.target.entity(entity), OperationKind.CUTOVER, Scope.WRITES, choices)
         perform(context, switch, asked)
 
 
@@ -126,7 +126,7 @@ def rollback(  # noqa: PLR0913, PLR0917  # each is an option of the command
             _given.refuse(command, ("--probe-timeout", *HOLDING), "with --force, which waits for nothing")
         if scope == Scope.READS:
             _given.refuse(command, HOLDING, "for reads: nobody is held")
-        perform(context, Switch(context, context.target.entity(entity), "rollback", scope, choices), asked)
+        perform(context, Switch(context, context.target.entity(entity), OperationKind.ROLLBACK, scope, choices), asked)
 
 
 def exclusive(execute: bool, dry_run: bool) -> None:

@@ -15,6 +15,7 @@ from functions.aws.retry import retry
 from runbook.aws.api_gateway import ALL
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
+from runbook.cutover.steps import OperationKind, Part
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal import remedies
 from runbook.journal.journal import Event, Journal, Lock, State
@@ -66,7 +67,7 @@ class Move:
 
     def written(self) -> dict[str, str]:
         values = {key: json.dumps(one) for key, one in vars(self).items()}
-        return {"verb": "cutover", "scope": "reads", **values}
+        return {"verb": OperationKind.CUTOVER.value, "scope": Part.READS.value, **values}
 
     @staticmethod
     def known(arguments: Mapping[str, str]) -> bool:

@@ -19,7 +19,7 @@ from runbook.cutover.complete import Complete
 from runbook.cutover.fence import Fence
 from runbook.cutover.forward import Forward
 from runbook.cutover.reverse import Reverse
-from runbook.cutover.steps import Choices, Part, SwitchArguments, SwitchRun
+from runbook.cutover.steps import Choices, OperationKind, Part, SwitchArguments, SwitchRun
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal.journal import Event, Operation, Phase, State
 from runbook.journal.lock import Lease, held
@@ -158,20 +158,20 @@ class EntityCommand(ABC):
 
 @dataclass(frozen=True)
 class Switch(EntityCommand):
-    """`verb` is cutover or rollback."""
+    """Cutover or rollback."""
 
-    verb: str
+    kind: OperationKind
     scope: Scope
     choices: Choices = field(default_factory=Choices)
 
     @property
     def command(self) -> str:
-        return f"{self.verb} {self.scope}{' --force' if self.choices.force else ''}"
+        return f"{self.kind} {self.scope}{' --force' if self.choices.force else ''}"
 
     def checks(self, state: State) -> list[Check]:
         scope = plans.switch_scope(
             state,
-            forward=self.verb == "cutover",
+            forward=self.kind == OperationKind.CUTOVER,
             reads_only=self.scope == Scope.READS,
             force=self.choices.force,
         )
@@ -179,16 +179,16 @@ class Switch(EntityCommand):
 
     def _arguments(self, part: Part, state: State, *, acting: bool) -> Arguments:
         if part == Part.READS:
-            return Move(percent=ALL if self.verb == "cutover" else 0, before=state.reads)
+            return Move(percent=ALL if self.kind == OperationKind.CUTOVER else 0, before=state.reads)
         choices = self.choices
-        if acting and self.verb == "rollback" and part in {Part.WRITES, Part.BOTH}:
+        if acting and self.kind == OperationKind.ROLLBACK and part in {Part.WRITES, Part.BOTH}:
             # the epoch that legacy begins when writes return
             choices = replace(choices, epoch=Fence(self.context, self.entity).control().last_epoch + 1)
-        return SwitchArguments(verb=self.verb, part=part, choices=choices)
+        return SwitchArguments(kind=self.kind, part=part, choices=choices)
 
     def _needed(self, state: State, routes: Routes) -> Part | None:
         side, phase, percent = (
-            (Side.MODERN, Phase.MODERN, ALL) if self.verb == "cutover" else (Side.LEGACY, Phase.LEGACY, 0)
+            (Side.MODERN, Phase.MODERN, ALL) if self.kind == OperationKind.CUTOVER else (Side.LEGACY, Phase.LEGACY, 0)
         )
         reads = self.scope != Scope.WRITES and (state.reads != percent or routes.reads != side)
         if self.scope == Scope.READS:
@@ -197,7 +197,7 @@ class Switch(EntityCommand):
             return Part.BOTH if reads else Part.WRITES
         if routes.writes != side:
             return Part.ROUTES if reads else Part.ROUTE
-        if self.verb == "rollback" and self._left_up():
+        if self.kind == OperationKind.ROLLBACK and self._left_up():
             return Part.FENCE
         return Part.READS if reads else None
 
@@ -214,7 +214,7 @@ class Completion(EntityCommand):
 
     @property
     def command(self) -> str:
-        return "complete"
+        return OperationKind.COMPLETE
 
     def checks(self, state: State) -> list[Check]:
         if state.phase == Phase.COMPLETE:
@@ -223,7 +223,7 @@ class Completion(EntityCommand):
 
     def _arguments(self, part: Part, state: State, *, acting: bool) -> Arguments:
         del state, acting
-        return SwitchArguments(verb=self.command, part=part, choices=self.choices)
+        return SwitchArguments(kind=OperationKind.COMPLETE, part=part, choices=self.choices)
 
     def _needed(self, state: State, routes: Routes) -> Part | None:
         del routes
@@ -259,7 +259,7 @@ def steps_of(context: Context, entity: EntityTarget, lease: Lease | None, argume
     if isinstance(arguments, Move):
         return canary.steps(context, entity, lease, arguments)
     run, part = SwitchRun(context, entity, lease, arguments.choices), arguments.part
-    side = Side.MODERN if arguments.verb == "cutover" else Side.LEGACY
+    side = Side.MODERN if arguments.kind == OperationKind.CUTOVER else Side.LEGACY
     if part in {Part.WRITES, Part.BOTH}:
         return Forward(run).steps() if side == Side.MODERN else Reverse(run, reads=part == Part.BOTH).steps()
     if part in {Part.COMPLETE, Part.LEFTOVERS}:
@@ -288,7 +288,7 @@ def _after(arguments: Arguments, state: State, routes: Routes, *, finished: bool
         return replace(state, phase=Phase.COMPLETE if finished else Phase.MODERN), routes
     if part == Part.FENCE:
         return state, routes
-    side = Side.MODERN if (arguments.verb == "cutover") == finished else Side.LEGACY
+    side = Side.MODERN if (arguments.kind == OperationKind.CUTOVER) == finished else Side.LEGACY
     modern = side == Side.MODERN
     if part in {Part.BOTH, Part.ROUTES} and finished:
         state, routes = replace(state, reads=ALL if modern else 0), replace(routes, reads=side)

@@ -32,6 +32,14 @@ POLL_SECONDS = 0.02  # between two looks while clients wait
 WARM_INTERVAL_SECONDS = 0.1  # between two instances: all at once would take the processors from present requests
 
 
+class OperationKind(StrEnum):
+    """What an operation is for. The values are kept in the journal."""
+
+    CUTOVER = "cutover"
+    ROLLBACK = "rollback"
+    COMPLETE = "complete"
+
+
 class Part(StrEnum):
     """What an operation has to change, of what its command asks for. The values are kept in the journal."""
 
@@ -71,22 +79,22 @@ JOURNAL_KEYS = {"timeout": "patience", "propagation_wait": "settle", "epoch": "g
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchArguments:
-    """What the journal keeps of a switch, to resume it as it was begun; `verb` is cutover, rollback or complete."""
+    """What the journal keeps of a switch, to resume it as it was begun."""
 
-    verb: str
+    kind: OperationKind
     part: Part
     choices: Choices
 
     def written(self) -> dict[str, str]:
         choices = {_journal_key(each.name): json.dumps(getattr(self.choices, each.name)) for each in fields(Choices)}
-        return {"verb": self.verb, "scope": self.part.value, **choices}
+        return {"verb": self.kind.value, "scope": self.part.value, **choices}
 
     @classmethod
     def read(cls, arguments: Mapping[str, str]) -> SwitchArguments:
         """From the journal; a choice that is missing there has its default."""
         keys = {each.name: _journal_key(each.name) for each in fields(Choices)}
         choices = Choices(**{name: json.loads(arguments[key]) for name, key in keys.items() if key in arguments})
-        return cls(verb=arguments["verb"], part=Part(arguments["scope"]), choices=choices)
+        return cls(kind=OperationKind(arguments["verb"]), part=Part(arguments["scope"]), choices=choices)
 
 
 def _journal_key(name: str) -> str:

@@ -14,6 +14,7 @@ from runbook.aws.api_gateway import Routes, Side
 from runbook.cutover import canary
 from runbook.cutover.canary import Move
 from runbook.cutover.command import Scope, Switch
+from runbook.cutover.steps import OperationKind
 from runbook.errors import FailedError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
 from runbook.stack import Context
@@ -335,7 +336,7 @@ def test_any_other_command_resumes_an_interrupted_move_first(bare, open_checks, 
         patched.setattr(canary._Moving, "record", lambda _: (_ for _ in ()).throw(FailedError("no")))
         with pytest.raises(FailedError):
             reads(bare, 10).execute()
-    switch = Switch(bare, bare.target.entity(ENTITY), "rollback", Scope(scope))
+    switch = Switch(bare, bare.target.entity(ENTITY), OperationKind.ROLLBACK, Scope(scope))
     assert switch.plan().pending_result == "finished"
     done = switch.execute()
     assert done.resumed.result == "done"

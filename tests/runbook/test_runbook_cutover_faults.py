@@ -28,7 +28,7 @@ from runbook.copy import control as copying
 from runbook.copy.control import CopyLimits
 from runbook.cutover import forward, reverse
 from runbook.cutover.fence import Fence, MovedError
-from runbook.cutover.steps import Choices, Part, SwitchArguments, SwitchRun
+from runbook.cutover.steps import Choices, OperationKind, Part, SwitchArguments, SwitchRun
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.journal import Journal, Phase
 from runbook.verify import run
@@ -335,7 +335,7 @@ def test_a_plan_tells_each_step_and_what_undoes_it(live, chefs):
 
 def test_choices_survive_the_journal():
     made = Choices(timeout=1.5, propagation_wait=0.0, hold=3.0, warm=7, force=True, epoch=4)
-    arguments = SwitchArguments(verb="rollback", part=Part.WRITES, choices=made)
+    arguments = SwitchArguments(kind=OperationKind.ROLLBACK, part=Part.WRITES, choices=made)
     assert SwitchArguments.read(arguments.written()) == arguments
     early = {"verb": "cutover", "scope": "writes"}
     assert SwitchArguments.read(early).choices == Choices()

@@ -20,6 +20,7 @@ from runbook.checks import heartbeat
 from runbook.checks.check import green
 from runbook.commands.cli import app
 from runbook.cutover.command import Scope, Switch
+from runbook.cutover.steps import OperationKind
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.journal import Phase
 from runbook.smoke import Smoke
@@ -236,7 +237,7 @@ def test_with_only_the_legacy_part_deployed_init_and_smoke_do_their_part_and_a_c
         assert [result.ok for result in Smoke(context, entity).run()] == [True] * 4 + [None] * 6
         found = status(context, entity, send_probe=True, exact=True)
         assert (found.routes, found.agree, found.legacy.records, found.modern) == (BACK, True, 0, None)
-        switch = Switch(context, entity, "cutover", Scope.WRITES)
+        switch = Switch(context, entity, OperationKind.CUTOVER, Scope.WRITES)
         closed = [(check.name, check.value) for check in switch.plan().checks if not check.ok]
         assert closed[0] == ("bridge", "not deployed")
         with pytest.raises(PreconditionError, match="bridge is not deployed"):

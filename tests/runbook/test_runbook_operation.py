@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from runbook.aws.api_gateway import Side
 from runbook.cutover import canary
 from runbook.cutover.command import Scope, Switch
+from runbook.cutover.steps import OperationKind
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
 from runbook.journal.journal import Phase
@@ -31,7 +32,7 @@ COMMIT = "c"
 
 
 def _switch(context: Context, verb: str, scope: str = "reads") -> Switch:
-    return Switch(context, context.target.entity(ENTITY), verb, Scope(scope))
+    return Switch(context, context.target.entity(ENTITY), OperationKind(verb), Scope(scope))
 
 
 def _where(context: Context) -> tuple[int, Side | None, str | None]:

@@ -14,7 +14,7 @@ from runbook.checks.check import Check
 from runbook.checks.plans import CheckScope
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.fence import Fence
-from runbook.cutover.steps import Choices
+from runbook.cutover.steps import Choices, OperationKind
 from runbook.journal.journal import Phase
 from runbook.stack import Context
 
@@ -27,7 +27,7 @@ LEGACY, MODERN = (Phase.LEGACY, Side.LEGACY, False), (Phase.MODERN, Side.MODERN,
 
 def switch(context: Context, verb: str, scope: Scope = Scope.WRITES, choices: Choices = QUICK) -> Switch:
     """One command of the operator."""
-    return Switch(context, context.target.entity(ENTITY), verb, scope, choices)
+    return Switch(context, context.target.entity(ENTITY), OperationKind(verb), scope, choices)
 
 
 def bring_back(context: Context) -> None:

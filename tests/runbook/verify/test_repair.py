@@ -24,7 +24,7 @@ from runbook.copy import control
 from runbook.copy.control import CopyLimits
 from runbook.cutover import drain
 from runbook.cutover.command import Scope, Switch
-from runbook.cutover.steps import Choices
+from runbook.cutover.steps import Choices, OperationKind
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal.journal import Phase
 from runbook.journal.lock import held
@@ -66,10 +66,10 @@ def world(context, chefs):
 @pytest.fixture
 def modern(context, world):
     """Writes are modern's, until the end of the test."""
-    Switch(context, world.chefs, "cutover", Scope.WRITES, QUICK).execute()
+    Switch(context, world.chefs, OperationKind.CUTOVER, Scope.WRITES, QUICK).execute()
     yield world
     world.tidy()
-    Switch(context, world.chefs, "rollback", Scope.WRITES, QUICK).execute()
+    Switch(context, world.chefs, OperationKind.ROLLBACK, Scope.WRITES, QUICK).execute()
 
 
 class World:
