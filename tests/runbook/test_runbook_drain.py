@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from functions.aws.data_api import DataApi
 from functions.aws.quarantine import Quarantine
 from functions.domain.changes import Change, Kind
 from runbook.aws.stream import Seen
@@ -83,7 +84,7 @@ def test_a_change_that_a_later_delete_has_overtaken_is_not_waited_for_whatever_r
 
 def test_a_row_under_another_spelling_says_nothing_of_a_key(context, chefs, monkeypatch):
     answers = [[], [[{"stringValue": "a"}, {"isNull": True}, {"longValue": HIGH}, {"isNull": True}]], []]
-    monkeypatch.setattr(drain, "_rows", lambda *_: answers.pop(0))
+    monkeypatch.setattr(DataApi, "query", lambda *_: answers.pop(0))
     assert set(drain.unapplied(context, chefs, {"a ": seen(1)})) == {"a "}
 
 
