@@ -24,7 +24,7 @@ from runbook.checks.check import Check, demand
 from runbook.checks.plans import CheckScope
 from runbook.errors import PreconditionError
 from runbook.journal import remedies
-from runbook.journal.journal import Event, Phase
+from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease, held
 from runbook.quarantine.entry import Entry, EntryKind
 from runbook.quarantine.resolve import (
@@ -146,14 +146,14 @@ class Repair:
         with held(context.journal, name, context.clients.operator, COMMAND) as lease:
             phase = self.phase()
             demand(self._checks(send_heartbeat=True))
-            self._record(lease, "started", keys)
+            _record(lease, "started", keys)
             try:
                 resolutions = self._resolve(lease, phase, keys, options.rate)
             except BaseException:
-                self._record(lease, "stopped", keys)
+                _record(lease, "stopped", keys)
                 raise
             left = self._compared([one.key for one in resolutions], options)
-            self._record(lease, f"{len(keys) - len(left)} are equal, {len(left)} differ", keys)
+            _record(lease, f"{len(keys) - len(left)} are equal, {len(left)} differ", keys)
         if not found.more:
             run.note(context, found, len(left))
         return Repaired(resolutions=resolutions, left=left, more=found.more)
@@ -200,15 +200,9 @@ class Repair:
     def _resolver(self, phase: Phase) -> Resolver:
         return Resolver(self._context, self._entity, Unkept(), phase)
 
-    def _record(self, lease: Lease, result: str, keys: Sequence[str]) -> None:
-        event = Event(
-            entity=self._entity.name,
-            command=COMMAND,
-            result=result,
-            operator=lease.lock.holder,
-            details={"records": len(keys), "keys": list(keys[:KEYS_SHOWN])},
-        )
-        self._context.journal.record(event)
+
+def _record(lease: Lease, result: str, keys: Sequence[str]) -> None:
+    lease.record(result, {"records": len(keys), "keys": list(keys[:KEYS_SHOWN])})
 
 
 def _wrong(action: Action) -> str:

@@ -36,9 +36,9 @@ class Quarantine:
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
         """Quarantine a change. A failure is the caller's to raise: the record is nowhere else."""
-        self.park(entity.name, change.kind.value, change.key, reason, code=code, sequence=change.sequence)
+        self.put_key(entity.name, change.kind.value, change.key, reason, code=code, sequence=change.sequence)
 
-    def park(  # noqa: PLR0913  # an entry's attributes
+    def put_key(  # noqa: PLR0913  # an entry's attributes
         self, entity: str, event: str, key: str, reason: str, *, code: int = 0, sequence: int = 0
     ) -> None:
         """Quarantine a key that failed without a change of the stream."""
@@ -63,7 +63,7 @@ class QuarantineRecord:
     """One record of the table; what it lacks is empty, or 0.
 
     Attributes:
-        event: `upsert`, `delete`, or what else `park` was given.
+        event: `upsert`, `delete`, or what else `put_key` was given.
         at: when it was written, as it stands in the record.
         version: changes when the key fails anew.
     """

@@ -162,7 +162,7 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
         dynamodb=dynamodb.dynamodb(),
         table=json.loads(environment.variable("TABLES"))[entity.name],
         journal=environment.variable("JOURNAL_TABLE"),
-        park=partial(quarantine.park, entity.name, "copy"),
+        park=partial(quarantine.put_key, entity.name, "copy"),
     )
     # why not the request's id alone: a retry of an invocation has the same one
     return CopyLane(entity, lane, places, owner=f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}")

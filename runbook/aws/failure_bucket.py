@@ -22,7 +22,7 @@ def prefix(mapping_id: str) -> str:
     return f"{ROOT}{mapping_id}/"
 
 
-class FailureBucket:
+class DeadLetterObjects:
     """The objects of one entity: those of its mapping, and those of its earlier mappings that no longer exist."""
 
     def __init__(self, s3: S3Client, target: Target, entity: EntityTarget) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.aws.quarantine import QuarantineTable
 from functions.domain import names
-from runbook.aws.failure_bucket import FailureBucket
+from runbook.aws.failure_bucket import DeadLetterObjects
 from runbook.aws.outputs import EntityTarget, Target
 from runbook.checks.check import Check
 from runbook.stack import Context
@@ -64,7 +64,7 @@ def quarantined(context: Context, entity: EntityTarget) -> list[Check]:
         ),
         _empty(
             "dead-lettered",
-            len(FailureBucket(clients.s3, target, entity).names()),
+            len(DeadLetterObjects(clients.s3, target, entity).names()),
             f"These batches exceeded the record age limit. {look}, then {REPLAY}.",
         ),
     ]

@@ -17,7 +17,7 @@ GRANT_OPTION = "GRANT OPTION"
 
 
 @dataclass(frozen=True)
-class Grant:
+class MysqlGrant:
     """Privileges on what a pattern names; `*` is everything."""
 
     privileges: frozenset[str]
@@ -29,7 +29,7 @@ class Grant:
         return _matches(self.database, database, pattern=True) and _matches(self.table, table, pattern=False)
 
 
-def read(aurora: Aurora) -> list[Grant]:
+def read(aurora: Aurora) -> list[MysqlGrant]:
     """The grants of the user that asks, those of its roles included."""
     lines = _lines(aurora, "SHOW GRANTS")
     roles = ", ".join(match[1] for line in lines if (match := ROLES.match(line)))
@@ -42,7 +42,7 @@ def _lines(aurora: Aurora, sql: str) -> list[str]:
     return [str(row[0]) for row in aurora.query("", sql)]
 
 
-def parse(line: str) -> Grant | None:
+def parse(line: str) -> MysqlGrant | None:
     """One line of SHOW GRANTS; None for one about roles, proxies or routines. Rights on columns do not count."""
     match = GRANT.match(line)
     if not match:
@@ -51,10 +51,10 @@ def parse(line: str) -> Grant | None:
     privileges = {word.strip().upper() for word in whole.split(",")} - {""}
     if "WITH GRANT OPTION" in match["rest"]:
         privileges.add(GRANT_OPTION)
-    return Grant(frozenset(privileges), _plain(match[2]), _plain(match[3]))
+    return MysqlGrant(frozenset(privileges), _plain(match[2]), _plain(match[3]))
 
 
-def missing(grants: Sequence[Grant], wanted: Iterable[str], database: str, table: str) -> list[str]:
+def missing(grants: Sequence[MysqlGrant], wanted: Iterable[str], database: str, table: str) -> list[str]:
     """Those of the wanted privileges that no grant gives on this table, in their order."""
     held = {word for grant in grants if grant.covers(database, table) for word in grant.privileges}
     return [word for word in wanted if word not in held and (word == GRANT_OPTION or EVERYTHING not in held)]

@@ -8,7 +8,7 @@ from functions.domain import names
 from functions.legacy.keys import HIGHEST_KEY
 from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
-from runbook.checks.schema import Column, Facts
+from runbook.checks.schema import ColumnFacts, Facts
 
 FULL = 0.9  # share of the key's range in use
 BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
@@ -44,7 +44,7 @@ def checks(aurora: Aurora, facts: Facts) -> list[Check]:
     return [primary, _collation(aurora, facts, key), _empty(aurora, facts, key)]
 
 
-def _room(aurora: Aurora, facts: Facts, key: Column) -> Check:
+def _room(aurora: Aurora, facts: Facts, key: ColumnFacts) -> Check:
     """Every record made in DynamoDB takes the next counted key; keys below one have no item key."""
     low, high = aurora.query("", f"SELECT MIN(`{key.name}`), MAX(`{key.name}`) FROM {facts.quoted}")[0]  # noqa: S608
     bits = BITS[key.kind] - ("unsigned" not in key.type)
@@ -59,7 +59,7 @@ def _room(aurora: Aurora, facts: Facts, key: Column) -> Check:
     return Check(name="key range", ok=right, value=value, limit=f"1 and up, {FULL:.0%} used at most", remedy=remedy)
 
 
-def _collation(aurora: Aurora, facts: Facts, key: Column) -> Check:
+def _collation(aurora: Aurora, facts: Facts, key: ColumnFacts) -> Check:
     """Keys that are one in MySQL are one row for two items.
 
     Trailing spaces are never red: hardly a collation of MySQL before 0900 distinguishes them, streamback's own keys
@@ -79,7 +79,7 @@ def _collation(aurora: Aurora, facts: Facts, key: Column) -> Check:
     return Check(name="key collation", ok=not bad and not padded, value=value, limit=limit, remedy=remedy)
 
 
-def _taken_for_one(aurora: Aurora, key: Column) -> list[str]:
+def _taken_for_one(aurora: Aurora, key: ColumnFacts) -> list[str]:
     """The kinds of difference that the key's collation ignores, tried on the server."""
     if not (CHARSET_NAME.fullmatch(key.charset) and CHARSET_NAME.fullmatch(key.collation)):
         return []
@@ -98,7 +98,7 @@ def _taken_for_one(aurora: Aurora, key: Column) -> list[str]:
     return [name for (name, _, _), same in zip(PAIRS, row, strict=True) if int(same or 0)]
 
 
-def _empty(aurora: Aurora, facts: Facts, key: Column) -> Check:
+def _empty(aurora: Aurora, facts: Facts, key: ColumnFacts) -> Check:
     sql = f"SELECT 1 FROM {facts.quoted} WHERE `{key.name}` = '' LIMIT 1"  # noqa: S608  # from the dictionary
     found = bool(aurora.query("", sql))
     value = "one row has it" if found else "none"

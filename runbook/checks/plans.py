@@ -195,7 +195,7 @@ def switch_scope(state: State, *, forward: bool, reads_only: bool, force: bool) 
 
 
 @dataclass(frozen=True)
-class Line:
+class RegistryLine:
     """A line of the registry.
 
     Attributes:
@@ -230,6 +230,10 @@ def _sizes(context: Context, facts: Facts) -> list[Check]:
     return sizes.checks(context.aurora, facts)
 
 
+def _deployment(subject: Subject) -> list[Check]:
+    return deployment.checks(subject.context, subject.entity, subject.state)
+
+
 def _unmade(before: str) -> Check:
     return Check(name="the rest", ok=None, value=f"not checked without {before}", limit="checked")
 
@@ -245,17 +249,17 @@ def _heartbeat(subject: Subject) -> list[Check]:
 
 
 REGISTRY = (
-    Line(lambda s: routes.all_modern(s.context, s.entity, s.reads), {CheckScope.COMPLETE}),
-    Line(lambda s: s.cluster, PREPARE),
-    Line(_legacy, PREPARE, lambda s: s.data_api),
-    Line(lambda s: s.mapping, EVERY - {CheckScope.ROLLBACK_ALONE}),
-    Line(lambda s: s.quarantined, EVERY - {CheckScope.ROLLBACK_ALONE, CheckScope.REPAIR}),
-    Line(lambda _: [_unmade("the Data API")], PREPARE, lambda s: not s.data_api),
-    Line(lambda s: deployment.checks(s.context, s.entity, s.state), PREPARE, lambda s: s.data_api and s.bridged),
-    Line(lambda s: [routes.answers(s.context, s.entity, to_modern=s.scope in FORWARD)], SWITCH),
-    Line(_triggers(triggers.installed), MOVES_WRITERS | {CheckScope.PREFLIGHT}, lambda s: s.captured),
-    Line(_triggers(triggers.procedure), MOVES_WRITERS | PREPARE, lambda s: s.captured),
-    Line(lambda s: copy.checks(s.context, s.entity), {CheckScope.CUTOVER}, lambda s: s.bridged),
-    Line(lambda s: [copy.queue_empty(s.context, s.entity)], {CheckScope.COMPLETE}),
-    Line(_heartbeat, EVERY - PREPARE - {CheckScope.ROLLBACK_ALONE}, lambda s: s.bridged and s.heartbeat),
+    RegistryLine(lambda s: routes.all_modern(s.context, s.entity, s.reads), {CheckScope.COMPLETE}),
+    RegistryLine(lambda s: s.cluster, PREPARE),
+    RegistryLine(_legacy, PREPARE, lambda s: s.data_api),
+    RegistryLine(lambda s: s.mapping, EVERY - {CheckScope.ROLLBACK_ALONE}),
+    RegistryLine(lambda s: s.quarantined, EVERY - {CheckScope.ROLLBACK_ALONE, CheckScope.REPAIR}),
+    RegistryLine(lambda _: [_unmade("the Data API")], PREPARE, lambda s: not s.data_api),
+    RegistryLine(_deployment, PREPARE, lambda s: s.data_api and s.bridged),
+    RegistryLine(lambda s: [routes.answers(s.context, s.entity, to_modern=s.scope in FORWARD)], SWITCH),
+    RegistryLine(_triggers(triggers.installed), MOVES_WRITERS | {CheckScope.PREFLIGHT}, lambda s: s.captured),
+    RegistryLine(_triggers(triggers.procedure), MOVES_WRITERS | PREPARE, lambda s: s.captured),
+    RegistryLine(lambda s: copy.checks(s.context, s.entity), {CheckScope.CUTOVER}, lambda s: s.bridged),
+    RegistryLine(lambda s: [copy.queue_empty(s.context, s.entity)], {CheckScope.COMPLETE}),
+    RegistryLine(_heartbeat, EVERY - PREPARE - {CheckScope.ROLLBACK_ALONE}, lambda s: s.bridged and s.heartbeat),
 )

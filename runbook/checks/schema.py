@@ -13,7 +13,7 @@ from runbook.aws.aurora import Aurora
 
 
 @dataclass(frozen=True)
-class Table:
+class TableFacts:
     """The table itself; `rows` and `row_bytes` are InnoDB's estimates."""
 
     kind: str
@@ -28,7 +28,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnFacts:
     """One column.
 
     `type` is e.g. `int(10) unsigned`, `kind` e.g. `int`; `length` is in characters, or bytes where it holds bytes.
@@ -55,7 +55,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Trigger:
+class TriggerFacts:
     """One trigger on the table."""
 
     name: str
@@ -65,7 +65,7 @@ class Trigger:
 
 
 @dataclass(frozen=True)
-class ForeignKey:
+class ForeignKeyFacts:
     """One foreign key that begins or ends at the table; tables are written with their database."""
 
     name: str
@@ -89,10 +89,10 @@ class Facts:
     """
 
     entity: Entity
-    table: Table | None
-    columns: Mapping[str, Column]
-    triggers: tuple[Trigger, ...]
-    foreign_keys: tuple[ForeignKey, ...]
+    table: TableFacts | None
+    columns: Mapping[str, ColumnFacts]
+    triggers: tuple[TriggerFacts, ...]
+    foreign_keys: tuple[ForeignKeyFacts, ...]
     unique: Mapping[str, tuple[str, ...]]
     indexes: frozenset[str]
     helpers: frozenset[str]
@@ -109,12 +109,12 @@ class Facts:
         return f"`{self.entity.legacy.database}`.`{self.entity.legacy.table}`"
 
     @property
-    def key(self) -> Column | None:
+    def key(self) -> ColumnFacts | None:
         """The primary key's column, where it is as entities.toml says."""
         return self.columns.get(self.entity.legacy.key.lower())
 
     @property
-    def mapped(self) -> Mapping[str, Column]:
+    def mapped(self) -> Mapping[str, ColumnFacts]:
         """The column of each field that has one, by field name."""
         found = {field.name: self.columns.get(field.column.lower()) for field in self.entity.fields.values()}
         return {name: column for name, column in found.items() if column}
@@ -154,36 +154,36 @@ class _Reader:
         used = {name: value for name, value in self._place.items() if f":{name}" in sql}
         return [[text(cell) for cell in row] for row in self._aurora.query("", sql, used)]
 
-    def table(self) -> Table | None:
+    def table(self) -> TableFacts | None:
         rows = self._query(
             "SELECT table_type, engine, create_options, COALESCE(table_rows, 0), COALESCE(avg_row_length, 0) "
             "FROM information_schema.tables WHERE table_schema = :database AND table_name = :table"
         )
         for kind, engine, options, count, size in rows:
-            return Table(kind, engine, options.lower(), int(count), int(size))
+            return TableFacts(kind, engine, options.lower(), int(count), int(size))
         return None
 
-    def columns(self) -> dict[str, Column]:
+    def columns(self) -> dict[str, ColumnFacts]:
         rows = self._query(
             "SELECT column_name, column_type, data_type, COALESCE(character_maximum_length, 0), "
             "character_set_name, collation_name, extra, generation_expression FROM information_schema.columns "
             "WHERE table_schema = :database AND table_name = :table ORDER BY ordinal_position"
         )
         found = [
-            Column(name, full.lower(), kind.lower(), int(length), charset, collation, extra.lower(), expression)
+            ColumnFacts(name, full.lower(), kind.lower(), int(length), charset, collation, extra.lower(), expression)
             for name, full, kind, length, charset, collation, extra, expression in rows
         ]
         return {column.name.lower(): column for column in found}
 
-    def triggers(self) -> tuple[Trigger, ...]:
+    def triggers(self) -> tuple[TriggerFacts, ...]:
         rows = self._query(
             "SELECT trigger_name, action_timing, event_manipulation, action_statement "
             "FROM information_schema.triggers "
             "WHERE event_object_schema = :database AND event_object_table = :table ORDER BY trigger_name"
         )
-        return tuple(Trigger(*row) for row in rows)
+        return tuple(TriggerFacts(*row) for row in rows)
 
-    def foreign_keys(self) -> tuple[ForeignKey, ...]:
+    def foreign_keys(self) -> tuple[ForeignKeyFacts, ...]:
         rows = self._query(
             "SELECT constraint_name, CONCAT(constraint_schema, '.', table_name), "
             "CONCAT(unique_constraint_schema, '.', referenced_table_name), delete_rule, update_rule "
@@ -192,7 +192,7 @@ class _Reader:
             "OR (unique_constraint_schema = :database AND referenced_table_name = :table) "
             "ORDER BY constraint_name"
         )
-        return tuple(ForeignKey(*row) for row in rows)
+        return tuple(ForeignKeyFacts(*row) for row in rows)
 
     def indexes(self) -> dict[str, tuple[bool, tuple[str, ...]]]:
         """Whether each is unique, and its columns."""

@@ -81,7 +81,7 @@ class Session:
     sql_mode: frozenset[str]
     time_zone: str
     lock_mode: str
-    grants: tuple[grants.Grant, ...]
+    grants: tuple[grants.MysqlGrant, ...]
 
 
 def read(aurora: Aurora) -> Session:

@@ -7,7 +7,7 @@ from functions.domain.fields import Field
 from functions.domain.mapping import ITEM_LIMIT
 from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
-from runbook.checks.schema import Column, Facts
+from runbook.checks.schema import ColumnFacts, Facts
 
 SAMPLE = 10_000  # rows: half with the lowest keys, half with the highest
 SAMPLE_BYTES = 128 * 2**20  # of rows, by InnoDB's own estimate of their size
@@ -33,7 +33,7 @@ def _most(facts: Facts) -> int:
     return of_names + names.KEY_BYTES + sum(of_values)
 
 
-def _bytes(field: Field, column: Column) -> int:
+def _bytes(field: Field, column: ColumnFacts) -> int:
     if field.type == "bytes":
         return column.length
     if field.type in {"string", "json"}:
@@ -94,7 +94,7 @@ def _statement(facts: Facts, half: int) -> str:
     )
 
 
-def _of(field: Field, column: Column) -> str:
+def _of(field: Field, column: ColumnFacts) -> str:
     name = f"`{column.name}`"
     if field.type == "bytes":
         return f"COALESCE(LENGTH({name}), 1)"

@@ -7,7 +7,7 @@ import re
 from functions.domain import names
 from functions.install import tables, triggers
 from runbook.checks.check import Check
-from runbook.checks.schema import Facts, ForeignKey, Trigger
+from runbook.checks.schema import Facts, ForeignKeyFacts, TriggerFacts
 
 INIT = "Run `runbook init`."
 INNODB, BASE = "InnoDB", "BASE TABLE"
@@ -91,7 +91,7 @@ def _references(facts: Facts) -> Check:
     return Check(name="foreign keys", ok=True, value="; ".join(notes) or "none", limit="any")
 
 
-def _reference(key: ForeignKey, place: str) -> str:
+def _reference(key: ForeignKeyFacts, place: str) -> str:
     if _same(key.child, place):
         return f"{key.name} needs its row in {key.parent}: what DynamoDB has without it goes to quarantine"
     if key.on_delete in UNSEEN:
@@ -121,7 +121,7 @@ def _triggers(facts: Facts) -> Check:
     return Check(name="triggers", ok=not wrong, value="; ".join(wrong) or others_only, limit=limit, remedy=remedy)
 
 
-def _rewritten(trigger: Trigger, facts: Facts) -> list[str]:
+def _rewritten(trigger: TriggerFacts, facts: Facts) -> list[str]:
     """The mapped columns that it sets for every writer; one that names the bridge's user is trusted to exempt it."""
     if trigger.timing != "BEFORE" or names.BRIDGE_USER in trigger.body:
         return []

@@ -87,6 +87,6 @@ class Workers:
             dynamodb=clients.dynamodb_once,
             table=entity.modern_table,
             journal=target.journal_table,
-            park=partial(quarantine.park, entity.name, "copy"),
+            park=partial(quarantine.put_key, entity.name, "copy"),
         )
         return CopyLane(described, lane, places, owner=f"{socket.gethostname()}/{uuid.uuid4().hex[:8]}")

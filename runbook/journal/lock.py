@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from runbook.errors import LockLostError, RefusedError
 from runbook.journal.journal import Event, Journal, Lock
@@ -62,6 +63,13 @@ class Lease:
         self._ended.set()
         self._thread.join()
         self._journal.release(self.lock, self.entity)
+
+    def record(self, result: str, details: Mapping[str, Any]) -> None:
+        """Add a line about the lock's command to the history."""
+        lock = self.lock
+        self._journal.record(
+            Event(entity=self.entity, command=lock.command, result=result, operator=lock.holder, details=details)
+        )
 
     def _renew(self) -> None:
         while not self._ended.wait(LEASE / RENEWALS):

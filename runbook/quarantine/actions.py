@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import PreconditionError
 from runbook.journal import remedies
-from runbook.journal.journal import Event, Phase
+from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease, held
 from runbook.quarantine.both_sides import FieldPair
 from runbook.quarantine.entry import Entry
@@ -105,11 +105,11 @@ class EntityQuarantine:
             resolver, found, resolutions = self._resolver(self._phase()), self.entries(keys), list[Resolution]()
             if not found:
                 return []
-            self._record(lease, "started", found)
+            _record(lease, "started", found)
             for start in range(0, len(found), AT_ONCE):
                 resolutions += self._resolve_some(lease, found[start : start + AT_ONCE], resolver)
             done = sum(one.resolved for one in resolutions)
-            self._record(lease, f"{done} resolved, {len(resolutions) - done} stay", found)
+            _record(lease, f"{done} resolved, {len(resolutions) - done} stay", found)
             return resolutions
 
     def drop(self, keys: Sequence[str] = ()) -> list[Resolution]:
@@ -126,14 +126,14 @@ class EntityQuarantine:
             for start in range(0, len(found), KEYS_SHOWN):
                 some = found[start : start + KEYS_SHOWN]
                 lease.check()
-                self._record(lease, f"dropping {len(some)}", some)
+                _record(lease, f"dropping {len(some)}", some)
                 stay = [] if self.complete else self._pass_over(some)
                 kept = {one.key for one in stay}
                 resolutions += self._remove([(entry, "dropped") for entry in some if entry.key not in kept])
                 resolutions += stay
             if resolutions:
                 done = sum(one.resolved for one in resolutions)
-                self._record(lease, f"{done} dropped, {len(resolutions) - done} stay", found)
+                _record(lease, f"{done} dropped, {len(resolutions) - done} stay", found)
             return resolutions
 
     def _pass_over(self, some: Sequence[Entry]) -> list[Resolution]:
@@ -143,18 +143,6 @@ class EntityQuarantine:
 
     def _held(self, command: str) -> AbstractContextManager[Lease]:
         return held(self.context.journal, self.entity.name, self.context.clients.operator, command)
-
-    def _record(self, lease: Lease, result: str, found: Sequence[Entry]) -> None:
-        keys = [f"{entry.key} ({entry.kind} {entry.sequence})" for entry in found[:KEYS_SHOWN]]
-        self.context.journal.record(
-            Event(
-                entity=self.entity.name,
-                command=lease.lock.command,
-                result=result,
-                operator=lease.lock.holder,
-                details={"entries": len(found), "keys": keys},
-            )
-        )
 
     def _resolve_some(self, lease: Lease, found: Sequence[Entry], resolver: Resolver) -> list[Resolution]:
         """Some entries; those that are resolved are removed even if a later one stops the command."""
@@ -201,3 +189,8 @@ class EntityQuarantine:
 
     def _resolver(self, phase: Phase) -> Resolver:
         return Resolver(self.context, self.entity, self.store, phase)
+
+
+def _record(lease: Lease, result: str, found: Sequence[Entry]) -> None:
+    keys = [f"{entry.key} ({entry.kind} {entry.sequence})" for entry in found[:KEYS_SHOWN]]
+    lease.record(result, {"entries": len(found), "keys": keys})

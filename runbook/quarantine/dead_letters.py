@@ -12,7 +12,7 @@ from typing import Any
 
 from functions.domain import mapping, names
 from functions.domain.entities import Entity
-from runbook.aws.failure_bucket import FailureBucket
+from runbook.aws.failure_bucket import DeadLetterObjects
 from runbook.quarantine.entry import Entry, EntryKind, instant
 
 RESOLVED = "streambackSettled"  # member of a failure object: keys that are resolved
@@ -22,7 +22,7 @@ AT_ONCE = 8  # objects read at a time
 class DeadLetters:
     """The dead-lettered batches of one entity."""
 
-    def __init__(self, bucket: FailureBucket, entity: Entity) -> None:
+    def __init__(self, bucket: DeadLetterObjects, entity: Entity) -> None:
         self._bucket = bucket
         self._entity = entity
 

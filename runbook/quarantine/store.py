@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from functions.aws.quarantine import QuarantineRecord, QuarantineTable
 from functions.domain.masking import without_masked
-from runbook.aws.failure_bucket import FailureBucket
+from runbook.aws.failure_bucket import DeadLetterObjects
 from runbook.aws.outputs import EntityTarget
 from runbook.quarantine.dead_letters import DeadLetters
 from runbook.quarantine.entry import Entry, EntryKind, instant, merged
@@ -26,7 +26,7 @@ class EntryStore:
         self._entity = entity.name
         self._described = context.target.mapping[entity.name]
         self._table = QuarantineTable(context.clients.dynamodb, context.target.quarantine_table, entity.name)
-        bucket = FailureBucket(context.clients.s3, context.target, entity)
+        bucket = DeadLetterObjects(context.clients.s3, context.target, entity)
         self._dead_letters = DeadLetters(bucket, self._described)
 
     def entries(self) -> list[Entry]:

@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from functions.aws.data_api import DataApi
@@ -49,17 +50,21 @@ class FieldDifference:
     modern: Any
 
 
+class DifferenceKind(StrEnum):
+    """How a record differs."""
+
+    FIELDS = "fields"
+    ONLY_LEGACY = "only in legacy"
+    ONLY_MODERN = "only in modern"
+    UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One record that is not the same on both sides.
-
-    Attributes:
-        kind: `fields`, `only in legacy`, `only in modern` or `unreadable`.
-        reason: of an unreadable one; of masked fields it quotes nothing.
-    """
+    """One record that is not the same on both sides; `reason`, of an unreadable one, quotes no masked field."""
 
     key: str
-    kind: str
+    kind: DifferenceKind
     fields: Sequence[FieldDifference] = ()
     reason: str = ""
 
@@ -172,7 +177,7 @@ class BothSides:
         missing = [key for key in keys if key in rows and key not in items]
         differences = [
             *(difference for difference in found if difference),
-            *(Difference(key=key, kind="only in legacy") for key in missing),
+            *(Difference(key=key, kind=DifferenceKind.ONLY_LEGACY) for key in missing),
         ]
         if states is None:
             return differences
@@ -249,7 +254,7 @@ class BothSides:
         key = self.key(item)
         legacy = rows.get(key)
         if legacy is None:
-            return Difference(key=key, kind="only in modern")
+            return Difference(key=key, kind=DifferenceKind.ONLY_MODERN)
         try:
             modern = mapping.record_from_item(self._entity, item)
         except UnmappableError as error:
@@ -257,10 +262,10 @@ class BothSides:
         if isinstance(legacy, UnmappableError):
             return self._unreadable(key, f"row: {legacy}")
         fields = self._fields(legacy, modern)
-        return Difference(key=key, kind="fields", fields=fields) if fields else None
+        return Difference(key=key, kind=DifferenceKind.FIELDS, fields=fields) if fields else None
 
     def _unreadable(self, key: str, reason: str) -> Difference:
-        return Difference(key=key, kind="unreadable", reason=without_masked(self._entity, reason))
+        return Difference(key=key, kind=DifferenceKind.UNREADABLE, reason=without_masked(self._entity, reason))
 
     def _fields(self, legacy: Record, modern: Record) -> list[FieldDifference]:
         found: list[FieldDifference] = []

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from runbook.verify.checkpoint import VerifyProgress
-from runbook.verify.compare import KEYS_AT_ONCE, BothSides, Difference, RecentStates
+from runbook.verify.compare import KEYS_AT_ONCE, BothSides, Difference, DifferenceKind, RecentStates
 from runbook.verify.concurrency import WorkerPool
 
 MOST = 10_000  # differences that are kept
@@ -144,7 +144,7 @@ class FullComparison:
 
     def _found(self, differences: Sequence[Difference], *, more: bool) -> Comparison:
         progress = self._progress
-        unequal = sum(difference.kind != "only in legacy" for difference in differences)
+        unequal = sum(difference.kind != DifferenceKind.ONLY_LEGACY for difference in differences)
         return Comparison(
             items=progress.items,
             rows=progress.rows,

@@ -155,7 +155,7 @@ def test_a_bridge_whose_last_batch_failed_is_red(context, database):
 
 def test_what_waits_in_quarantine_is_red(context):
     target, place = context.target, {"entity": {"S": ENTITY}, "item_key": {"S": "preflight"}}
-    Quarantine(context.clients.dynamodb, target.quarantine_table, "a test", "").park(ENTITY, "x", "preflight", "why")
+    Quarantine(context.clients.dynamodb, target.quarantine_table, "a test", "").put_key(ENTITY, "x", "preflight", "why")
     name = f"{prefix(target.entity(ENTITY).bridge_mapping_id)}preflight"
     context.clients.s3.put_object(Bucket=target.failure_bucket, Key=name, Body=b"{}")
     try:

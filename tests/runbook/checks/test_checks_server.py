@@ -10,7 +10,7 @@ from own_table import ENTITY, TABLE, OwnTable, aimed, looked
 
 from functions.domain import names
 from runbook.checks import grants, schema, server
-from runbook.checks.grants import Grant
+from runbook.checks.grants import MysqlGrant
 
 
 @pytest.fixture
@@ -129,11 +129,11 @@ def test_a_cluster_that_pauses_needs_a_newer_engine(context):
     [
         (
             "GRANT SELECT (`a`, `b`), INSERT ON `db`.`t` TO `u`@`%`",
-            Grant(frozenset({"INSERT"}), "db", "t"),
+            MysqlGrant(frozenset({"INSERT"}), "db", "t"),
         ),
         (
             "GRANT ALL PRIVILEGES ON `chef\\_%`.* TO `u`@`%` IDENTIFIED BY PASSWORD '*x' WITH GRANT OPTION",
-            Grant(frozenset({"ALL PRIVILEGES", "GRANT OPTION"}), "chef\\_%", "*"),
+            MysqlGrant(frozenset({"ALL PRIVILEGES", "GRANT OPTION"}), "chef\\_%", "*"),
         ),
         ("GRANT `rds_superuser_role`@`%` TO `admin`@`%`", None),
         ("GRANT PROXY ON ''@'%' TO 'root'@'localhost' WITH GRANT OPTION", None),
@@ -144,12 +144,12 @@ def test_a_line_of_show_grants_is_read(line, expected):
 
 
 def test_a_grant_covers_what_its_pattern_means():
-    everything = [Grant(frozenset({"ALL PRIVILEGES"}), "chef\\_%", "*")]
+    everything = [MysqlGrant(frozenset({"ALL PRIVILEGES"}), "chef\\_%", "*")]
     assert grants.missing(everything, ["TRIGGER", "GRANT OPTION"], "chef_db", "t") == ["GRANT OPTION"]
     assert grants.missing(everything, ["TRIGGER"], "chefxdb", "t") == ["TRIGGER"]
     assert grants.missing(everything, ["CREATE USER"], "*", "*") == ["CREATE USER"]
-    assert grants.missing([Grant(frozenset({"SELECT"}), "db", "t")], ["SELECT"], "db", "u") == ["SELECT"]
-    assert grants.missing([Grant(frozenset({"SELECT"}), "*", "*")], ["SELECT"], "db", "u") == []
+    assert grants.missing([MysqlGrant(frozenset({"SELECT"}), "db", "t")], ["SELECT"], "db", "u") == ["SELECT"]
+    assert grants.missing([MysqlGrant(frozenset({"SELECT"}), "*", "*")], ["SELECT"], "db", "u") == []
 
 
 def test_roles_are_asked_for_what_they_grant():

@@ -139,4 +139,4 @@ def until(holds, seconds=30):
 def park_what_is_gone(world):
     """An entry of the other entity, whose key is on neither side."""
     table = world.context.target.quarantine_table
-    Quarantine(world.dynamodb, table, "a test", "").park("specimens", "upsert", "gone-1", "a test")
+    Quarantine(world.dynamodb, table, "a test", "").put_key("specimens", "upsert", "gone-1", "a test")

@@ -8,7 +8,7 @@ from quarantine_world import BASE, TOO_LONG
 from writes_world import bridge_checks
 
 from functions.domain import names
-from runbook.aws.failure_bucket import FailureBucket, prefix
+from runbook.aws.failure_bucket import DeadLetterObjects, prefix
 from runbook.journal.journal import Phase
 from runbook.quarantine.store import EntryStore
 
@@ -79,7 +79,7 @@ def test_one_object_shows_whose_all_objects_of_a_former_mapping_are(world, monke
     client.put_object(Bucket=bucket, Key=f"{prefix(specimens.bridge_mapping_id)}theirs", Body=b"{}")
     read = []
     client.meta.events.register("before-call.s3.GetObject", lambda **_: read.append(1))
-    one, other = (FailureBucket(client, context.target, each) for each in (chefs, specimens))
+    one, other = (DeadLetterObjects(client, context.target, each) for each in (chefs, specimens))
     for _ in range(2):
         assert sorted(one.names()) == [f"{former}{which}" for which in "abcd"]
         assert other.names() == [f"{prefix(specimens.bridge_mapping_id)}theirs"]

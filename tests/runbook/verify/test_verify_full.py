@@ -22,7 +22,7 @@ from runbook.journal.journal import Phase
 from runbook.journal.lock import LEASE, held, this_process
 from runbook.verify import checkpoint, full, run
 from runbook.verify import compare as comparing
-from runbook.verify.compare import BothSides, Difference
+from runbook.verify.compare import BothSides, Difference, DifferenceKind
 from runbook.verify.concurrency import RateLimiter, StoppedError
 
 RECORDS = 60
@@ -194,7 +194,7 @@ def test_a_run_that_finds_very_many_differences_ends_early_and_says_so(context, 
 
 def test_many_that_differ_only_at_first_do_not_end_it(context, chefs, even, monkeypatch):
     monkeypatch.setattr(full, "MOST", 10)
-    wrong = [Difference(key=key, kind="fields") for key in even]
+    wrong = [Difference(key=key, kind=DifferenceKind.FIELDS) for key in even]
     monkeypatch.setattr(BothSides, "compare", lambda *_: wrong[:5])
     found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.more, found.items, found.rows) == (True, False, RECORDS, RECORDS)
