@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 from functions.aws.dynamodb import PassingError, RefusedError, called
 from functions.aws.retry import back_off
 from functions.domain import names
+from functions.domain.phase import Phase
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RUNNING = "running"
-LEGACY, SWITCHING = "legacy", "switching"
 ATTEMPTS = 4  # at what DynamoDB left over
 BOUND = 20_000  # rows of the queue that the backfill may have waiting, when the record does not say
 
@@ -51,12 +51,12 @@ class Copy:
     @property
     def runs(self) -> bool:
         """Whether copy may write: legacy is the source of truth, and the operator wants it."""
-        return self.state == RUNNING and self.phase in (LEGACY, SWITCHING)
+        return self.state == RUNNING and self.phase in (Phase.LEGACY, Phase.SWITCHING)
 
     @property
     def hurries(self) -> bool:
         """Whether clients wait for the queue to be empty, so that no limit holds."""
-        return self.phase == SWITCHING
+        return self.phase == Phase.SWITCHING
 
     @property
     def attends(self) -> bool:

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
-from functions.gate.inflight import COMPLETE, LEGACY, MODERN
+from functions.domain.phase import Phase
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -36,11 +36,11 @@ logger = Logger(child=True)
 class PhaseSource(Protocol):
     """What the gate asks the journal."""
 
-    def now(self) -> str:
+    def now(self) -> Phase:
         """The phase."""
         ...
 
-    def enter(self, phase: str) -> bool:
+    def enter(self, phase: Phase) -> bool:
         """Count a request in, if it is that phase still."""
         ...
 
@@ -114,7 +114,7 @@ class Gate:
     limit: float
     poll: float = 0.3
     again: float = 0.2
-    _counts: str = field(default="", init=False)  # the phase in which the last request was counted in
+    _counts: Phase | None = field(default=None, init=False)  # the phase in which the last request was counted in
 
     def __call__(self, event: Event) -> Answer:
         """The answer of whichever system is the source of truth.
@@ -137,15 +137,15 @@ class Gate:
         if answer is None:
             phase = self.phases.now()
             answer = self._ask(phase, event)
-            self._counts = phase if answer is not None and phase != LEGACY else ""
+            self._counts = phase if answer is not None and phase != Phase.LEGACY else None
         return answer
 
-    def _ask(self, phase: str, event: Event) -> Answer | None:
+    def _ask(self, phase: Phase, event: Event) -> Answer | None:
         try:
-            if phase == LEGACY:
+            if phase == Phase.LEGACY:
                 answer = self.legacy(event)
                 return None if _fenced(answer) else answer
-            if phase in (MODERN, COMPLETE) and self.phases.enter(phase):
+            if phase in (Phase.MODERN, Phase.COMPLETE) and self.phases.enter(phase):
                 return self._counted(event)
         except NotStartedError:
             logger.warning("a writer takes no request now")

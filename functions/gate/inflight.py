@@ -10,12 +10,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.retry import BUSY_CODES, TRANSIENT_CODES
 from functions.domain import names
+from functions.domain.phase import Phase
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LEGACY, MODERN, COMPLETE = "legacy", "modern", "complete"
-HELD = "switching"  # also what is assumed while the journal does not answer
 REFUSED = "ConditionalCheckFailedException"
 LEAVINGS = 50
 LEAVING_WAIT = 0.05  # seconds at most between two of them
@@ -38,17 +37,17 @@ class Phases:
             "Key": {"entity": {"S": entity}, "record": {"S": names.GATE_RECORD}},
         }
 
-    def now(self) -> str:
+    def now(self) -> Phase:
         """The phase as the last completed write left it."""
         try:
             found = self._client.get_item(**self._place, ConsistentRead=True)
         except (ClientError, BotoCoreError) as error:
             if not _passes(error):
                 raise
-            return HELD
-        return cast("dict[str, Any]", found.get("Item", {})).get("phase", {}).get("S", LEGACY)
+            return Phase.SWITCHING  # requests are held while the journal does not answer
+        return Phase(cast("dict[str, Any]", found.get("Item", {})).get("phase", {}).get("S", Phase.LEGACY))
 
-    def enter(self, phase: str) -> bool:
+    def enter(self, phase: Phase) -> bool:
         """Count a request in, if it is that phase still: check and count are one write."""
         try:
             self._count(1, ConditionExpression="#phase = :phase", phase=phase)

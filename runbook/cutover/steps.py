@@ -22,9 +22,10 @@ from runbook.aws.stream import Follower
 from runbook.checks import heartbeat
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError, RunbookError
-from runbook.journal.journal import Phase, Place
+from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease
 from runbook.journal.operation import Step
+from runbook.journal.phases import Transition, transition
 from runbook.stack import Context
 
 SHORT_QUEUE = 200  # keys in the change queue that copy does in a moment
@@ -147,9 +148,9 @@ class SwitchRun:
         return Step(
             name=name,
             says=f"phase {phase}",
-            do=lambda: self._enter(phase, Place(name, "do"), empty=empty),
+            do=lambda: self._enter(transition(phase), empty=empty),
             unsays=f"phase {undo}" if undo else "",
-            undo=(lambda: self._enter(undo, Place(name, "undo"))) if undo else lambda: None,
+            undo=(lambda: self._enter(transition(undo, undoes=phase))) if undo else lambda: None,
             done=lambda: self.context.journal.state(self.entity.name).phase == phase,
             commit=commit,
         )
@@ -214,10 +215,10 @@ class SwitchRun:
         if not poll(holds, timeout=timeout, first=POLL_SECONDS, longest=POLL_SECONDS):
             raise PreconditionError(f"{what} took more than {seconds or self.choices.hold:g} s")
 
-    def _enter(self, phase: Phase, place: Place, *, empty: bool = False) -> None:
-        """Enter a phase, in the journal and for the gate, if the operation is still at this place."""
-        self.context.journal.enter(self.held_lease.lock, self.entity.name, phase, place, empty=empty)
-        if phase in {Phase.SWITCHING, Phase.RETURNING}:
+    def _enter(self, to: Transition, *, empty: bool = False) -> None:
+        """Enter a phase, in the journal and for the gate, if the operation is still at this step."""
+        self.context.journal.enter(self.held_lease.lock, self.entity.name, to, empty=empty)
+        if to.target in {Phase.SWITCHING, Phase.RETURNING}:
             self.held_since = time.monotonic()
 
     def send(self, routes: Routes) -> bool:

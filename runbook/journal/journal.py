@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from functions.domain import names
+from functions.domain.phase import Phase
 from runbook.errors import FailedError, LockLostError, PreconditionError
+from runbook.journal.phases import TRANSITIONS, Transition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,16 +36,6 @@ CONFLICT_WAIT = 0.02  # seconds
 def now() -> str:
     """The present instant as ISO 8601 in UTC with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-class Phase(StrEnum):
-    """Which system is an entity's source of truth, or on its way to be."""
-
-    LEGACY = "legacy"
-    SWITCHING = "switching"
-    MODERN = "modern"
-    RETURNING = "returning"
-    COMPLETE = "complete"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +74,6 @@ class Operation:
         """The same operation at another boundary."""
         kept = reason or self.reason
         return replace(self, step=step, step_state=state, direction=direction, reason=kept, urgent=urgent)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an operation must be for a change to be right: at this step, in this direction (do or undo)."""
-
-    step: str
-    direction: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,42 +188,60 @@ class Journal:
         if not self._transact([update, *([self._event(event)] if event else [])]):
             raise _lock_lost(entity)
 
-    def enter(self, lock: Lock, entity: str, phase: Phase, place: Place | None = None, *, empty: bool = False) -> None:
+    def enter(self, lock: Lock, entity: str, transition: Transition, *, empty: bool = False) -> None:
         """Enter a phase: the state, and in the same transaction the record that the gate reads.
 
         Args:
             lock: ours.
             entity: whose phase.
-            phase: the new one.
-            place: where the operation must be, so that a request which is late by more than a step changes nothing.
-            empty: nobody is inside modern's writer, whatever was not counted out before.
+            transition: one of `phases.TRANSITIONS`; its condition is that of the write.
+            empty: no request can be inside modern's writer, whatever was not counted out before.
 
         Raises:
-            LockLostError: when the lock is no longer ours, or the operation is elsewhere; nothing was written.
+            ValueError: the transition is not in the table.
+            LockLostError: the lock is no longer ours, or the operation is elsewhere; nothing was written.
+            PreconditionError: the phase is not the one that the transition leaves; nothing was written.
         """
-        attributes = {"#phase": "phase", "#since": "phase_since", "#lock": "lock", "#id": "id"}
-        values: dict[str, Any] = {":phase": phase.value, ":since": now(), ":id": lock.id}
-        condition = "#lock.#id = :id"
-        if place is not None:
-            condition += " AND #operation.#step = :step AND #operation.#direction = :direction"
-            attributes |= {"#operation": "operation", "#step": "step", "#direction": "direction"}
-            values |= {":step": place.step, ":direction": place.direction}
+        if transition not in TRANSITIONS:
+            raise ValueError(f"{transition} is not a legal transition")
+        attributes = {name: name[1:] for name in ("#phase", "#lock", "#id", "#operation", "#step", "#direction")}
+        attributes |= {"#arguments": "arguments", "#verb": "verb", "#since": "phase_since"}
+        values = {
+            ":phase": transition.target.value,
+            ":source": transition.source.value,
+            ":since": now(),
+            ":id": lock.id,
+            ":step": transition.step,
+            ":direction": transition.direction.value,
+            ":verb": transition.verb,
+        }
+        condition = f"#lock.#id = :id AND {transition.condition}"
         state = self._update(entity, "SET #phase = :phase, #since = :since", condition, attributes, values)
-        fresh = ", #inflight = :none" if empty else ""
-        gate: TransactWriteItemTypeDef = {
+        if not self._transact([state, self._gate_phase(entity, transition.target, empty=empty)]):
+            raise self._not_entered(lock, entity, transition)
+
+    def _gate_phase(self, entity: str, phase: Phase, *, empty: bool) -> TransactWriteItemTypeDef:
+        """The change of the record that the gate reads."""
+        changes: dict[str, Any] = {"phase": phase.value, **({"inflight": 0} if empty else {})}
+        return {
             "Update": {
                 "TableName": self._table,
                 "Key": _key(entity, names.GATE_RECORD),
-                "UpdateExpression": f"SET #phase = :phase{fresh}",
-                "ExpressionAttributeNames": {
-                    "#phase": "phase",
-                    **({"#inflight": "inflight"} if fresh else {}),
-                },
-                "ExpressionAttributeValues": _typed({":phase": phase.value, **({":none": 0} if fresh else {})}),
+                "UpdateExpression": _assignments(changes),
+                "ExpressionAttributeNames": {f"#{name}": name for name in changes},
+                "ExpressionAttributeValues": _typed({f":{name}": value for name, value in changes.items()}),
             }
         }
-        if not self._transact([state, gate]):
-            raise _lock_lost(entity)
+
+    def _not_entered(self, lock: Lock, entity: str, transition: Transition) -> PreconditionError | LockLostError:
+        state = self.state(entity)
+        ours = state.lock is not None and state.lock.id == lock.id
+        if ours and state.phase not in {transition.source, transition.target}:
+            return PreconditionError(
+                f"{entity} is in phase {state.phase}, and {transition.target} is entered from {transition.source} only",
+                "See `runbook status` and `runbook history`.",
+            )
+        return _lock_lost(entity)
 
     def inflight(self, entity: str) -> int:
         """How many requests the gate has let into modern's writer that have not come out."""

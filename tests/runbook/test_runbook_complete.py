@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from journal_states import force_phase
 from typer.testing import CliRunner
 
 from functions.domain import names
@@ -102,7 +103,7 @@ def _modern(live, name: str) -> None:
     """As after both cutovers, without them: those have tests of their own."""
     entity = live.target.entity(name)
     with held(live.journal, name, "a test", "x") as lease:
-        live.journal.enter(lease.lock, name, Phase.MODERN)
+        force_phase(live, name, Phase.MODERN)
         live.journal.write(lease.lock, name, {"reads": 100})
     init_service.run(live)
     event = {"action": "capture", "entity": name}
@@ -332,8 +333,7 @@ def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(live, specimens, m
 
 
 def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(system, live, before, specimens):
-    with held(live.journal, SPECIMENS, "a test", "x") as lease:
-        live.journal.enter(lease.lock, SPECIMENS, Phase.COMPLETE)
+    force_phase(live, SPECIMENS, Phase.COMPLETE)
     command = Completion(live, specimens, Choices())
     assert [step.name for step in command.plan().steps] == [
         "phase-complete",

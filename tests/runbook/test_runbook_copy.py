@@ -12,6 +12,7 @@ import time
 import pymysql
 import pytest
 from afresh import delete_items, forget_copy
+from journal_states import force_phase
 from typer.testing import CliRunner
 from writes_world import until
 
@@ -220,8 +221,7 @@ def test_threads_of_this_process_can_be_the_workers(live, chefs, runbook, monkey
 
 @pytest.mark.parametrize(("phase", "says"), [(Phase.MODERN, "rollback"), (Phase.COMPLETE, "gone")])
 def test_in_another_phase_it_is_refused_with_what_may_come_next(live, chefs, runbook, phase, says):
-    with held(live.journal, CHEFS, "a test", "x") as lease:
-        live.journal.enter(lease.lock, CHEFS, phase)
+    force_phase(live, CHEFS, phase)
     try:
         result = runbook("copy", "start", "--entity", CHEFS)
         assert result.exit_code == 4
@@ -229,8 +229,7 @@ def test_in_another_phase_it_is_refused_with_what_may_come_next(live, chefs, run
         assert says in result.stderr
         assert live.journal.find_record(CHEFS, names.COPY_RECORD) is None
     finally:
-        with held(live.journal, CHEFS, "a test", "x") as lease:
-            live.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+        force_phase(live, CHEFS, Phase.LEGACY)
 
 
 def test_a_hazard_refuses_it_and_nothing_was_changed(live, chefs, runbook, database, monkeypatch):
@@ -270,16 +269,14 @@ def test_stopping_what_was_never_started_says_so(live, chefs):
 )
 def test_what_would_not_hold_in_a_phase_is_refused(live, chefs, runbook, command, phase):
     _done(runbook("copy", "start", "--entity", CHEFS))
-    with held(live.journal, CHEFS, "a test", "x") as lease:
-        live.journal.enter(lease.lock, CHEFS, phase)
+    force_phase(live, CHEFS, phase)
     try:
         result = runbook("copy", command, "--entity", CHEFS, *(["--rate", "5"] if command == "set" else []))
         assert result.exit_code == 4
         assert f"chefs is in phase {phase}; `copy {command}` is for phase legacy" in result.stderr
         assert (control.record(live, chefs)["state"], control.record(live, chefs)["rate"]) == ("running", 0)
     finally:
-        with held(live.journal, CHEFS, "a test", "x") as lease:
-            live.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+        force_phase(live, CHEFS, Phase.LEGACY)
 
 
 def _triggers(database) -> int:
@@ -324,16 +321,14 @@ def test_in_phase_modern_start_only_adds_the_triggers_that_a_rollback_needs(live
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     before = control.record(live, chefs)
-    with held(live.journal, CHEFS, "a test", "x") as lease:
-        live.journal.enter(lease.lock, CHEFS, Phase.MODERN)
+    force_phase(live, CHEFS, Phase.MODERN)
     try:
         assert runbook("copy", "start", "--entity", CHEFS).exit_code == 4
         _drop_one(database)
         assert "put back" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
         assert (_triggers(database), control.record(live, chefs)) == (6, before)
     finally:
-        with held(live.journal, CHEFS, "a test", "x") as lease:
-            live.journal.enter(lease.lock, CHEFS, Phase.LEGACY)
+        force_phase(live, CHEFS, Phase.LEGACY)
 
 
 def _left(live, database) -> list[str]:

@@ -9,6 +9,7 @@ from itertools import repeat
 from types import SimpleNamespace
 
 import pytest
+from journal_states import force_phase
 from typer.testing import CliRunner
 
 from functions.aws import retry as retrying
@@ -19,7 +20,7 @@ from runbook.commands.cli import app
 from runbook.commands.verify import SHOW, _words
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase
-from runbook.journal.lock import LEASE, held, this_process
+from runbook.journal.lock import LEASE, this_process
 from runbook.verify import checkpoint, full, run
 from runbook.verify import compare as comparing
 from runbook.verify.compare import BothSides, Difference, DifferenceKind
@@ -276,13 +277,11 @@ def test_stopping_ends_a_wait_of_the_rate_limiter(context):
 
 def test_all_entities_leaves_out_a_complete_one_and_says_so(context, even, sandbox):
     command = ["verify", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
-    with held(context.journal, "chefs", "a test", "a test") as lease:
-        context.journal.enter(lease.lock, "chefs", Phase.COMPLETE)
+    force_phase(context, "chefs", Phase.COMPLETE)
     told = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
     document = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
     alone = CliRunner().invoke(app, [*command, "--entity", "chefs"])
-    with held(context.journal, "chefs", "a test", "a test") as lease:
-        context.journal.enter(lease.lock, "chefs", Phase.LEGACY)
+    force_phase(context, "chefs", Phase.LEGACY)
     assert (told.exit_code, alone.exit_code) == (0, 4), told.output
     assert "chefs is complete" in told.stdout
     assert ([one["entity"] for one in document["entities"]], list(document["skipped"])) == (
