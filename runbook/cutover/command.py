@@ -214,7 +214,7 @@ class Completion(EntityCommand):
 
     @property
     def command(self) -> str:
-        return OperationKind.COMPLETE
+        return OperationKind.COMPLETE.value
 
     def checks(self, state: State) -> list[Check]:
         if state.phase == Phase.COMPLETE:

@@ -106,16 +106,16 @@ def test_json_is_one_document_for_an_act_over_and_back(runbook):
 
 
 def test_in_production_writes_go_over_when_the_stacks_name_is_given(live, runbook):
-    live = {"production": True, "stack": "live"}
+    production = {"production": True, "stack": "live"}
     for options in ((), ("--yes", "another"), ("--json",)):
-        refused = runbook("cutover", "writes", *QUICK, "--execute", *options, **live)
+        refused = runbook("cutover", "writes", *QUICK, "--execute", *options, **production)
         assert (refused.exit_code, stands(live)) == (5, LEGACY)
         assert "--yes live" in refused.output
-    done = runbook("cutover", "writes", *QUICK, "--execute", "--yes", "live", **live)
+    done = runbook("cutover", "writes", *QUICK, "--execute", "--yes", "live", **production)
     assert (done.exit_code, stands(live)) == (0, MODERN), done.output
 
 
-def test_a_paused_mapping_closes_the_gate(live, chefs, runbook):
+def test_a_paused_mapping_refuses_a_cutover(live, chefs, runbook):
     functions = live.clients.functions
     functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
     try:
