@@ -19,7 +19,6 @@ from sandbox.engine.errors import EngineError
 # Pulumi marks special objects on the wire by a key and one of these values (sdk/proto, unchanged since 2018).
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # a marker, not a secret
-ASSET = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same files must give the same archive; zip knows no earlier date
