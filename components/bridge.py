@@ -32,7 +32,7 @@ class StreamBridgeArgs:
         window_seconds: how long a batch may gather.
         parallelization: batches of one shard at a time; records of one key stay in order.
         max_record_age_seconds: when a record that keeps failing goes to the failure bucket.
-        alarm_topic_arn: the SNS topic that hears the alarms; empty for none.
+        alarm_topic_arn: the SNS topic that receives the alarms; empty for none.
     """
 
     tables: Mapping[str, aws.dynamodb.Table]
@@ -164,7 +164,7 @@ class StreamBridge(pulumi.ComponentResource):
         )
 
     def _alarms(self, entity: str, writer: Function) -> None:
-        late = min(LATE, self._args.max_record_age_seconds // 4)  # long before a record is given up
+        late = min(LATE, self._args.max_record_age_seconds // 4)  # long before a record is dead-lettered
         topics = [self._args.alarm_topic_arn] if self._args.alarm_topic_arn else []
         alarms = (
             Alarm("late", "The bridge is late", "IteratorAge", "Maximum", late * 1000, minutes=1),

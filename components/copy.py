@@ -26,7 +26,7 @@ class CopyArgs:
         secret_arn: the bridge's user, which the triggers on the legacy tables let pass unseen.
         journal: where copy's state and the lanes' leases are.
         quarantine: for rows that no item can hold.
-        alarm_topic_arn: the SNS topic that hears the alarm; empty for none.
+        alarm_topic_arn: the SNS topic that receives the alarm; empty for none.
     """
 
     tables: Mapping[str, aws.dynamodb.Table]

@@ -1,4 +1,4 @@
-"""The bucket that keeps, whole, what the stream mapping gave up."""
+"""The failure bucket: it keeps the whole payload of each dead-lettered batch."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Journal(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                protect=args.protect,  # why: without it nobody knows which system is the source of truth
+                protect=args.protect,  # why: without it no command knows which system is the source of truth
             ),
         )
         self.register_outputs({"table": self.table.name})

@@ -97,7 +97,7 @@ def read_stream(stream_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def put_failures(bucket_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
-    """Put what a stream mapping gave up into one bucket; Lambda names the objects, hence the `*` at the end."""
+    """Put dead-lettered batches into one bucket; Lambda names the objects, hence the `*` at the end."""
     return [
         allow(["s3:PutObject"], [pulumi.Output.concat(bucket_arn, "/*")]),
         allow(["s3:ListBucket"], [bucket_arn]),

@@ -48,7 +48,7 @@ class Settings:
         max_capacity: Aurora capacity units, in halves.
         auto_pause_seconds: idle seconds until Aurora pauses; only with min_capacity 0.
         powertools_layer_arn: where the functions find Powertools; empty leaves the layer out.
-        alarm_topic_arn: the SNS topic that hears the alarms; without one they only show.
+        alarm_topic_arn: the SNS topic that receives the alarms; without one they only show in CloudWatch.
         bridge_window_seconds: how long a batch may gather.
         bridge_max_record_age_seconds: when a record that keeps failing goes to the failure bucket; well under the
             stream's own limit.

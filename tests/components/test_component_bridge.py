@@ -1,4 +1,4 @@
-"""The bridge as the program describes it: how the stream is read, what becomes of failures, when somebody is told."""
+"""The bridge as the program describes it: how the stream is read, where failures go, when an alarm goes off."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_mappings_numbers_are_settings(describe):
     assert (found["parallelizationFactor"], found["maximumRecordAgeInSeconds"]) == (2, 600)
 
 
-def test_an_alarm_tells_that_the_bridge_is_late_long_before_a_record_is_given_up(stack, describe):
+def test_an_alarm_reports_a_late_bridge_long_before_a_record_is_dead_lettered(stack, describe):
     late = alarm(stack, "late")
     assert (late["metricName"], late["statistic"]) == ("IteratorAge", "Maximum")
     assert late["threshold"] == 15 * 60 * 1000
@@ -74,7 +74,7 @@ def test_an_alarm_tells_that_the_bridge_is_late_long_before_a_record_is_given_up
     assert alarm(short, "late")["threshold"] == 150 * 1000
 
 
-def test_an_alarm_tells_that_the_bridge_keeps_failing(stack):
+def test_an_alarm_reports_that_the_bridge_keeps_failing(stack):
     failing = alarm(stack, "chefs-failing")
     assert (failing["metricName"], failing["statistic"], failing["threshold"]) == ("Errors", "Sum", 0)
     assert failing["evaluationPeriods"] * failing["period"] == 300

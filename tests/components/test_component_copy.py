@@ -21,10 +21,10 @@ def rights(stack, policy):
     return {action: each["Resource"] for each in document["Statement"] for action in each["Action"]}
 
 
-def test_every_lane_of_every_entity_has_a_schedule_that_tells_it_so(describe):
-    told = [json.loads(each["target"]["input"]) for each in schedules(describe(entitiesFile=SPECIMENS))]
+def test_every_lane_of_every_entity_has_a_schedule_that_names_it(describe):
+    inputs = [json.loads(each["target"]["input"]) for each in schedules(describe(entitiesFile=SPECIMENS))]
     wanted = [{"entity": entity, "lane": lane} for entity in ("chefs", "specimens") for lane in range(names.LANES)]
-    assert sorted(told, key=str) == wanted
+    assert sorted(inputs, key=str) == wanted
 
 
 def test_a_schedule_calls_the_worker_each_minute_and_leaves_a_failed_call_to_the_next(stack):
@@ -54,7 +54,7 @@ def test_the_worker_works_as_the_bridges_user_and_never_sees_the_master_secret(s
     assert found["rds-data:ExecuteStatement"] == found["rds-data:BatchExecuteStatement"] == cluster
 
 
-def test_the_worker_writes_items_keeps_its_records_and_parks_what_no_item_can_hold(stack):
+def test_the_worker_writes_items_keeps_its_records_and_quarantines_what_no_item_can_hold(stack):
     document = json.loads(stack.one("rolePolicy:RolePolicy", "copy-worker-rights")["inputs"]["policy"])
     items = {
         resource: {action.partition(":")[2] for action in each["Action"]}
@@ -70,7 +70,7 @@ def test_the_worker_writes_items_keeps_its_records_and_parks_what_no_item_can_ho
     }
 
 
-def test_an_alarm_tells_the_topic_that_copy_keeps_failing(describe):
+def test_an_alarm_reports_to_the_topic_that_copy_keeps_failing(describe):
     topic = "arn:aws:sns:us-east-1:111122223333:ops"
     stack = describe(alarmTopicArn=topic)
     failing = stack.one("metricAlarm:MetricAlarm", "copy-failing")["inputs"]

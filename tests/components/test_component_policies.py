@@ -123,8 +123,8 @@ def test_only_install_may_store_a_password_and_only_the_bridges(stack):
     bridge = stack.outputs["bridgeSecretArn"]
     assert found["secretsmanager:PutSecretValue"] == [bridge]
     assert found[SECRET] == [stack.outputs["masterSecretArn"], bridge]
-    everybody = [json.loads(each["inputs"]["policy"]) for each in stack.of("rolePolicy:RolePolicy")]
-    assert json.dumps(everybody).count("PutSecretValue") == 1
+    policies = [json.loads(each["inputs"]["policy"]) for each in stack.of("rolePolicy:RolePolicy")]
+    assert json.dumps(policies).count("PutSecretValue") == 1
 
 
 def test_only_api_gateway_may_call_a_function_from_outside_and_by_one_method_of_this_apis_stage(stack):
@@ -176,8 +176,8 @@ def test_forty_entities_fit_into_the_policies_of_a_role(twenty):
 
 def test_forty_entities_fit_into_the_environment_of_a_function(twenty):
     for function in twenty.of("function:Function"):
-        told = function["inputs"]["environment"]["variables"]
-        named = {key: re.sub(r"(-write)\"", r'\1-0123456"', value) for key, value in told.items()}
+        given = function["inputs"]["environment"]["variables"]
+        named = {key: re.sub(r"(-write)\"", r'\1-0123456"', value) for key, value in given.items()}
         assert 2 * len(json.dumps(named, separators=(",", ":"))) <= 4096, function["name"]
 
 

@@ -131,8 +131,8 @@ def test_the_archive_has_the_sources_and_the_mapping_and_nothing_else():
     assert held["entities.toml"].path == SPECIMENS
 
 
-def test_each_function_is_told_what_it_needs_to_know(stack):
-    told = {
+def test_each_function_gets_the_variables_that_it_needs(stack):
+    given = {
         each["name"].removeprefix("streamback-dev-"): {
             key: value
             for key, value in each["inputs"]["environment"]["variables"].items()
@@ -143,7 +143,7 @@ def test_each_function_is_told_what_it_needs_to_know(stack):
     outputs = stack.outputs
     master = {"CLUSTER_ARN": outputs["clusterArn"], "SECRET_ARN": outputs["masterSecretArn"]}
     modern = {"ENTITY": "chefs", "TABLE_NAME": "chef"}
-    assert told == {
+    assert given == {
         "legacy-init": master,
         "legacy-read": master,
         "legacy-write": master,

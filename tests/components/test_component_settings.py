@@ -56,7 +56,7 @@ def test_a_bad_value_is_answered_with_key_expectation_value_and_next_step(key):
     assert f"streamback:{key}" in problem.partition("pulumi config set ")[2]
 
 
-def test_every_mistake_is_told_at_once():
+def test_every_mistake_is_reported_at_once():
     found = problems(unknown=["prodution"], apiAuth="X", minCapacity="x")
     assert [problem.partition(": ")[0] for problem in found] == [
         "streamback:prodution",

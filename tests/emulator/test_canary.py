@@ -42,13 +42,13 @@ def test_the_first_replace_makes_a_canary_of_the_stages_own_deployment(rest):
 
 def test_the_canary_gets_about_its_percentage_at_random(rest):
     _patch(rest, ("replace", PERCENT, "30.0"), ("replace", f"{OVERRIDES}/who", rest.function("canary")))
-    told = [rest.get("/x")[1] for _ in range(200)]
-    counts = Counter(told)
+    answers = [rest.get("/x")[1] for _ in range(200)]
+    counts = Counter(answers)
     # Outside of these bounds once in some ten million runs.
     assert 26 <= counts["canary"] <= 95
     assert counts["stage"] == 200 - counts["canary"]
-    assert "canary" in told[:60]
-    assert "stage" in told[:60]
+    assert "canary" in answers[:60]
+    assert "stage" in answers[:60]
 
 
 def test_a_single_override_is_removed_and_the_others_stay(rest):

@@ -76,7 +76,7 @@ def test_a_colon_or_percent_in_quoted_text_is_no_parameter(call):
     assert found["records"] == [[{"stringValue": ":name 100% ' :x"}, {"stringValue": "%s"}]]
 
 
-def test_a_lock_wait_freezes_nobody_else(call, sandbox):
+def test_a_lock_wait_freezes_no_other_client(call, sandbox):
     call("execute_statement", sql="INSERT INTO emulator_test.t (id, v) VALUES (500, 'locked')")
     number = call("begin_transaction", database="emulator_test")["transactionId"]
     call("execute_statement", sql="UPDATE emulator_test.t SET v = 'x' WHERE id = 500", transactionId=number)

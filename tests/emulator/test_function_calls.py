@@ -46,7 +46,7 @@ def function(parts):
     return Function(parts)
 
 
-def test_a_function_that_raises_tells_type_message_and_trace_and_lives_on(function):
+def test_a_function_that_raises_answers_type_message_and_trace_and_stays_alive(function):
     assert function.call() == (None, {"calls": 1})
     error, body = function.call("raise")
     assert error

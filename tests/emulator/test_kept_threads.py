@@ -50,15 +50,15 @@ def test_waiting_has_an_end_and_says_so():
     assert not thread.is_alive()
 
 
-def test_a_failure_is_told_and_the_thread_works_on(monkeypatch):
-    told: list[type] = []
-    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type))
+def test_a_failure_is_reported_and_the_thread_works_on(monkeypatch):
+    reported: list[type] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_type))
 
     def fail():
         raise ValueError
 
     _run(fail)
-    assert told == [ValueError]
+    assert reported == [ValueError]
     done: list[int] = []
     _run(done.append, 1)
     assert done == [1]

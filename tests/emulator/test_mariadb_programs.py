@@ -40,12 +40,12 @@ def test_an_unpacked_server_is_taken_with_its_own_libraries(machine, tmp_path):
     assert found.environment["LD_LIBRARY_PATH"] == str(root / "usr" / "lib" / "x86_64-linux-gnu")
 
 
-def test_a_machine_without_packages_is_told_what_to_install(machine, tmp_path):
+def test_a_machine_without_packages_gets_a_message_what_to_install(machine, tmp_path):
     with pytest.raises(SandboxError, match=r"no apt-get.*apt-get install mariadb-server"):
         locate(tmp_path / "cache")
 
 
-def test_what_apt_says_is_told_when_it_brings_nothing(machine, tmp_path):
+def test_what_apt_says_is_reported_when_it_brings_nothing(machine, tmp_path):
     program(machine / "apt-get", "echo 'E: no network here' >&2; exit 100")
     program(machine / "dpkg")
     with pytest.raises(SandboxError, match="no network here"):

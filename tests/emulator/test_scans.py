@@ -79,12 +79,12 @@ def test_an_empty_table_and_a_filter_that_matches_nothing_end(table, keys):
 
 
 def test_what_stays_is_found_while_others_come_and_go(table, keys):
-    dice, seen = random.Random(1), []
+    chance, seen = random.Random(1), []
     stays = set(keys[: ITEMS // 2])
     for page in table.pages(Limit=9):
         seen += page
         table.put(uuid.uuid4().hex)
-        table.delete(dice.choice(keys[ITEMS // 2 :]))
+        table.delete(chance.choice(keys[ITEMS // 2 :]))
         if page:
             gone = [key for key in page if key not in stays]
             for key in gone[:1]:

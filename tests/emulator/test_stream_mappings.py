@@ -26,7 +26,7 @@ def handler(event, context):
         "k": {"S": "%020d-%s" % (time.time_ns(), uuid.uuid4().hex)},
         "keys": {"S": " ".join(k + "=" + v for k, v in keys)}, "failed": {"BOOL": bool(failed)}})
     if failed:
-        raise ValueError("as told")
+        raise ValueError("as configured")
     if partial:
         return {"batchItemFailures": [{"itemIdentifier": event["Records"][2]["dynamodb"]["SequenceNumber"]}]}
 """
@@ -103,10 +103,10 @@ def test_a_poison_record_is_bisected_out_put_into_the_bucket_whole_and_its_neigh
     until(lambda: sorted(found.delivered()) == ["a=1", "b=1", "c=1", "d=1"])
     assert len(listed) == 1
     assert listed[0]["Key"].startswith(f"aws/lambda/{found.mapping}/")
-    parked = json.loads(parts.clients["s3"].get_object(Bucket=bucket, Key=listed[0]["Key"])["Body"].read())
-    records = json.loads(parked["payload"])["Records"]
+    dead_lettered = json.loads(parts.clients["s3"].get_object(Bucket=bucket, Key=listed[0]["Key"])["Body"].read())
+    records = json.loads(dead_lettered["payload"])["Records"]
     assert [record["dynamodb"]["NewImage"]["k"]["S"] for record in records] == ["poison"]
-    assert parked["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert dead_lettered["requestContext"]["condition"] == "RetryAttemptsExhausted"
 
 
 def test_after_a_partial_failure_the_rest_is_delivered_again_from_the_first_failed_record(mapped):
@@ -148,7 +148,7 @@ OTHERS = [{"anything-but": ["legacy"]}]
     ("patterns", "expected"),
     [([UNMARKED_ONLY], ["plain"]), ([OTHERS], ["other"]), ([UNMARKED_ONLY, OTHERS], ["plain", "other"])],
 )
-def test_a_filter_tells_an_absent_attribute_from_another_value(mapped, parts, patterns, expected):
+def test_a_filter_distinguishes_an_absent_attribute_from_another_value(mapped, parts, patterns, expected):
     filters = [{"Pattern": json.dumps({"dynamodb": {"NewImage": {"mark": {"S": pattern}}}})} for pattern in patterns]
     end = {"Pattern": json.dumps({"dynamodb": {"Keys": {"k": {"S": ["end"]}}}})}
     found = mapped("none", FilterCriteria={"Filters": [*filters, end]})
@@ -161,8 +161,8 @@ def test_a_filter_tells_an_absent_attribute_from_another_value(mapped, parts, pa
 
 
 def test_records_past_the_age_limit_are_given_up_and_the_young_ones_of_their_batch_are_not(monkeypatch):
-    parked = []
-    monkeypatch.setattr(failures, "put", lambda *given: parked.append(given))
+    dead_lettered = []
+    monkeypatch.setattr(failures, "put", lambda *given: dead_lettered.append(given))
     stream = Stream(
         {
             "EventSourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/x",
@@ -173,5 +173,5 @@ def test_records_past_the_age_limit_are_given_up_and_the_young_ones_of_their_bat
     now = time.time()
     old, young = ({"dynamodb": {"ApproximateCreationDateTime": now - age}} for age in (90, 5))
     assert stream._young([old, young], {}, 2) == [young]
-    (bucket, _, batch, reason, tries) = parked[0]
+    (bucket, _, batch, reason, tries) = dead_lettered[0]
     assert (bucket, batch, reason, tries) == ("failures", [old], "RecordAgeExceeded", 2)

@@ -26,11 +26,11 @@ class Copying:
     """Copy of one legacy table into a DynamoDB table of its own."""
 
     legacy: Any  # conftest's Legacy
-    writers: Any  # the same, as whoever writes there unmodified
+    writers: Any  # the same, as an unmodified writer has them
     dynamodb: Any
     table: str
     journal: str
-    parked: dict[str, str] = field(default_factory=dict)
+    quarantined: dict[str, str] = field(default_factory=dict)
 
     @property
     def entity(self):
@@ -42,7 +42,7 @@ class Copying:
             dynamodb=dynamodb or self.dynamodb,
             table=self.table,
             journal=self.journal,
-            park=self.parked.__setitem__,
+            park=self.quarantined.__setitem__,
         )
         return CopyLane(self.entity, lane, places, owner=uuid.uuid4().hex, **given)
 
@@ -62,12 +62,12 @@ class Copying:
         return done
 
     def forget_leases(self) -> None:
-        """As if the leases of whoever died had ended."""
+        """As if the leases of dead workers had ended."""
         for n in range(names.LANES):
             key = {"entity": {"S": self.entity.name}, "record": {"S": names.lane_record(n)}}
             self.dynamodb.delete_item(TableName=self.journal, Key=key)
 
-    def settle(self) -> None:
+    def catch_up(self) -> None:
         """Rounds until the backfill and the queue are through."""
         for _ in range(50):
             self.once()
@@ -124,7 +124,7 @@ class Copying:
         item = {self.entity.modern.key: {"S": key}, **typed}
         self.dynamodb.put_item(TableName=self.table, Item=item)
 
-    def born(self, first: str = "Ana", last: str = "Ro\u0161", key: str | None = None) -> str:
+    def created(self, first: str = "Ana", last: str = "Ro\u0161", key: str | None = None) -> str:
         """A chef whom a legacy writer adds."""
         return self.writers.store.create(key, {"firstName": first, "lastName": last}).key
 
@@ -140,7 +140,7 @@ class Copying:
         for key in self.items():
             self.dynamodb.delete_item(TableName=self.table, Key={self.entity.modern.key: {"S": key}})
         self.forget_leases()
-        self.parked.clear()
+        self.quarantined.clear()
 
     def _journal_put(self, record: str, attributes: dict[str, Any]) -> None:
         key = {"entity": {"S": self.entity.name}, "record": {"S": record}}

@@ -14,7 +14,7 @@ from functions.domain.changes import Change
 from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
 
-BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double could not tell from the next one
+BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double cannot distinguish from the next one
 EXAMPLES = settings(
     max_examples=25,
     deadline=None,
@@ -23,7 +23,7 @@ EXAMPLES = settings(
 
 
 @dataclass
-class Parked:
+class Quarantined:
     """A quarantine that remembers in memory; the real one is tested through the deployed bridge."""
 
     changes: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Legacy:
     entity: Entity
     server: DataApi
     database: DataApi
-    parked: Parked = field(default_factory=Parked)
+    quarantined: Quarantined = field(default_factory=Quarantined)
 
     @property
     def store(self) -> LegacyStore:
@@ -47,7 +47,7 @@ class Legacy:
 
     def apply(self, *records: dict[str, Any]) -> Any:
         found = changes.from_stream(self.entity, records)
-        return Applier(self.entity, self.database, self.parked).apply(found)
+        return Applier(self.entity, self.database, self.quarantined).apply(found)
 
     def everything(self) -> dict[str, Any]:
         return {record.key: record.fields for record in self.store.page(1000, "").records}
@@ -55,7 +55,7 @@ class Legacy:
     def clear(self) -> None:
         self.database.execute(f"DELETE FROM `{self.entity.legacy.table}`")
         self.database.execute("DELETE FROM streamback_deletes")
-        self.parked.changes.clear()
+        self.quarantined.changes.clear()
 
 
 def record(key: str, sequence: int, event: str = "INSERT", **attributes: Any) -> dict[str, Any]:

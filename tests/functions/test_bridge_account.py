@@ -1,4 +1,4 @@
-"""The bridge's user has the password of its secret, whoever else installs at the same time."""
+"""The bridge's user has the password of its secret, even if another run installs at the same time."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def legacy(make_legacy, monkeypatch):
 
 @pytest.fixture
 def reader(sandbox, legacy):
-    """A transaction that has read the table, so that nobody can change its shape until it ends."""
+    """A transaction that has read the table, so that no ALTER TABLE can run until it ends."""
     with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
         client.begin()
         cursor.execute("SELECT * FROM cheftable")
@@ -121,9 +121,9 @@ def test_writers_do_not_wait_behind_a_change_that_waits_for_a_transaction(legacy
     assert limit > 1
 
 
-def test_an_error_of_the_change_is_told(legacy, routines):
-    with pytest.raises(online_ddl.DataApiError, match="nobody"):
-        online_ddl.alter(legacy.server, legacy.entity, "ADD INDEX of_a_test (nobody)", _done(legacy))
+def test_an_error_of_the_change_is_reported(legacy, routines):
+    with pytest.raises(online_ddl.DataApiError, match="absent_column"):
+        online_ddl.alter(legacy.server, legacy.entity, "ADD INDEX of_a_test (absent_column)", _done(legacy))
     assert routines() == []
 
 
@@ -134,7 +134,7 @@ def test_two_who_prepare_the_same_table_at_once_both_end_well(legacy, data_api):
     def prepare() -> None:
         try:
             tables.prepare(data_api(), legacy.entity)
-        except Exception as error:  # noqa: BLE001  # told by the assertion
+        except Exception as error:  # noqa: BLE001  # shown by the assertion
             failures.append(error)
 
     threads = [threading.Thread(target=prepare) for _ in range(4)]

@@ -58,7 +58,7 @@ def test_duplicates_reordering_and_replays_end_in_the_rows_of_one_clean_pass(leg
     for batch in batches:
         legacy.apply(*batch)
     assert legacy.everything() == clean
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
 @given(records=histories())
@@ -103,10 +103,10 @@ def test_updates_of_existing_rows_burn_no_auto_increment_ids(legacy):
 
 
 def test_a_row_that_began_in_legacy_is_updated_and_deleted_in_its_place(legacy):
-    born = legacy.store.create(None, {"firstName": "Ana", "lastName": "Roš"})
-    legacy.apply(record(born.key, BASE, "MODIFY", firstName="Anja"))
-    assert legacy.everything() == {born.key: {"firstName": "Anja", "lastName": "Ramsay"}}
-    legacy.apply(record(born.key, BASE + 1, "REMOVE"))
+    made = legacy.store.create(None, {"firstName": "Ana", "lastName": "Roš"})
+    legacy.apply(record(made.key, BASE, "MODIFY", firstName="Anja"))
+    assert legacy.everything() == {made.key: {"firstName": "Anja", "lastName": "Ramsay"}}
+    legacy.apply(record(made.key, BASE + 1, "REMOVE"))
     assert legacy.everything() == {}
 
 
@@ -115,7 +115,7 @@ def test_names_of_255_of_the_widest_characters_arrive(legacy):
     legacy.apply(*[record(f"k{number}", BASE + number, firstName=name) for number, name in enumerate(names)])
     shown = legacy.everything()
     assert [shown[f"k{number}"]["firstName"] for number in range(len(names))] == names
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
 def test_a_batch_of_items_of_400_kb_arrives(make_legacy):
@@ -145,10 +145,10 @@ def test_what_a_delete_frees_an_insert_of_the_same_batch_may_take(make_legacy):
         "b": "one",
         "c": "two",
     }
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
-def test_a_poison_record_is_parked_with_its_reason_and_its_neighbours_arrive(make_legacy):
+def test_a_record_that_can_never_be_applied_is_quarantined_with_its_reason_and_its_neighbours_arrive(make_legacy):
     legacy = make_legacy("chefs")
     legacy.server.execute(
         f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable MODIFY cheffirst VARCHAR(20)"
@@ -157,7 +157,7 @@ def test_a_poison_record_is_parked_with_its_reason_and_its_neighbours_arrive(mak
     batch[517] = record("k517", BASE + 517, firstName="x" * 21)
     outcome = legacy.apply(*batch)
     assert (outcome.upserts, outcome.quarantined) == (999, 1)
-    reason, code = legacy.parked.changes["k517"]
+    reason, code = legacy.quarantined.changes["k517"]
     assert code == 1406
     assert "cheffirst" in reason
 
@@ -168,10 +168,10 @@ def test_a_unique_index_of_the_owner_is_never_answered_by_overwriting_another_ro
     legacy.apply(record("a", BASE, firstName="only"))
     legacy.apply(record("b", BASE + 1, firstName="only"), record("c", BASE + 2, firstName="other"))
     assert set(legacy.everything()) == {"a", "c"}
-    assert legacy.parked.changes["b"][1] == 1062
+    assert legacy.quarantined.changes["b"][1] == 1062
 
 
-def test_an_update_that_the_owners_unique_index_refuses_is_parked_and_its_row_stays(make_legacy):
+def test_an_update_that_the_owners_unique_index_refuses_is_quarantined_and_its_row_stays(make_legacy):
     legacy = make_legacy("chefs")
     legacy.server.execute(f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable ADD UNIQUE (cheffirst)")
     legacy.apply(record("a", BASE, firstName="taken"), record("b", BASE + 1, firstName="free"))
@@ -182,10 +182,10 @@ def test_an_update_that_the_owners_unique_index_refuses_is_parked_and_its_row_st
     assert legacy.everything()["b"]["firstName"] == "free"
     outcome = legacy.apply(record("d", BASE + 4, firstName="ERROR 1213"))  # a text that MySQL quotes
     assert outcome.quarantined == 1
-    assert {key: code for key, (_, code) in legacy.parked.changes.items()} == {"b": 1062, "d": 1062}
+    assert {key: code for key, (_, code) in legacy.quarantined.changes.items()} == {"b": 1062, "d": 1062}
 
 
-def test_a_new_streams_records_are_refused_until_it_is_settled_and_then_count_from_the_start(legacy):
+def test_a_new_streams_records_are_refused_until_it_is_confirmed_and_then_count_from_the_start(legacy):
     stream_guard.settle(legacy.server, legacy.entity, "arn:one")
     legacy.apply(record("a", BASE, firstName="old"), record("b", BASE, "REMOVE"))
     with pytest.raises(stream_guard.UnknownStreamError, match="runbook init"):
@@ -226,15 +226,15 @@ def test_natural_keys_converge_too(make_legacy):
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"sku 1": "y"}
 
 
-def test_a_probe_never_touches_the_entitys_table(legacy):
-    probe = record("streamback-probe", BASE, streamback_probe="token")
-    legacy.apply(probe, record("streamback-probe", BASE + 1, "REMOVE"))
+def test_a_heartbeat_never_touches_the_entitys_table(legacy):
+    heartbeat = record("streamback-probe", BASE, streamback_probe="token")
+    legacy.apply(heartbeat, record("streamback-probe", BASE + 1, "REMOVE"))
     rows = legacy.database.query("SELECT token FROM streamback_probes WHERE entity = 'chefs'")
     assert legacy.everything() == {}
     assert rows[0][0].get("stringValue") == "token"
 
 
-def test_a_record_that_does_not_fit_the_mapping_is_parked_and_the_rest_goes_on(legacy):
+def test_a_record_that_does_not_fit_the_mapping_is_quarantined_and_the_rest_goes_on(legacy):
     outcome = legacy.apply(
         record("long", BASE, firstName="x" * 256),
         record("typed", BASE + 1, firstName={"N": "1"}),
@@ -242,7 +242,7 @@ def test_a_record_that_does_not_fit_the_mapping_is_parked_and_the_rest_goes_on(l
         record("good", BASE + 3, firstName="x"),
     )
     assert (outcome.upserts, outcome.quarantined) == (1, 3)
-    assert "256" in legacy.parked.changes["long"][0]
+    assert "256" in legacy.quarantined.changes["long"][0]
 
 
 def test_a_batch_is_coalesced_to_the_last_change_of_each_key():
@@ -251,12 +251,12 @@ def test_a_batch_is_coalesced_to_the_last_change_of_each_key():
     assert [(change.key, change.kind) for change in changes.from_stream(entity, batch)] == [("a", "delete")]
 
 
-def test_a_record_that_does_not_fit_is_not_parked_again_once_a_newer_one_was_applied(legacy):
+def test_a_record_that_does_not_fit_is_not_quarantined_again_once_a_newer_one_was_applied(legacy):
     legacy.clear()
     legacy.apply(record("mended", BASE, firstName="x" * 256))
-    assert "mended" in legacy.parked.changes
+    assert "mended" in legacy.quarantined.changes
     legacy.apply(record("mended", BASE + 1, "MODIFY", firstName="short"))
-    legacy.parked.changes.clear()
+    legacy.quarantined.changes.clear()
     legacy.apply(record("mended", BASE, firstName="x" * 256))
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
     assert legacy.everything()["mended"]["firstName"] == "short"

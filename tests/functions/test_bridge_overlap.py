@@ -18,7 +18,7 @@ from functions.bridge.apply import Applier
 from functions.domain import changes
 
 KEYS = ("a", "b")
-DELIVERIES = 20  # of one batch, before a test gives up
+DELIVERIES = 20  # of one batch, before a test fails
 
 
 @dataclass
@@ -51,7 +51,7 @@ def deliver(legacy, batch, database=None):
     """Apply a batch as Lambda does: again while the bridge asks for it."""
     for _ in range(DELIVERIES):
         try:
-            return Applier(legacy.entity, database or legacy.database, legacy.parked).apply(
+            return Applier(legacy.entity, database or legacy.database, legacy.quarantined).apply(
                 changes.from_stream(legacy.entity, batch)
             )
         except TransientError:
@@ -98,7 +98,7 @@ def test_a_run_in_the_middle_of_another_changes_nothing_of_the_end(legacy, overl
         deliver(legacy, inner)
     seen = [each for each in history if each in before + outer + inner]
     assert shown(legacy) == truth(seen)
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
 @pytest.mark.parametrize("step", range(1, 6))
@@ -129,7 +129,7 @@ def test_overlapping_batches_in_threads_end_in_the_rows_of_one_clean_pass(legacy
     for thread in threads:
         thread.join()
     assert shown(legacy) == truth(history)
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
 @pytest.mark.parametrize("step", range(1, 9))
@@ -142,16 +142,16 @@ def test_a_database_that_goes_away_at_any_statement_loses_nothing(legacy, step):
 
     deliver(legacy, batch, Interrupted(legacy.database, step, lost))
     assert shown(legacy) == {f"k{number}": f"{100 + number}" for number in range(0, 12, 2)}
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
-def test_an_error_that_nobody_foresaw_is_raised_and_parks_nothing(legacy):
+def test_an_unknown_error_is_raised_and_quarantines_nothing(legacy):
     def odd():
         raise DataApiError("You have an error in your SQL syntax", 1064)
 
     with pytest.raises(DataApiError):
         deliver(legacy, [change("a", 1, alive=True)], Interrupted(legacy.database, 2, odd))
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
 def test_a_quarantine_that_cannot_be_written_stops_the_batch(legacy):

@@ -25,12 +25,12 @@ def item(key: str, name: str) -> dict:
     return {"ChefId": {"S": key}, "firstName": {"S": name}, "lastName": {"S": "Roš"}}
 
 
-def replay(legacy, key: str, parked: int, name: str | None, *, stream: str = STREAM, before=lambda: None):  # noqa: PLR0913  # what a test varies
+def replay(legacy, key: str, noted: int, name: str | None, *, stream: str = STREAM, before=lambda: None):  # noqa: PLR0913  # what a test varies
     def read():
         before()
         return item(key, name) if name is not None else None
 
-    return Replay(legacy.entity, legacy.database).apply(key, parked, stream, read)
+    return Replay(legacy.entity, legacy.database).apply(key, noted, stream, read)
 
 
 def names(legacy) -> dict[str, str]:
@@ -41,7 +41,7 @@ def sequence(legacy, key: str) -> int:
     return Replay(legacy.entity, legacy.database).place(key).sequence
 
 
-def test_a_missing_row_is_made_under_the_parked_sequence(known):
+def test_a_missing_row_is_made_under_the_quarantined_sequence(known):
     assert not replay(known, "a", BASE, "Ana").reason
     assert (names(known), sequence(known, "a")) == ({"a": "Ana"}, BASE)
 
@@ -96,15 +96,15 @@ def test_a_superseded_entry_does_not_lower_what_the_row_knows(known):
     assert sequence(known, "a") == BASE + 9
 
 
-def test_what_fails_again_tells_its_reason_and_leaves_the_row_as_it_was(known):
+def test_what_fails_again_gives_its_reason_and_leaves_the_row_as_it_was(known):
     known.apply(record("a", BASE, firstName="old"))
-    for parked in (BASE, BASE + 5):
-        verdict = replay(known, "a", parked, TOO_LONG)
+    for noted in (BASE, BASE + 5):
+        verdict = replay(known, "a", noted, TOO_LONG)
         assert "firstName" in verdict.reason
         assert (names(known), sequence(known, "a")) == ({"a": "old"}, BASE)
 
 
-def test_the_database_s_own_error_is_told_with_its_number(known):
+def test_the_database_s_own_error_is_reported_with_its_number(known):
     table = known.entity.legacy.table
     known.server.execute(f"ALTER TABLE `{known.entity.legacy.database}`.{table} MODIFY cheffirst VARCHAR(10)")
     try:

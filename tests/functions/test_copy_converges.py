@@ -58,7 +58,7 @@ def _fill(copying, rows: int) -> None:
 
 def test_the_backfill_copies_every_row(chefs):
     _fill(chefs, 700)
-    chefs.settle()
+    chefs.catch_up()
     assert chefs.converged()
     assert len(chefs.modern()) == chefs.number("rows_done") == chefs.number("enqueued") == 700
     assert ChangeQueue(chefs.legacy.database, chefs.entity).length(1) == 0
@@ -72,8 +72,8 @@ def test_changes_during_and_after_the_backfill_converge(chefs):
         chefs.changed(keys[n], "changed early")
         chefs.changed(keys[-n - 1], "changed late")
         chefs.writers.store.delete(keys[100 + n])
-        chefs.born("new")
-    chefs.settle()
+        chefs.created("new")
+    chefs.catch_up()
     assert chefs.converged()
     assert len(chefs.modern()) == 600
     assert chefs.number("changes_done") == 16
@@ -84,14 +84,14 @@ def test_a_row_that_is_deleted_between_enqueueing_and_copying_leaves_no_item(che
     assert chefs.round(chefs.lane(0)).enqueued == 10
     for key in list(chefs.legacy.everything())[:5]:
         chefs.writers.store.delete(key)
-    chefs.settle()
+    chefs.catch_up()
     assert len(chefs.modern()) == 5
     assert chefs.converged()
 
 
 def test_a_row_that_comes_and_goes_many_times_is_written_once_a_round(chefs):
     chefs.begin(backfilled=True)
-    key = chefs.born()
+    key = chefs.created()
     for n in range(5):
         chefs.changed(key, f"name {n}")
     chefs.once()
@@ -106,7 +106,7 @@ def test_lanes_at_work_at_once_beside_a_busy_writer_converge(chefs):
 
     def write() -> None:
         for n in range(60):
-            key = chefs.born(f"busy {n}")
+            key = chefs.created(f"busy {n}")
             if n % 2:
                 chefs.changed(key, "changed")
             if n % 3 == 0:
@@ -125,14 +125,14 @@ def test_lanes_at_work_at_once_beside_a_busy_writer_converge(chefs):
         thread.start()
     for thread in threads:
         thread.join()
-    chefs.settle()
+    chefs.catch_up()
     assert chefs.converged()
 
 
 def test_attributes_outside_the_mapping_are_kept(chefs):
-    key = chefs.born("Ana")
+    key = chefs.created("Ana")
     chefs.put(key, firstName="old", lastName="old", stars={"N": "3"})
-    chefs.settle()
+    chefs.catch_up()
     assert chefs.items()[key] == {
         "ChefId": {"S": key},
         "firstName": {"S": "Ana"},
@@ -143,32 +143,32 @@ def test_attributes_outside_the_mapping_are_kept(chefs):
 
 
 def test_an_equal_item_is_not_written(chefs):
-    key = chefs.born("Gordon")
+    key = chefs.created("Gordon")
     chefs.put(key, lastName="Roš")  # without firstName: its default
-    chefs.settle()
+    chefs.catch_up()
     assert names.ORIGIN_ATTRIBUTE not in chefs.items()[key]
     assert chefs.number("skipped") >= 1
 
 
 def test_an_equal_item_that_was_about_to_be_deleted_is_written_without_the_mark(chefs):
-    key = chefs.born("Ana")
+    key = chefs.created("Ana")
     chefs.put(key, firstName="Ana", lastName="Roš", **{names.DELETING_ATTRIBUTE: {"BOOL": True}})
-    chefs.settle()
+    chefs.catch_up()
     assert names.DELETING_ATTRIBUTE not in chefs.items()[key]
     assert chefs.converged()
 
 
-def test_probes_are_not_touched(natural):
-    probe = {names.PROBE_ATTRIBUTE: "token"}
-    natural.put(names.PROBE_KEY, **probe)
-    natural.put("taken", **probe)
-    natural.born(key=names.PROBE_KEY)
+def test_heartbeats_are_not_touched(natural):
+    heartbeat = {names.PROBE_ATTRIBUTE: "token"}
+    natural.put(names.PROBE_KEY, **heartbeat)
+    natural.put("taken", **heartbeat)
+    natural.created(key=names.PROBE_KEY)
     natural.writers.store.delete(names.PROBE_KEY)
-    natural.born(key="taken")
+    natural.created(key="taken")
     before = natural.items()
-    natural.settle()
+    natural.catch_up()
     assert natural.items() == before
-    assert list(natural.parked) == ["taken"]
+    assert list(natural.quarantined) == ["taken"]
 
 
 def _stream(sandbox, copying):
@@ -184,17 +184,17 @@ def _stream(sandbox, copying):
 
 
 def test_the_bridge_applies_nothing_of_what_copy_does(chefs, sandbox):
-    key, other = chefs.born("one"), chefs.born("two")
+    key, other = chefs.created("one"), chefs.created("two")
     chefs.put("orphan", firstName="of modern's", lastName="x")
     chefs.legacy.database.execute(
         f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
         f"VALUES ('chefs', {names.lane_of('orphan')}, 'orphan', UTC_TIMESTAMP(6))"
     )
     seen = len(list(_stream(sandbox, chefs)))
-    chefs.settle()
+    chefs.catch_up()
     chefs.writers.store.delete(key)
     chefs.changed(other, "changed")
-    chefs.settle()
+    chefs.catch_up()
     written = list(_stream(sandbox, chefs))[seen:]
     assert [record["eventName"] for record in written].count("REMOVE") == 2
     for record in written:
@@ -208,26 +208,26 @@ def test_the_bridge_applies_nothing_of_what_copy_does(chefs, sandbox):
 
 def test_natural_keys_converge_by_their_own_spelling(natural):
     for key in ("abc", "Zürich 8001", "日本"):
-        natural.born(key, key=key)
-    natural.settle()
+        natural.created(key, key=key)
+    natural.catch_up()
     assert natural.converged()
     table = natural.entity.legacy.table
     natural.writers.database.execute(f"UPDATE {table} SET id = 'ABC' WHERE id = 'abc'")
-    natural.settle()
+    natural.catch_up()
     assert set(natural.modern()) == {"ABC", "Zürich 8001", "日本"}
     assert natural.converged()
 
 
 def test_a_key_that_no_item_can_have_is_left_out_by_triggers_and_backfill(natural):
-    natural.born("nameless", key="x")
+    natural.created("nameless", key="x")
     natural.writers.database.execute(f"UPDATE {natural.entity.legacy.table} SET id = '' WHERE id = 'x'")
-    natural.born("named", key="y")
-    natural.settle()
+    natural.created("named", key="y")
+    natural.catch_up()
     assert list(natural.modern()) == ["y"]
-    assert not natural.parked
+    assert not natural.quarantined
 
 
-def test_a_row_that_no_item_can_hold_is_parked_and_the_rest_goes_on(specimens):
+def test_a_row_that_no_item_can_hold_is_quarantined_and_the_rest_goes_on(specimens):
     sql = (
         f"INSERT INTO {specimens.entity.legacy.table} (label, notes, price, found_at) "
         "VALUES (:label, REPEAT('n', :long), 1, '2020-01-01')"
@@ -236,17 +236,17 @@ def test_a_row_that_no_item_can_hold_is_parked_and_the_rest_goes_on(specimens):
     specimens.writers.database.batch(
         sql, [{"label": {"stringValue": k}, "long": {"longValue": v}} for k, v in labels.items()]
     )
-    specimens.settle()
+    specimens.catch_up()
     assert sorted(fields["label"] for fields in specimens.modern().values()) == ["large", "small"]
-    assert list(specimens.parked.values()) == [TOO_LARGE]
+    assert list(specimens.quarantined.values()) == [TOO_LARGE]
 
 
-def test_a_row_that_does_not_fit_the_mapping_is_parked_and_the_rest_goes_on(make_legacy, bridge_user, sandbox):
+def test_a_row_that_does_not_fit_the_mapping_is_quarantined_and_the_rest_goes_on(make_legacy, bridge_user, sandbox):
     legacy = make_legacy("chefs")
     copying = make_copying(legacy, bridge_user(legacy).database, sandbox.client("dynamodb"))
     legacy.server.execute(f"ALTER TABLE `{legacy.entity.legacy.database}`.cheftable MODIFY cheffirst VARBINARY(255)")
     legacy.database.execute("INSERT INTO cheftable (cheffirst, cheflast) VALUES (0xFF, 'x'), ('fine', 'x')")
     copying.begin()
-    copying.settle()
-    assert set(copying.parked) == {"1"}
+    copying.catch_up()
+    assert set(copying.quarantined) == {"1"}
     assert list(copying.modern()) == ["2"]

@@ -69,10 +69,10 @@ def test_the_deployed_function_copies_until_it_is_stopped(sandbox, deployed):
     for worker in workers:
         worker.start()
     _until(lambda: deployed.number("rows_done") == ROWS)
-    born = deployed.born("later")
-    _until(lambda: born in deployed.items())
-    deployed.writers.store.delete(born)
-    _until(lambda: born not in deployed.items())
+    made = deployed.created("later")
+    _until(lambda: made in deployed.items())
+    deployed.writers.store.delete(made)
+    _until(lambda: made not in deployed.items())
     assert deployed.converged()
     deployed.begin(state="stopped")
     for worker in workers:

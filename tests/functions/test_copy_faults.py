@@ -31,7 +31,7 @@ def chefs(copied):
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -43,7 +43,7 @@ class Clock:
 def _of_lane(chefs, lane: int, count: int) -> list[str]:
     found = []
     while len(found) < count:
-        key = chefs.born()
+        key = chefs.created()
         if names.lane_of(key) == lane:
             found.append(key)
     return found
@@ -51,7 +51,7 @@ def _of_lane(chefs, lane: int, count: int) -> list[str]:
 
 def test_killed_after_any_call_and_run_again_it_converges(chefs):
     changed, deleted, *spare = _of_lane(chefs, 0, 40)
-    chefs.settle()
+    chefs.catch_up()
     for calls in itertools.count(1):
         chefs.changed(changed, f"name {calls}")
         chefs.writers.store.delete(deleted)
@@ -63,7 +63,7 @@ def test_killed_after_any_call_and_run_again_it_converges(chefs):
             chefs.round(lane)
         except KilledError:
             chefs.forget_leases()
-            chefs.settle()
+            chefs.catch_up()
             assert chefs.converged()
             assert ChangeQueue(chefs.legacy.database, chefs.entity).length(1) == 0
         else:
@@ -143,7 +143,7 @@ def test_rounds_are_small_while_rows_are_slow_to_read(chefs):
     assert [lane.round().rows for _ in range(4)] == [5, 10, 20, 37]
 
 
-def test_an_expired_lease_that_nobody_took_goes_on(chefs):
+def test_an_expired_lease_that_no_other_worker_took_continues(chefs):
     clock = Clock()
     lane = chefs.lane(0, clock=clock)
     assert lane.lease.take()
@@ -153,7 +153,7 @@ def test_an_expired_lease_that_nobody_took_goes_on(chefs):
     assert lane.lease.may_write()
 
 
-def test_the_lane_tells_its_beat_its_rows_and_its_lag(chefs):
+def test_the_lane_reports_its_beat_its_rows_and_its_lag(chefs):
     clock = Clock()
     chefs.begin(backfilled=True)
     chefs.legacy.database.execute(
@@ -183,7 +183,7 @@ def test_a_worker_waits_out_what_passes(chefs):
     work, slept = _work(chefs, chefs.lane(0, dynamodb, database=database))
     assert work.run() == OVER
     assert len(slept) > 5
-    chefs.settle()
+    chefs.catch_up()
     assert chefs.converged()
 
 
@@ -213,7 +213,7 @@ def test_items_that_dynamodb_leaves_over_are_written_again(chefs):
 
     dynamodb.batch_write_item = write
     chefs.round(chefs.lane(0, dynamodb))
-    chefs.settle()
+    chefs.catch_up()
     assert chefs.converged()
 
 
@@ -232,7 +232,7 @@ def test_one_item_that_dynamodb_refuses_does_not_stop_the_others(chefs):
     dynamodb.batch_write_item = write
     chefs.round(chefs.lane(0, dynamodb))
     assert set(chefs.items()) == {keys[0], keys[2]}
-    assert chefs.parked == {keys[1]: "nested too deep"}
+    assert chefs.quarantined == {keys[1]: "nested too deep"}
 
 
 def test_after_a_write_in_doubt_it_waits_until_that_must_have_ended(chefs):
@@ -251,7 +251,7 @@ def test_after_a_write_in_doubt_it_waits_until_that_must_have_ended(chefs):
     assert len(chefs.items()) == 1
 
 
-def test_what_nobody_foresaw_is_raised_and_the_lane_is_free(chefs):
+def test_an_unknown_error_is_raised_and_the_lane_is_free(chefs):
     dynamodb = Faulty(chefs.dynamodb, failing("batch_get_item", times=1, error="ResourceNotFoundException"))
     _of_lane(chefs, 0, 1)
     with pytest.raises(ClientError):

@@ -26,7 +26,7 @@ def chefs(copied):
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -61,7 +61,7 @@ def test_what_was_not_used_for_long_is_not_made_up_for():
     assert bucket.available(500) == 100
 
 
-def test_it_tells_how_long_to_wait_for_the_next_row():
+def test_it_says_how_long_to_wait_for_the_next_row():
     clock = Clock()
     bucket = Bucket(clock)
     bucket.limit(0.25)
@@ -85,7 +85,7 @@ def test_a_rate_can_be_changed_and_lifted():
 
 def test_a_lane_takes_its_share_of_the_rate(chefs):
     for _ in range(60):
-        chefs.born()
+        chefs.created()
     chefs.begin(backfilled=True, rate=names.LANES * 5)
     clock = Clock()
     lane = chefs.lane(1, clock=clock)
@@ -138,7 +138,7 @@ def _until_waiting(connection, count: int) -> None:
 
 
 def test_while_aurora_is_busy_nothing_is_taken_and_the_journal_says_why(chefs, monkeypatch):
-    chefs.born()
+    chefs.created()
     chefs.begin(threads=5)
     lane = chefs.lane(0)
     assert lane.lease.take()
@@ -153,7 +153,7 @@ def test_while_aurora_is_busy_nothing_is_taken_and_the_journal_says_why(chefs, m
 
 def test_the_backfill_waits_for_a_short_queue(chefs):
     for _ in range(20):
-        chefs.born()
+        chefs.created()
     chefs.begin(bound=20)
     lane = chefs.lane(0)
     lane.queue.remove([row.id for n in range(names.LANES) for row in lane.queue.take(n, 500)][:1])
@@ -165,12 +165,12 @@ def test_the_backfill_waits_for_a_short_queue(chefs):
     chefs.legacy.database.execute(f"UPDATE {names.CHANGES_TABLE} SET lane = 2")
     assert lane.round().enqueued == 0
     lane.lease.release()
-    chefs.settle()
+    chefs.catch_up()
     assert chefs.converged()
 
 
 def test_only_the_first_lane_does_the_backfill_and_none_while_switching(chefs):
-    chefs.born()
+    chefs.created()
     chefs.legacy.database.execute(f"DELETE FROM {names.CHANGES_TABLE}")
     assert chefs.round(chefs.lane(1)).enqueued == 0
     chefs.begin("switching")

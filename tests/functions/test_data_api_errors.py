@@ -74,7 +74,7 @@ def test_a_service_that_cannot_be_reached_is_worth_another_try_and_may_have_writ
         (DATABASE, "Deadlock found; Error code: 1213; SQLState: 40001", False),
     ],
 )
-def test_an_error_tells_whether_the_write_may_have_happened(name, text, maybe):
+def test_an_error_says_whether_the_write_may_have_happened(name, text, maybe):
     error = meaning(name, text)
     assert isinstance(error, TransientError)
     assert error.maybe_written is maybe

@@ -1,4 +1,4 @@
-"""The gate: whom it asks in each phase, what it holds, and that its count tells who is inside."""
+"""The gate: whom it asks in each phase, what it holds, and that its count says which requests are inside."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_writer_that_takes_nothing_now_is_asked_again(journal):
     assert journal.inflight() == 0
 
 
-def test_nobody_gets_in_once_the_phase_has_left_modern(journal):
+def test_no_request_gets_in_once_the_phase_has_left_modern(journal):
     journal.enter("modern")
     phases = journal.phases
     assert phases.now() == "modern"

@@ -1,4 +1,4 @@
-"""Fence, capture and stamps: what the triggers on a legacy table do to whoever writes there, and to the bridge."""
+"""Fence, capture and epochs: what the triggers on a legacy table do to its writers, and to the bridge."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def captured_chefs(make_legacy):
 
 @pytest.fixture
 def legacy(captured_chefs):
-    """Chefs in legacy's first period, with nothing in the queue."""
+    """Chefs in legacy's first epoch, with nothing in the queue."""
     _control(captured_chefs, fenced=0, legacy_stamp=1, generation=1)
     captured_chefs.clear()
     captured_chefs.database.execute(f"DELETE FROM {names.CHANGES_TABLE}")
@@ -34,7 +34,7 @@ def legacy(captured_chefs):
 
 @pytest.fixture
 def bridge(legacy, bridge_user):
-    """The same table as the bridge sees it; what it parks is seen in both."""
+    """The same table as the bridge sees it; what it quarantines is seen in both."""
     return bridge_user(legacy)
 
 
@@ -50,7 +50,7 @@ def _queue(legacy) -> list[str]:
     return [key["blobValue"].decode() for _, key in rows]
 
 
-def _born(legacy, name: str = "Ana") -> str:
+def _created(legacy, name: str = "Ana") -> str:
     return legacy.store.create(None, {"firstName": name, "lastName": "Roš"}).key
 
 
@@ -79,7 +79,7 @@ def test_triggers_that_went_with_a_swapped_table_come_back_to_its_successor(make
     legacy.server.execute(swap)
     assert triggers.install(legacy.server, legacy.entity) == list(triggers.bodies(legacy.entity))
     assert _queue(legacy) == []
-    key = _born(legacy)
+    key = _created(legacy)
     assert _queue(legacy) == [key]
 
 
@@ -102,14 +102,14 @@ def test_names_fit_for_the_longest_entity():
 
 
 def test_every_write_of_legacy_is_in_the_queue(legacy):
-    key = _born(legacy)
+    key = _created(legacy)
     legacy.store.replace(key, {"firstName": "Anja", "lastName": "Roš"})
     legacy.store.delete(key)
     assert _queue(legacy) == [key] * 3
 
 
 def test_a_counted_key_is_still_answered_to_the_client(legacy):
-    assert legacy.store.get(_born(legacy)).fields["firstName"] == "Ana"
+    assert legacy.store.get(_created(legacy)).fields["firstName"] == "Ana"
 
 
 def test_a_row_that_came_from_modern_is_queued_under_its_item_key(legacy, bridge):
@@ -119,24 +119,24 @@ def test_a_row_that_came_from_modern_is_queued_under_its_item_key(legacy, bridge
 
 
 def test_a_changed_primary_key_is_a_delete_and_an_insert(legacy):
-    key = _born(legacy)
+    key = _created(legacy)
     legacy.database.execute(f"UPDATE `{legacy.entity.legacy.table}` SET id = 9000000 WHERE id = {key}")
     assert _queue(legacy) == [key, "9000000", key]
 
 
-def test_what_the_bridge_writes_is_neither_queued_nor_stamped(legacy, bridge):
+def test_what_the_bridge_writes_is_neither_queued_nor_given_an_epoch(legacy, bridge):
     bridge.apply(record("a", BASE, firstName="Ana"), record("b", BASE + 1, firstName="Bea"))
     bridge.apply(record("a", BASE + 2, "MODIFY", firstName="Anja"), record("b", BASE + 3, "REMOVE"))
     assert _queue(legacy) == []
     assert {key: fields["firstName"] for key, fields in bridge.everything().items()} == {"a": "Anja"}
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
 def test_the_fence_stops_api_raw_clients_and_procedures_but_not_the_bridge(legacy, bridge, sandbox):
-    key, table = _born(legacy), legacy.entity.legacy.table
+    key, table = _created(legacy), legacy.entity.legacy.table
     _control(legacy, fenced=1)
     for write in (
-        lambda: _born(legacy),
+        lambda: _created(legacy),
         lambda: legacy.store.replace(key, {"firstName": "x", "lastName": "y"}),
         lambda: legacy.store.delete(key),
     ):
@@ -174,7 +174,7 @@ def test_raising_the_fence_waits_for_a_writer_inside(legacy, sandbox):
     thread.join()
     assert [fields["firstName"] for fields in legacy.everything().values()] == ["inside"]
     with pytest.raises(FencedError):
-        _born(legacy)
+        _created(legacy)
 
 
 def _until_waiting(sandbox, statement: str) -> None:
@@ -202,7 +202,7 @@ def test_a_late_record_does_not_overwrite_what_legacy_wrote_since(legacy, bridge
     legacy.store.delete("b")
     bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), record("b", BASE + 2, "MODIFY", firstName="late"))
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "legacy"}
-    assert {key: reason[:8] for key, (reason, _) in legacy.parked.changes.items()} == {
+    assert {key: reason[:8] for key, (reason, _) in legacy.quarantined.changes.items()} == {
         "a": "conflict",
         "b": "conflict",
     }
@@ -219,7 +219,7 @@ def test_a_late_record_of_what_legacy_did_not_touch_is_applied(legacy, bridge):
         "a": "late",
         "c": "new",
     }
-    assert not legacy.parked.changes
+    assert not legacy.quarantined.changes
 
 
 def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, bridge):
@@ -256,13 +256,13 @@ def _removal_by_copy(key, sequence):
     return removal
 
 
-def _remembered(legacy) -> dict[str, int]:
+def _tombstones(legacy) -> dict[str, int]:
     rows = legacy.database.query(f"SELECT item_key, sequence FROM {names.DELETES_TABLE}")
     return {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
 
 
 def test_the_bridge_deletes_no_row_for_what_copy_deleted(legacy, bridge):
-    key = _born(legacy)
+    key = _created(legacy)
     bridge.apply(_removal_by_copy(key, BASE))
     assert list(legacy.everything()) == [key]
 
@@ -270,17 +270,17 @@ def test_the_bridge_deletes_no_row_for_what_copy_deleted(legacy, bridge):
 def test_what_copy_deleted_comes_back_by_no_older_record(legacy, bridge):
     bridge.apply(_removal_by_copy("a", BASE + 5))
     bridge.apply(record("a", BASE, firstName="late"))
-    assert (legacy.everything(), _remembered(legacy)["a"]) == ({}, BASE + 5)
+    assert (legacy.everything(), _tombstones(legacy)["a"]) == ({}, BASE + 5)
     bridge.apply(record("a", BASE + 6, firstName="new"))
     assert [fields["firstName"] for fields in legacy.everything().values()] == ["new"]
 
 
-def test_a_conflict_is_told_also_when_copys_delete_comes_in_the_same_batch(legacy, bridge):
+def test_a_conflict_is_reported_also_when_copys_delete_comes_in_the_same_batch(legacy, bridge):
     bridge.apply(record("a", BASE, firstName="modern"))
     legacy.store.delete("a")
     bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), _removal_by_copy("a", BASE + 2))
-    assert {key: reason[:8] for key, (reason, _) in legacy.parked.changes.items()} == {"a": "conflict"}
-    assert (legacy.everything(), _remembered(legacy)["a"]) == ({}, BASE + 2)
+    assert {key: reason[:8] for key, (reason, _) in legacy.quarantined.changes.items()} == {"a": "conflict"}
+    assert (legacy.everything(), _tombstones(legacy)["a"]) == ({}, BASE + 2)
 
 
 @pytest.fixture(scope="session")
@@ -342,4 +342,4 @@ def test_a_row_that_moves_to_another_key_leaves_its_sequence_with_the_old_one(na
     bridge_user(natural).apply(record("before", BASE + 9, firstName="modern"))
     natural.database.execute(f"UPDATE `{natural.entity.legacy.table}` SET sku = 'after' WHERE sku = 'before'")
     assert _sequences(natural)["after"] == ""
-    assert _remembered(natural)["before"] == BASE + 9
+    assert _tombstones(natural)["before"] == BASE + 9

@@ -54,9 +54,9 @@ def _entity(*, masked: bool = True):
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_database_message_shows_nothing_of_a_value_whatever_it_holds(message, secret):
     for reason in (message.format(secret), message.format(secret) + CODE):
-        told = without_masked(_entity(), reason)
-        assert "Brien" not in told
-        assert told.startswith(message.partition("'")[0] + "'***'")
+        shown = without_masked(_entity(), reason)
+        assert "Brien" not in shown
+        assert shown.startswith(message.partition("'")[0] + "'***'")
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -81,8 +81,8 @@ def test_a_reason_that_quotes_only_a_column_is_unchanged(reason):
 
 
 def test_the_column_and_the_error_code_after_a_value_stay():
-    told = without_masked(_entity(), f"Incorrect string value: 'x' for column 'cheffirst' at row 1{CODE}")
-    assert told == f"Incorrect string value: '***' for column 'cheffirst' at row 1{CODE}"
+    shown = without_masked(_entity(), f"Incorrect string value: 'x' for column 'cheffirst' at row 1{CODE}")
+    assert shown == f"Incorrect string value: '***' for column 'cheffirst' at row 1{CODE}"
 
 
 def test_without_masked_fields_a_reason_is_unchanged():

@@ -57,9 +57,9 @@ def test_a_listing_shows_every_record_once_whatever_their_sizes(make_legacy):
 
 
 def test_many_records_are_found_by_key_and_missing_ones_left_out(legacy):
-    born = [legacy.store.create(None, {"firstName": f"{number}", "lastName": ""}) for number in range(5)]
-    found = legacy.store.many([*[record.key for record in born], "nobody", "999999"])
-    assert list(found.values()) == born
+    made = [legacy.store.create(None, {"firstName": f"{number}", "lastName": ""}) for number in range(5)]
+    found = legacy.store.many([*[record.key for record in made], "nobody", "999999"])
+    assert list(found.values()) == made
 
 
 @pytest.mark.parametrize("key", ["0", "01", "+1", "1 ", "9" * 40, "", "ключ", "1.0"])
