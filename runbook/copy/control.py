@@ -97,14 +97,17 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
         PreconditionError: the phase is another, or a check of preflight does not hold; nothing was changed.
         RefusedError: another operator holds the lock.
     """
+    described = context.target.mapping[entity.name]
     with held(context.journal, entity.name, context.clients.operator, "copy start") as lease:
         resumed = resume(context, entity, lease)
         phase = context.journal.state(entity.name).phase
-        restores = phase == Phase.MODERN and _triggers_missing(context, entity)
+        started = context.journal.find_record(entity.name, names.COPY_RECORD) is not None
+        # in phase modern a rollback will need triggers that are missing
+        restores = phase == Phase.MODERN and started and bool(capture.wrong(context.aurora, described))
         if not restores:
             _demand_phase(entity, phase, "copy starts in phase legacy only", Phase.LEGACY)
             _demand_preflight(context, entity)
-            if again or context.journal.find_record(entity.name, names.COPY_RECORD) is None:
+            if again or not started:
                 # the rows would be copied over what modern wrote before a rollback and Aurora does not have yet
                 _wait_until_drained(context, entity, lease)
         triggers = _capture(context, entity, lease)
@@ -187,12 +190,6 @@ def _demand_phase(entity: EntityTarget, phase: Phase, rule: str, *legal: Phase) 
         )
 
 
-def _triggers_missing(context: Context, entity: EntityTarget) -> bool:
-    """Whether triggers are missing that a rollback will need."""
-    started = context.journal.find_record(entity.name, names.COPY_RECORD) is not None
-    return started and bool(capture.wrong(context.aurora, context.target.mapping[entity.name]))
-
-
 def _demand_preflight(context: Context, entity: EntityTarget) -> None:
     if not context.target.copy_function:
         raise PreconditionError("copy is not deployed", "Deploy the part bridge: see `parts` in the stack's settings.")
@@ -239,7 +236,10 @@ def _begin(context: Context, entity: EntityTarget, limits: CopyLimits, *, again:
         begin = _fresh(context, entity) | DEFAULTS.given if present is None or again else {"state": RUNNING}
         return {**begin, **kept, **limits.given}
 
-    return _result(_change_record(context, entity, changes), again=again)
+    before = _change_record(context, entity, changes)
+    if before is None or again:
+        return "begun anew" if before else "started"
+    return RUNNING if before["state"] == RUNNING else "resumed"
 
 
 def _change_record(
@@ -252,14 +252,6 @@ def _change_record(
         if context.journal.change_record(entity.name, names.COPY_RECORD, changes(present), expected):
             return present
     raise FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
-
-
-def _result(present: Mapping[str, Any] | None, *, again: bool) -> str:
-    if present is None:
-        return "started"
-    if again:
-        return "begun anew"
-    return RUNNING if present["state"] == RUNNING else "resumed"
 
 
 def _fresh(context: Context, entity: EntityTarget) -> dict[str, Any]:
