@@ -86,12 +86,12 @@ class Unkept:
     def keep(self, entry: Entry, reason: str, code: int) -> None: ...
 
 
+@dataclass(frozen=True)
 class Repair:
     """The repair of one entity."""
 
-    def __init__(self, context: Context, entity: EntityTarget) -> None:
-        self._context = context
-        self._entity = entity
+    context: Context
+    entity: EntityTarget
 
     def phase(self) -> Phase:
         """The phase, if it decides which side is right.
@@ -99,23 +99,19 @@ class Repair:
         Raises:
             PreconditionError: it does not, or the entity is complete.
         """
-        state = self._context.journal.state(self._entity.name)
+        state = self.context.journal.state(self.entity.name)
         if state.operation or state.phase in {Phase.SWITCHING, Phase.RETURNING}:
             raise PreconditionError(
-                f"{self._entity.name} is {state.phase}, with a switch under way: "
-                "the source of truth is not decided yet",
+                f"{self.entity.name} is {state.phase}, with a switch under way: the source of truth is not decided yet",
                 remedies.first(state),
             )
         if state.phase == Phase.COMPLETE:
-            raise PreconditionError(f"{self._entity.name} is complete: its legacy table is no longer kept up to date")
+            raise PreconditionError(f"{self.entity.name} is complete: its legacy table is no longer kept up to date")
         return state.phase
 
-    def checks(self) -> list[Check]:
+    def checks(self, *, send_heartbeat: bool = False) -> list[Check]:
         """Whether the bridge works. If it does not, records may differ only because it has not applied them yet."""
-        return self._checks(send_heartbeat=False)
-
-    def _checks(self, *, send_heartbeat: bool) -> list[Check]:
-        return plans.checks(self._context, self._entity, CheckScope.REPAIR, send_heartbeat=send_heartbeat)
+        return plans.checks(self.context, self.entity, CheckScope.REPAIR, send_heartbeat=send_heartbeat)
 
     def plan(self, differences: Sequence[Difference]) -> list[RepairPlan]:
         """What would be done now about each difference.
@@ -142,10 +138,10 @@ class Repair:
         keys = [difference.key for difference in found.differences]
         if not keys:
             return Repaired(resolutions=(), left=())
-        context, name = self._context, self._entity.name
+        context, name = self.context, self.entity.name
         with held(context.journal, name, context.clients.operator, COMMAND) as lease:
             phase = self.phase()
-            demand(self._checks(send_heartbeat=True))
+            demand(self.checks(send_heartbeat=True))
             _record(lease, "started", keys)
             try:
                 resolutions = self._resolve(lease, phase, keys, options.rate)
@@ -167,9 +163,9 @@ class Repair:
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for start in range(0, len(keys), CHUNK):
-                self._context.say(f"repairing {self._entity.name}: {start:,} of {len(keys):,} records")
+                self.context.say(f"repairing {self.entity.name}: {start:,} of {len(keys):,} records")
                 some = keys[start : start + CHUNK]
-                differing = run.compare_keys(self._context, self._entity, some, 0, rate, timeout=TIMEOUT)
+                differing = run.compare_keys(self.context, self.entity, some, 0, rate, timeout=TIMEOUT)
                 done += pool.map(resolve, [difference.key for difference in differing])
         return done
 
@@ -177,13 +173,13 @@ class Repair:
         """The last records of these keys in the stream, which only a row that is written needs."""
         if phase != Phase.MODERN:
             return {}
-        follower = self._context.follower(self._entity, wanted=frozenset(keys))
+        follower = self.context.follower(self.entity, wanted=frozenset(keys))
         follower.reach(run.STREAM_TIMEOUT)
         return follower.take()
 
     def _compared(self, keys: Sequence[str], options: VerifyOptions) -> Sequence[Difference]:
         """What differs after the grace. As long as copy makes progress, it gets more time."""
-        context, entity, left = self._context, self._entity, list[str](keys)
+        context, entity, left = self.context, self.entity, list[str](keys)
         end = time.monotonic() + MOST_GRACES * options.grace
         while True:
             context.say(f"comparing {len(left):,} repaired records of {entity.name}")
@@ -194,11 +190,11 @@ class Repair:
 
     def _entry(self, key: str, seen: Seen | None) -> Entry:
         """A difference in the shape of what the resolver takes."""
-        sequence, stream = (seen.sequence, self._entity.stream_arn) if seen else (0, "")
-        return Entry(entity=self._entity.name, key=key, kind=EntryKind.UPSERT, sequence=sequence, stream=stream)
+        sequence, stream = (seen.sequence, self.entity.stream_arn) if seen else (0, "")
+        return Entry(entity=self.entity.name, key=key, kind=EntryKind.UPSERT, sequence=sequence, stream=stream)
 
     def _resolver(self, phase: Phase) -> Resolver:
-        return Resolver(self._context, self._entity, Unkept(), phase)
+        return Resolver(self.context, self.entity, Unkept(), phase)
 
 
 def _record(lease: Lease, result: str, keys: Sequence[str]) -> None:

@@ -53,26 +53,14 @@ def _sampled(aurora: Aurora, facts: Facts, limit: str) -> list[Check]:
         (int(rows[0][0]), int(rows[0][1]), rows[0][2], int(rows[0][3])) if rows else (0, 0, "", 0)
     )
     value = f"{_kilobytes(size)} the largest of {count:,} rows looked at, {key}" if rows else "no rows"
-    found = Check(
-        name="item size",
-        ok=size <= ITEM_LIMIT,
-        value=value,
-        limit=limit,
-        remedy="Shorten it, or keep the large value elsewhere: copy quarantines such rows (`runbook quarantine list`).",
-    )
+    remedy = "Shorten it, or keep the large value elsewhere: copy quarantines such rows (`runbook quarantine list`)."
+    found = Check(name="item size", ok=size <= ITEM_LIMIT, value=value, limit=limit, remedy=remedy)
     if facts.entity.legacy.key_type == "integer":
         return [found]
+    value, limit = f"{longest} bytes the longest of {count:,}", f"{names.KEY_BYTES} bytes"
     remedy = f"Give such rows a shorter key: an item's key has 1 to {names.KEY_BYTES} bytes. Copy leaves them out."
-    return [
-        found,
-        Check(
-            name="key length",
-            ok=longest <= names.KEY_BYTES,
-            value=f"{longest} bytes the longest of {count:,}",
-            limit=f"{names.KEY_BYTES} bytes",
-            remedy=remedy,
-        ),
-    ]
+    ok = longest <= names.KEY_BYTES
+    return [found, Check(name="key length", ok=ok, value=value, limit=limit, remedy=remedy)]
 
 
 def _half(facts: Facts) -> int:

@@ -167,7 +167,7 @@ class Resolver:
         return "", 0
 
     def _write_item(self, key: str) -> str:
-        rewriter = Rewriter(self._described, self._database, self._context.clients.dynamodb, self._entity.modern_table)
+        rewriter = Rewriter(self._described, self._store, self._context.clients.dynamodb, self._entity.modern_table)
         try:
             rewriter.write(key)
         except UnmappableError as error:
@@ -202,7 +202,7 @@ class Resolver:
             return []
         row: Record | UnmappableError | None
         try:
-            row = LegacyStore(self._described, self._database).many([entry.key]).get(entry.key)
+            row = self._store.many([entry.key]).get(entry.key)
         except UnmappableError as error:
             row = error
         return pairs(self._described, self._item(entry.key), row)
@@ -218,6 +218,10 @@ class Resolver:
     def _database(self) -> DataApi:
         """As the bridge's user, because the fence lets no other user write, and its writes are not captured."""
         return self._context.aurora.as_bridge(self._described.legacy.database)
+
+    @cached_property
+    def _store(self) -> LegacyStore:
+        return LegacyStore(self._described, self._database)
 
     @cached_property
     def _replay(self) -> Replay:

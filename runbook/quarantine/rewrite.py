@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.data_api import DataApi
 from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from functions.domain.mapping import Record
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 TRIES = 5  # at a row that changes while its item is written
 
 
+@dataclass(frozen=True)
 class Rewriter:
-    """Rewrites the items of one entity; `database` is the Data API as the bridge's user, on the entity's database."""
+    """Rewrites the items of one entity; `store` has its rows as the bridge's user sees them."""
 
-    def __init__(self, entity: Entity, database: DataApi, dynamodb: DynamoDBClient, table: str) -> None:
-        self._entity = entity
-        self._store = LegacyStore(entity, database)
-        self._dynamodb = dynamodb
-        self._table = table
+    entity: Entity
+    store: LegacyStore
+    dynamodb: DynamoDBClient
+    table: str
 
     def write(self, key: str) -> None:
         """Write or delete the item as copy would.
@@ -46,15 +46,15 @@ class Rewriter:
         raise FailedError(f"the row of {key} changed each time its item was written", "Run the command again.")
 
     def _row(self, key: str) -> Record | None:
-        return self._store.many([key]).get(key)
+        return self.store.many([key]).get(key)
 
     def _put(self, record: Record) -> None:
-        fields = list(mapping.item_from_record(self._entity, record).items())[1:]
+        fields = list(mapping.item_from_record(self.entity, record).items())[1:]
         fields.append((names.ORIGIN_ATTRIBUTE, {"S": names.ORIGIN_LEGACY}))
         values: dict[str, Any] = {f":f{i}": value for i, (_, value) in enumerate(fields)}
         sets = ", ".join(f"#f{i} = :f{i}" for i in range(len(fields)))
-        self._dynamodb.update_item(
-            TableName=self._table,
+        self.dynamodb.update_item(
+            TableName=self.table,
             Key=self._place(record.key),
             UpdateExpression=f"SET {sets} REMOVE #deleting",
             ExpressionAttributeNames={
@@ -67,26 +67,26 @@ class Rewriter:
     def _delete(self, key: str) -> None:
         """Mark it first, because the stream's filter lets every REMOVE through, and the bridge skips marked ones."""
         try:
-            self._dynamodb.update_item(
-                TableName=self._table,
+            self.dynamodb.update_item(
+                TableName=self.table,
                 Key=self._place(key),
                 UpdateExpression="SET #origin = :origin, #deleting = :true",
                 ConditionExpression="attribute_exists(#key)",
                 ExpressionAttributeNames={
-                    "#key": self._entity.modern.key,
+                    "#key": self.entity.modern.key,
                     "#origin": names.ORIGIN_ATTRIBUTE,
                     "#deleting": names.DELETING_ATTRIBUTE,
                 },
                 ExpressionAttributeValues={":origin": {"S": names.ORIGIN_LEGACY}, ":true": {"BOOL": True}},
             )
-            self._dynamodb.delete_item(
-                TableName=self._table,
+            self.dynamodb.delete_item(
+                TableName=self.table,
                 Key=self._place(key),
                 ConditionExpression="attribute_exists(#deleting)",
                 ExpressionAttributeNames={"#deleting": names.DELETING_ATTRIBUTE},
             )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
             return  # it is gone, or it was written in between: `write` compares the row again
 
     def _place(self, key: str) -> dict[str, Any]:
-        return {self._entity.modern.key: {"S": key}}
+        return {self.entity.modern.key: {"S": key}}

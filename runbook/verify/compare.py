@@ -8,8 +8,9 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from functions.aws.data_api import DataApi
@@ -96,12 +97,11 @@ class RecentStates:
         return len(followed) >= FOLLOWED_STATES
 
 
+@dataclass
 class BothSides:
     """Both sides of one entity.
 
-    Args:
-        entity: whose records.
-        dynamodb: boto3's client.
+    Attributes:
         table: the modern table's name.
         database: the Data API on the entity's database.
         rate: limits the records of both sides, as each record is read once from either.
@@ -109,37 +109,31 @@ class BothSides:
         stop: ends what is under way; shared with the rate limiter.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  # the sides, and how they are read
-        self,
-        entity: Entity,
-        dynamodb: DynamoDBClient,
-        table: str,
-        database: DataApi,
-        rate: RateLimiter,
-        timeout: float = TIMEOUT,
-        stop: threading.Event | None = None,
-    ) -> None:
-        self.stop = stop or threading.Event()
-        self._timeout = timeout
-        self._entity = entity
-        self._dynamodb = dynamodb
-        self._table = table
-        self._store = LegacyStore(entity, database)
-        self._rate = rate
+    entity: Entity
+    dynamodb: DynamoDBClient
+    table: str
+    database: DataApi
+    rate: RateLimiter
+    timeout: float = TIMEOUT
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def _store(self) -> LegacyStore:
+        return LegacyStore(self.entity, self.database)
 
     def key(self, item: Mapping[str, Any]) -> str:
-        return mapping.key_of_item(self._entity, item)
+        return mapping.key_of_item(self.entity, item)
 
     def scan(self, segment: int, segments: int, after: str = "") -> Iterator[tuple[list[Mapping[str, Any]], str]]:
         """The items of one segment after a key, page by page, without heartbeats; half a read unit per 4 KB.
 
         Each page comes with the key to continue after, "" for the last one.
         """
-        key = self._entity.modern.key
+        key = self.entity.modern.key
         while True:
             start: dict[str, Any] = {"ExclusiveStartKey": {key: {"S": after}}} if after else {}
-            answer = self._dynamodb.scan(
-                TableName=self._table, Segment=segment, TotalSegments=segments, Limit=PAGE, **start
+            answer = self.dynamodb.scan(
+                TableName=self.table, Segment=segment, TotalSegments=segments, Limit=PAGE, **start
             )
             items = [item for item in answer["Items"] if names.PROBE_ATTRIBUTE not in item]
             self._take(len(items))
@@ -192,7 +186,7 @@ class BothSides:
     ) -> bool:
         legacy, item = rows.get(key), items.get(key)
         try:
-            modern = mapping.record_from_item(self._entity, item) if item is not None else None
+            modern = mapping.record_from_item(self.entity, item) if item is not None else None
         except UnmappableError:
             return False
         return not isinstance(legacy, UnmappableError) and states.follows(key, legacy, modern)
@@ -209,7 +203,7 @@ class BothSides:
         Raises:
             StoppedError: the comparison is to end.
         """
-        self._rate.take(count)
+        self.rate.take(count)
         self._pause(0)
 
     def _pause(self, seconds: float) -> None:
@@ -222,7 +216,7 @@ class BothSides:
         Raises:
             FailedError: the timeout has passed.
         """
-        return retry(call, TransientError, timeout=self._timeout, failure=_no_answer, sleep=self._pause)
+        return retry(call, TransientError, timeout=self.timeout, failure=_no_answer, sleep=self._pause)
 
     def rows(self, keys: Sequence[str]) -> dict[str, Record | UnmappableError]:
         """The rows of some keys as records; one that the mapping cannot read, as its error."""
@@ -240,14 +234,14 @@ class BothSides:
         Raises:
             FailedError: DynamoDB returned none of them until the timeout.
         """
-        key_name = self._entity.modern.key
+        key_name = self.entity.modern.key
         usable = [{key_name: {"S": key}} for key in dict.fromkeys(keys) if mapping.usable_key(key)]
-        timeout = max(self._timeout, THROTTLE_TIMEOUT)
+        timeout = max(self.timeout, THROTTLE_TIMEOUT)
         options: dict[str, Any] = {"sleep": self._pause, "timeout": timeout, "ConsistentRead": consistently}
         try:
-            found = list(read_batches(self._dynamodb, self._table, usable, **options))
+            found = list(read_batches(self.dynamodb, self.table, usable, **options))
         except ThrottledError as error:
-            raise FailedError(f"DynamoDB throttles the reads of {self._table}", "Run it again with --rate.") from error
+            raise FailedError(f"DynamoDB throttles the reads of {self.table}", "Run it again with --rate.") from error
         return {item[key_name]["S"]: item for item in found if names.PROBE_ATTRIBUTE not in item}
 
     def _difference(self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]) -> Difference | None:
@@ -256,7 +250,7 @@ class BothSides:
         if legacy is None:
             return Difference(key=key, kind=DifferenceKind.ONLY_MODERN)
         try:
-            modern = mapping.record_from_item(self._entity, item)
+            modern = mapping.record_from_item(self.entity, item)
         except UnmappableError as error:
             return self._unreadable(key, f"item: {error}")
         if isinstance(legacy, UnmappableError):
@@ -265,11 +259,11 @@ class BothSides:
         return Difference(key=key, kind=DifferenceKind.FIELDS, fields=fields) if fields else None
 
     def _unreadable(self, key: str, reason: str) -> Difference:
-        return Difference(key=key, kind=DifferenceKind.UNREADABLE, reason=without_masked(self._entity, reason))
+        return Difference(key=key, kind=DifferenceKind.UNREADABLE, reason=without_masked(self.entity, reason))
 
     def _fields(self, legacy: Record, modern: Record) -> list[FieldDifference]:
         found: list[FieldDifference] = []
-        for name, described in self._entity.fields.items():
+        for name, described in self.entity.fields.items():
             ours, theirs = legacy.fields[name], modern.fields[name]
             if ours != theirs:
                 shown = [values.to_json(described, value) for value in (ours, theirs)]

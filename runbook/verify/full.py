@@ -13,7 +13,7 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from runbook.verify.checkpoint import VerifyProgress
@@ -91,38 +91,29 @@ class Comparison:
     more: bool
 
 
+@dataclass
 class FullComparison:
     """A full comparison.
 
-    Args:
-        sides: of the entity.
+    Attributes:
         progress: where to begin; changed on the way.
         chosen: which keys are compared.
         report: receives what was read.
         save: saves the progress; called every few seconds.
     """
 
-    def __init__(
-        self,
-        sides: BothSides,
-        progress: VerifyProgress,
-        *,
-        chosen: Callable[[str], bool],
-        report: Report,
-        save: Callable[[VerifyProgress], None],
-    ) -> None:
-        self._sides = sides
-        self._progress = progress
-        self._chosen = chosen
-        self._report = report
-        self._save = save
-        self._known = KeySet()
-        self._lock = threading.Lock()
-        self._saved = time.monotonic()
+    sides: BothSides
+    progress: VerifyProgress
+    chosen: Callable[[str], bool]
+    report: Report
+    save: Callable[[VerifyProgress], None]
+    _known: KeySet = field(default_factory=KeySet, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _saved: float = field(default_factory=time.monotonic, init=False)
 
     def run(self, grace: float) -> Comparison:
         """Compare. A difference counts when it has not vanished after `grace` seconds."""
-        progress = self._progress
+        progress = self.progress
         while not progress.done:
             self._scan_items()
             if not self._crowded:
@@ -137,13 +128,13 @@ class FullComparison:
     @property
     def _crowded(self) -> bool:
         """Whether there are so many suspects that they must be rechecked before it continues."""
-        return len(self._progress.suspects) >= MOST
+        return len(self.progress.suspects) >= MOST
 
     def _remaining(self, grace: float) -> Remaining:
-        return remaining(self._sides, dict.fromkeys(self._progress.suspects), grace, self._report)
+        return remaining(self.sides, dict.fromkeys(self.progress.suspects), grace, self.report)
 
     def _found(self, differences: Sequence[Difference], *, more: bool) -> Comparison:
-        progress = self._progress
+        progress = self.progress
         unequal = sum(difference.kind != DifferenceKind.ONLY_LEGACY for difference in differences)
         return Comparison(
             items=progress.items,
@@ -155,53 +146,53 @@ class FullComparison:
         )
 
     def _scan_items(self) -> None:
-        places = self._progress.places
+        places = self.progress.places
         left = [partial(self._segment, number) for number, place in enumerate(places) if place is not None]
-        for _ in WorkerPool(len(left) or 1, self._sides.stop).run(left):
+        for _ in WorkerPool(len(left) or 1, self.sides.stop).run(left):
             pass
 
     def _segment(self, number: int) -> None:
-        progress = self._progress
-        for page, after in self._sides.scan(number, len(progress.places), progress.places[number] or ""):
-            wanted = [item for item in page if self._chosen(self._sides.key(item))]
-            differing = [difference.key for difference in self._sides.compare(wanted)]
+        progress = self.progress
+        for page, after in self.sides.scan(number, len(progress.places), progress.places[number] or ""):
+            wanted = [item for item in page if self.chosen(self.sides.key(item))]
+            differing = [difference.key for difference in self.sides.compare(wanted)]
             with self._lock:
                 for item in wanted:
-                    self._known.add(self._sides.key(item))
+                    self._known.add(self.sides.key(item))
                 progress.items += len(page)
                 progress.compared += len(wanted)
                 progress.suspects += differing
                 progress.places[number] = after or None
                 self._checkpoint()
-            self._report("items", len(page))
+            self.report("items", len(page))
             if self._crowded:
                 return
 
     def _scan_rows(self) -> None:
-        progress = self._progress
-        for keys, after in self._sides.row_keys(progress.last_row or ""):
+        progress = self.progress
+        for keys, after in self.sides.row_keys(progress.last_row or ""):
             suspects = self._unknown(keys)
             with self._lock:
                 progress.rows += len(keys)
                 progress.suspects += suspects
                 progress.last_row = after or None
                 self._checkpoint()
-            self._report("keys of rows", len(keys))
+            self.report("keys of rows", len(keys))
             if self._crowded:
                 return
 
     def _unknown(self, keys: Sequence[str]) -> list[str]:
         """Keys of rows that no item had."""
-        unknown = [key for key in keys if self._chosen(key) and key not in self._known]
-        if not self._progress.resumed or not unknown:
+        unknown = [key for key in keys if self.chosen(key) and key not in self._known]
+        if not self.progress.resumed or not unknown:
             return unknown
-        pool = WorkerPool(CHUNKS_AT_ONCE, self._sides.stop)
-        tasks = (partial(self._sides.without_item, some) for some in _chunks(unknown))
+        pool = WorkerPool(CHUNKS_AT_ONCE, self.sides.stop)
+        tasks = (partial(self.sides.without_item, some) for some in _chunks(unknown))
         return [key for some in pool.run(tasks) for key in some]
 
     def _checkpoint(self) -> None:
-        if time.monotonic() - self._saved >= SAVE_SECONDS and not self._progress.done:
-            self._save(self._progress)
+        if time.monotonic() - self._saved >= SAVE_SECONDS and not self.progress.done:
+            self.save(self.progress)
             self._saved = time.monotonic()
 
 
