@@ -1,7 +1,4 @@
-"""`runbook smoke`: the article's eight steps as checks, then update and delete through the bridge.
-
-It tidies up after itself.
-"""
+"""`runbook smoke`: creates, lists, updates and deletes records of its own on both systems, and removes them."""
 
 from __future__ import annotations
 
@@ -12,22 +9,34 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from runbook import smoke_samples
+from functions.aws.retry import poll
+from functions.domain.entities import Entity
+from functions.domain.fields import Field
+from functions.domain.mapping import Record, body_from_record, fields_from_body
 from runbook.aws.http import Answer, path
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 from runbook.journal.journal import Phase
 from runbook.stack import Context
 
-BRIDGE_PATIENCE = 60.0  # seconds until a change must have come through the bridge
-FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
+BRIDGE_TIMEOUT_SECONDS = 60.0  # until a change must have come through the bridge
 PAGE = 1000
 PAGES = 10  # pages of a listing that are looked through; past them a record is asked for by its id
 CREATED, NO_CONTENT, OK, NOT_FOUND, UNAVAILABLE = 201, 204, 200, 404, 503
+FIRST, SECOND, UPDATED = ("Alton", "Brown"), ("Bobby", "Flay"), ("Roberto", "Flay")  # the article's names, for text
+SAMPLES: Mapping[str, Any] = {
+    "integer": 7,
+    "decimal": "0",  # fits any precision and scale
+    "boolean": True,
+    "datetime": "2020-02-29T12:34:56.000000Z",
+    "date": "2020-02-29",
+    "bytes": "c21va2U=",
+    "json": {"smoke": [1, None, "é"]},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class SmokeStep:
     """One step: `ok` is None when it was skipped."""
 
     step: int
@@ -39,13 +48,13 @@ class Result:
 
 @dataclass
 class Smoke:
-    """One run for one entity; `mine` collects what it created, as (system, id)."""
+    """One run for one entity; `created` collects its records, as (system, id)."""
 
     context: Context
     entity: EntityTarget
-    mine: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    created: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
-    def run(self) -> list[Result]:
+    def run(self) -> list[SmokeStep]:
         """Every step in order; after a failed one the rest is skipped.
 
         What was created is removed in any case.
@@ -53,36 +62,36 @@ class Smoke:
         try:
             results = self._steps()
         finally:
-            self._tidy()
+            self._clean_up()
         return results
 
-    def _steps(self) -> list[Result]:
-        results: list[Result] = []
+    def _steps(self) -> list[SmokeStep]:
+        results: list[SmokeStep] = []
         for number, (name, part, step) in enumerate(self._plan(), start=1):
             self.context.say(f"{number}. {name}")
             results.append(self._one(number, name, part, step, failed=any(r.ok is False for r in results)))
         return results
 
-    def _one(self, number: int, name: str, part: str, step: Callable[[], str], *, failed: bool) -> Result:
+    def _one(self, number: int, name: str, part: str, step: Callable[[], str], *, failed: bool) -> SmokeStep:
         if failed:
-            return Result(step=number, name=name, ok=None, detail="skipped: an earlier step failed")
+            return SmokeStep(step=number, name=name, ok=None, detail="skipped: an earlier step failed")
         if part not in self.context.target.parts:
-            return Result(step=number, name=name, ok=None, detail=f"skipped: {part} is not deployed")
+            return SmokeStep(step=number, name=name, ok=None, detail=f"skipped: {part} is not deployed")
         begun = time.monotonic()
         try:
             detail, ok = step(), True
         except FailedError as error:
             detail, ok = error.message, False
-        return Result(step=number, name=name, ok=ok, detail=detail, seconds=time.monotonic() - begun)
+        return SmokeStep(step=number, name=name, ok=ok, detail=detail, seconds=time.monotonic() - begun)
 
     def _plan(self) -> list[tuple[str, str, Callable[[], str]]]:
         name = self.entity.name
         modern: list[tuple[str, str, Callable[[], str]]] = [
             (f"GET /dynamo/{name} answers a list", "modern", lambda: self._lists("dynamo")),
-            (f"POST /dynamo/{name} adds an item", "modern", lambda: self._creates("dynamo", smoke_samples.SECOND)),
+            (f"POST /dynamo/{name} adds an item", "modern", lambda: self._creates("dynamo", SECOND)),
             (f"GET /dynamo/{name} shows it", "modern", lambda: self._shows("dynamo")),
         ]
-        if self._phase == Phase.COMPLETE:  # no bridge, and no legacy table that is kept true
+        if self._phase == Phase.COMPLETE:  # no bridge, and a legacy table that is not updated
             return modern
         if self._fenced:
             legacy = [(f"POST /aurora/{name} is refused: the fence is up", "legacy", self._is_refused)]
@@ -91,7 +100,7 @@ class Smoke:
                 (
                     f"POST /aurora/{name} inserts a row",
                     "legacy",
-                    lambda: self._creates("aurora", smoke_samples.FIRST),
+                    lambda: self._creates("aurora", FIRST),
                 ),
                 (f"GET /aurora/{name} shows it", "legacy", lambda: self._shows("aurora")),
             ]
@@ -112,14 +121,17 @@ class Smoke:
         return state.phase if state else Phase.LEGACY
 
     @property
+    def _described(self) -> Entity:
+        return self.context.target.mapping[self.entity.name]
+
+    @property
     def _fenced(self) -> bool:
         return self._phase == Phase.MODERN
 
     def _is_refused(self) -> str:
-        body = smoke_samples.body(self.context.target.mapping[self.entity.name], smoke_samples.FIRST)
-        answer = self.context.api.once("POST", path("aurora", self.entity.name), body)
+        answer = self.context.api.once("POST", path("aurora", self.entity.name), sample(self._described, FIRST))
         if answer.status == CREATED:
-            self.mine.append(("aurora", str(answer.body["id"])))
+            self.created.append(("aurora", str(answer.body["id"])))
         return _expect(answer, UNAVAILABLE)
 
     def _initialise(self) -> str:
@@ -132,14 +144,14 @@ class Smoke:
         return "an empty list" if count == 0 else f"{count}{'+' if answer.body.get('cursor') else ''} records"
 
     def _creates(self, system: str, words: tuple[str, ...]) -> str:
-        entity = self.context.target.mapping[self.entity.name]
-        body = smoke_samples.body(entity, words)
+        entity = self._described
+        body = sample(entity, words)
         if entity.legacy.key_type == "string":
             body["id"] = f"smoke-{uuid.uuid4().hex[:12]}"
         answer = self.context.api.request("POST", path(system, self.entity.name), body)
         _expect(answer, CREATED)
-        self.mine.append((system, str(answer.body["id"])))
-        _same(answer, smoke_samples.answer(entity, self._own(system), body))
+        self.created.append((system, str(answer.body["id"])))
+        _same(answer, answer_to(entity, self._own(system), body))
         return f"record {self._own(system)}, {' '.join(words)}"
 
     def _shows(self, system: str) -> str:
@@ -159,11 +171,11 @@ class Smoke:
 
     def _updates(self) -> str:
         identity = self._own("dynamo")
-        entity = self.context.target.mapping[self.entity.name]
-        body = smoke_samples.body(entity, smoke_samples.CHANGED)
+        entity = self._described
+        body = sample(entity, UPDATED)
         answer = self.context.api.request("PUT", path("dynamo", self.entity.name, identity), body)
         _expect(answer, OK)
-        _same(answer, smoke_samples.answer(entity, identity, body))
+        _same(answer, answer_to(entity, identity, body))
         seconds = self._until(lambda: self._item("aurora", identity).body == answer.body, "the update in Aurora")
         return f"after {seconds:.1f} s"
 
@@ -175,7 +187,7 @@ class Smoke:
         return f"after {seconds:.1f} s"
 
     def _own(self, system: str) -> str:
-        return next(identity for owner, identity in self.mine if owner == system)
+        return next(identity for owner, identity in self.created if owner == system)
 
     def _item(self, system: str, identity: str | None = None) -> Answer:
         return self.context.api.get(path(system, self.entity.name, identity or self._own(system)))
@@ -196,17 +208,15 @@ class Smoke:
         return single.body if single.status == OK else None
 
     def _until(self, holds: Callable[[], bool], what: str) -> float:
-        begun, wait = time.monotonic(), FIRST_WAIT
-        while not holds():
-            if time.monotonic() - begun > BRIDGE_PATIENCE:
-                raise FailedError(f"{what} did not arrive within {BRIDGE_PATIENCE:.0f} s; see `runbook status`")
-            time.sleep(wait)
-            wait = min(wait * 1.5, LONGEST_WAIT)
+        """Seconds until it holds."""
+        begun = time.monotonic()
+        if not poll(holds, timeout=BRIDGE_TIMEOUT_SECONDS):
+            raise FailedError(f"{what} did not arrive within {BRIDGE_TIMEOUT_SECONDS:.0f} s; run `runbook status`")
         return time.monotonic() - begun
 
-    def _tidy(self) -> None:
-        """Remove what this run created: the item first, so that the bridge cannot bring its row back."""
-        for system, identity in sorted(self.mine, reverse=True):
+    def _clean_up(self) -> None:
+        """Remove the records of this run: the item first, so that the bridge cannot bring its row back."""
+        for system, identity in sorted(self.created, reverse=True):
             if system == "dynamo":
                 self._remove("dynamo", identity)
             self._remove("aurora", identity)
@@ -238,3 +248,21 @@ def _items(answer: Answer) -> list[Mapping[str, Any]]:
     if not isinstance(items, list):
         raise FailedError(f"answered no list: {answer}")
     return items  # pyright: ignore[reportUnknownVariableType]  # JSON
+
+
+def sample(entity: Entity, words: tuple[str, ...]) -> dict[str, Any]:
+    """A request body with every field of the entity; text fields take the words in turn."""
+    texts = [field.name for field in entity.fields.values() if field.type == "string"]
+    turn = {name: words[number % len(words)] for number, name in enumerate(texts)}
+    return {name: _value(field, turn.get(name, "")) for name, field in entity.fields.items()}
+
+
+def _value(field: Field, word: str) -> Any:
+    value = word if field.type == "string" else SAMPLES[field.type]
+    return value[: field.max_length] if field.type == "string" and field.max_length else value
+
+
+def answer_to(entity: Entity, identity: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """What the API must answer to a body that was stored under `identity`."""
+    fields = {name: value for name, value in sent.items() if name != "id"}
+    return body_from_record(entity, Record(identity, fields_from_body(entity, fields)))

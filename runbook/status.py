@@ -1,6 +1,6 @@
-"""`runbook status`: where each entity stands: phase, routes, fence, bridge, counts of both sides, lag.
+"""`runbook status`: phase, routes, fence, bridge, record counts and lag of each entity.
 
-It changes nothing. What a system that does not answer would tell is unknown, and the rest is told all the same.
+Changes nothing. What a system that does not answer knows is unknown, and the rest is reported all the same.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
-from runbook.aws import aurora
+from functions.domain.entities import Entity
 from runbook.aws.api_gateway import Routes, Side, reads_side
+from runbook.aws.aurora import RecordCount
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge as health
 from runbook.checks import plans
@@ -27,33 +28,23 @@ from runbook.journal.journal import Phase, State
 from runbook.stack import Context
 
 Answer = TypeVar("Answer")
-LATE = 8.0  # seconds for an answer that takes a moment, unless Aurora hangs; the Data API itself gives up after 45
-PATIENCE = 2.0  # seconds with an Aurora that does not answer: a command to look with must not make anybody wait
-PAGES = 20  # of 1 MB each: a table larger than that is not scanned only to be counted, unless --exact asks for it
-ROWS = 1_000_000  # likewise for Aurora, by InnoDB's own estimate
+SMALL_ANSWER_SECONDS = 8.0  # for an answer that takes a moment, unless Aurora hangs: the Data API waits for 45
+AURORA_TIMEOUT_SECONDS = 2.0  # for an Aurora that does not answer, because nobody should wait for `status`
+MOST_PAGES = 20  # of 1 MB each: a larger table is not scanned only to be counted, unless --exact asks for it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
-    """How many records a side has.
-
-    `exact` is False where the size forbids counting and the system's estimate is shown.
-    """
-
-    records: int
-    exact: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
+class EntityStatus:
     """Where one entity stands.
 
     Attributes:
         state: None before `runbook init`.
+        agree: whether the public endpoint goes where the journal says.
         legacy: None where the side is not deployed, or its count is unknown.
         modern: likewise.
+        lag: seconds at most, in the last five minutes; None for no record.
         fenced: whether legacy's writers are stopped in Aurora; None where there is no fence, or it is unknown.
-        unknown: what could not be told, with the reason: of legacy, modern, fence, bridge and lag.
+        unknown: what is not known, with the reason: of legacy, modern, fence, bridge and lag.
     """
 
     entity: str
@@ -61,8 +52,8 @@ class Status:
     routes: Routes
     agree: bool
     bridge: Sequence[Check]
-    legacy: Count | None
-    modern: Count | None
+    legacy: RecordCount | None
+    modern: RecordCount | None
     lag: float | None
     fenced: bool | None = None
     unknown: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -75,28 +66,29 @@ class Status:
         return green(self.bridge)
 
 
-def run(context: Context, entity: EntityTarget, *, send_probe: bool, exact: bool) -> Status:
-    """Look at one entity.
-
-    `send_probe` also sends a probe through the bridge, `exact` counts tables of any size.
-    """
+def run(context: Context, entity: EntityTarget, *, send_heartbeat: bool, exact: bool) -> EntityStatus:
+    """Look at one entity; `exact` counts tables of any size."""
     state = context.journal.find(entity.name)
     routes = context.routing.routes(entity)
+    described = context.target.mapping[entity.name]
     bridged = bool(entity.bridge_mapping_id) and not (state and state.phase == Phase.COMPLETE)
     rows = bool(state and context.target.cluster_arn)
-    asked = Asked()
-    bridge = asked.of("bridge", lambda: _bridge(context, entity, send_probe=send_probe)) if bridged else []
-    fenced = asked.of("fence", lambda: _soon(lambda: _fenced(context, entity))) if rows and bridged else None
-    legacy = None
-    if rows and "fence" in asked.unknown:
-        asked.unknown["legacy"] = asked.unknown["fence"]  # the same Aurora: it need not be waited for twice
+    ask = Questions()
+    bridge = (
+        ask("bridge", lambda: plans.checks(context, entity, CheckScope.BRIDGE, send_heartbeat=send_heartbeat))
+        if bridged
+        else []
+    )
+    fenced = ask("fence", lambda: _soon(lambda: _fenced(context, described))) if rows and bridged else None
+    legacy = modern = None
+    if rows and "fence" in ask.unknown:
+        ask.unknown["legacy"] = ask.unknown["fence"]  # the same Aurora: it need not be waited for twice
     elif rows:
-        legacy = asked.of("legacy", lambda: legacy_count(context, entity, exact=exact, patience=PATIENCE))
-    modern = None
+        timeout = AURORA_TIMEOUT_SECONDS
+        legacy = ask("legacy", lambda: context.aurora.count(described, exact=exact, timeout=timeout))
     if entity.modern_table:
-        modern = asked.of("modern", lambda: _modern_count(context, entity, exact=exact))
-    lag = asked.of("lag", lambda: health.lag_seconds(context, entity)) if bridged else None
-    return Status(
+        modern = ask("modern", lambda: _modern_count(context, entity, exact=exact))
+    return EntityStatus(
         entity=entity.name,
         state=state,
         routes=routes,
@@ -104,19 +96,19 @@ def run(context: Context, entity: EntityTarget, *, send_probe: bool, exact: bool
         bridge=bridge or [],
         legacy=legacy,
         modern=modern,
-        lag=lag,
+        lag=ask("lag", lambda: health.lag_seconds(context, entity)) if bridged else None,
         fenced=fenced,
-        unknown=asked.unknown,
+        unknown=ask.unknown,
     )
 
 
-class Asked:
-    """Questions that may stay without an answer; why they did is kept by their names."""
+class Questions:
+    """Asks systems that may not answer; keeps the reasons by the names of the questions."""
 
     def __init__(self) -> None:
         self.unknown: dict[str, str] = {}
 
-    def of(self, name: str, question: Callable[[], Answer]) -> Answer | None:
+    def __call__(self, name: str, question: Callable[[], Answer]) -> Answer | None:
         """The answer; None when there is none."""
         try:
             return question()
@@ -125,10 +117,6 @@ class Asked:
         except (BotoCoreError, ClientError, DataApiError) as error:
             self.unknown[name] = str(error)
         return None
-
-
-def _bridge(context: Context, entity: EntityTarget, *, send_probe: bool) -> list[Check]:
-    return plans.checks(context, entity, CheckScope.BRIDGE, send_heartbeat=send_probe)
 
 
 def _soon(question: Callable[[], Answer]) -> Answer:
@@ -142,62 +130,43 @@ def _soon(question: Callable[[], Answer]) -> Answer:
     def ask() -> None:
         try:
             answers.put(question())
-        except Exception as error:  # noqa: BLE001  # raised below, by whoever waits
+        except Exception as error:  # noqa: BLE001  # raised below, by the caller
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=LATE)
+        answer = answers.get(timeout=SMALL_ANSWER_SECONDS)
     except Empty:
-        raise FailedError(f"Aurora has not answered within {LATE:.0f} s") from None
+        raise FailedError(f"Aurora has not answered within {SMALL_ANSWER_SECONDS:.0f} s") from None
     if isinstance(answer, Exception):
         raise answer
     return answer
 
 
-def _fenced(context: Context, entity: EntityTarget) -> bool:
-    """Whether the fence is up; asked patiently enough for a hiccup, not for an Aurora that wakes."""
-    control = context.aurora.find_control(context.target.mapping[entity.name], patience=PATIENCE)
+def _fenced(context: Context, entity: Entity) -> bool:
+    """Whether the fence is up; waits for a short failure, not for an Aurora that wakes."""
+    control = context.aurora.find_control(entity, timeout=AURORA_TIMEOUT_SECONDS)
     return control is not None and control.fenced
 
 
 def _agree(state: State, routes: Routes) -> bool:
-    """Whether the public endpoint goes where the journal says."""
     writes = Side.MODERN if state.phase in {Phase.MODERN, Phase.COMPLETE} else Side.LEGACY
     return routes.reads == reads_side(state.reads) and (routes.writes == writes or state.operation is not None)
 
 
-def legacy_count(context: Context, entity: EntityTarget, *, exact: bool, patience: float = aurora.PATIENCE) -> Count:
-    """The rows of the legacy table; an estimate where there are too many to count, unless `exact`."""
-    table = context.target.mapping[entity.name].legacy
-    if not exact:
-        estimate = context.aurora.query(
-            table.database,
-            "SELECT table_rows FROM information_schema.tables WHERE table_schema = :schema AND table_name = :name",
-            {"schema": table.database, "name": table.table},
-            patience=patience,
-        )
-        if estimate and int(estimate[0][0] or 0) > ROWS:
-            return Count(records=int(estimate[0][0]), exact=False)
-    name = f"`{table.database}`.`{table.table}`"  # both checked to be plain names when the mapping was read
-    count = f"SELECT COUNT(*) FROM {name}"  # noqa: S608  # see above
-    rows = context.aurora.query(table.database, count, patience=patience)
-    return Count(records=int(rows[0][0]), exact=True)
-
-
-def _modern_count(context: Context, entity: EntityTarget, *, exact: bool) -> Count:
-    """The table's items without the probe's."""
+def _modern_count(context: Context, entity: EntityTarget, *, exact: bool) -> RecordCount:
+    """The table's items without the heartbeat's."""
     client = context.clients.dynamodb
     pages = client.get_paginator("scan").paginate(
         TableName=entity.modern_table,
         Select="COUNT",
-        FilterExpression="attribute_not_exists(#probe)",
-        ExpressionAttributeNames={"#probe": names.PROBE_ATTRIBUTE},
+        FilterExpression="attribute_not_exists(#heartbeat)",
+        ExpressionAttributeNames={"#heartbeat": names.PROBE_ATTRIBUTE},
     )
     count = 0
     for number, page in enumerate(pages, start=1):
         count += page["Count"]
-        if number == PAGES and not exact and page.get("LastEvaluatedKey"):
+        if number == MOST_PAGES and not exact and page.get("LastEvaluatedKey"):
             estimate = client.describe_table(TableName=entity.modern_table)["Table"].get("ItemCount", 0)
-            return Count(records=max(estimate, count), exact=False)  # AWS renews its own count every six hours
-    return Count(records=count, exact=True)
+            return RecordCount(records=max(estimate, count), exact=False)  # AWS renews its own count every six hours
+    return RecordCount(records=count, exact=True)

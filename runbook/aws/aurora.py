@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from mypy_boto3_rds_data.type_defs import FieldOutputTypeDef
 
 Answer = TypeVar("Answer")
-PATIENCE = 60.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
+TIMEOUT = 60.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
+MOST_COUNTED = 1_000_000  # rows by InnoDB's own estimate, above which a table is not counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordCount:
+    """How many records a side has; not `exact` where it is the system's estimate, because there are many."""
+
+    records: int
+    exact: bool
 
 
 @dataclass(frozen=True)
@@ -45,29 +54,45 @@ class Aurora:
         return ChangeQueue(self.database(entity.legacy.database), entity)
 
     def query(
-        self, database: str, sql: str, values: Mapping[str, str] | None = None, *, patience: float = PATIENCE
+        self, database: str, sql: str, values: Mapping[str, str] | None = None, *, timeout: float = TIMEOUT
     ) -> list[list[Any]]:
         """The rows of a SELECT that takes text parameters (`:name`).
 
         Raises:
             PreconditionError: the table or database is not there: `runbook init` makes both.
-            FailedError: the database did not answer in `patience` seconds, or refused.
+            FailedError: the database did not answer in `timeout` seconds, or refused.
         """
         api = self.database(database)
         typed = {name: {"stringValue": value} for name, value in (values or {}).items()}
-        return [[_value(cell) for cell in row] for row in self.ask(lambda: api.query(sql, typed), patience)]
+        return [[_value(cell) for cell in row] for row in self.ask(lambda: api.query(sql, typed), timeout)]
 
-    def ask(self, question: Callable[[], Answer], patience: float = PATIENCE) -> Answer:
+    def ask(self, question: Callable[[], Answer], timeout: float = TIMEOUT) -> Answer:
         """The answer to a question that can be asked again; raises what `query` does."""
         try:
-            return retry(question, TransientError, timeout=patience, failure=_no_answer)
+            return retry(question, TransientError, timeout=timeout, failure=_no_answer)
         except DataApiError as error:
             raise refusal(error) from error
 
-    def find_control(self, entity: Entity, *, patience: float = PATIENCE) -> Control | None:
+    def count(self, entity: Entity, *, exact: bool, timeout: float = TIMEOUT) -> RecordCount:
+        """The rows of the legacy table; unless `exact`, an estimate of a big one. Raises what `query` does."""
+        table = entity.legacy
+        if not exact:
+            estimate = self.query(
+                table.database,
+                "SELECT table_rows FROM information_schema.tables WHERE table_schema = :schema AND table_name = :name",
+                {"schema": table.database, "name": table.table},
+                timeout=timeout,
+            )
+            if estimate and int(estimate[0][0] or 0) > MOST_COUNTED:
+                return RecordCount(records=int(estimate[0][0]), exact=False)
+        name = f"`{table.database}`.`{table.table}`"  # both checked to be plain names when the mapping was read
+        rows = self.query(table.database, f"SELECT COUNT(*) FROM {name}", timeout=timeout)  # noqa: S608  # see above
+        return RecordCount(records=int(rows[0][0]), exact=True)
+
+    def find_control(self, entity: Entity, *, timeout: float = TIMEOUT) -> Control | None:
         """The entity's control row; None when the table has none. Raises what `query` does."""
         database = self.database(entity.legacy.database)
-        return self.ask(lambda: control_row.read(database, entity), patience)
+        return self.ask(lambda: control_row.read(database, entity), timeout)
 
     def control(self, entity: Entity) -> Control:
         """The entity's control row.

@@ -1,4 +1,4 @@
-"""One command for several entities: what is done for one is shown also when another one is refused."""
+"""Runs a command for several entities: one that is refused or fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.mysql_errors import DataApiError
 from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
-from runbook.errors import FailedError, RunbookError
+from runbook.commands._session import SERVICE_ERRORS, as_runbook_error
+from runbook.errors import RunbookError
 
 Answer = TypeVar("Answer")
 
 
 @dataclass
 class Several(Generic[Answer]):
-    """What became of each.
+    """What became of each entity.
 
     Attributes:
         done: the answers, in order.
@@ -32,7 +31,7 @@ class Several(Generic[Answer]):
     problems: dict[str, RunbookError] = field(default_factory=dict[str, RunbookError])
 
     def document(self) -> dict[str, Any]:
-        """What else there is to tell, as members of a JSON document."""
+        """The entities without an answer, as members of a JSON document."""
         problems = [
             {"entity": name, "message": one.message, "remedy": one.remedy, "exit": one.exit_code}
             for name, one in self.problems.items()
@@ -40,14 +39,14 @@ class Several(Generic[Answer]):
         return ({"skipped": self.skipped} if self.skipped else {}) | ({"problems": problems} if problems else {})
 
     def end(self, *, as_json: bool, code: int = 0) -> None:
-        """End with the exit code of the first problem; people are told all of them.
+        """Print all problems, and end with the exit code of the first one.
 
         Raises:
             Exit: there was one, or `code` says so.
         """
         for name, one in self.problems.items():
             if not as_json:
-                _output.error(type(one)(f"{name}: {one.message}", one.remedy), as_json=False)
+                _output.error(type(one)(f"{name}: {one.message}", one.remedy))
         first = next(iter(self.problems.values()), None)
         if first or code:
             raise typer.Exit(first.exit_code if first else code)
@@ -59,13 +58,13 @@ def each(
     skip: Callable[[EntityTarget], str],
     show: Callable[[Answer], None] | None,
 ) -> Several[Answer]:
-    """Act on each entity, and show its answer at once, if there is anything to show it to.
+    """Act on each entity, and show its answer at once.
 
     Args:
         entities: which; with one alone, what stops it is raised.
         act: on one.
         skip: why one is left out; empty if it is not. When all would be, none is.
-        show: shows an answer.
+        show: shows an answer; None to show nothing.
     """
     found = Several[Answer]()
     reasons = {entity.name: reason for entity in entities if len(entities) > 1 and (reason := skip(entity))}
@@ -74,23 +73,16 @@ def each(
     for entity in entities:
         if entity.name in found.skipped:
             if show:
-                _output.out().print(f"{_output.MARKS[None]} {found.skipped[entity.name]}", soft_wrap=True)
+                _output.line(f"{_output.MARKS[None]} {found.skipped[entity.name]}")
             continue
         try:
             answer = act(entity)
-        except (RunbookError, BotoCoreError, ClientError, DataApiError) as error:
+        except (RunbookError, *SERVICE_ERRORS) as error:
             if len(entities) == 1:
                 raise
-            found.problems[entity.name] = _told(error)
+            found.problems[entity.name] = as_runbook_error(error)
             continue
         found.done.append(answer)
         if show:
             show(answer)
     return found
-
-
-def _told(error: Exception) -> RunbookError:
-    if isinstance(error, RunbookError):
-        return error
-    who = "Aurora" if isinstance(error, DataApiError) else "AWS"
-    return FailedError(f"{who} says: {error}", "See `runbook status`, then run the command again.")

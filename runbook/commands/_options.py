@@ -1,16 +1,19 @@
-"""The options that every command shares, and how they are completed in a shell."""
+"""The options that several commands share, their completion in a shell, and which of them the operator gave."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from runbook.errors import RunbookError
+from runbook.errors import RunbookError, UsageError
 from runbook.stack import resolve
 
-TARGET = "Target (default: the sandbox that is running here)"
+TARGET = "Target"
+HOLDING_PANEL = "Holding clients"
+HOLDING = ("--settle", "--hold", "--warm")
 
 
 def complete_entity(context: typer.Context, incomplete: str) -> list[str]:
@@ -24,12 +27,51 @@ def complete_entity(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in found.entities if name.startswith(incomplete)]
 
 
+def refuse_given(command: typer.Context, options: Collection[str], why: str) -> None:
+    """Refuse options that were given and would change nothing, instead of ignoring them.
+
+    Args:
+        command: the invocation.
+        options: as typed, such as `--probe-timeout`.
+        why: completes "… does nothing".
+
+    Raises:
+        UsageError: naming those that were given.
+    """
+    given = [option for option in options if _is_given(command, option)]
+    if given:
+        do, remedy = ("does", "Leave it out.") if len(given) == 1 else ("do", "Leave them out.")
+        raise UsageError(f"{', '.join(given)} {do} nothing {why}", remedy)
+
+
+def refuse_both(execute: bool, dry_run: bool) -> None:
+    if execute and dry_run:
+        raise UsageError("--execute and --dry-run exclude each other", "Give one of them.")
+
+
+def _is_given(command: typer.Context, option: str) -> bool:
+    source = command.get_parameter_source(option.removeprefix("--").replace("-", "_"))
+    return source is not None and source.name != "DEFAULT"
+
+
+def changed(values: object, defaults: object, fields: Mapping[str, str]) -> list[str]:
+    """The options whose field has another value than its default, as words of a command line."""
+    differing = {option: getattr(values, name) for option, name in fields.items()}
+    return [
+        word
+        for option, value in differing.items()
+        if value != getattr(defaults, fields[option])
+        for word in (option, f"{value:g}")
+    ]
+
+
 StackOption = Annotated[
     str | None,
     typer.Option(
         "--stack",
         metavar="NAME",
-        help="A Pulumi stack; its outputs are read with the pulumi CLI.",
+        help="Use a Pulumi stack, read with the pulumi CLI.",
+        show_default="the running sandbox",
         rich_help_panel=TARGET,
     ),
 ]
@@ -38,16 +80,19 @@ OutputsOption = Annotated[
     typer.Option(
         "--outputs",
         metavar="FILE",
-        help="A file with the stack's outputs (pulumi stack output --json).",
+        help="Use a JSON file of stack outputs.",
+        show_default="the running sandbox",
         rich_help_panel=TARGET,
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and never prompt.")]
 EntityOption = Annotated[
     str | None,
     typer.Option(
         "--entity",
         metavar="NAME",
-        help="The entity, e.g. chefs; may be left out when there is one.",
+        help="Act on this entity, e.g. chefs.",
+        show_default="the only one",
         autocompletion=complete_entity,
     ),
 ]
@@ -56,7 +101,8 @@ EntitiesOption = Annotated[
     typer.Option(
         "--entity",
         metavar="NAME",
-        help="Only this entity; all of them by default.",
+        help="Select one entity.",
+        show_default="all",
         autocompletion=complete_entity,
     ),
 ]
@@ -65,20 +111,55 @@ EntityNamesOption = Annotated[
     typer.Option(
         "--entity",
         metavar="NAME",
-        help="Only this entity, may be repeated; all of them by default.",
+        help="Select an entity; may be repeated.",
+        show_default="all",
         autocompletion=complete_entity,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and never ask.")]
-ExecuteOption = Annotated[bool, typer.Option("--execute", help="Act; without it, only show the plan.")]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Only show the plan, which is what happens without --execute too.")
-]
+ExecuteOption = Annotated[bool, typer.Option("--execute", help="Act, instead of printing the plan.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, as without --execute.")]
 YesOption = Annotated[
     str | None,
-    typer.Option("--yes", metavar="STACK", help="In production: the stack's name, instead of typing it when asked."),
+    typer.Option(
+        "--yes",
+        metavar="STACK",
+        help="Confirm a production stack by its name.",
+        show_default="prompt",
+    ),
 ]
-PatienceOption = Annotated[
+HeartbeatOption = Annotated[
     float,
-    typer.Option("--probe-timeout", metavar="SECONDS", min=1, help="How long a probe may take through the bridge."),
+    typer.Option("--probe-timeout", metavar="SECONDS", min=1, help="Wait this many seconds for the heartbeat."),
+]
+SettleOption = Annotated[
+    float,
+    typer.Option(
+        "--settle",
+        metavar="SECONDS",
+        min=0,
+        help="Give API Gateway this many seconds to apply the route.",
+        rich_help_panel=HOLDING_PANEL,
+    ),
+]
+HoldOption = Annotated[
+    float,
+    typer.Option(
+        "--hold",
+        metavar="SECONDS",
+        min=1,
+        max=15,
+        help="Hold clients for at most this many seconds.",
+        rich_help_panel=HOLDING_PANEL,
+    ),
+]
+WarmOption = Annotated[
+    int,
+    typer.Option(
+        "--warm",
+        metavar="N",
+        min=0,
+        max=200,
+        help="Start N instances of gate and writer first.",
+        rich_help_panel=HOLDING_PANEL,
+    ),
 ]

@@ -1,62 +1,99 @@
-"""What the commands that move traffic have in common: the plan first, the question, the act, the result."""
+"""The commands that move traffic: prints the plan, or asks for confirmation in production, acts and prints the result."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass
-from pathlib import Path
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import typer
+from rich.markup import escape
 
+from runbook.aws.api_gateway import Routes
 from runbook.commands import _output
-from runbook.commands._session import confirm
-from runbook.cutover.command import EntityCommand
-from runbook.errors import PreconditionError
-from runbook.stack import Context
+from runbook.commands._options import changed
+from runbook.commands._session import Session
+from runbook.cutover import canary
+from runbook.cutover.command import EntityCommand, Plan, SwitchResult
+from runbook.cutover.steps import Choices
+from runbook.errors import PreconditionError, RefusedError
+from runbook.journal.journal import State
+
+CHOICES = {"--probe-timeout": "timeout", "--settle": "propagation_wait", "--hold": "hold", "--warm": "warm"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """How the operator called the command."""
-
-    execute: bool
-    yes: str | None
-    as_json: bool
-    stack: str | None
-    outputs: Path | None
-    options: tuple[str, ...] = ()
-
-    def again(self, command: str, entity: str) -> str:
-        """The command that acts, with the target's options as typed."""
-        words = ["runbook", *command.split(), "--entity", entity, "--execute", *self.options]
-        return " ".join([*words, *_target(self.stack, self.outputs)])
+def choices_given(choices: Choices) -> list[str]:
+    """The options of a switch that differ from their defaults."""
+    return changed(choices, Choices, CHOICES)
 
 
-def perform(context: Context, switch: EntityCommand, asked: Asked) -> None:
-    """Show the plan, or act."""
-    act = asked.again(switch.command, switch.entity.name)
-    if not asked.execute:
-        _show_plan(switch, act, as_json=asked.as_json)
-        return
-    confirm(context, act, asked.yes, as_json=asked.as_json)
-    result = switch.execute()
-    if asked.as_json:
-        _output.document({"entity": switch.entity.name, "executed": True, **_output.plain(result)})
-    else:
-        _output.done(switch.entity.name, result)
+def acting(session: Session, switch: EntityCommand, options: Sequence[str] = ()) -> str:
+    """The command line that acts, with the options as typed."""
+    return session.command_line(*switch.command.split(), "--entity", switch.entity.name, "--execute", *options)
 
 
-def _show_plan(switch: EntityCommand, act: str, *, as_json: bool) -> None:
+def show_plan(session: Session, switch: EntityCommand, options: Sequence[str] = ()) -> None:
+    """Print the plan.
+
+    Raises:
+        Exit: a check does not hold.
+    """
     plan = switch.plan()
-    if as_json:
-        _output.document(_output.plan_document(switch.entity.name, plan))
+    if session.as_json:
+        _output.document(_document(switch.entity.name, plan))
     else:
-        _output.plan(switch.entity.name, plan, act)
+        _print(switch.entity.name, plan, acting(session, switch, options))
+    if any(check.name == canary.CHECK and not check.ok for check in plan.checks):
+        raise typer.Exit(RefusedError.exit_code)
     if not plan.green:
         raise typer.Exit(PreconditionError.exit_code)
 
 
-def _target(*given: Any) -> list[str]:
-    options = zip(("--stack", "--outputs"), given, strict=True)
-    return [f"{name} {shlex.quote(str(value))}" for name, value in options if value]
+def show_result(session: Session, switch: EntityCommand, result: SwitchResult, **more: Any) -> None:
+    """Print what was done, `more` only in the JSON document."""
+    if session.as_json:
+        _output.document({"entity": switch.entity.name, "executed": True, **_output.plain(result), **more})
+        return
+    _output.resumed(result.resumed)
+    what = "done" if result.changed else "nothing to do"
+    where = _where(result.state, result.routes)
+    _output.line(f"{result.command} of {escape(switch.entity.name)}: {what}  ({where})")
+
+
+def perform(session: Session, switch: EntityCommand, choices: Choices, *, execute: bool, yes: str | None) -> None:
+    """Print the plan of a switch, or act and print the result."""
+    options = choices_given(choices)
+    if not execute:
+        show_plan(session, switch, options)
+        return
+    session.confirm(acting(session, switch, options), yes)
+    show_result(session, switch, switch.execute())
+
+
+def _print(entity: str, plan: Plan, act: str) -> None:
+    _output.line(f"[bold]Plan: {plan.command} of {escape(entity)}[/]  ({_where(plan.state, plan.routes)})")
+    if plan.pending:
+        first = f"First: `{plan.pending.command}` was interrupted at {plan.pending.step}"
+        _output.line(f"{escape(first)}; it will be {plan.pending_result}.")
+    if plan.steps:
+        _output.checks(plan.checks)
+    for number, step in enumerate(plan.steps, start=1):
+        undo = f"  [dim]undone by: {escape(step.unsays)}[/]" if step.unsays else ""
+        commit = "  [dim](from here on finished, not undone)[/]" if step.commit else ""
+        _output.line(f" {number}. {escape(step.says)}{undo}{commit}")
+    if not plan.steps and not plan.pending:
+        _output.line("Nothing to do.")
+    elif plan.green:
+        _output.line(f"Nothing has changed. Act with: {escape(act)}")
+    else:
+        _output.line("Nothing has changed. A check does not hold: see above.")
+
+
+def _document(entity: str, plan: Plan) -> dict[str, Any]:
+    fields: dict[str, Any] = _output.plain(dataclasses.replace(plan, steps=[]))
+    steps = [{"name": s.name, "does": s.says, "undo": s.unsays, "commit": s.commit} for s in plan.steps]
+    return {"entity": entity, "executed": False, **fields, "steps": steps, "green": plan.green}
+
+
+def _where(state: State, routes: Routes) -> str:
+    return f"phase {state.phase}, reads → {routes.reads}, writes → {routes.writes}"

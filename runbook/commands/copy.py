@@ -1,33 +1,37 @@
-"""`runbook copy start|stop|status|watch|set`."""
+"""`runbook copy start|stop|status|watch|set`; progress is drawn in place on a terminal, and in lines elsewhere."""
 
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
 from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
-from runbook.commands import rendering_copy as rendering
-from runbook.commands._options import EntityNamesOption, JsonOption, OutputsOption, StackOption
-from runbook.commands._session import opened
+from runbook.commands._options import EntityNamesOption
+from runbook.commands._session import Session, with_session
 from runbook.copy import control, local_worker, progress
 from runbook.copy.control import DEFAULTS, CopyLimits, CopyResult
 from runbook.copy.progress import CopyProgress
 from runbook.errors import FailedError
-from runbook.stack import Context
 
-app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB, and keep them the same.")
+app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB and keep the copy up to date.")
 
-HELD = "What holds it back"
+LIMITS = "Limits"
 RateOption = Annotated[
     float | None,
     typer.Option(
         "--rate",
         metavar="N",
         min=0,
-        help="Rows a second over all lanes; 0 for as fast as it goes.",
-        rich_help_panel=HELD,
+        help="Copy at most N rows a second; 0 for no limit.",
+        show_default="as it is, 0 at first",
+        rich_help_panel=LIMITS,
     ),
 ]
 ThreadsOption = Annotated[
@@ -36,8 +40,9 @@ ThreadsOption = Annotated[
         "--max-threads",
         metavar="N",
         min=0,
-        help="Pause while Aurora has more threads at work (Threads_running); 0 for never.",
-        rich_help_panel=HELD,
+        help="Pause above N running Aurora threads; 0 for never.",
+        show_default="as it is, 0 at first",
+        rich_help_panel=LIMITS,
     ),
 ]
 BoundOption = Annotated[
@@ -46,191 +51,281 @@ BoundOption = Annotated[
         "--queue-bound",
         metavar="N",
         min=1,
-        help=f"Keys of the backfill that may wait in the queue ({DEFAULTS.bound:,} at first).",
-        rich_help_panel=HELD,
+        help="Queue at most N keys of the backfill.",
+        show_default=f"as it is, {DEFAULTS.bound:,} at first",
+        rich_help_panel=LIMITS,
+    ),
+]
+AgainOption = Annotated[bool, typer.Option("--again", help="Begin the backfill anew: copy every row once more.")]
+RunHereOption = Annotated[
+    bool, typer.Option("--run-here", help="Run the copy workers in this process until caught up.")
+]
+RemoveOption = Annotated[
+    bool, typer.Option("--remove-triggers", help="Also remove the triggers, the queue and copy's progress.")
+]
+SecondsOption = Annotated[
+    float, typer.Option("--seconds", metavar="SECONDS", min=0, help="Measure the rate for this many seconds.")
+]
+UntilOption = Annotated[
+    bool,
+    typer.Option("--until-caught-up/--keep-watching", help="End when caught up, or continue until Ctrl-C."),
+]
+EveryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--every",
+        metavar="SECONDS",
+        min=0.1,
+        help="Look every so many seconds.",
+        show_default="1 on a terminal, else 3",
     ),
 ]
 
-RunHereOption = Annotated[
-    bool,
-    typer.Option(
-        "--run-here",
-        help="Let threads of this process be the workers, until all is copied; the schedules take over afterwards.",
-    ),
-]
+RESULTS = {
+    "started": "started. The triggers queue every change, and the backfill has begun",
+    "resumed": "resumed where it was stopped. What was written meanwhile is in the queue",
+    "running": "running already. Every lane was called",
+    "begun anew": "begun anew. Every row is copied once more",
+    "mended": "restored. The triggers are put back; run `runbook verify`, because changes without them were not queued",
+    "removed": "removed: triggers, queue and progress are gone, the items stay. `runbook copy start` begins anew",
+    "set": "set. The workers apply it within seconds",
+    "stopped": "stopped. The triggers still queue every change, and `runbook copy start` resumes there",
+}
+MINUTE, HOUR = 60, 3600
 
 
 @app.command()
-def start(  # noqa: PLR0913, PLR0917  # each is an option of the command
+@with_session
+def start(
+    session: Session,
     entity: EntityNamesOption = None,
     rate: RateOption = None,
     max_threads: ThreadsOption = None,
     queue_bound: BoundOption = None,
-    again: Annotated[bool, typer.Option("--again", help="Begin the backfill anew: every row goes once more.")] = False,
+    again: AgainOption = False,
     run_here: RunHereOption = False,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
-    """Begin to copy, or go on where it was stopped.
+    """Start to copy, or resume a stopped copy.
 
-    Looks for hazards first (`runbook preflight`). Then adds triggers to the legacy table, which put the key of every
-    row that is written into a queue, puts every row there is into the same queue, and calls the workers that write
-    the items. Public traffic is not touched. CopyLimits that are not given stay as they are.
+    Makes the preflight checks, adds triggers to the legacy table, queues the key of every row and calls the workers, which write the items.
+
+    Public traffic does not change.
     """
     limits = CopyLimits(rate=rate, threads=max_threads, bound=queue_bound)
-    with opened(stack, outputs, as_json=as_json, quiet=run_here) as context:
-        entities, done = context.target.several(entity), list[CopyResult]()
-        for each in entities:
-            done.append(control.start(context, each, limits, again=again, call=not run_here))
-            _shown(done, as_json=as_json)
-        if run_here:
-            _watched(context, entities, Watching(here=True, as_json=as_json))
-        _document(done, as_json=as_json)
+    entities = session.context.target.several(entity)
+    done = _each(
+        session, entities, lambda one: control.start(session.context, one, limits, again=again, call=not run_here)
+    )
+    if run_here:
+        _watch(session, entities, every=None, until_caught_up=True, run_here=True)
+    _document(session, done)
 
 
 @app.command("set")
-def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
+@with_session
+def change(
+    session: Session,
     entity: EntityNamesOption = None,
     rate: RateOption = None,
     max_threads: ThreadsOption = None,
     queue_bound: BoundOption = None,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
-    """Change what holds it back, while it runs."""
+    """Change the limits of copy while it runs."""
     limits = CopyLimits(rate=rate, threads=max_threads, bound=queue_bound)
-    with opened(stack, outputs, as_json=as_json) as context:
-        done: list[CopyResult] = []
-        for each in context.target.several(entity):
-            done.append(control.change(context, each, limits))
-            _shown(done, as_json=as_json)
-        _document(done, as_json=as_json)
+    entities = session.context.target.several(entity)
+    _document(session, _each(session, entities, lambda one: control.change(session.context, one, limits)))
 
 
 @app.command()
-def stop(
-    entity: EntityNamesOption = None,
-    remove_triggers: Annotated[
-        bool,
-        typer.Option(
-            "--remove-triggers",
-            help="Also take the triggers off, empty the queue and forget how far copy was: the way out.",
-        ),
-    ] = False,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Stop the workers; nothing is lost.
+@with_session
+def stop(session: Session, entity: EntityNamesOption = None, remove_triggers: RemoveOption = False) -> None:
+    """Stop the workers; no change is lost.
 
-    The triggers go on telling of every change, so the queue grows until `runbook copy start`, which goes on exactly
-    there. With --remove-triggers legacy's writers are alone again: the items stay as they are, and a later start begins
-    anew. Public traffic is not touched by either.
+    The triggers still queue every change, so the queue grows until `runbook copy start`, which resumes there.
+
+    With --remove-triggers the legacy table has no triggers any more. The items stay, and a later start begins anew.
+
+    Public traffic does not change.
     """
-    with opened(stack, outputs, as_json=as_json) as context:
-        done: list[CopyResult] = []
-        for each in context.target.several(entity):
-            done.append((control.release if remove_triggers else control.stop)(context, each))
-            _shown(done, as_json=as_json)
-        _document(done, as_json=as_json)
+    act = control.release if remove_triggers else control.stop
+    entities = session.context.target.several(entity)
+    _document(session, _each(session, entities, lambda one: act(session.context, one)))
 
 
 @app.command()
-def status(
-    entity: EntityNamesOption = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0, help="How long to look, for the rate.")] = 3.0,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """See rows done, rate, ETA, queue, lag and lanes. Changes nothing."""
-    with opened(stack, outputs, as_json=as_json) as context:
-        found = progress.looks(context, context.target.several(entity), seconds)
-        if as_json:
-            _output.document({"entities": found})
-        else:
-            rendering.status(found)
+@with_session
+def status(session: Session, entity: EntityNamesOption = None, seconds: SecondsOption = 3.0) -> None:
+    """Show rows done, rate, ETA, queue, lag and lanes.
+
+    Changes nothing.
+    """
+    found = progress.looks(session.context, session.context.target.several(entity), seconds)
+    if session.as_json:
+        _output.document({"entities": found})
+        return
+    for one in found:
+        _output.facts(one.entity, _facts(one))
+        if one.state != "not started":
+            _output.out().print(_lanes(one))
 
 
 @app.command()
-def watch(  # noqa: PLR0913, PLR0917  # each is an option of the command
+@with_session
+def watch(
+    session: Session,
     entity: EntityNamesOption = None,
-    until_caught_up: Annotated[
-        bool,
-        typer.Option("--until-caught-up/--keep-watching", help="End when all rows are copied and the queue is short."),
-    ] = True,
-    every: Annotated[
-        float | None,
-        typer.Option("--every", metavar="SECONDS", min=0.1, help="Between two looks; 1 on a terminal, 3 elsewhere."),
-    ] = None,
+    until_caught_up: UntilOption = True,
+    every: EveryOption = None,
     run_here: RunHereOption = False,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
-    """Watch until everything is copied and the queue is drained. Changes nothing.
+    """Watch until all rows are copied and the queue is drained.
 
-    Under live traffic the queue is never empty for long: keeping up within five seconds counts as drained.
+    Changes nothing. Under live traffic the queue counts as drained while its lag is at most five seconds.
     """
-    with opened(stack, outputs, as_json=as_json, quiet=True) as context:
-        found = _watched(
-            context,
-            context.target.several(entity),
-            Watching(every=every, until_caught_up=until_caught_up, here=run_here, as_json=as_json),
-        )
-        if as_json:
-            _output.document({"entities": found})
+    entities = session.context.target.several(entity)
+    found = _watch(session, entities, every=every, until_caught_up=until_caught_up, run_here=run_here)
+    if session.as_json:
+        _output.document({"entities": found})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watching:
-    """How to watch."""
+def _each(
+    session: Session, entities: Sequence[EntityTarget], act: Callable[[EntityTarget], CopyResult]
+) -> list[CopyResult]:
+    """Act on each entity, and print its result as soon as it is there."""
+    done: list[CopyResult] = []
+    for one in entities:
+        result = act(one)
+        done.append(result)
+        if not session.as_json:
+            _output.resumed(result.resumed)
+            limits = f"  [dim]{_limits(result.record)}[/]" if result.record else ""
+            _output.line(f"copy of [bold]{escape(result.entity)}[/]: {RESULTS[result.result]}.{limits}")
+    return done
 
-    every: float | None = None
-    until_caught_up: bool = True
-    here: bool = False
-    as_json: bool = False
 
-    @property
-    def apart(self) -> float:
-        """Seconds between two looks."""
-        return self.every or (1.0 if _output.out().is_terminal else 3.0)
+def _document(session: Session, done: Sequence[CopyResult]) -> None:
+    if session.as_json:
+        _output.document({"entities": done})
 
 
-def _watched(context: Context, entities: list[EntityTarget], how: Watching) -> list[CopyProgress]:
-    """Watch until the end, and show it; with workers of this process where these are asked for."""
-    found: list[CopyProgress] = []
+def _watch(
+    session: Session,
+    entities: Sequence[EntityTarget],
+    *,
+    every: float | None,
+    until_caught_up: bool,
+    run_here: bool,
+) -> list[CopyProgress]:
+    """Show progress until the end; returns the last one."""
+    session.progress.end()
+    context, found = session.context, list[CopyProgress]()
+    apart = every or (1.0 if _output.out().is_terminal else 3.0)
     with ExitStack() as stack:
-        workers = stack.enter_context(local_worker.Workers(context, entities)) if how.here else None
-        looks = progress.follow(
-            context,
-            entities,
-            how.apart,
-            until_caught_up=how.until_caught_up,
-            check=workers.check if workers else lambda: None,
-        )
-        show = stack.enter_context(rendering.watching(quiet=how.as_json))
+        workers = stack.enter_context(local_worker.Workers(context, entities)) if run_here else None
+        check = workers.check if workers else lambda: None
+        show = stack.enter_context(_showing(quiet=session.as_json))
         try:
-            for found in looks:
+            for found in progress.follow(context, entities, apart, until_caught_up=until_caught_up, check=check):
                 show(found)
         except KeyboardInterrupt as interrupt:
-            if how.until_caught_up:
+            if until_caught_up:
                 raise FailedError(
-                    "stopped watching before copy had caught up", "Copy goes on; watch it again at any time."
+                    "stopped watching before copy had caught up", "Copy continues. Run `runbook copy watch` again."
                 ) from interrupt
-    if how.until_caught_up and not how.as_json:
-        rendering.caught_up(found)
+    if until_caught_up and not session.as_json:
+        for one in found:
+            done = f"{one.backfill_done:,} rows and {one.changes_done:,} changes done, {_queue(one)} waiting"
+            _output.line(f"{_output.MARKS[True]} {escape(one.entity)} has caught up: {done}.")
+            _output.line(f"Next: `runbook verify --entity {escape(one.entity)}`.")
     return found
 
 
-def _shown(done: list[CopyResult], *, as_json: bool) -> None:
-    """One entity's result as soon as it is there."""
-    if not as_json:
-        rendering.done(done[-1])
+@contextmanager
+def _showing(*, quiet: bool) -> Generator[Callable[[Sequence[CopyProgress]], None]]:
+    console = _output.out()
+    if quiet:
+        yield lambda _: None
+    elif _output.is_live(console):
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda found: live.update(Group(*map(_board, found)), refresh=True)
+    else:
+        yield _print_lines
 
 
-def _document(done: list[CopyResult], *, as_json: bool) -> None:
-    if as_json:
-        _output.document({"entities": done})
+def _print_lines(found: Sequence[CopyProgress]) -> None:
+    for one in found:
+        paused = f", paused: {one.paused}" if one.paused else ""
+        share = f"{one.backfill_done:,} of {one.total:,} ({one.percent:g} %)"
+        _output.line(escape(f"{one.entity}: {share}, {_figures(one)}{paused}"))
+
+
+def _board(one: CopyProgress) -> Group:
+    """Two lines: the bar, and the figures below it."""
+    bar = Table.grid(padding=(0, 2))
+    share = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
+    bar.add_row(f"[bold]{escape(one.entity)}[/]", ProgressBar(total=100, completed=one.percent, width=24), share)
+    return Group(bar, f"  [dim]{_figures(one)}[/]{_paused(one)}")
+
+
+def _figures(one: CopyProgress) -> str:
+    return f"{_rate(one)}, ETA {_eta(one)}, queue {_queue(one)}, lag {one.lag:.1f} s, lanes {_alive(one)}"
+
+
+def _paused(one: CopyProgress) -> str:
+    return f"\n  [yellow]paused: {escape(one.paused)}[/]" if one.paused else ""
+
+
+def _facts(one: CopyProgress) -> dict[str, str]:
+    state = one.state if one.state == "running" else f"[yellow]{one.state}[/]"
+    facts = {"copy": f"{state}  [dim]phase {one.phase}[/]"}
+    if one.state == "not started":
+        return facts
+    facts["since"] = f"{one.started_at}  [dim]by {escape(one.operator.rpartition(':')[2])}[/]"
+    facts["backfill"] = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
+    facts["changes"] = f"{one.changes_done:,} done since"
+    facts["of these"] = f"{one.skipped:,} right already, {one.deleted:,} deletes, {one.quarantined:,} quarantined"
+    facts["rate"] = f"{_rate(one)}, ETA {_eta(one)}"
+    facts["queue"] = f"{_queue(one)} waiting, the oldest for {one.lag:.1f} s"
+    if one.paused:
+        facts["paused"] = f"[yellow]{escape(one.paused)}[/]"
+    facts["limits"] = _limits(one.limits)
+    return facts
+
+
+def _lanes(one: CopyProgress) -> Table:
+    table = _output.table("", "lane", "last report", "keys", "lag", "worker")
+    for lane in one.lanes:
+        reported = "never" if lane.age is None else f"{lane.age:.0f} s ago"
+        cells = str(lane.lane), reported, f"{lane.rows:,}", f"{lane.lag:.1f} s", escape(lane.owner)
+        table.add_row(_output.MARKS[lane.alive], *cells)
+    return table
+
+
+def _limits(record: Mapping[str, Any]) -> str:
+    rate, threads, bound = (record.get(name, 0) for name in ("rate", "threads", "bound"))
+    parts = (
+        f"at most {rate:g} rows/s" if rate else "no limit of rows/s",
+        f"pauses above {threads} threads in Aurora" if threads else "no limit of threads",
+        f"{bound:,} keys in the queue",
+    )
+    return ", ".join(parts)
+
+
+def _rate(one: CopyProgress) -> str:
+    return "-/s" if one.rate is None else f"{one.rate:,.0f}/s"
+
+
+def _eta(one: CopyProgress) -> str:
+    if one.eta is None:
+        return "-"
+    seconds = round(one.eta)
+    minutes = f"{seconds // MINUTE % MINUTE}:{seconds % MINUTE:02}"
+    return minutes if seconds < HOUR else f"{seconds // HOUR}:{minutes:0>5}"
+
+
+def _queue(one: CopyProgress) -> str:
+    return f"{one.queue:,}" if one.queue_exact else f"more than {one.queue:,}"
+
+
+def _alive(one: CopyProgress) -> str:
+    return f"{sum(lane.alive for lane in one.lanes)}/{len(one.lanes)}"

@@ -1,52 +1,80 @@
-"""`runbook verify`."""
+"""`runbook verify`: the comparison, its differences by field, and the repair that is planned or done."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from runbook.aws.outputs import EntityTarget
-from runbook.commands import _entities, _given, _output
-from runbook.commands import rendering_verify as rendering
+from runbook.checks.check import Check
+from runbook.commands import _entities, _output
 from runbook.commands._entities import Several
-from runbook.commands._options import (
-    EntityNamesOption,
-    ExecuteOption,
-    JsonOption,
-    OutputsOption,
-    StackOption,
-    YesOption,
-)
-from runbook.commands._session import confirm, opened
-from runbook.commands.rendering_verify import Finding
+from runbook.commands._options import EntityNamesOption, ExecuteOption, YesOption, changed, refuse_given
+from runbook.commands._session import Session, with_session
 from runbook.errors import MismatchError, UsageError
 from runbook.journal.verified import WHOLE
-from runbook.repair import Repair
-from runbook.stack import Context
+from runbook.repair import Repair, Repaired, RepairPlan, summary
 from runbook.verify import run as service
-from runbook.verify.run import VerifyOptions
+from runbook.verify.compare import Difference
+from runbook.verify.run import Verification, VerifyOptions
 
 LAST = "last"
 SHOW = 20
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 AGO = re.compile(r"(\d+(?:\.\d+)?)([smh])")
-WHAT, REPAIR = "What is compared", "What is done about it"
+LONGEST_VALUE = 60  # characters
+OPTIONS = {"--sample": "sample", "--settle": "grace", "--segments": "segments", "--rate": "rate"}
+COMPARISON, REPAIR = "What to compare", "Repair"
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--changed-since",
+        metavar="TIME|last",
+        help="Compare records changed since a time, an age (90m) or `last`.",
+        show_default="all records",
+        rich_help_panel=COMPARISON,
+    ),
+]
+SampleOption = Annotated[
+    float,
+    typer.Option(metavar="SHARE", min=0, max=1, help="Compare this share of the records.", rich_help_panel=COMPARISON),
+]
+GraceOption = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        help="Give a difference this many seconds to disappear.",
+        rich_help_panel=COMPARISON,
+    ),
+]
+RepairOption = Annotated[
+    bool,
+    typer.Option("--repair", help="Plan the repair of each difference; --execute repairs.", rich_help_panel=REPAIR),
+]
+SegmentsOption = Annotated[
+    int, typer.Option(metavar="N", min=1, max=64, help="Read N segments of the DynamoDB table at once.")
+]
+AnewOption = Annotated[bool, typer.Option("--anew", help="Begin anew instead of resuming an interrupted run.")]
+RateOption = Annotated[
+    float, typer.Option(metavar="N", min=0, help="Compare at most N records a second; 0 for no limit.")
+]
+ShowOption = Annotated[int, typer.Option(metavar="N", min=0, help="List at most N differences; --json lists all.")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class VerifyRequest:
     """What the operator asked for.
 
     Attributes:
         changed: whether only what changed is compared.
-        since: the moment since when; None for the last whole comparison.
+        since: the moment since when; None for the last full comparison.
         show: how many differences to list.
-        words: the command line again, but for `--execute`.
+        repair_line: the command line that plans the repair.
     """
 
     options: VerifyOptions
@@ -55,121 +83,81 @@ class Asked:
     repair: bool
     execute: bool
     show: int
-    as_json: bool
-    words: str
+    repair_line: str
 
 
-def verify(  # noqa: PLR0913, PLR0917  # each is an option of the command
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one entity, and what is or was to be done about it.
+
+    Attributes:
+        plan: what would be done; None when it was not asked for, or when it was done.
+        repaired: what was done; None when nothing was to be.
+    """
+
+    found: Verification
+    plan: Sequence[RepairPlan] | None = None
+    checks: Sequence[Check] = ()
+    repaired: Repaired | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether both sides are the same, in the end."""
+        return self.repaired.clean if self.repaired else self.found.clean
+
+
+@with_session
+def verify(
+    session: Session,
     command: typer.Context,
     entity: EntityNamesOption = None,
-    changed_since: Annotated[
-        str | None,
-        typer.Option(
-            "--changed-since",
-            metavar="TIME|last",
-            help="Only records that changed since a moment (2026-01-31T12:00, UTC unless it says otherwise), some time "
-            "ago (90m, 6h), or since the last comparison of all of them began. Follows the stream, so 24 h at most.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    sample: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Share of the records to compare, always the same ones.", rich_help_panel=WHAT),
-    ] = WHOLE,
-    settle: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            min=0,
-            help="How long a difference may take to vanish before it counts.",
-            rich_help_panel=WHAT,
-        ),
-    ] = VerifyOptions.grace,
-    repair: Annotated[
-        bool,
-        typer.Option(
-            "--repair",
-            help="Show which side of each difference is wrong, and what would be written; --execute writes it.",
-            rich_help_panel=REPAIR,
-        ),
-    ] = False,
+    changed_since: SinceOption = None,
+    sample: SampleOption = WHOLE,
+    settle: GraceOption = VerifyOptions.grace,
+    repair: RepairOption = False,
     execute: ExecuteOption = False,
     yes: YesOption = None,
-    segments: Annotated[
-        int, typer.Option(min=1, max=64, help="Parts of the DynamoDB table that are read at once.")
-    ] = VerifyOptions.segments,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Do not go on from a run that was interrupted, begin anew.")
-    ] = False,
-    rate: Annotated[
-        float,
-        typer.Option(metavar="N", min=0, help="Records a second at most, on either side; 0 for as fast as it goes."),
-    ] = VerifyOptions.rate,
-    show: Annotated[int, typer.Option(min=0, help="Differences to list; --json has all of them.")] = SHOW,
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    as_json: JsonOption = False,
+    segments: SegmentsOption = VerifyOptions.segments,
+    anew: AnewOption = False,
+    rate: RateOption = VerifyOptions.rate,
+    show: ShowOption = SHOW,
 ) -> None:
-    """Compare both sides, record by record, and repair what differs.
+    """Compare both sides record by record, and repair what differs.
 
-    Cost: every item is scanned once (half a read unit per 4 KB), every row is
-    read once by its key, up to 200 to a statement, and the keys of all rows
-    once more; what differs is read again, consistently, until it is the same or
-    --settle has passed, since the bridge or copy may be on its way. --rate
-    bounds both sides. --changed-since reads the stream of the time, and of each
-    record that changed both sides once.
+    A difference counts if it is still there after --settle seconds. A clean comparison is kept for the checks of `cutover writes`. Exits with 3 if the sides differ in the end.
 
-    Where very much differs, as before the first copy, it ends early: after
-    10,000 records that differed at the first look those are looked at again, a
-    few times within --settle, and when more than half of them differ still, it
-    stops there and says so (exit 3). So never more than some 10,000 differences
-    are kept, nor read again at a time.
+    Reads every item and every row once. --changed-since reads only what the stream has shown, 24 hours at most.
 
-    One that was killed or interrupted within six hours of its beginning is gone
-    on with by the same command, with the same --segments and --sample, where it
-    was up to some seconds before; it counts as begun when the first of its runs
-    began. The items that were read before are then read once more by key, but
-    not their rows. --anew begins anew. Aurora may not answer for a minute.
+    To resume an interrupted run, run the same command within six hours.
 
-    A clean comparison of all records is noted for the gates of `cutover
-    writes`; a clean one of what changed since then takes its place. Fields that
-    entities.toml masks show no value.
-
-    --repair follows the phase: in phase modern the row is written from the item
-    as it is then, by the bridge's own code; in phase legacy copy writes the
-    item from the row. It never decides against the source of truth, is refused
-    while a switch is under way or the bridge is not whole, may be killed and
-    run again, and ends with another look.
-
-    Exit code 3 when the sides differ; with --execute, when they still do.
+    --repair follows the phase: it writes the row from the item in phase modern, and the item from the row in phase legacy.
     """
-    with opened(stack, outputs, as_json=as_json) as context:
-        if (execute or yes) and not repair:
-            raise UsageError("--execute: nothing is changed without --repair", "Add it, or leave --execute out.")
-        if changed_since and sample < WHOLE:
-            raise UsageError("--sample and --changed-since exclude each other")
-        if changed_since:
-            _given.refuse(command, ("--segments", "--anew"), "with --changed-since, which scans no table")
-        options = VerifyOptions(segments=segments, rate=rate, sample=sample, grace=settle, anew=anew)
-        asked = Asked(
-            options=options,
-            changed=changed_since is not None,
-            since=moment(changed_since or LAST, datetime.now(UTC)),
-            repair=repair,
-            execute=execute,
-            show=show,
-            as_json=as_json,
-            words=_words(entity, changed_since, options, show, stack, outputs),
-        )
-        if execute:
-            confirm(context, f"{asked.words} --execute", yes, as_json=as_json)
-        found = _entities.each(
-            context.target.several(entity),
-            lambda one: _one(context, one, asked),
-            lambda one: "" if entity else service.nothing_to_compare(context, one),
-            None if as_json else lambda one: rendering.finding(one, show),
-        )
-        _end(asked, found)
+    context = session.context
+    if (execute or yes) and not repair:
+        raise UsageError("--execute: nothing is changed without --repair", "Add it, or leave --execute out.")
+    if changed_since and sample < WHOLE:
+        raise UsageError("--sample and --changed-since exclude each other", "Give one of them.")
+    if changed_since:
+        refuse_given(command, ("--segments", "--anew"), "with --changed-since, which scans no table")
+    options = VerifyOptions(segments=segments, rate=rate, sample=sample, grace=settle, anew=anew)
+    request = VerifyRequest(
+        options=options,
+        changed=changed_since is not None,
+        since=moment(changed_since or LAST, datetime.now(UTC)),
+        repair=repair,
+        execute=execute,
+        show=show,
+        repair_line=session.command_line(*_words(entity, changed_since, options, show)),
+    )
+    if execute:
+        session.confirm(f"{request.repair_line} --execute", yes)
+    found = _entities.each(
+        context.target.several(entity),
+        lambda one: _verify(session, one, request),
+        lambda one: "" if entity else service.nothing_to_compare(context, one),
+        None if session.as_json else lambda one: _print(one, show),
+    )
+    _end(session, request, found)
 
 
 def moment(text: str, now: datetime) -> datetime | None:
@@ -191,62 +179,135 @@ def moment(text: str, now: datetime) -> datetime | None:
     return named if named.tzinfo else named.replace(tzinfo=UTC)
 
 
-def _one(context: Context, entity: EntityTarget, asked: Asked) -> Finding:
+def _words(entities: Sequence[str] | None, changed_since: str | None, options: VerifyOptions, show: int) -> list[str]:
+    """The command that plans the repair, with the options as typed."""
+    return [
+        *("verify", "--repair"),
+        *(word for name in entities or () for word in ("--entity", name)),
+        *(("--changed-since", changed_since) if changed_since else ()),
+        *changed(options, VerifyOptions, OPTIONS),
+        *(("--show", str(show)) if show != SHOW else ()),
+    ]
+
+
+def _verify(session: Session, entity: EntityTarget, request: VerifyRequest) -> Finding:
     """Compare one entity, and plan or do its repair."""
+    context, options = session.context, request.options
     repair = Repair(context, entity)
-    if asked.repair:
+    if request.repair:
         repair.phase()  # refused before anything is read, not after hours
-    if asked.changed:
-        found = service.run_since(context, entity, asked.options, asked.since)
+    if request.changed:
+        found = service.run_since(context, entity, options, request.since)
     else:
-        found = service.run(context, entity, asked.options)
-    if not asked.repair:
+        found = service.run(context, entity, options)
+    if not request.repair:
         return Finding(found)
-    if asked.execute:
-        return Finding(found, repaired=repair.execute(found, asked.options))
-    some = found.differences if asked.as_json else found.differences[: asked.show]
+    if request.execute:
+        return Finding(found, repaired=repair.execute(found, options))
+    some = found.differences if session.as_json else found.differences[: request.show]
     return Finding(found, plan=repair.plan(some), checks=repair.checks() if some else [])
 
 
-def _end(asked: Asked, found: Several[Finding]) -> None:
-    clean = all(one.clean for one in found.done) and not found.problems
-    if asked.as_json:
-        told = [rendering.document(one) for one in found.done]
-        _output.document({"clean": clean, "entities": told, **found.document()})
-        found.end(as_json=True, code=0 if clean else MismatchError.exit_code)
-        return
-    if any(not one.clean for one in found.done):
-        mismatch = _mismatch(asked)
-        _output.error(mismatch, as_json=False)
-        found.end(as_json=False, code=mismatch.exit_code)
-    found.end(as_json=False)
+def _end(session: Session, request: VerifyRequest, found: Several[Finding]) -> None:
+    clean = all(one.clean for one in found.done)
+    code = 0 if clean else MismatchError.exit_code
+    if session.as_json:
+        entities = [_document(one) for one in found.done]
+        whole = clean and not found.problems
+        _output.document({"clean": whole, "entities": entities, **found.document()})
+    elif not clean:
+        _output.error(_mismatch(request))
+    found.end(as_json=session.as_json, code=code)
 
 
-def _mismatch(asked: Asked) -> MismatchError:
-    if not asked.repair:
+def _mismatch(request: VerifyRequest) -> MismatchError:
+    if not request.repair:
         return MismatchError(
             "the sides differ",
-            f"See `runbook status` for the bridge and copy; then see what would mend it: {asked.words}",
+            f"Check bridge and copy with `runbook status`, then plan the repair: {request.repair_line}",
         )
-    if not asked.execute:
-        return MismatchError("the sides differ; nothing was repaired", f"Act with: {asked.words} --execute")
-    return MismatchError("the sides still differ", "See above what stays, and why; then run it again.")
+    if not request.execute:
+        return MismatchError("the sides differ; nothing was repaired", f"Act with: {request.repair_line} --execute")
+    return MismatchError("the sides still differ", "Correct what is listed above as not repaired, then run it again.")
 
 
-def _words(  # noqa: PLR0913, PLR0917  # the options to say again
-    entities: Sequence[str] | None,
-    changed_since: str | None,
-    options: VerifyOptions,
-    show: int,
-    stack: str | None,
-    outputs: Path | None,
-) -> str:
-    words = ["runbook", "verify", "--repair"]
-    words += [word for name in entities or () for word in ("--entity", name)]
-    words += ["--changed-since", changed_since] if changed_since else []
-    for name, field in {"sample": "sample", "settle": "grace", "segments": "segments", "rate": "rate"}.items():
-        value = getattr(options, field)
-        words += [f"--{name}", f"{value:g}"] if value != getattr(VerifyOptions, field) else []
-    words += ["--show", str(show)] if show != SHOW else []
-    words += ["--stack", stack] if stack else ["--outputs", str(outputs)] if outputs else []
-    return shlex.join(words)
+def _print(one: Finding, show: int) -> None:
+    found = one.found
+    mark, seconds = _output.MARKS[found.clean], f"[dim]{found.seconds:.1f} s[/]"
+    _output.line(f"{mark} [bold]{escape(found.entity)}[/]  {_counts(found)}  {seconds}")
+    if found.resumed:
+        _output.line(f"[dim]Resumed an interrupted run that began at {found.started_at}.[/]")
+    if found.differences:
+        _print_differences(found.differences[:show], len(found.differences))
+    if found.more:
+        _output.line(f"[red]Ended early after {len(found.differences):,} differences. There are more.[/]")
+    if one.plan:
+        _print_plan(one.plan, one.checks)
+    if one.repaired:
+        _print_repaired(one.repaired, show)
+
+
+def _counts(found: Verification) -> str:
+    sample = "" if found.sample >= WHOLE else f" (a sample of {found.sample:.0%})"
+    counts = f"{found.equal:,} of {found.compared:,} equal{sample}"
+    if found.items is None or found.rows is None:
+        return f"{counts}; those that changed since {found.since}"
+    return f"{counts}; {found.items:,} items, {found.rows:,} rows"
+
+
+def _print_differences(shown: Sequence[Difference], total: int) -> None:
+    table = _output.table("key", "difference", "legacy", "modern")
+    for difference in shown:
+        if not difference.fields:
+            table.add_row(escape(difference.key), escape(difference.reason or difference.kind), "", "")
+        for field in difference.fields:
+            cells = (_output.value(each, LONGEST_VALUE) for each in (field.legacy, field.modern))
+            table.add_row(escape(difference.key), escape(field.field), *cells)
+    _output.rows(table, len(shown), total)
+
+
+def _print_plan(plan: Sequence[RepairPlan], checks: Sequence[Check]) -> None:
+    table = _output.table("key", "wrong", "repair would")
+    for one in plan:
+        table.add_row(escape(one.difference.key), one.wrong, escape(one.action.value))
+    _output.out().print(table)
+    if any(check.ok is False for check in checks):
+        _output.line("Repair would be refused, because the bridge is not healthy:")
+        _output.checks(checks)
+
+
+def _print_repaired(repaired: Repaired, show: int) -> None:
+    for says, count in summary(repaired.resolutions).items():
+        _output.line(f"{count:,} records: {escape(says)}")
+    stay = [one for one in repaired.resolutions if not one.resolved]
+    for one in stay[:show]:
+        _output.line(f"{_output.MARKS[False]} {escape(one.key)}: {escape(one.says)}")
+    if repaired.more:
+        _output.line("More differs than was listed and repaired. Run it again.")
+    if repaired.left:
+        _output.line("These still differ:")
+        _print_differences(repaired.left[:show], len(repaired.left))
+    else:
+        _output.line(f"{_output.MARKS[True]} repaired: both sides of these records are the same")
+
+
+def _document(one: Finding) -> dict[str, Any]:
+    found: dict[str, Any] = _output.plain(one.found) | {"clean": one.clean}
+    if one.plan is not None:
+        records = [
+            {
+                "key": each.difference.key,
+                "wrong": each.wrong,
+                "action": each.action.name.lower(),
+                "does": each.action.value,
+            }
+            for each in one.plan
+        ]
+        found["repair"] = {"executed": False, "checks": _output.plain(list(one.checks)), "records": records}
+    if one.repaired:
+        found["repair"] = {
+            "executed": True,
+            "records": _output.plain(list(one.repaired.resolutions)),
+            "left": _output.plain(list(one.repaired.left)),
+        }
+    return found

@@ -13,7 +13,6 @@ from typing import Any
 from functions.aws.retry import poll
 from functions.domain import names
 from functions.install.control_row import FIRST_EPOCH
-from runbook import status
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import check as checks
 from runbook.checks import plans, routes
@@ -256,7 +255,7 @@ def _change_record(
 
 def _fresh(context: Context, entity: EntityTarget) -> dict[str, Any]:
     """The record of a backfill that has not begun; what the lanes add to begins at nothing."""
-    rows = status.legacy_count(context, entity, exact=False)
+    rows = context.aurora.count(context.target.mapping[entity.name], exact=False)
     return {
         "state": RUNNING,
         "position": "",

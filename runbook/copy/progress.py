@@ -52,7 +52,7 @@ class CopyProgress:
         enqueued: rows that the backfill has put into the queue.
         rows_done: rows of the backfill that the lanes have done; a killed worker's last second may count twice, or not.
         changes_done: keys done because legacy's writers changed them.
-        deleted: items deleted; `skipped` were right already, `parked` were quarantined.
+        deleted: items deleted; `skipped` were right already, `quarantined` are those that DynamoDB refused.
         backfill_done: rows of the backfill that are done, each once.
         rate: keys a second now; None when there was no time to see.
         eta: seconds until the backfill is done; None when that is unknown.
@@ -69,7 +69,7 @@ class CopyProgress:
     enqueued: int = 0
     rows_done: int = 0
     changes_done: int = 0
-    parked: int = 0
+    quarantined: int = 0
     deleted: int = 0
     skipped: int = 0
     backfilled: bool = False
@@ -163,6 +163,7 @@ class Watch:
             phase=state.phase,
             state=record["state"],
             total=total,
+            quarantined=counts.pop("parked"),
             **counts,
             backfilled=finished,
             backfill_done=done,

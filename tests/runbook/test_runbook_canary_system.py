@@ -101,7 +101,7 @@ def test_public_reads_are_split_by_the_percentage(live, runbook):
     assert 26 <= answers[200] <= 95, "outside of it once in some ten million runs"
     shown = runbook("status", "--entity", ENTITY).stdout
     assert "30% on modern" in shown
-    assert status(live, live.target.entity(ENTITY), send_probe=False, exact=True).agree
+    assert status(live, live.target.entity(ENTITY), send_heartbeat=False, exact=True).agree
 
 
 def test_two_entities_share_the_percentage_on_the_real_system(live, runbook):

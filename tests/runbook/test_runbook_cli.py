@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def at_a_terminal(open_checks, monkeypatch):
-    monkeypatch.setattr("runbook.commands._session._asks", lambda: True)
+    monkeypatch.setattr("runbook.commands._session._is_terminal", lambda: True)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def runbook(bare, tmp_path):
     return run
 
 
-def test_help_shows_the_road_in_order_one_line_each():
+def test_help_shows_the_commands_in_order_one_line_each():
     text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "NO_COLOR": "1"}).output
     names = (
         *("init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
@@ -46,7 +46,7 @@ def test_help_shows_the_road_in_order_one_line_each():
     )
     lines = [line.strip("│ ").split()[0] for line in text.splitlines() if line.startswith("│ ")]
     assert [line for line in lines if line in names] == list(names)
-    panels = text[text.index("The road, in order") :]
+    panels = text[text.index("Migration, in order") :]
     assert sum(line.startswith("│") for line in panels.splitlines()) == len(names)
 
 
@@ -66,15 +66,15 @@ def test_a_plan_changes_nothing_and_names_the_command_that_acts(runbook, bare, o
 
 
 @pytest.mark.parametrize("command", [READS, ("cutover", "writes")])
-def test_a_plan_with_a_closed_gate_shows_value_limit_and_remedy_and_exits_4(runbook, command):
+def test_a_plan_with_a_failed_check_shows_value_limit_and_remedy_and_exits_4(runbook, command):
     result = runbook(*command)
     assert result.exit_code == 4
-    for part in ("bridge", "not deployed", "Deploy the bridge first", "gate is closed"):
+    for part in ("bridge", "not deployed", "Deploy the bridge first", "check does not hold"):
         assert part in result.stdout
     assert runbook(*command, "--execute").exit_code == 4
 
 
-def test_execute_acts_and_history_tells(runbook, bare, open_checks):
+def test_execute_acts_and_history_shows_it(runbook, bare, open_checks):
     assert runbook(*READS, "--execute").exit_code == 0
     assert _over(bare)
     result = runbook("rollback", "--execute")

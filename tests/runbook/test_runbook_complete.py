@@ -141,7 +141,7 @@ def test_after_the_whole_road_no_trace_is_left_and_traffic_stays_modern(system, 
     for n in range(20):
         assert live.api.request("POST", path(CHEFS), {"firstName": f"modern {n}"}).status == 201
     plan = _done(runbook("complete", "--entity", CHEFS))
-    assert "no longer kept true" in plan.stdout
+    assert "no longer updated" in plan.stdout
     assert "Act with: runbook complete --entity chefs --execute" in plan.stdout
     result = _done(runbook("complete", "--entity", CHEFS, "--execute"))
     assert "The bridge stays deployed for specimens" in result.stdout
@@ -182,7 +182,7 @@ def test_again_there_is_nothing_to_do_and_init_brings_nothing_back(system, live,
 
 
 def test_status_says_that_nothing_is_missing(live, runbook):
-    found = status(live, live.target.entity(CHEFS), send_probe=True, exact=False)
+    found = status(live, live.target.entity(CHEFS), send_heartbeat=True, exact=False)
     assert (found.healthy, found.agree) == (None, True)
     assert "complete" in runbook("status", "--entity", CHEFS).stdout
 
@@ -369,4 +369,4 @@ def test_with_the_setting_changed_the_next_deploy_takes_the_bridge_down_and_traf
     assert made.status == 201
     assert after.api.get(path(CHEFS, made.body["id"])).body == made.body
     assert "skipped" in {line.result for line in init_service.run(after)}
-    assert status(after, after.target.entity(CHEFS), send_probe=False, exact=False).agree
+    assert status(after, after.target.entity(CHEFS), send_heartbeat=False, exact=False).agree

@@ -136,7 +136,7 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(live, chefs, runboo
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
     stopped = runbook("copy", "stop", "--entity", CHEFS)
-    assert "triggers go on" in stopped.stdout
+    assert "triggers still queue every change" in stopped.stdout
     before = control.record(live, chefs)
     until(lambda: not any(_leased(live, chefs, lane) for lane in _lanes(live, chefs)))
     with database.cursor() as cursor:
@@ -207,7 +207,7 @@ def test_status_tells_progress_limits_and_lanes(live, chefs, runbook):
     assert found["limits"] == {"rate": 0, "threads": 0, "bound": 20000}
     assert [lane["lane"] for lane in found["lanes"]] == list(range(names.LANES))
     shown = runbook("copy", "status", "--entity", CHEFS).stdout
-    for part in ("running", "300 of 300 rows", "no limit of rows/s", "heard of"):
+    for part in ("running", "300 of 300 rows", "no limit of rows/s", "last report"):
         assert part in shown
 
 

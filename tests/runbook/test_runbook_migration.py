@@ -109,7 +109,7 @@ def test_smoke_cleans_up_when_it_fails_or_is_interrupted(live, chefs, monkeypatc
     except KeyboardInterrupt:
         results = []
     assert [result.ok for result in results[8:]] in ([False, None], [])
-    assert len(smoke.mine) == 2
+    assert len(smoke.created) == 2
     _await_gone(live, smoke)
 
 
@@ -119,7 +119,7 @@ def test_smoke_tells_which_step_failed(live, chefs, monkeypatch):
     def lost(self, system, identity=None):
         return real(self, system, "nowhere" if system == "aurora" else identity)
 
-    monkeypatch.setattr(smoke_service, "BRIDGE_PATIENCE", 0.0)
+    monkeypatch.setattr(smoke_service, "BRIDGE_TIMEOUT_SECONDS", 0.0)
     monkeypatch.setattr(Smoke, "_item", lost)
     failed = [result for result in Smoke(live, chefs).run() if result.ok is False]
     assert [result.step for result in failed] == [8]
@@ -129,7 +129,7 @@ def test_smoke_tells_which_step_failed(live, chefs, monkeypatch):
 def _await_gone(live, smoke):
     """The item's deletion may still be on its way through the bridge."""
     deadline = time.monotonic() + 30
-    for _, identity in smoke.mine:
+    for _, identity in smoke.created:
         for system in ("aurora", "dynamo"):
             while live.api.get(path(system, smoke.entity.name, identity)).status != 404:
                 assert time.monotonic() < deadline, f"{identity} is still in {system}"
@@ -205,7 +205,7 @@ def test_a_quarantined_record_and_a_batch_given_up_are_named(live, chefs):
 
 def test_status_tells_phase_routes_health_and_counts(live, chefs, runbook):
     rows, items = {_rows(live)}, {_items(live, chefs)}
-    found = status(live, chefs, send_probe=True, exact=False)
+    found = status(live, chefs, send_heartbeat=True, exact=False)
     rows, items = rows | {_rows(live)}, items | {_items(live, chefs)}
     assert (found.healthy, found.agree, found.routes, found.state.phase) == (True, True, BACK, Phase.LEGACY)
     assert found.legacy.records in rows, "bridged changes of other tests may arrive meanwhile"
@@ -235,7 +235,7 @@ def test_with_only_the_legacy_part_deployed_init_and_smoke_do_their_part_and_a_c
         entity = context.target.entity(ENTITY)
         assert {line.name: line.result for line in init_service.run(context)}["bridge"] == "skipped"
         assert [result.ok for result in Smoke(context, entity).run()] == [True] * 4 + [None] * 6
-        found = status(context, entity, send_probe=True, exact=True)
+        found = status(context, entity, send_heartbeat=True, exact=True)
         assert (found.routes, found.agree, found.legacy.records, found.modern) == (BACK, True, 0, None)
         switch = Switch(context, entity, OperationKind.CUTOVER, Scope.WRITES)
         closed = [(check.name, check.value) for check in switch.plan().checks if not check.ok]

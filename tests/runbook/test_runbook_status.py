@@ -77,7 +77,7 @@ def test_the_fence_is_told_and_that_it_should_not_be_up_in_phase_legacy(run, dat
 
 
 def test_an_aurora_that_hangs_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(status, "LATE", 0.01)
+    monkeypatch.setattr(status, "SMALL_ANSWER_SECONDS", 0.01)
     never = threading.Event()
     with pytest.raises(FailedError, match="has not answered"):
         status._soon(lambda: never.wait(60))
@@ -85,5 +85,5 @@ def test_an_aurora_that_hangs_is_not_waited_for(monkeypatch):
 
 
 def test_without_a_bridge_nobody_says_that_it_is_healthy(bare):
-    found = status.run(bare, bare.target.entity("chefs"), send_probe=False, exact=False)
+    found = status.run(bare, bare.target.entity("chefs"), send_heartbeat=False, exact=False)
     assert (found.bridge, found.healthy) == ([], None)

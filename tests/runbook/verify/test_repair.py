@@ -18,7 +18,7 @@ from runbook import repair
 from runbook.checks import bridge
 from runbook.checks import copy as copy_checks
 from runbook.checks.check import Check
-from runbook.commands import history_service
+from runbook.commands import history
 from runbook.commands.cli import app
 from runbook.copy import control
 from runbook.copy.control import CopyLimits
@@ -275,7 +275,7 @@ def test_an_interrupted_repair_says_so_and_the_next_run_does_the_rest(context, w
     monkeypatch.setattr(Resolver, "resolve", settle)
     with pytest.raises(KeyboardInterrupt):
         world.repair.execute(world.found(), OPTIONS)
-    newest = history_service.run(context, [world.chefs], 1)[0]
+    newest = history.newest(context, [world.chefs], 1)[0]
     assert (newest.command, newest.result) == (repair.COMMAND, "stopped")
     monkeypatch.setattr(Resolver, "resolve", real)
     assert not world.repair.execute(world.found(), PATIENT).left
@@ -292,7 +292,7 @@ def test_killed_in_the_middle_it_can_be_run_again_at_once(context, sandbox, worl
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def started():
-        newest = history_service.run(context, [world.chefs], 1)[0]
+        newest = history.newest(context, [world.chefs], 1)[0]
         return (newest.command, newest.result) == (repair.COMMAND, "started")
 
     until(started)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from functions.domain.masking import MASKED
-from runbook.commands import history_service
+from runbook.commands import history
 from runbook.verify import run
 from runbook.verify.compare import BothSides
 
@@ -51,7 +51,7 @@ def sql(sandbox, statement, *values):
 def test_equal_sides_are_clean_and_recorded_in_the_history(context, chefs, even):
     found = run.run(context, chefs, OPTIONS)
     assert (found.clean, found.items, found.rows, found.equal) == (True, 30, 30, 30)
-    newest = history_service.run(context, [chefs], 1)[0]
+    newest = history.newest(context, [chefs], 1)[0]
     assert (newest.command, newest.result, newest.details["equal"]) == ("verify", "equal", 30)
 
 

@@ -292,7 +292,7 @@ def test_all_entities_leaves_out_a_complete_one_and_says_so(context, even, sandb
 
 def test_the_command_to_run_next_repeats_every_option():
     options = run.VerifyOptions(segments=8, rate=500, grace=3, sample=0.5)
-    assert _words(["chefs"], None, options, 5, "live", None) == (
-        "runbook verify --repair --entity chefs --sample 0.5 --settle 3 --segments 8 --rate 500 --show 5 --stack live"
+    assert " ".join(_words(["chefs"], None, options, 5)) == (
+        "verify --repair --entity chefs --sample 0.5 --settle 3 --segments 8 --rate 500 --show 5"
     )
-    assert _words(None, None, run.VerifyOptions(), SHOW, None, None) == "runbook verify --repair"
+    assert " ".join(_words(None, "last", run.VerifyOptions(), SHOW)) == "verify --repair --changed-since last"

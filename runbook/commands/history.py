@@ -1,0 +1,48 @@
+"""`runbook history`."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from rich.markup import escape
+from typer import Option
+
+from runbook.aws.outputs import EntityTarget
+from runbook.commands import _output
+from runbook.commands._options import EntitiesOption
+from runbook.commands._session import Session, with_session
+from runbook.journal.journal import Event
+from runbook.stack import Context
+
+SECOND = len("2026-01-31T12:00:00")  # characters of a moment up to its second
+LimitOption = Annotated[
+    int, Option("--limit", metavar="N", min=1, max=1000, help="Show at most N events, newest first.")
+]
+
+
+@with_session
+def history(session: Session, entity: EntitiesOption = None, limit: LimitOption = 50) -> None:
+    """List who did what, when, and the result. Times are UTC."""
+    context = session.context
+    found = newest(context, context.target.chosen(entity), limit)
+    if session.as_json:
+        _output.document({"events": found})
+        return
+    table = _output.table("when", "entity", "command", "result", "who")
+    for event in found:
+        when = event.at[:SECOND].replace("T", " ")
+        who = event.operator.rpartition(":")[2]  # an ARN without its account
+        table.add_row(*(escape(text) for text in (when, event.entity, event.command, _result(event), who)))
+    table.columns[0].no_wrap = True
+    _output.out().print(table)
+
+
+def newest(context: Context, entities: Sequence[EntityTarget], limit: int) -> list[Event]:
+    """The newest `limit` events of these entities together, newest first."""
+    found = [event for entity in entities for event in context.journal.events(entity.name, limit)]
+    return sorted(found, key=lambda event: event.at, reverse=True)[:limit]
+
+
+def _result(event: Event) -> str:
+    keys = event.details.get("keys", ()) if event.result.startswith("dropping") else ()
+    detail = event.details.get("reason") or ", ".join(map(str, keys))
+    return f"{event.result}: {detail}" if detail else event.result
