@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 
 import pymysql
 import pytest
@@ -392,8 +393,8 @@ def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(live, chefs,
     assert followed
 
 
-def _killed_at(count: int, live, entity, act=None) -> bool:
-    """Start copy, or do something else with it, in a child that kills itself with -9 before its `count`-th request."""
+def _killed_at(count: int, live, entity, act) -> bool:
+    """Start or remove copy in a child that kills itself with -9 before its `count`-th request."""
     child = os.fork()
     if child == 0:
         left = [count]
@@ -408,17 +409,13 @@ def _killed_at(count: int, live, entity, act=None) -> bool:
         for client in (clients.dynamodb, clients.functions, clients.rds_data, clients.sts):
             client.meta.events.register("before-send.*", tick)
         try:
-            (act or _start)(context, entity)
+            act(context, entity)
         except BaseException:  # noqa: BLE001
             os._exit(1)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return os.WIFSIGNALED(status)
-
-
-def _start(context, entity) -> None:
-    control.start(context, entity, CopyLimits(), again=False)
 
 
 def test_killed_anywhere_removing_copy_ends_by_the_same_command(live, chefs, runbook, database):
@@ -442,7 +439,7 @@ def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(live, chefs,
     count, killed = 0, True
     while killed:
         count += 1
-        killed = _killed_at(count, live, chefs)
+        killed = _killed_at(count, live, chefs, partial(control.start, limits=CopyLimits(), again=False))
         control.start(live, chefs, CopyLimits(), again=False)
         state = live.journal.state(CHEFS)
         assert (state.phase, state.operation, state.lock) == (Phase.LEGACY, None, None)
