@@ -30,7 +30,7 @@ RateOption = Annotated[
         metavar="N",
         min=0,
         help="Copy at most N rows a second; 0 for no limit.",
-        show_default="as it is, 0 at first",
+        show_default="unchanged, 0 at first",
         rich_help_panel=LIMITS,
     ),
 ]
@@ -41,7 +41,7 @@ ThreadsOption = Annotated[
         metavar="N",
         min=0,
         help="Pause above N running Aurora threads; 0 for never.",
-        show_default="as it is, 0 at first",
+        show_default="unchanged, 0 at first",
         rich_help_panel=LIMITS,
     ),
 ]
@@ -52,7 +52,7 @@ BoundOption = Annotated[
         metavar="N",
         min=1,
         help="Queue at most N keys of the backfill.",
-        show_default=f"as it is, {DEFAULTS.bound:,} at first",
+        show_default=f"unchanged, {DEFAULTS.bound:,} at first",
         rich_help_panel=LIMITS,
     ),
 ]
@@ -68,7 +68,9 @@ SecondsOption = Annotated[
 ]
 UntilOption = Annotated[
     bool,
-    typer.Option("--until-caught-up/--keep-watching", help="End when caught up, or continue until Ctrl-C."),
+    typer.Option(
+        "--until-caught-up/--keep-watching", help="End when caught up, or at Ctrl-C.", rich_help_panel="When to end"
+    ),
 ]
 EveryOption = Annotated[
     float | None,

@@ -26,7 +26,7 @@ ROWS = 50  # of a table
 app = typer.Typer(no_args_is_help=True, help="Show, replay or drop changes that the bridge could not apply.")
 
 KeysArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys, as `quarantine list` prints them.")
+    list[str] | None, typer.Argument(metavar="KEY", help="Keys, as `quarantine list` prints them.")
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Select every entry, instead of naming keys.")]
 
