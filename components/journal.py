@@ -10,17 +10,17 @@ import pulumi_aws as aws
 
 
 @dataclass(frozen=True, kw_only=True)
-class JournalArgs:
+class JournalTableArgs:
     """What the journal is; `protect` keeps it from being deleted by accident."""
 
     protect: bool
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-class Journal(pulumi.ComponentResource):
+class JournalTable(pulumi.ComponentResource):
     """A DynamoDB table with the keys `entity` and `record`."""
 
-    def __init__(self, name: str, args: JournalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: JournalTableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:runbook:Journal", name, None, opts)
         self.table = aws.dynamodb.Table(
             f"{name}-table",

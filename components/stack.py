@@ -12,7 +12,7 @@ from components.api import Api, ApiArgs, Handlers
 from components.bridge import StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
 from components.gate import Gate, GateArgs
-from components.journal import Journal, JournalArgs
+from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
 from components.modern import ModernSystem, ModernSystemArgs
 from components.package import archive
@@ -37,7 +37,9 @@ class Streamback:
             "production": settings.production,
             "tags": self._tags,
         }
-        self.journal = Journal(f"{self._name}-journal", JournalArgs(protect=settings.production, tags=self._tags))
+        self.journal = JournalTable(
+            f"{self._name}-journal", JournalTableArgs(protect=settings.production, tags=self._tags)
+        )
         self.legacy = self._legacy()
         self.modern = self._modern() if "modern" in settings.parts else None
         self.bridge = self._bridge(self.modern) if self.modern and "bridge" in settings.parts else None

@@ -19,7 +19,7 @@ from runbook.aws import lambda_calls
 from runbook.aws.api_gateway import Routing
 from runbook.aws.aurora import Aurora
 from runbook.aws.clients import Clients, silent
-from runbook.aws.http import Api
+from runbook.aws.http import ApiClient
 from runbook.aws.outputs import EntityTarget, Target, parse
 from runbook.aws.stream import Follower
 from runbook.errors import UsageError
@@ -52,9 +52,9 @@ class Context:
         return Routing(self.clients.apigateway, self.target)
 
     @cached_property
-    def api(self) -> Api:
+    def api(self) -> ApiClient:
         """The deployed API."""
-        return Api(self.target, self.clients.session)
+        return ApiClient(self.target, self.clients.session)
 
     @cached_property
     def aurora(self) -> Aurora:

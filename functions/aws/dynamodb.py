@@ -42,7 +42,7 @@ class InDoubtError(PassingError):
     """No answer came: what was asked may still be done, for a moment. Wait `LONGEST` before doing anything else."""
 
 
-class RefusedError(Exception):
+class ItemRefusedError(Exception):
     """The condition of a write does not hold; nothing was written."""
 
 
@@ -78,7 +78,7 @@ def _meaning(error: ClientError | BotoCoreError) -> Exception:
     if name in TRANSIENT_CODES:
         return PassingError(f"{name}: {text}")
     if name == REFUSED:
-        return RefusedError(text)
+        return ItemRefusedError(text)
     return InvalidError(text) if name == INVALID else error
 
 

@@ -14,7 +14,7 @@ from functions.aws.data_api import DataApi, Values, chunks
 from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
 from functions.bridge.statements import Statements, cell_text
 from functions.domain import mapping, names
-from functions.domain.changes import Change, Kind
+from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
 
 CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay settles it"
@@ -30,7 +30,7 @@ class Parking(Protocol):
 
 
 @dataclass
-class Outcome:
+class BatchOutcome:
     """What became of a batch, in changes."""
 
     upserts: int = 0
@@ -74,32 +74,32 @@ class Applier:
         self._quarantine = quarantine
         self._sql = Statements(entity)
 
-    def apply(self, changes: Sequence[Change]) -> Outcome:
+    def apply(self, changes: Sequence[Change]) -> BatchOutcome:
         """Apply changes, at most one per key.
 
         Raises:
             TransientError: the database is not there now; apply the same changes again.
             DataApiError: something nobody foresaw; nothing is parked for it.
         """
-        outcome = Outcome()
+        outcome = BatchOutcome()
         reasons = [(change, _misfit(change)) for change in changes]
-        misfits = [(change, reason) for change, reason in reasons if reason and change.kind != Kind.COPIED]
+        misfits = [(change, reason) for change, reason in reasons if reason and change.kind != ChangeKind.COPIED]
         self._park_misfits(misfits, outcome)
         usable = [change for change, reason in reasons if not reason]
-        self._probes([change for change in usable if change.kind == Kind.PROBE], outcome)
+        self._probes([change for change in usable if change.kind == ChangeKind.PROBE], outcome)
         # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
-        deletes = [change for change in usable if change.kind == Kind.DELETE]
+        deletes = [change for change in usable if change.kind == ChangeKind.DELETE]
         self._deletes(deletes, outcome)
-        upserts = [change for change in usable if change.kind == Kind.UPSERT]
+        upserts = [change for change in usable if change.kind == ChangeKind.UPSERT]
         updated = self._upserts(upserts, outcome)
         conflicts = self._conflicts([*deletes, *upserts], outcome)
         self._confirm([change for change in updated if change.key not in conflicts])
         # Only now that conflicts are told: copy's delete overtakes what modern wrote before. A row stays: it is back.
-        copied = [change for change in usable if change.kind == Kind.COPIED]
+        copied = [change for change in usable if change.kind == ChangeKind.COPIED]
         self._run(self._sql.remember, copied, self._sql.remember_values, outcome)
         return outcome
 
-    def _park_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: Outcome) -> None:
+    def _park_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: BatchOutcome) -> None:
         """Park what can never be written, unless it comes again after a newer change was applied."""
         present = self._present([change for change, _ in misfits if mapping.usable_key(change.key)])
         for change, reason in misfits:
@@ -108,11 +108,11 @@ class Applier:
             else:
                 self._park(change, reason, 0, outcome)
 
-    def _park(self, change: Change, reason: str, code: int, outcome: Outcome) -> None:
+    def _park(self, change: Change, reason: str, code: int, outcome: BatchOutcome) -> None:
         self._quarantine.put(self._entity, change, reason, code)
         outcome.quarantined += 1
 
-    def _probes(self, probes: Sequence[Change], outcome: Outcome) -> None:
+    def _probes(self, probes: Sequence[Change], outcome: BatchOutcome) -> None:
         for probe in probes:
             self._database.execute(self._sql.probe, self._sql.probe_values(probe))
         outcome.probes = len(probes)
@@ -127,7 +127,7 @@ class Applier:
                     found[key] = Present(primary_key, sequence, stamp)
         return found
 
-    def _upserts(self, upserts: Sequence[Change], outcome: Outcome) -> list[Change]:
+    def _upserts(self, upserts: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
         """Returns the changes that were updates."""
         present = self._present(upserts)
         known = [change for change in upserts if change.key in present]
@@ -143,7 +143,7 @@ class Applier:
         outcome.upserts += len(updated) + len(self._run(self._sql.insert, new, self._sql.insert_values, outcome))
         return updated
 
-    def _conflicts(self, changes: Sequence[Change], outcome: Outcome) -> set[str]:
+    def _conflicts(self, changes: Sequence[Change], outcome: BatchOutcome) -> set[str]:
         """Report changes that came after legacy had written their record in its present period.
 
         The statements left those rows alone. A change is remembered as seen, so that the same one delivered in a later
@@ -160,7 +160,9 @@ class Applier:
                 self._park(change, CONFLICT, 0, outcome)
                 self._database.execute(self._sql.pass_over, self._sql.delete_values(change, row.primary_key))
             elif (
-                row is None and change.kind == Kind.UPSERT and buried.get(change.key, change.sequence) < change.sequence
+                row is None
+                and change.kind == ChangeKind.UPSERT
+                and buried.get(change.key, change.sequence) < change.sequence
             ):
                 self._park(change, CONFLICT, 0, outcome)
                 self._database.execute(self._sql.remember, self._sql.remember_values(change))
@@ -184,7 +186,7 @@ class Applier:
             if change.key not in present or present[change.key].sequence < change.sequence:
                 raise TransientError("a row went away while it was updated: another run is at work")
 
-    def _deletes(self, deletes: Sequence[Change], outcome: Outcome) -> None:
+    def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> None:
         if not deletes:
             return
         self._run(self._sql.remember, deletes, self._sql.remember_values, outcome)
@@ -203,7 +205,7 @@ class Applier:
         self._database.execute(self._sql.forget)
 
     def _run(
-        self, sql: str, changes: Sequence[Change], values_of: Callable[[Change], Values], outcome: Outcome
+        self, sql: str, changes: Sequence[Change], values_of: Callable[[Change], Values], outcome: BatchOutcome
     ) -> list[Change]:
         """Run a statement for each change; returns the changes that it took."""
         sets = [values_of(change) for change in changes]
@@ -212,7 +214,9 @@ class Applier:
             taken += self._narrow(sql, [changes[i] for i in run], [sets[i] for i in run], outcome)
         return taken
 
-    def _narrow(self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: Outcome) -> list[Change]:
+    def _narrow(
+        self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: BatchOutcome
+    ) -> list[Change]:
         """Run a batch; where it can never pass, halve it down to the record at fault and park that one."""
         try:
             self._database.batch(sql, sets)
@@ -229,7 +233,7 @@ class Applier:
             return first + self._narrow(sql, changes[half:], sets[half:], outcome)
         return list(changes)
 
-    def _missing(self, sql: str, changes: Sequence[Change], error: PermanentError, outcome: Outcome) -> list[int]:
+    def _missing(self, sql: str, changes: Sequence[Change], error: PermanentError, outcome: BatchOutcome) -> list[int]:
         """The indexes of those inserts that another run has not made meanwhile."""
         if sql != self._sql.insert or error.code != DUPLICATE:
             return list(range(len(changes)))
@@ -239,7 +243,7 @@ class Applier:
         outcome.stale += sum(change.key in present for change in changes)
         return [i for i, change in enumerate(changes) if change.key not in present]
 
-    def _final(self, sql: str, change: Change, error: PermanentError, outcome: Outcome) -> None:
+    def _final(self, sql: str, change: Change, error: PermanentError, outcome: BatchOutcome) -> None:
         """Park a change, unless it is an insert that found its own record there, just made by another run."""
         own = None
         if sql == self._sql.insert and error.code == DUPLICATE:

@@ -28,7 +28,7 @@ from functions.bridge import stream_guard
 from functions.bridge.apply import Applier
 from functions.bridge.statements import SEQUENCE, Statements, cell_text
 from functions.domain import changes, mapping, names
-from functions.domain.changes import Change, Kind
+from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Replay:
         """
         if not parked or not stream or not mapping.usable_key(key) or stream != self._known():
             return
-        change = Change(key=key, sequence=parked, kind=Kind.UPSERT)
+        change = Change(key=key, sequence=parked, kind=ChangeKind.UPSERT)
         # Remembered first: a row that legacy makes meanwhile goes on from there.
         self._database.execute(self._sql.remember, self._sql.remember_values(change))
         place = self.place(key)
@@ -194,9 +194,9 @@ class Replay:
     def _confirm(self, change: Change) -> None:
         """Believe nothing: the row is what was written or newer, or it is gone by this or a newer delete."""
         now = self.place(change.key)
-        if change.kind == Kind.DELETE:
+        if change.kind == ChangeKind.DELETE:
             done = not now.primary_key or now.sequence > change.sequence
-        elif change.kind == Kind.UPSERT:
+        elif change.kind == ChangeKind.UPSERT:
             done = now.sequence >= change.sequence or now.deleted > change.sequence
         else:
             done = True

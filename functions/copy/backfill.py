@@ -6,7 +6,7 @@ The triggers were there before it began, so a row that is written meanwhile is i
 from __future__ import annotations
 
 from functions.copy.queue import ChangeQueue
-from functions.copy.state import Copy, Records
+from functions.copy.state import CopyRecord, Records
 from functions.domain import mapping, names
 from functions.legacy.table import LegacyStore
 
@@ -29,7 +29,7 @@ class Backfill:
         self._queue = queue
         self._records = records
 
-    def advance(self, copy: Copy) -> int:
+    def advance(self, copy: CopyRecord) -> int:
         """Enqueue some keys while the queue is short; returns how many.
 
         The position is kept only after its keys are in the queue: killed in between, they are enqueued twice.

@@ -16,11 +16,11 @@ from functions.aws.data_api import DataApi
 from functions.copy import backfill
 from functions.copy.backfill import Backfill
 from functions.copy.items import Items
-from functions.copy.lease import Lease
+from functions.copy.lease import LaneLease
 from functions.copy.queue import ChangeQueue, Taken
-from functions.copy.state import Copy, Records
+from functions.copy.state import CopyRecord, Records
 from functions.copy.throttle import Bucket, Load
-from functions.copy.writer import Outcome, Park, Writer
+from functions.copy.writer import ItemWriter, Park, WriteOutcome
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
@@ -100,10 +100,10 @@ class CopyLane:
         store = LegacyStore(entity, places.database)
         self._lane = lane
         self.records = Records(places.dynamodb, places.journal, entity.name)
-        self.lease = Lease(places.dynamodb, places.journal, entity.name, lane, owner, clock)
+        self.lease = LaneLease(places.dynamodb, places.journal, entity.name, lane, owner, clock)
         self.queue = ChangeQueue(places.database, entity)
         items = Items(places.dynamodb, places.table, entity.modern.key, self.lease.check)
-        self._writer = Writer(entity, store, items, places.park)
+        self._writer = ItemWriter(entity, store, items, places.park)
         self._backfill = Backfill(store, self.queue, self.records)
         self._bucket = Bucket(clock)
         self._load = Load(places.database, clock)
@@ -145,7 +145,7 @@ class CopyLane:
         elif seconds < FAST and rows == self._most:
             self._most = min(ROUND, self._most * 2)
 
-    def _held_back(self, copy: Copy) -> float:
+    def _held_back(self, copy: CopyRecord) -> float:
         """Seconds to wait before anything is taken; none while clients wait."""
         reason = "" if copy.hurries else self._load.excess(copy.threads)
         if reason != copy.paused and self._lane == backfill.LANE:
@@ -161,7 +161,7 @@ class CopyLane:
         self.queue.remove(row.id for row in rows)
         self._report(rows, outcome)
 
-    def _report(self, rows: Sequence[Taken], outcome: Outcome) -> None:
+    def _report(self, rows: Sequence[Taken], outcome: WriteOutcome) -> None:
         backfilled = sum(row.backfill for row in rows)
         self._done.update(
             rows_done=backfilled,
@@ -179,7 +179,7 @@ class CopyLane:
         self._done.clear()
         self._told = self._clock()
 
-    def _fill(self, copy: Copy) -> int:
+    def _fill(self, copy: CopyRecord) -> int:
         if self._lane != backfill.LANE or copy.backfilled or copy.hurries:
             return 0
         return self._backfill.advance(copy)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.dynamodb import LONGEST, RefusedError, called
+from functions.aws.dynamodb import LONGEST, ItemRefusedError, called
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class LeaseLostError(Exception):
     """Another worker has the lane, or may have it before a write would end; nothing was written."""
 
 
-class Lease:
+class LaneLease:
     """One worker's hold on one lane.
 
     Args:
@@ -62,7 +62,7 @@ class Lease:
         """Take the lane; False when a living worker has it."""
         try:
             self._write(TAKEN)
-        except RefusedError:
+        except ItemRefusedError:
             return False
         return True
 
@@ -88,7 +88,7 @@ class Lease:
             return
         try:
             self._write(OURS)
-        except RefusedError as error:
+        except ItemRefusedError as error:
             self._until = float("-inf")
             raise LeaseLostError from error
 
@@ -110,7 +110,7 @@ class Lease:
         """Let the lane go, if it is still ours."""
         try:
             self._write(OURS, seconds=-1.0)
-        except RefusedError:
+        except ItemRefusedError:
             return
         finally:
             self._until = float("-inf")

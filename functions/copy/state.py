@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.aws.dynamodb import PassingError, RefusedError, called
+from functions.aws.dynamodb import ItemRefusedError, PassingError, called
 from functions.aws.retry import back_off
 from functions.domain import names
 from functions.domain.phase import Phase
@@ -21,7 +21,7 @@ BOUND = 20_000  # rows of the queue that the backfill may have waiting, when the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy:
+class CopyRecord:
     """One reading of the journal.
 
     Attributes:
@@ -78,13 +78,13 @@ class Records:
         self._table = table
         self._entity = entity
 
-    def read(self) -> Copy:
+    def read(self) -> CopyRecord:
         """Both, as the last completed writes left them.
 
         Whoever sees a lane's row in the queue after that knows that the phase holds, since none ends while a row waits.
         """
         entity, copy = self._get(names.STATE_RECORD, names.COPY_RECORD)
-        return Copy(
+        return CopyRecord(
             phase=_text(entity, "phase"),
             urgent=bool(entity.get("operation", {}).get("M", {}).get("urgent", {}).get("BOOL")),
             state=_text(copy, "state"),
@@ -104,7 +104,7 @@ class Records:
             adds = ", ".join(f"#{name} :{name}" for name in some)
             self._update(f"ADD {adds}", {name: {"N": str(count)} for name, count in some.items()})
 
-    def checkpoint(self, seen: Copy, position: str, enqueued: int) -> None:
+    def checkpoint(self, seen: CopyRecord, position: str, enqueued: int) -> None:
         """Note how far the backfill is, "" for the end, unless it was begun anew since `seen`."""
         values: dict[str, Any] = {"enqueued": {"N": str(enqueued)}, "backfilled": {"BOOL": not position}}
         values["position"] = {"S": position or seen.position}
@@ -155,7 +155,7 @@ class Records:
                     ExpressionAttributeValues=wanted,
                 )
             )
-        except RefusedError:
+        except ItemRefusedError:
             return  # another start's record, or none: the next round reads it
 
     def _key(self, record: str) -> dict[str, Any]:

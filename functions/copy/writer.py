@@ -31,7 +31,7 @@ class Park(Protocol):
 
 
 @dataclass
-class Outcome:
+class WriteOutcome:
     """How many of the keys were written, deleted, parked, or left alone as they are right already."""
 
     written: int = 0
@@ -46,7 +46,7 @@ class _Plan:
     removals: list[Item] = field(default_factory=list["Item"])
 
 
-class Writer:
+class ItemWriter:
     """Writes the items of one entity.
 
     Args:
@@ -62,14 +62,14 @@ class Writer:
         self._items = items
         self._park = park
 
-    def copy(self, keys: Sequence[str]) -> Outcome:
+    def copy(self, keys: Sequence[str]) -> WriteOutcome:
         """Read rows and items, and write those that differ. It can be broken off anywhere and repeated.
 
         Raises:
             LeaseLostError: before a write that must not be done.
             TransientError, PassingError: try again later.
         """
-        outcome = Outcome()
+        outcome = WriteOutcome()
         rows = self._rows([key for key in keys if self._usable(key, outcome)], outcome)
         present = self._items.get(list(rows))
         plan = _Plan()
@@ -79,17 +79,17 @@ class Writer:
         self._remove(plan.removals, outcome)
         return outcome
 
-    def _usable(self, key: str, outcome: Outcome) -> bool:
+    def _usable(self, key: str, outcome: WriteOutcome) -> bool:
         if mapping.usable_key(key):
             return True
         self._refuse(key, f"an item's key has 1 to {names.KEY_BYTES} bytes", outcome)
         return False
 
-    def _refuse(self, key: str, reason: str, outcome: Outcome) -> None:
+    def _refuse(self, key: str, reason: str, outcome: WriteOutcome) -> None:
         self._park(key, reason)
         outcome.parked += 1
 
-    def _rows(self, keys: Sequence[str], outcome: Outcome) -> dict[str, Record | None]:
+    def _rows(self, keys: Sequence[str], outcome: WriteOutcome) -> dict[str, Record | None]:
         """The record of each key, None where the row is gone; without those that do not fit the mapping."""
         try:
             found = self._store.many(keys)
@@ -102,7 +102,7 @@ class Writer:
         # By the keys asked for: a case-insensitive column may answer with another spelling, which is another item.
         return {key: found.get(key) for key in keys}
 
-    def _decide(self, key: str, record: Record | None, item: Item | None, plan: _Plan, outcome: Outcome) -> None:
+    def _decide(self, key: str, record: Record | None, item: Item | None, plan: _Plan, outcome: WriteOutcome) -> None:
         if item is not None and names.PROBE_ATTRIBUTE in item:
             if record is not None:
                 self._refuse(key, "a probe of streamback's has its key", outcome)
@@ -113,7 +113,7 @@ class Writer:
         else:
             outcome.skipped += 1
 
-    def _decide_put(self, record: Record, item: Item, plan: _Plan, outcome: Outcome) -> None:
+    def _decide_put(self, record: Record, item: Item, plan: _Plan, outcome: WriteOutcome) -> None:
         fresh = mapping.item_from_record(self._entity, record)
         if self._equal(item, fresh):
             outcome.skipped += 1
@@ -141,13 +141,13 @@ class Writer:
             if name not in self._entity.fields and name != names.DELETING_ATTRIBUTE
         }
 
-    def _put(self, items: Sequence[Item], outcome: Outcome) -> None:
+    def _put(self, items: Sequence[Item], outcome: WriteOutcome) -> None:
         refused = self._items.put(items)
         for key, reason in refused.items():
             self._refuse(key, reason, outcome)
         outcome.written += len(items) - len(refused)
 
-    def _remove(self, items: Sequence[Item], outcome: Outcome) -> None:
+    def _remove(self, items: Sequence[Item], outcome: WriteOutcome) -> None:
         refused = self._items.put([self._marked(item) for item in items])
         for key, reason in refused.items():
             self._refuse(key, reason, outcome)

@@ -12,7 +12,7 @@ from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What became of the record; `COPIED` is a delete by copy, after legacy, so that there is nothing to apply."""
 
     UPSERT = "upsert"
@@ -34,7 +34,7 @@ class Change:
 
     key: str
     sequence: int
-    kind: Kind
+    kind: ChangeKind
     record: mapping.Record | None = None
     token: str = ""
     problem: str = ""
@@ -45,12 +45,12 @@ def from_stream(entity: Entity, records: Iterable[Mapping[str, Any]]) -> list[Ch
 
     Probes, and deletes by copy, stand beside what modern wrote, and do not replace it.
     """
-    last: dict[tuple[Kind | None, str], Change] = {}
+    last: dict[tuple[ChangeKind | None, str], Change] = {}
     for record in records:
         change = _change(entity, record)
         if change is None:
             continue
-        slot = (change.kind if change.kind in {Kind.PROBE, Kind.COPIED} else None, change.key)
+        slot = (change.kind if change.kind in {ChangeKind.PROBE, ChangeKind.COPIED} else None, change.key)
         if slot not in last or last[slot].sequence < change.sequence:
             last[slot] = change
     return sorted(last.values(), key=lambda change: change.sequence)
@@ -64,10 +64,10 @@ def _change(entity: Entity, record: Mapping[str, Any]) -> Change | None:
         token = str(image.get(names.PROBE_ATTRIBUTE, {}).get("S", ""))
         if not token or key != names.PROBE_KEY:
             return None  # it is gone again, or a marker that only the runbook looks for
-        return Change(key=key, sequence=sequence, kind=Kind.PROBE, token=token)
+        return Change(key=key, sequence=sequence, kind=ChangeKind.PROBE, token=token)
     if record["eventName"] == "REMOVE":
         copied = names.DELETING_ATTRIBUTE in (data.get("OldImage") or {})
-        return Change(key=key, sequence=sequence, kind=Kind.COPIED if copied else Kind.DELETE)
+        return Change(key=key, sequence=sequence, kind=ChangeKind.COPIED if copied else ChangeKind.DELETE)
     return _upsert(entity, key, sequence, image)
 
 
@@ -75,5 +75,5 @@ def _upsert(entity: Entity, key: str, sequence: int, image: Mapping[str, Any]) -
     try:
         record = mapping.record_from_item(entity, image)
     except UnmappableError as error:
-        return Change(key=key, sequence=sequence, kind=Kind.UPSERT, problem=str(error))
-    return Change(key=key, sequence=sequence, kind=Kind.UPSERT, record=record)
+        return Change(key=key, sequence=sequence, kind=ChangeKind.UPSERT, problem=str(error))
+    return Change(key=key, sequence=sequence, kind=ChangeKind.UPSERT, record=record)

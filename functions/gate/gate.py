@@ -54,7 +54,7 @@ class NotStartedError(Exception):
 
 
 @dataclass(frozen=True)
-class Writer:
+class WriterFunction:
     """A writer function.
 
     Args:
@@ -93,7 +93,7 @@ class Writer:
 
 
 @dataclass(kw_only=True)
-class Gate:
+class WriteGate:
     """The gate of one entity.
 
     In phase `modern` it looks no more: counting in checks the phase.

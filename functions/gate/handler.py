@@ -13,7 +13,7 @@ from botocore.config import Config
 from functions.api import http_api
 from functions.api.store import NotFoundError
 from functions.aws import environment
-from functions.gate.gate import Gate, Writer
+from functions.gate.gate import WriteGate, WriterFunction
 from functions.gate.inflight import Phases
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _warmed(event: dict[str, Any]) -> dict[str, Any]:
     """Do once what the first request of an instance would wait for."""
     entity = str(event[http_api.WARM])
     _gate(entity).phases.now()
-    Writer(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")).get_ready()
+    WriterFunction(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")).get_ready()
     return http_api.occupied(event)
 
 
@@ -51,14 +51,14 @@ def _entity(event: dict[str, Any]) -> str:
 
 
 @cache
-def _gate(entity: str) -> Gate:
+def _gate(entity: str) -> WriteGate:
     if entity not in environment.mapping():
         raise NotFoundError(entity)
     modern = json.loads(environment.variable("MODERN_WRITE_FUNCTIONS"))
-    return Gate(
+    return WriteGate(
         phases=Phases(_dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
-        legacy=Writer(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")),
-        modern=Writer(_functions(), modern[entity]),
+        legacy=WriterFunction(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")),
+        modern=WriterFunction(_functions(), modern[entity]),
         limit=HOLD_LIMIT,
     )
 

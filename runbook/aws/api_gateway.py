@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from functions.aws.retry import BUSY_CODES
 from runbook.aws import api_stage as stages
-from runbook.aws.api_stage import Change, Stage
+from runbook.aws.api_stage import Stage, StageChange
 from runbook.aws.outputs import EntityTarget, Target
 from runbook.errors import FailedError, PreconditionError
 
@@ -112,7 +112,7 @@ class Routing:
             return self._reach(replace(self._change(entity, Routes(reads=side)), percent=others))
         legacy, modern = (self._function(entity, side, "read") for side in (Side.LEGACY, Side.MODERN))
         name = entity.reads_variable
-        return self._reach(Change(variables={name: legacy}, overrides={name: modern}, percent=percent))
+        return self._reach(StageChange(variables={name: legacy}, overrides={name: modern}, percent=percent))
 
     def route(self, entity: EntityTarget, change: Routes, check: Callable[[], object] | None = None) -> bool:
         """Send reads and writes where `change` says, both in one call, and look that it took effect.
@@ -136,21 +136,21 @@ class Routing:
 
     def set(self, wanted: Mapping[str, str]) -> bool:
         """Give stage variables these values, as `route` does."""
-        return self._reach(Change(variables=wanted))
+        return self._reach(StageChange(variables=wanted))
 
     def renew_canary(self) -> bool:
         """Let the canary serve what the stage serves since the last deploy; whether it had been left behind."""
         return self._until(lambda stage: stage.renewal())
 
-    def _change(self, entity: EntityTarget, routes: Routes) -> Change:
+    def _change(self, entity: EntityTarget, routes: Routes) -> StageChange:
         variables: dict[str, str] = {}
         if routes.reads:
             variables[entity.reads_variable] = self._function(entity, routes.reads, "read")
         if routes.writes:
             variables[entity.writes_variable] = self._function(entity, routes.writes, "write")
-        return Change(variables=variables, overrides={entity.reads_variable: None} if routes.reads else {})
+        return StageChange(variables=variables, overrides={entity.reads_variable: None} if routes.reads else {})
 
-    def _reach(self, change: Change) -> bool:
+    def _reach(self, change: StageChange) -> bool:
         return self._until(lambda stage: stage.operations(change))
 
     def _until(self, needed: Needed, check: Callable[[], object] | None = None) -> bool:

@@ -37,7 +37,7 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class StageChange:
     """What a stage should have; all that is not named stays.
 
     Attributes:
@@ -59,7 +59,7 @@ class Stage:
     deployment: str
     canary: Canary | None
 
-    def operations(self, change: Change) -> list[PatchOperationTypeDef]:
+    def operations(self, change: StageChange) -> list[PatchOperationTypeDef]:
         """The patch operations that are left to be as `change` says; none when it is so already."""
         found = [
             _operation("replace", f"/variables/{name}", value)

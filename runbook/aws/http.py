@@ -49,7 +49,7 @@ class Answer:
         return f"{self.status} {text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + '…'}"
 
 
-class Api:
+class ApiClient:
     """The deployed REST API of a target."""
 
     def __init__(self, target: Target, session: boto3.Session) -> None:

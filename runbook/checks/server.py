@@ -71,7 +71,7 @@ def _data_api(described: DBClusterTypeDef) -> Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class SqlSession:
     """What the server tells one of its users."""
 
     user: str
@@ -84,14 +84,14 @@ class Session:
     grants: tuple[grants.MysqlGrant, ...]
 
 
-def read(aurora: Aurora) -> Session:
+def read(aurora: Aurora) -> SqlSession:
     """Ask: two statements."""
     sql = (
         "SELECT CURRENT_USER(), VERSION(), @@log_bin, @@log_bin_trust_function_creators, @@sql_mode, "
         "IF(@@time_zone = 'SYSTEM', @@system_time_zone, @@time_zone), @@innodb_autoinc_lock_mode"
     )
     user, version, log, trust, mode, zone, lock = (text(cell) for cell in aurora.query("", sql)[0])
-    return Session(
+    return SqlSession(
         user=user,
         version=version,
         log_bin=log in {"1", "True"},
@@ -103,7 +103,7 @@ def read(aurora: Aurora) -> Session:
     )
 
 
-def checks(session: Session, facts: Facts, *, sandbox: bool) -> list[Check]:
+def checks(session: SqlSession, facts: Facts, *, sandbox: bool) -> list[Check]:
     return [
         _product(session, sandbox=sandbox),
         _rights(session, facts.entity),
@@ -130,7 +130,7 @@ def bridge(aurora: Aurora, entity: Entity) -> Check:
     return Check(name=name, ok=not problems, value="; ".join(problems) or session.user, limit=limit, remedy=remedy)
 
 
-def _lost(session: Session, entity: Entity) -> dict[str, list[str]]:
+def _lost(session: SqlSession, entity: Entity) -> dict[str, list[str]]:
     database = entity.legacy.database
     found = {
         table: grants.missing(session.grants, ROWS, database, table) for table in (entity.legacy.table, *tables.TABLES)
@@ -138,7 +138,7 @@ def _lost(session: Session, entity: Entity) -> dict[str, list[str]]:
     return {table: lost for table, lost in found.items() if lost}
 
 
-def _product(session: Session, *, sandbox: bool) -> Check:
+def _product(session: SqlSession, *, sandbox: bool) -> Check:
     mariadb = "mariadb" in session.version.lower()
     ok = sandbox or (not mariadb and session.version.startswith("8."))
     value = session.version + (", in Aurora's place" if mariadb else "")
@@ -147,7 +147,7 @@ def _product(session: Session, *, sandbox: bool) -> Check:
     return Check(name="server", ok=ok, value=value, limit=limit, remedy=remedy)
 
 
-def _rights(session: Session, entity: Entity) -> Check:
+def _rights(session: SqlSession, entity: Entity) -> Check:
     legacy = entity.legacy
     lost = grants.missing(session.grants, MASTER, legacy.database, legacy.table)
     lost += grants.missing(session.grants, ["CREATE USER"], "*", "*")
@@ -157,7 +157,7 @@ def _rights(session: Session, entity: Entity) -> Check:
     return Check(name="rights", ok=not lost, value=value, limit=limit, remedy=remedy)
 
 
-def _trust(session: Session) -> Check:
+def _trust(session: SqlSession) -> Check:
     super_user = not grants.missing(session.grants, ["SUPER"], "*", "*")
     log = f"binary log {'on' if session.log_bin else 'off'}"
     trust = f"log_bin_trust_function_creators {int(session.trusts_creators)}"
@@ -166,14 +166,14 @@ def _trust(session: Session) -> Check:
     return Check(name="creating triggers", ok=ok, value=f"{log}, {trust}", limit="allowed", remedy=remedy)
 
 
-def _strict(session: Session) -> Check:
+def _strict(session: SqlSession) -> Check:
     strict = session.sql_mode & STRICT
     value = ", ".join(sorted(strict)) or "not strict: values that do not fit are cut"
     remedy = f"Add STRICT_TRANS_TABLES to sql_mode {PARAMETER}."
     return Check(name="sql mode", ok=bool(strict), value=value, limit="strict", remedy=remedy)
 
 
-def _zone(session: Session, facts: Facts) -> Check:
+def _zone(session: SqlSession, facts: Facts) -> Check:
     """DATETIME is what it is; TIMESTAMP is turned into the session's zone and must come out as UTC."""
     columns = facts.mapped.values()
     turned = [column.name for column in columns if column.kind == "timestamp"]
@@ -186,6 +186,6 @@ def _zone(session: Session, facts: Facts) -> Check:
     return Check(name="time zone", ok=ok, value=value, limit="UTC where TIMESTAMP is mapped", remedy=remedy)
 
 
-def _lock_mode(session: Session) -> Check:
+def _lock_mode(session: SqlSession) -> Check:
     """Never red: an insert of the bridge takes one key, in any mode."""
     return Check(name="auto-increment", ok=True, value=f"lock mode {session.lock_mode}", limit="any")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import HTTPClientError
 
 from runbook.aws.api_gateway import ALL
-from runbook.aws.http import OK, Api, path
+from runbook.aws.http import OK, ApiClient, path
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 from runbook.stack import Context
@@ -201,7 +201,7 @@ class Requests:
         where: the parts of the path, system and entity, or the entity alone for the public one.
     """
 
-    def __init__(self, api: Api, *where: str) -> None:
+    def __init__(self, api: ApiClient, *where: str) -> None:
         self._api = api
         self._path = path(*where)
         self._lock = threading.Lock()

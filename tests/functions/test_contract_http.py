@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from runbook.aws.clients import Clients
-from runbook.aws.http import Api
+from runbook.aws.http import ApiClient
 
 SPECIMEN = {"label": "x", "price": "1.50", "found": "2026-01-31T12:00:00+02:00"}
 
@@ -22,7 +22,7 @@ def target(prepared):
 
 @pytest.fixture(scope="module")
 def api(target):
-    return Api(target, Clients(target).session)
+    return ApiClient(target, Clients(target).session)
 
 
 @pytest.fixture(params=["/aurora", "/dynamo"])
@@ -143,7 +143,7 @@ def test_every_type_is_shown_alike_by_both(api):
 
 
 def test_an_unsigned_request_is_refused(target, monkeypatch):
-    unsigned = Api(target, Clients(target).session)
+    unsigned = ApiClient(target, Clients(target).session)
     monkeypatch.setattr(unsigned, "_sign", lambda _: None)
     assert unsigned.get("/aurora/chefs").status == 403
 

@@ -10,7 +10,7 @@ from copying import make_copying
 from functions.copy.queue import ChangeQueue
 from functions.copy.writer import TOO_LARGE
 from functions.domain import changes, names
-from functions.domain.changes import Kind
+from functions.domain.changes import ChangeKind
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +201,7 @@ def test_the_bridge_applies_nothing_of_what_copy_does(chefs, sandbox):
         image = record["dynamodb"].get("NewImage", {})
         if record["eventName"] == "REMOVE":
             assert names.DELETING_ATTRIBUTE in record["dynamodb"]["OldImage"]
-            assert [change.kind for change in changes.from_stream(chefs.entity, [record])] == [Kind.COPIED]
+            assert [change.kind for change in changes.from_stream(chefs.entity, [record])] == [ChangeKind.COPIED]
         else:
             assert image[names.ORIGIN_ATTRIBUTE] == {"S": names.ORIGIN_LEGACY}
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
 from functions.domain import names
-from functions.gate.gate import Gate, NotStartedError, Writer
+from functions.gate.gate import NotStartedError, WriteGate, WriterFunction
 from functions.gate.inflight import Phases
 
 CREATED = {"statusCode": 201, "headers": {}, "body": "{}"}
@@ -89,11 +89,11 @@ def journal(sandbox):
     return Journal(sandbox.client("dynamodb"), sandbox.outputs["journalTable"])
 
 
-def _gate(journal, legacy=None, modern=None, limit=10.0) -> Gate:
+def _gate(journal, legacy=None, modern=None, limit=10.0) -> WriteGate:
     def never(_event):
         pytest.fail("the other system was asked")
 
-    return Gate(phases=journal.phases, legacy=legacy or never, modern=modern or never, limit=limit)
+    return WriteGate(phases=journal.phases, legacy=legacy or never, modern=modern or never, limit=limit)
 
 
 def test_without_a_record_and_in_phase_legacy_it_asks_legacy(journal):
@@ -147,7 +147,7 @@ def test_what_is_held_goes_to_the_winner(journal, first, then, winner):
         return found
 
     phases.now = now
-    gate = Gate(phases=phases, legacy=lambda _: {"by": "legacy"}, modern=lambda _: {"by": "modern"}, limit=30)
+    gate = WriteGate(phases=phases, legacy=lambda _: {"by": "legacy"}, modern=lambda _: {"by": "modern"}, limit=30)
     thread = threading.Thread(target=lambda: answers.append(gate(EVENT)))
     thread.start()
     assert looked.wait(10)
@@ -216,7 +216,7 @@ def test_a_count_whose_answer_was_lost_is_not_made_again(journal):
 def test_in_phase_modern_it_looks_at_the_phase_only_when_that_does_not_hold_any_more(journal):
     journal.enter("modern")
     counting = Looks(journal.phases)
-    gate = Gate(phases=counting, legacy=lambda _: CREATED, modern=lambda _: CREATED, limit=10.0)
+    gate = WriteGate(phases=counting, legacy=lambda _: CREATED, modern=lambda _: CREATED, limit=10.0)
     assert [gate(EVENT) for _ in range(3)] == [CREATED] * 3
     assert counting.looks == 1
     journal.enter("legacy")
@@ -235,5 +235,5 @@ def test_getting_ready_starts_no_function_and_bears_a_lambda_that_does_not_answe
             self.asked.append(given)
             raise ClientError({"Error": {"Code": "ServiceException", "Message": "x"}}, "Invoke")
 
-    Writer(Client(), "writer").get_ready()
+    WriterFunction(Client(), "writer").get_ready()
     assert Client.asked == [{"FunctionName": "writer", "InvocationType": "DryRun"}]

@@ -9,7 +9,7 @@ import pytest
 
 from functions.aws.data_api import DataApi
 from functions.aws.quarantine import Quarantine
-from functions.domain.changes import Change, Kind
+from functions.domain.changes import Change, ChangeKind
 from runbook.aws.stream import Seen
 from runbook.cutover import drain
 
@@ -99,7 +99,7 @@ def test_what_copy_wrote_and_what_no_row_can_hold_waits_for_nobody(context, chef
 
 def test_what_is_in_quarantine_waits_for_the_operator_and_not_for_the_bridge(context, chefs, key):
     table, client = context.target.quarantine_table, context.clients.dynamodb
-    change = Change(key=key, sequence=HIGH, kind=Kind.UPSERT)
+    change = Change(key=key, sequence=HIGH, kind=ChangeKind.UPSERT)
     described = context.target.mapping["chefs"]
     try:
         Quarantine(client, table, "a test", "another stream").put(described, change, "a test")

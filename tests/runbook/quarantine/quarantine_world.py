@@ -11,7 +11,7 @@ from journal_states import force_phase
 
 from functions.aws.quarantine import Quarantine
 from functions.domain import names
-from functions.domain.changes import Change, Kind
+from functions.domain.changes import Change, ChangeKind
 from runbook.journal.journal import Phase
 from runbook.quarantine.store import EntryStore
 from sandbox.emulator import failures
@@ -74,7 +74,7 @@ class QuarantineWorld:
         key = self._with_row("old")
         self.item(key, TOO_LONG, unseen=True)
         table, stream = self.context.target.quarantine_table, self.record(key, 0)["eventSourceARN"]
-        change = Change(key=key, sequence=BASE, kind=Kind.UPSERT)
+        change = Change(key=key, sequence=BASE, kind=ChangeKind.UPSERT)
         entity = self.context.target.mapping["chefs"]
         Quarantine(self.dynamodb, table, "a test", stream).put(entity, change, "firstName: a test")
         return key
