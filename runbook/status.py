@@ -161,7 +161,7 @@ def _modern_count(context: Context, entity: EntityTarget, *, exact: bool) -> Rec
         TableName=entity.modern_table,
         Select="COUNT",
         FilterExpression="attribute_not_exists(#heartbeat)",
-        ExpressionAttributeNames={"#heartbeat": names.PROBE_ATTRIBUTE},
+        ExpressionAttributeNames={"#heartbeat": names.HEARTBEAT_ATTRIBUTE},
     )
     count = 0
     for number, page in enumerate(pages, start=1):

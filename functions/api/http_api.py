@@ -1,4 +1,4 @@
-"""The HTTP contract, one for both systems: routes, checks, paging, errors. A client cannot tell who answered."""
+"""The HTTP contract, one for both systems: routes, checks, paging, errors. A client cannot see which one answered."""
 
 from __future__ import annotations
 

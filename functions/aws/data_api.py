@@ -30,7 +30,7 @@ Row = list["FieldOutputTypeDef"]
 MOST_SETS = 1000  # parameter sets of one BatchExecuteStatement
 MOST_BYTES = 3 * 2**20  # of parameters in one request; the Data API's limit is 4 MiB
 ATTEMPTS = 4  # at a statement that lost a lock
-READ_TIMEOUT = 50  # seconds; the Data API itself gives up after 45
+READ_TIMEOUT = 50  # seconds; the Data API itself times out after 45
 # boto3 must not repeat a statement by itself: an INSERT whose answer was lost would be done twice.
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=READ_TIMEOUT)
 
@@ -66,7 +66,7 @@ class DataApi:
     def once(self, sql: str, *, goes_on: bool = False) -> None:
         """Run a statement that waits for locks as long as it wants to: it is not repeated here.
 
-        With `goes_on` the database goes on with it when the Data API gives up waiting, as a long DDL should.
+        With `goes_on` the database continues it when the Data API times out, as a long DDL should.
         """
         more: dict[str, Any] = {"continueAfterTimeout": True} if goes_on else {}
         _once(lambda: self._client.execute_statement(**cast("Any", self._target), sql=sql, **more))
@@ -78,7 +78,7 @@ class DataApi:
 
     def batch(self, sql: str, sets: Sequence[Values]) -> None:
         """Run one statement for each of at most `MOST_SETS` parameter sets, as one transaction."""
-        self._patiently(
+        self._retried(
             lambda: self._client.batch_execute_statement(
                 **cast("Any", self._target), sql=sql, parameterSets=[_parameters(values) for values in sets]
             )
@@ -104,21 +104,21 @@ class DataApi:
     def _transaction(self) -> Generator[Callable[[str], object]]:
         target, client = cast("Any", self._target), self._client
         place = {key: target[key] for key in ("resourceArn", "secretArn")}
-        begun = self._patiently(lambda: client.begin_transaction(**target))["transactionId"]
+        begun = self._retried(lambda: client.begin_transaction(**target))["transactionId"]
         try:
             yield lambda sql: _once(lambda: client.execute_statement(**target, sql=sql, transactionId=begun))
         except BaseException:
-            with contextlib.suppress(DataApiError):  # why: what failed before tells more
+            with contextlib.suppress(DataApiError):  # why: the first error says more
                 _once(lambda: client.rollback_transaction(**place, transactionId=begun))
             raise
         _once(lambda: client.commit_transaction(**place, transactionId=begun))
 
     def _execute(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> ExecuteStatementResponseTypeDef:
-        return self._patiently(
+        return self._retried(
             lambda: self._client.execute_statement(**cast("Any", self._target), sql=sql, parameters=_parameters(values))
         )
 
-    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+    def _retried(self, call: Callable[[], Answer]) -> Answer:
         """Repeat a statement that lost a lock: it was rolled back, so it can be run again at once."""
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -60,7 +60,7 @@ def called(call: Callable[[], Answer]) -> Answer:
     """What a call to DynamoDB answers.
 
     Raises:
-        PassingError: or one of this file's others; an error that nobody foresaw is boto3's own.
+        PassingError: or one of this file's others; an unknown error is boto3's own.
     """
     try:
         return call()

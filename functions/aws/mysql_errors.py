@@ -59,7 +59,7 @@ TEXTS = (
 
 
 class DataApiError(Exception):
-    """A statement failed in a way that nobody foresaw; its subclasses are the foreseen ones.
+    """A statement failed in an unknown way; the subclasses are the known ways.
 
     Attributes:
         code: MySQL's error number; 0 when there is none.
@@ -108,7 +108,7 @@ def _by_code(code: int, name: str, text: str) -> DataApiError:
 
 
 def code_of(text: str) -> int:
-    """MySQL's error number in a Data API message; 0 when it tells none."""
+    """MySQL's error number in a Data API message; 0 when it has none."""
     found = AT_THE_END.search(text) or AT_THE_START.match(text)
     if found:
         return int(found[1])

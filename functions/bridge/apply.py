@@ -1,6 +1,6 @@
 """Applies changes to a legacy table so that order, repetition and overlap of deliveries do not matter.
 
-Every statement carries the sequence number and does nothing where the row, or the memory of a delete, is newer
+Every statement carries the sequence number and does nothing where the row, or the tombstone, is newer
 (docs/adr/0005).
 """
 
@@ -17,15 +17,15 @@ from functions.domain import mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
 
-CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay settles it"
+CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay resolves it"
 KEYS_AT_ONCE = 500  # looked up in one statement; the answer stays under half a MiB
 
 
-class Parking(Protocol):
+class QuarantineSink(Protocol):
     """Where a change goes that can never be applied."""
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
-        """Park it, or raise."""
+        """Store it, or raise."""
         ...
 
 
@@ -35,7 +35,7 @@ class BatchOutcome:
 
     upserts: int = 0
     deletes: int = 0
-    probes: int = 0
+    heartbeats: int = 0
     stale: int = 0
     quarantined: int = 0
 
@@ -44,7 +44,7 @@ class BatchOutcome:
         return {
             "BridgeUpserts": self.upserts,
             "BridgeDeletes": self.deletes,
-            "BridgeProbes": self.probes,
+            "BridgeProbes": self.heartbeats,
             "BridgeStale": self.stale,
             "BridgeQuarantined": self.quarantined,
         }
@@ -52,11 +52,11 @@ class BatchOutcome:
 
 @dataclass(frozen=True)
 class Present:
-    """A row that exists: its primary key cell's value, its sequence (-1 for none), legacy's stamp (0 for none)."""
+    """A row that exists: its primary key cell's value, its sequence (-1 for none), legacy's epoch (0 for none)."""
 
     primary_key: str
     sequence: int
-    stamp: int
+    epoch: int
 
 
 class Applier:
@@ -68,7 +68,7 @@ class Applier:
         quarantine: where a record goes that can never be applied.
     """
 
-    def __init__(self, entity: Entity, database: DataApi, quarantine: Parking) -> None:
+    def __init__(self, entity: Entity, database: DataApi, quarantine: QuarantineSink) -> None:
         self._entity = entity
         self._database = database
         self._quarantine = quarantine
@@ -79,14 +79,14 @@ class Applier:
 
         Raises:
             TransientError: the database is not there now; apply the same changes again.
-            DataApiError: something nobody foresaw; nothing is parked for it.
+            DataApiError: an unknown error; nothing is quarantined for it.
         """
         outcome = BatchOutcome()
         reasons = [(change, _misfit(change)) for change in changes]
         misfits = [(change, reason) for change, reason in reasons if reason and change.kind != ChangeKind.COPIED]
-        self._park_misfits(misfits, outcome)
+        self._quarantine_misfits(misfits, outcome)
         usable = [change for change, reason in reasons if not reason]
-        self._probes([change for change in usable if change.kind == ChangeKind.PROBE], outcome)
+        self._heartbeats([change for change in usable if change.kind == ChangeKind.HEARTBEAT], outcome)
         # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
         deletes = [change for change in usable if change.kind == ChangeKind.DELETE]
         self._deletes(deletes, outcome)
@@ -94,28 +94,28 @@ class Applier:
         updated = self._upserts(upserts, outcome)
         conflicts = self._conflicts([*deletes, *upserts], outcome)
         self._confirm([change for change in updated if change.key not in conflicts])
-        # Only now that conflicts are told: copy's delete overtakes what modern wrote before. A row stays: it is back.
+        # Only now that conflicts are found: copy's delete overtakes what modern wrote before. A row stays: it is back.
         copied = [change for change in usable if change.kind == ChangeKind.COPIED]
-        self._run(self._sql.remember, copied, self._sql.remember_values, outcome)
+        self._run(self._sql.keep_tombstone, copied, self._sql.tombstone_values, outcome)
         return outcome
 
-    def _park_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: BatchOutcome) -> None:
-        """Park what can never be written, unless it comes again after a newer change was applied."""
+    def _quarantine_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: BatchOutcome) -> None:
+        """Quarantine what can never be written, unless it comes again after a newer change was applied."""
         present = self._present([change for change, _ in misfits if mapping.usable_key(change.key)])
         for change, reason in misfits:
             if change.key in present and present[change.key].sequence >= change.sequence:
                 outcome.stale += 1
             else:
-                self._park(change, reason, 0, outcome)
+                self._put(change, reason, 0, outcome)
 
-    def _park(self, change: Change, reason: str, code: int, outcome: BatchOutcome) -> None:
+    def _put(self, change: Change, reason: str, code: int, outcome: BatchOutcome) -> None:
         self._quarantine.put(self._entity, change, reason, code)
         outcome.quarantined += 1
 
-    def _probes(self, probes: Sequence[Change], outcome: BatchOutcome) -> None:
-        for probe in probes:
-            self._database.execute(self._sql.probe, self._sql.probe_values(probe))
-        outcome.probes = len(probes)
+    def _heartbeats(self, heartbeats: Sequence[Change], outcome: BatchOutcome) -> None:
+        for heartbeat in heartbeats:
+            self._database.execute(self._sql.heartbeat, self._sql.heartbeat_values(heartbeat))
+        outcome.heartbeats = len(heartbeats)
 
     def _present(self, changes: Sequence[Change]) -> dict[str, Present]:
         found: dict[str, Present] = {}
@@ -123,8 +123,8 @@ class Applier:
             keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
             for sql, values in self._sql.lookups(keys):
                 for row in self._database.query(sql, values):
-                    key, primary_key, sequence, stamp = self._sql.looked_up(row)
-                    found[key] = Present(primary_key, sequence, stamp)
+                    key, primary_key, sequence, epoch = self._sql.looked_up(row)
+                    found[key] = Present(primary_key, sequence, epoch)
         return found
 
     def _upserts(self, upserts: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
@@ -144,43 +144,43 @@ class Applier:
         return updated
 
     def _conflicts(self, changes: Sequence[Change], outcome: BatchOutcome) -> set[str]:
-        """Report changes that came after legacy had written their record in its present period.
+        """Report changes that came after legacy had written their record in the current epoch.
 
-        The statements left those rows alone. A change is remembered as seen, so that the same one delivered in a later
-        period is an old one.
+        The statements left those rows alone. A change is noted as seen, so that the same one delivered in a later
+        epoch is an old one.
         """
-        period = int(cell_text(self._database.query(self._sql.period, self._sql.entity_value)[0][0]))
-        if not period or not changes:
+        epoch = int(cell_text(self._database.query(self._sql.epoch, self._sql.entity_value)[0][0]))
+        if not epoch or not changes:
             return set()
         present, found = self._present(changes), set[str]()
-        buried = self._buried([change for change in changes if change.key not in present], period)
+        tombstones = self._tombstones([change for change in changes if change.key not in present], epoch)
         for change in changes:
             row = present.get(change.key)
-            if row is not None and row.stamp == period and row.sequence < change.sequence:
-                self._park(change, CONFLICT, 0, outcome)
+            if row is not None and row.epoch == epoch and row.sequence < change.sequence:
+                self._put(change, CONFLICT, 0, outcome)
                 self._database.execute(self._sql.pass_over, self._sql.delete_values(change, row.primary_key))
             elif (
                 row is None
                 and change.kind == ChangeKind.UPSERT
-                and buried.get(change.key, change.sequence) < change.sequence
+                and tombstones.get(change.key, change.sequence) < change.sequence
             ):
-                self._park(change, CONFLICT, 0, outcome)
-                self._database.execute(self._sql.remember, self._sql.remember_values(change))
+                self._put(change, CONFLICT, 0, outcome)
+                self._database.execute(self._sql.keep_tombstone, self._sql.tombstone_values(change))
             else:
                 continue
             found.add(change.key)
         return found
 
-    def _buried(self, changes: Sequence[Change], period: int) -> dict[str, int]:
+    def _tombstones(self, changes: Sequence[Change], epoch: int) -> dict[str, int]:
         found: dict[str, int] = {}
         for start in range(0, len(changes), KEYS_AT_ONCE):
             keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
-            rows = self._database.query(*self._sql.buried(keys, period))
+            rows = self._database.query(*self._sql.tombstones(keys, epoch))
             found |= {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
         return found
 
     def _confirm(self, updated: Sequence[Change]) -> None:
-        """An update tells nothing when its row has gone, so look: an older delete may have run in between."""
+        """An update does not say that its row has gone, so look: an older delete may have run in between."""
         present = self._present(updated)
         for change in updated:
             if change.key not in present or present[change.key].sequence < change.sequence:
@@ -189,8 +189,8 @@ class Applier:
     def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> None:
         if not deletes:
             return
-        self._run(self._sql.remember, deletes, self._sql.remember_values, outcome)
-        # Only now: an older insert that was not yet remembered against has its row by now.
+        self._run(self._sql.keep_tombstone, deletes, self._sql.tombstone_values, outcome)
+        # Only now: an older insert that came before the tombstone has its row by now.
         present = self._present(deletes)
         known = [change for change in deletes if change.key in present]
         outcome.stale += len(deletes) - len(known)
@@ -202,7 +202,7 @@ class Applier:
                 outcome,
             )
         )
-        self._database.execute(self._sql.forget)
+        self._database.execute(self._sql.expire_tombstones)
 
     def _run(
         self, sql: str, changes: Sequence[Change], values_of: Callable[[Change], Values], outcome: BatchOutcome
@@ -217,7 +217,7 @@ class Applier:
     def _narrow(
         self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: BatchOutcome
     ) -> list[Change]:
-        """Run a batch; where it can never pass, halve it down to the record at fault and park that one."""
+        """Run a batch; where it can never pass, halve it down to the record at fault and quarantine that one."""
         try:
             self._database.batch(sql, sets)
         except PermanentError as error:
@@ -244,12 +244,12 @@ class Applier:
         return [i for i, change in enumerate(changes) if change.key not in present]
 
     def _final(self, sql: str, change: Change, error: PermanentError, outcome: BatchOutcome) -> None:
-        """Park a change, unless it is an insert that found its own record there, just made by another run."""
+        """Quarantine a change, unless it is an insert that found its own record there, just made by another run."""
         own = None
         if sql == self._sql.insert and error.code == DUPLICATE:
             own = self._present([change]).get(change.key)
         if own is None:
-            self._park(change, str(error), error.code, outcome)
+            self._put(change, str(error), error.code, outcome)
         elif own.sequence < change.sequence:
             raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
         else:
@@ -257,7 +257,7 @@ class Applier:
 
 
 def _misfit(change: Change) -> str:
-    """Why a change can never be written, as far as it tells itself; empty when it may be."""
+    """Why a change can never be written, as far as the change itself shows; empty when it may be."""
     if not mapping.usable_key(change.key):
         return f"the key has more than {names.KEY_BYTES} bytes"
     return change.problem

@@ -1,19 +1,19 @@
-"""Brings a row to what its item is now, for a change that was parked; the runbook runs it as the bridge's user.
+"""Brings a row to what its item is now, for a quarantined change; the runbook runs it as the bridge's user.
 
 Replay never writes an old image: the item is read, consistently, and written by the code that applies the stream. What
 is to be chosen is the sequence to write it under, so that what is newer wins, whenever it comes:
 
 * The sequence must not be above that of the item's last change, or the stream's record of a later change would be
-  taken for an old one. So it is one that a record of this very item is known to have had: the parked change's, the
-  row's, or that of the remembered delete, whichever is highest. All three are read before the item is, and a record
+  taken for an old one. So it is one that a record of this very item is known to have had: the quarantined change's, the
+  row's, or that of the tombstone, whichever is highest. All three are read before the item is, and a record
   gets its sequence when its change is made, so the item that is read then is at least as new as each of them.
-* It must not be lower than what the row or the memory of a delete has already, or the write would be refused; where
+* It must not be lower than what the row or the tombstone of a delete has already, or the write would be refused; where
   it is the same (a conflict is passed over by noting its sequence, without its content), the note is set back by one
   first. No record of this item lies between the two, so nothing else is let in but the noted record again.
 * Records between that sequence and the item's last change may still be on their way. They are applied after, in
   order, and end in the same item. A record that comes before this write makes it the older one, which does nothing.
 
-Sequences of another stream say nothing (see `functions.bridge.streams`): such a parked change brings none.
+Sequences of another stream say nothing (see `functions.bridge.streams`): such a change brings none.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Place:
     Attributes:
         primary_key: of its row; empty when there is none.
         sequence: of its row; -1 for none.
-        deleted: the sequence of the remembered delete; -1 for none.
-        buried: the period of legacy in which legacy deleted it; 0 when it did not.
+        deleted: the sequence of the tombstone; -1 for none.
+        epoch: the one in which legacy deleted it; 0 when it did not.
     """
 
     primary_key: str = ""
     sequence: int = NONE
     deleted: int = NONE
-    buried: int = 0
+    epoch: int = 0
 
     @property
     def highest(self) -> int:
@@ -61,7 +61,7 @@ class Place:
 
 @dataclass
 class Verdict:
-    """Why a change can still not be applied; empty when it was. It is where the applier parks a change."""
+    """Why a change can still not be applied; empty when it was. It is where the applier puts a change."""
 
     reason: str = ""
     code: int = 0
@@ -93,9 +93,9 @@ class Replay:
             "SELECT sequence, COALESCE(legacy_stamp, 0) "  # noqa: S608  # names of ours
             f"FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item"
         )
-        memory = self._database.query(sql, self._item_values(key))
-        deleted, buried = (int(cell_text(cell)) for cell in memory[0]) if memory else (NONE, 0)
-        return Place(primary_key=row[0], sequence=row[1], deleted=deleted, buried=buried)
+        tombstone = self._database.query(sql, self._item_values(key))
+        deleted, epoch = (int(cell_text(cell)) for cell in tombstone[0]) if tombstone else (NONE, 0)
+        return Place(primary_key=row[0], sequence=row[1], deleted=deleted, epoch=epoch)
 
     def _row(self, key: str) -> tuple[str, int]:
         for sql, values in self._sql.lookups([key]):
@@ -104,21 +104,21 @@ class Replay:
                 return primary_key, sequence
         return "", NONE
 
-    def apply(self, key: str, parked: int, stream: str, read: Callable[[], Item | None]) -> Verdict:
+    def apply(self, key: str, noted: int, stream: str, read: Callable[[], Item | None]) -> Verdict:
         """Write what the item is now.
 
         Args:
             key: the item's.
-            parked: the sequence of the parked change.
+            noted: the sequence of the quarantined change.
             stream: the ARN of the stream that the sequence belongs to.
             read: reads the item, consistently; called after Aurora was looked at.
 
         Raises:
             TransientError: the database is not there now, or another run is at work; do the same again.
-            DataApiError: something nobody foresaw.
+            DataApiError: an unknown error.
         """
         place = self.place(key)
-        sequence = max(place.highest, parked if stream and stream == self._known() else 0)
+        sequence = max(place.highest, noted if stream and stream == self._known() else 0)
         (change,) = changes.from_stream(self._entity, [self._record(key, sequence, read())])
         verdict = Verdict()
         self._shift(key, place, sequence, sequence - 1)
@@ -129,22 +129,22 @@ class Replay:
             self._confirm(change)
         return verdict
 
-    def pass_over(self, key: str, parked: int, stream: str) -> None:
-        """Note a parked change as seen, without its content, so that neither the bridge nor a drain waits for it.
+    def pass_over(self, key: str, noted: int, stream: str) -> None:
+        """Note a quarantined change as seen, without its content, so that neither the bridge nor a drain waits for it.
 
         Args:
             key: the item's.
-            parked: the sequence of the parked change.
+            noted: the sequence of the quarantined change.
             stream: the ARN of the stream that the sequence belongs to.
 
         Raises:
             TransientError: the database is not there now; do the same again.
         """
-        if not parked or not stream or not mapping.usable_key(key) or stream != self._known():
+        if not noted or not stream or not mapping.usable_key(key) or stream != self._known():
             return
-        change = Change(key=key, sequence=parked, kind=ChangeKind.UPSERT)
-        # Remembered first: a row that legacy makes meanwhile goes on from there.
-        self._database.execute(self._sql.remember, self._sql.remember_values(change))
+        change = Change(key=key, sequence=noted, kind=ChangeKind.UPSERT)
+        # The tombstone first: a row that legacy makes meanwhile goes on from there.
+        self._database.execute(self._sql.keep_tombstone, self._sql.tombstone_values(change))
         place = self.place(key)
         if place.primary_key:
             values = self._sql.delete_values(change, place.primary_key)
@@ -156,7 +156,7 @@ class Replay:
         return self._stream
 
     def _record(self, key: str, sequence: int, item: Item | None) -> dict[str, Any]:
-        """The item as the stream would tell of it, under another sequence."""
+        """The item as the stream would show it, under another sequence."""
         data: dict[str, Any] = {
             "Keys": {self._entity.modern.key: {"S": key}},
             "SequenceNumber": str(sequence),
@@ -166,7 +166,7 @@ class Replay:
         return {"eventName": "MODIFY", "dynamodb": {**data, "NewImage": item}}
 
     def _shift(self, key: str, place: Place, old: int, new: int) -> None:
-        """Change the sequence that is noted at the row, or at the memory of a delete, if it is this one."""
+        """Change the sequence that is noted at the row, or at the tombstone of a delete, if it is this one."""
         noted = max(old, new)
         values = {"old": {"stringValue": str(old)}, "sequence": {"stringValue": str(new)}}
         held = "CAST(:old AS DECIMAL(40,0))"

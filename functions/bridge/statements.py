@@ -11,12 +11,12 @@ from functions.domain.changes import Change
 from functions.domain.entities import Entity
 from functions.legacy.keys import is_counted_key, within
 
-# Text compared with DECIMAL would be compared as doubles, which cannot tell two sequences apart.
+# Text compared with DECIMAL would be compared as doubles, which cannot keep two sequences apart.
 SEQUENCE = "CAST(:sequence AS DECIMAL(40,0))"
-REMEMBERED = "48 HOUR"  # twice what a stream keeps
-FORGOTTEN_AT_ONCE = 500
-# Legacy's present period, 0 where modern is the source of truth.
-PERIOD = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608  # names of ours
+TOMBSTONE_AGE = "48 HOUR"  # twice what a stream keeps
+EXPIRED_AT_ONCE = 500
+# Legacy's current epoch, 0 where modern is the source of truth.
+EPOCH = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608  # names of ours
 
 
 class Statements:
@@ -33,7 +33,7 @@ class Statements:
         self._key = f"`{entity.legacy.key}`"
         columns = [f"`{field.column}`" for field in entity.fields.values()]
         older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} < {SEQUENCE})"
-        older_by_bridge = f"{older} AND ({names.STAMP_COLUMN} IS NULL OR {names.STAMP_COLUMN} <> ({PERIOD}))"
+        older_by_bridge = f"{older} AND ({names.EPOCH_COLUMN} IS NULL OR {names.EPOCH_COLUMN} <> ({EPOCH}))"
         sets = ", ".join(f"{column} = :f{i}" for i, column in enumerate(columns))
         self.update = (
             f"UPDATE {self._table} SET {sets}, {names.SEQUENCE_COLUMN} = {SEQUENCE} "  # noqa: S608  # checked names
@@ -49,21 +49,21 @@ class Statements:
             f"INSERT INTO {self._table} ({', '.join(columns)}, {key}, {names.SEQUENCE_COLUMN}) "  # noqa: S608
             f"SELECT {marks}, :item, {SEQUENCE} FROM DUAL WHERE NOT EXISTS ("
             f"SELECT 1 FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item "
-            f"AND (sequence >= {SEQUENCE} OR legacy_stamp = ({PERIOD})))"
+            f"AND (sequence >= {SEQUENCE} OR legacy_stamp = ({EPOCH})))"
         )
         self.delete = f"DELETE FROM {self._table} WHERE {self._key} = :pk AND {older_by_bridge}"  # noqa: S608
-        self.period = PERIOD
-        self.remember = (
+        self.epoch = EPOCH
+        self.keep_tombstone = (
             f"INSERT INTO {names.DELETES_TABLE} (entity, item_key, sequence, deleted_at) "  # noqa: S608
             f"VALUES (:entity, :item, {SEQUENCE}, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE "
             "deleted_at = VALUES(deleted_at), sequence = GREATEST(sequence, VALUES(sequence))"
         )
-        self.forget = (
-            f"DELETE FROM {names.DELETES_TABLE} WHERE deleted_at < UTC_TIMESTAMP(6) - INTERVAL {REMEMBERED} "  # noqa: S608
-            f"LIMIT {FORGOTTEN_AT_ONCE}"
+        self.expire_tombstones = (
+            f"DELETE FROM {names.DELETES_TABLE} WHERE deleted_at < UTC_TIMESTAMP(6) - INTERVAL {TOMBSTONE_AGE} "  # noqa: S608
+            f"LIMIT {EXPIRED_AT_ONCE}"
         )
-        self.probe = (
-            f"INSERT INTO {names.PROBES_TABLE} (entity, token, sequence, applied_at) "  # noqa: S608
+        self.heartbeat = (
+            f"INSERT INTO {names.HEARTBEATS_TABLE} (entity, token, sequence, applied_at) "  # noqa: S608
             f"VALUES (:entity, :token, {SEQUENCE}, UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE "
             "token = IF(VALUES(sequence) > sequence, VALUES(token), token), applied_at = VALUES(applied_at), "
             "sequence = GREATEST(sequence, VALUES(sequence))"  # set from left to right, so the token first
@@ -71,7 +71,7 @@ class Statements:
 
     def lookups(self, keys: Sequence[str]) -> list[tuple[str, Values]]:
         """The SELECTs that find which of these keys have a row; plain reads, since locking ones would deadlock."""
-        select = f"SELECT {self._key}, {{}}, {names.SEQUENCE_COLUMN}, {names.STAMP_COLUMN} FROM {self._table} WHERE "  # noqa: S608
+        select = f"SELECT {self._key}, {{}}, {names.SEQUENCE_COLUMN}, {names.EPOCH_COLUMN} FROM {self._table} WHERE "  # noqa: S608
         texts = [{"stringValue": key} for key in keys]
         if self._natural:
             where, values = within(self._key, texts)
@@ -85,18 +85,18 @@ class Statements:
         return found
 
     def looked_up(self, row: Row) -> tuple[str, str, int, int]:
-        """Item key, primary key, sequence (-1 for none) and legacy's stamp (0 for none) of a looked-up row."""
+        """Item key, primary key, sequence (-1 for none) and legacy's epoch (0 for none) of a looked-up row."""
         primary_key = cell_text(row[0])
         key = primary_key if row[1].get("isNull") else cell_text(row[1])
         sequence = -1 if row[2].get("isNull") else int(cell_text(row[2]))
         return key, primary_key, sequence, 0 if row[3].get("isNull") else int(cell_text(row[3]))
 
-    def buried(self, keys: Sequence[str], period: int) -> tuple[str, Values]:
-        """The SELECT of keys that legacy deleted in a period, with the sequence that each showed then."""
+    def tombstones(self, keys: Sequence[str], epoch: int) -> tuple[str, Values]:
+        """The SELECT of keys that legacy deleted in an epoch, with the sequence that each showed then."""
         where, values = within("item_key", [{"stringValue": key} for key in keys])
         sql = (
             f"SELECT item_key, sequence FROM {names.DELETES_TABLE} "  # noqa: S608
-            f"WHERE entity = :entity AND legacy_stamp = {int(period)} AND {where}"
+            f"WHERE entity = :entity AND legacy_stamp = {int(epoch)} AND {where}"
         )
         return sql, {**values, **self.entity_value}
 
@@ -111,19 +111,19 @@ class Statements:
 
     def insert_values(self, change: Change) -> Values:
         """The parameters of `insert`."""
-        return {**self._fields(change), **self.remember_values(change)}
+        return {**self._fields(change), **self.tombstone_values(change)}
 
     def delete_values(self, change: Change, primary_key: str) -> Values:
         """The parameters of `delete`."""
         place = {"stringValue": primary_key} if self._natural else {"longValue": int(primary_key)}
         return {"pk": place, "sequence": _sequence(change), **self.entity_value}
 
-    def remember_values(self, change: Change) -> Values:
-        """The parameters of `remember`."""
+    def tombstone_values(self, change: Change) -> Values:
+        """The parameters of `keep_tombstone`."""
         return {**self.entity_value, "item": {"stringValue": change.key}, "sequence": _sequence(change)}
 
-    def probe_values(self, change: Change) -> Values:
-        """The parameters of `probe`."""
+    def heartbeat_values(self, change: Change) -> Values:
+        """The parameters of `heartbeat`."""
         return {**self.entity_value, "token": {"stringValue": change.token}, "sequence": _sequence(change)}
 
     def _fields(self, change: Change) -> dict[str, dict[str, Any]]:

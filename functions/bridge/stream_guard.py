@@ -1,8 +1,8 @@
 """Which stream a table's sequence numbers belong to: they compare within one stream only.
 
 A table whose stream was re-enabled, or that was made anew, has a new stream, and its numbers say nothing about the old
-ones. The bridge refuses records of a stream that it was not told of, so that none is taken for an old one and dropped;
-`runbook init` tells of the new stream and forgets the old numbers.
+ones. The bridge refuses records of a stream that was not confirmed, so that none is taken for an old one and dropped;
+`runbook init` confirms the new stream and clears the old numbers.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def check(database: DataApi, entity: Entity, stream_arn: str) -> None:
         )
 
 
-def settle(server: DataApi, entity: Entity, stream_arn: str) -> bool:
-    """Make a stream the known one; whether it was another before, and its numbers are now forgotten."""
+def confirm(server: DataApi, entity: Entity, stream_arn: str) -> bool:
+    """Make a stream the known one; whether it was another before, and its numbers are now cleared."""
     before = known(server, entity)
     if before == stream_arn:
         return False
@@ -62,7 +62,7 @@ def _forget(server: DataApi, entity: Entity) -> None:
     for where, values in _stretches(server, entity):
         rows = f"UPDATE `{legacy.database}`.`{legacy.table}` SET {column} = NULL"  # noqa: S608  # checked names
         server.execute(f"{rows} WHERE {where} AND {column} IS NOT NULL", values)
-    for table in (names.DELETES_TABLE, names.PROBES_TABLE):
+    for table in (names.DELETES_TABLE, names.HEARTBEATS_TABLE):
         old = f"DELETE FROM `{legacy.database}`.{table} WHERE entity = :entity"  # noqa: S608  # checked names
         while server.execute(f"{old} LIMIT {AT_ONCE}", {"entity": {"stringValue": entity.name}}):
             pass

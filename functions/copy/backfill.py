@@ -40,7 +40,7 @@ class Backfill:
             if room <= done:
                 break
             keys, following = self._store.keys(STEP, position)
-            # Keys that no item can have are left out, as the triggers do; preflight and verify tell of them.
+            # Keys that no item can have are left out, as the triggers do; preflight and verify report them.
             self._queue.enqueue([key for key in keys if mapping.usable_key(key)], backfill=True)
             self._records.checkpoint(copy, following, len(keys))
             position, done = following, done + len(keys)

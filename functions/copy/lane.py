@@ -34,7 +34,7 @@ FAST, SLOW = (
     3.0,
 )  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
 SLICE = 200  # keys whose records are in memory at once; of 400 KB each, they stay under the function's memory
-TELLING = 1.0  # seconds between two notes of the changes that were done; of the backfill each round tells
+REPORT_SECONDS = 1.0  # between two notes of the changes done; the backfill notes each round
 PAUSE = 1.0  # seconds between two rounds while Aurora is busy
 
 
@@ -110,7 +110,7 @@ class CopyLane:
         self._clock = clock
         self._most = FIRST
         self._done: Counter[str] = Counter()
-        self._told = clock()
+        self._reported = clock()
 
     def round(self) -> Round:
         """One round; the lease must have been taken.
@@ -121,7 +121,7 @@ class CopyLane:
         """
         copy = self.records.read()
         if not copy.runs:
-            self.tell()
+            self.report()
             return Round(running=False)
         self.lease.keep()
         wait = self._held_back(copy)
@@ -133,8 +133,8 @@ class CopyLane:
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
         for some in _slices(taken):
             self._finish(some)
-        if not taken or any(row.backfill for row in taken) or self._clock() - self._told >= TELLING:
-            self.tell()
+        if not taken or any(row.backfill for row in taken) or self._clock() - self._reported >= REPORT_SECONDS:
+            self.report()
         self._adapt(len(taken), self._clock() - began)
         return Round(rows=len(taken), enqueued=self._fill(copy), hurries=copy.hurries, attends=copy.attends)
 
@@ -168,16 +168,16 @@ class CopyLane:
             changes_done=len(rows) - backfilled,
             deleted=outcome.deleted,
             skipped=outcome.skipped,
-            parked=outcome.parked,
+            parked=outcome.quarantined,
         )
         self.lease.note(rows=len(rows))
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Let the journal know what was done since the last time; in the end, too."""
         if self._done:
             self.records.count(**self._done)
         self._done.clear()
-        self._told = self._clock()
+        self._reported = self._clock()
 
     def _fill(self, copy: CopyRecord) -> int:
         if self._lane != backfill.LANE or copy.backfilled or copy.hurries:

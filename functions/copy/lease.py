@@ -67,19 +67,19 @@ class LaneLease:
         return True
 
     def vacancy(self) -> float:
-        """Seconds until the lane falls free, if its owner seems dead; 0 when it lives."""
+        """Seconds until the lane falls free, if its owner seems dead; 0 when it is alive."""
         found = called(lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True))
         expires = float(found.get("Item", {}).get("expires", {}).get("N", "0"))
         left = max(0.0, expires - time.time())
         return left + 0.1 if left < SECONDS - SILENT else 0.0
 
     def note(self, rows: int = 0, lag: float | None = None) -> None:
-        """What the next renewal shall tell: rows done, and the age in seconds of the oldest change seen."""
+        """What the next renewal stores: rows done, and the age in seconds of the oldest change seen."""
         self._rows += rows
         self._lag = self._lag if lag is None else lag
 
     def keep(self) -> None:
-        """Renew the lease if it is time. An expired one that nobody has taken is as good as new.
+        """Renew the lease if it is time. An expired one that no other worker has taken is as good as new.
 
         Raises:
             LeaseLostError: another worker has the lane.

@@ -1,4 +1,4 @@
-"""What the journal tells copy: whether it runs, how fast, how far the backfill is; and what copy tells the journal."""
+"""What copy reads from the journal (whether it runs, how fast, how far the backfill is) and what it writes there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CopyRecord:
         bound: rows of the queue that the backfill may have waiting.
         position: the last primary key that the backfill has enqueued.
         backfilled: whether it has come to the end.
-        started_at: tells one backfill from the next.
+        started_at: identifies the backfill.
         paused: why copy waits.
     """
 
@@ -81,7 +81,7 @@ class Records:
     def read(self) -> CopyRecord:
         """Both, as the last completed writes left them.
 
-        Whoever sees a lane's row in the queue after that knows that the phase holds, since none ends while a row waits.
+        A command that sees a lane's row in the queue after that knows that the phase holds: none ends while a row waits.
         """
         entity, copy = self._get(names.STATE_RECORD, names.COPY_RECORD)
         return CopyRecord(
@@ -115,7 +115,7 @@ class Records:
         )
 
     def pause(self, reason: str) -> None:
-        """Tell why copy waits, "" when it goes on."""
+        """Store why copy waits, "" when it continues."""
         self._update("SET #paused = :paused", {"paused": {"S": reason}})
 
     def _get(self, *records: str) -> list[Mapping[str, Any]]:

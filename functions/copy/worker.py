@@ -34,7 +34,7 @@ END = 15.0  # seconds before the function's timeout at which it begins no furthe
 SOON, LATE = 0.1, 0.5  # seconds between two looks at an empty queue, at first and at last
 HURRY = 0.15  # the same, while clients wait or are about to: a hundred looks a second would make them wait longer
 FEW = 20  # rows of a round after which more are waited for, since a round costs ten requests
-GATHER = 0.3  # seconds of that; it is lag that nobody waits for, and none is added while somebody does
+GATHER = 0.3  # seconds of that; no client waits for this lag, and none is added while clients wait
 BEGINNINGS = 8  # tries to read the journal and take the lease
 READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
 STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
@@ -59,7 +59,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @dataclass
 class Work:
-    """A worker's life on its lane.
+    """A worker on its lane, until its time is over.
 
     Args:
         lane: which.
@@ -76,7 +76,7 @@ class Work:
 
     def run(self) -> str:
         """Rounds until copy stops, the lane is another's, or the time is up; returns which."""
-        if not self._patiently(self.lane.records.read).runs:
+        if not self._retried(self.lane.records.read).runs:
             return STOPPED
         if not self._take():
             return HELD
@@ -90,11 +90,11 @@ class Work:
     def _take(self) -> bool:
         """Take the lane; that of a dead worker as soon as its lease ends."""
         lease = self.lane.lease
-        if self._patiently(lease.take):
+        if self._retried(lease.take):
             return True
-        wait = self._patiently(lease.vacancy)
+        wait = self._retried(lease.vacancy)
         self.sleep(wait)
-        return bool(wait) and self._patiently(lease.take)
+        return bool(wait) and self._retried(lease.take)
 
     def _rounds(self) -> str:
         while self.remaining() > END:
@@ -130,7 +130,7 @@ class Work:
             self.sleep(self._idle)
             self._idle = min(LATE, self._idle * 1.5)
 
-    def _patiently(self, call: Callable[[], Any]) -> Any:
+    def _retried(self, call: Callable[[], Any]) -> Any:
         for attempt in range(BEGINNINGS):
             try:
                 return call()
@@ -142,8 +142,8 @@ class Work:
 
     def _release(self) -> None:
         try:
-            self._patiently(self.lane.tell)
-            self._patiently(self.lane.lease.release)
+            self._retried(self.lane.report)
+            self._retried(self.lane.lease.release)
         except PassingError:
             logger.warning("the lane was not released; its lease ends by itself")
 

@@ -32,12 +32,12 @@ class Park(Protocol):
 
 @dataclass
 class WriteOutcome:
-    """How many of the keys were written, deleted, parked, or left alone as they are right already."""
+    """How many of the keys were written, deleted, quarantined, or left alone because they are right."""
 
     written: int = 0
     deleted: int = 0
     skipped: int = 0
-    parked: int = 0
+    quarantined: int = 0
 
 
 @dataclass
@@ -87,7 +87,7 @@ class ItemWriter:
 
     def _refuse(self, key: str, reason: str, outcome: WriteOutcome) -> None:
         self._park(key, reason)
-        outcome.parked += 1
+        outcome.quarantined += 1
 
     def _rows(self, keys: Sequence[str], outcome: WriteOutcome) -> dict[str, Record | None]:
         """The record of each key, None where the row is gone; without those that do not fit the mapping."""
@@ -103,9 +103,9 @@ class ItemWriter:
         return {key: found.get(key) for key in keys}
 
     def _decide(self, key: str, record: Record | None, item: Item | None, plan: _Plan, outcome: WriteOutcome) -> None:
-        if item is not None and names.PROBE_ATTRIBUTE in item:
+        if item is not None and names.HEARTBEAT_ATTRIBUTE in item:
             if record is not None:
-                self._refuse(key, "a probe of streamback's has its key", outcome)
+                self._refuse(key, "a heartbeat of streamback has its key", outcome)
         elif record is not None:
             self._decide_put(record, item or {}, plan, outcome)
         elif item is not None:

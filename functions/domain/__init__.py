@@ -1,1 +1,1 @@
-"""The pure heart: mapping and changes, without AWS."""
+"""Pure code: mapping and changes, without AWS."""

@@ -18,7 +18,7 @@ class ChangeKind(StrEnum):
     UPSERT = "upsert"
     DELETE = "delete"
     COPIED = "copied"
-    PROBE = "probe"
+    HEARTBEAT = "heartbeat"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Change:
     Attributes:
         sequence: the stream's sequence number; compares within one stream only.
         record: the record as it is now; None for a delete, or when it does not fit the mapping.
-        token: of a probe.
+        token: of a heartbeat.
         problem: why the item does not fit the mapping; empty when it does.
     """
 
@@ -43,14 +43,14 @@ class Change:
 def from_stream(entity: Entity, records: Iterable[Mapping[str, Any]]) -> list[Change]:
     """The changes of a stream event's `Records`, in order, one per key: the one with the highest sequence.
 
-    Probes, and deletes by copy, stand beside what modern wrote, and do not replace it.
+    Heartbeats, and deletes by copy, stand beside what modern wrote, and do not replace it.
     """
     last: dict[tuple[ChangeKind | None, str], Change] = {}
     for record in records:
         change = _change(entity, record)
         if change is None:
             continue
-        slot = (change.kind if change.kind in {ChangeKind.PROBE, ChangeKind.COPIED} else None, change.key)
+        slot = (change.kind if change.kind in {ChangeKind.HEARTBEAT, ChangeKind.COPIED} else None, change.key)
         if slot not in last or last[slot].sequence < change.sequence:
             last[slot] = change
     return sorted(last.values(), key=lambda change: change.sequence)
@@ -60,11 +60,11 @@ def _change(entity: Entity, record: Mapping[str, Any]) -> Change | None:
     data: Mapping[str, Any] = record["dynamodb"]
     sequence, key = int(data["SequenceNumber"]), mapping.key_of_item(entity, data["Keys"])
     image: Mapping[str, Any] = data.get("NewImage") or {}
-    if names.PROBE_ATTRIBUTE in (image or data.get("OldImage") or {}):
-        token = str(image.get(names.PROBE_ATTRIBUTE, {}).get("S", ""))
-        if not token or key != names.PROBE_KEY:
-            return None  # it is gone again, or a marker that only the runbook looks for
-        return Change(key=key, sequence=sequence, kind=ChangeKind.PROBE, token=token)
+    if names.HEARTBEAT_ATTRIBUTE in (image or data.get("OldImage") or {}):
+        token = str(image.get(names.HEARTBEAT_ATTRIBUTE, {}).get("S", ""))
+        if not token or key != names.HEARTBEAT_KEY:
+            return None  # it was removed, or it is a watermark, which only the runbook reads
+        return Change(key=key, sequence=sequence, kind=ChangeKind.HEARTBEAT, token=token)
     if record["eventName"] == "REMOVE":
         copied = names.DELETING_ATTRIBUTE in (data.get("OldImage") or {})
         return Change(key=key, sequence=sequence, kind=ChangeKind.COPIED if copied else ChangeKind.DELETE)

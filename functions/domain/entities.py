@@ -49,7 +49,7 @@ class ModernTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Entity:
-    """One kind of record that lives in both systems."""
+    """One kind of record that exists in both systems."""
 
     name: str
     legacy: LegacyTable

@@ -1,4 +1,4 @@
-"""What can be wrong with a record, told without the words of any database."""
+"""What can be wrong with a record, said without the words of any database."""
 
 from __future__ import annotations
 

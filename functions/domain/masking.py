@@ -22,7 +22,7 @@ CODE_AFTER = r"\W*(?:error code:? \d+; SQLState: \w+\W*)?$"
 def without_masked(entity: Entity, reason: str) -> str:
     """A reason without the values that it quotes, if the entity has masked fields.
 
-    Names of columns and fields stay where they are surely no part of a value, because they tell where to look.
+    Names of columns and fields stay where they are surely no part of a value, because they say where to look.
     """
     if not any(field.masked for field in entity.fields.values()):
         return reason

@@ -8,18 +8,18 @@ from typing import Any
 ORIGIN_ATTRIBUTE = "streamback_origin"
 ORIGIN_LEGACY = "legacy"
 DELETING_ATTRIBUTE = "streamback_deleting"  # on an item that copy is about to delete
-PROBE_ATTRIBUTE = "streamback_probe"
-PROBE_KEY = "streamback-probe"
+HEARTBEAT_ATTRIBUTE = "streamback_probe"
+HEARTBEAT_KEY = "streamback-probe"
 
 KEY_COLUMN = "streamback_key"
 SEQUENCE_COLUMN = "streamback_sequence"
-STAMP_COLUMN = "streamback_stamp"  # the period of legacy in which legacy wrote the row last
+EPOCH_COLUMN = "streamback_stamp"  # the epoch in which legacy last wrote the row
 DELETES_TABLE = "streamback_deletes"
-PROBES_TABLE = "streamback_probes"
+HEARTBEATS_TABLE = "streamback_probes"
 STREAMS_TABLE = "streamback_streams"
 FENCE_PROCEDURE = "streamback_fence"  # changes a row of control, and waits for writers a few seconds only
 FENCE_MOVED = "streamback: another command has changed the fence since"
-CONTROL_TABLE = "streamback_control"  # one row an entity: the fence, and the present period of legacy
+CONTROL_TABLE = "streamback_control"  # one row an entity: the fence, and the current epoch
 CHANGES_TABLE = "streamback_changes"  # copy's queue
 BRIDGE_USER = "streamback_bridge"
 
@@ -63,5 +63,5 @@ def lane_record(lane: int) -> str:
 
 
 def lane_of(key: str) -> int:
-    """The lane of an item key; the triggers reckon it the same way."""
+    """The lane of an item key; the triggers compute it the same way."""
     return zlib.crc32(key.encode()) % LANES

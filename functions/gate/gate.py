@@ -1,8 +1,8 @@
 """Sends each public write to the source of truth, and holds it for a moment while that changes.
 
-In phase `legacy` the fence decides: what it refuses was not written, so the request waits and is asked again. In
-phase `modern` the request is counted in by the write that checks the phase, so that once the phase has left `modern`
-and the count is back at zero nobody is inside. In every other phase it waits. Past the limit: 503, nothing written.
+In phase `legacy` the fence decides: what it refuses was not written, so the gate waits and sends the request again. In
+phase `modern` the write that checks the phase also counts the request in. So once the phase has left `modern` and the
+count is back at zero, no request is inside. In every other phase the gate waits. Past the limit: 503, nothing written.
 """
 
 from __future__ import annotations

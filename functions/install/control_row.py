@@ -50,7 +50,7 @@ class Control:
 
     Attributes:
         fenced: whether legacy's writers are stopped.
-        epoch: what legacy's writers stamp their rows with; 0 while modern is the source of truth.
+        epoch: what the triggers write into the rows of legacy's writers; 0 while modern is the source of truth.
         last_epoch: how many epochs legacy has had.
         token: of the change that made it so; a change names the token it was decided by, and a later one bars it.
     """

@@ -73,11 +73,11 @@ def install(server: DataApi, followed: Mapping[str, str], without: Collection[st
     problems = [problem for entity in entities.values() for problem in schema_check.problems(server, entity)]
     if problems:
         raise MappingMismatchError("; ".join(problems))
-    deadline = time.monotonic() + online_ddl.PATIENCE  # of all of them together
+    deadline = time.monotonic() + online_ddl.TIMEOUT  # of all of them together
     for entity in entities.values():
         tables.prepare(server, entity, deadline)
         if followed.get(entity.name):
-            stream_guard.settle(server, entity, followed[entity.name])
+            stream_guard.confirm(server, entity, followed[entity.name])
     if not entities:
         return {}
     secrets = mysql_user.Secret(boto3.Session().client("secretsmanager"), environment.variable("BRIDGE_SECRET_ARN"))

@@ -17,7 +17,7 @@ from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install.triggers import ATTEMPTS, LOCK_SECONDS, TableBusyError
 
-PATIENCE = 200.0  # seconds; with a last call of 50 it is under the function's own limit of 300
+TIMEOUT = 200.0  # seconds; with a last call of 50 it is under the function's own limit of 300
 LOOK = 1.0  # seconds between two looks at a statement that goes on
 PROCEDURE = f"{names.RESERVED_PREFIX}alter_"
 EXISTS = 1304  # MySQL's number for a procedure that is there
@@ -45,7 +45,7 @@ def alter(
         StillAlteringError: it goes on.
         TableBusyError: a transaction uses the table all the time; no writer was kept waiting behind it for long.
     """
-    end = time.monotonic() + PATIENCE if deadline is None else deadline
+    end = time.monotonic() + TIMEOUT if deadline is None else deadline
     for _ in range(ATTEMPTS):
         _await(server, entity, end)
         if done():
@@ -82,7 +82,7 @@ def _await(server: DataApi, entity: Entity, deadline: float) -> None:
 
 
 def _run(server: DataApi, entity: Entity, change: str) -> None:
-    """Run it by a procedure, with a limit for its lock: everybody who uses the table waits behind it meanwhile.
+    """Run it by a procedure, with a limit for its lock: every user of the table waits behind it meanwhile.
 
     The limit needs the same connection, and a transaction would end with its caller.
     """

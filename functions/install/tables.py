@@ -10,7 +10,7 @@ from functions.install import control_row, online_ddl
 COLUMNS = {
     names.KEY_COLUMN: f"VARBINARY({names.KEY_BYTES}) NULL INVISIBLE",
     names.SEQUENCE_COLUMN: "DECIMAL(40,0) NULL INVISIBLE",
-    names.STAMP_COLUMN: "INT NULL INVISIBLE",
+    names.EPOCH_COLUMN: "INT NULL INVISIBLE",
 }
 
 TABLES = {
@@ -19,7 +19,7 @@ TABLES = {
         "sequence DECIMAL(40,0) NOT NULL, deleted_at DATETIME(6) NOT NULL, legacy_stamp INT NULL, "
         "PRIMARY KEY (entity, item_key), INDEX deleted_at (deleted_at)"
     ),
-    names.PROBES_TABLE: (
+    names.HEARTBEATS_TABLE: (
         "entity VARCHAR(64) NOT NULL PRIMARY KEY, token VARCHAR(64) NOT NULL, "
         "sequence DECIMAL(40,0) NOT NULL, applied_at DATETIME(6) NOT NULL"
     ),

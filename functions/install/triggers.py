@@ -1,8 +1,8 @@
-"""The triggers on an entity's legacy table: the fence stops writers, the capture tells copy what they wrote.
+"""The triggers on an entity's legacy table: the fence stops writers, the capture queues what they wrote for copy.
 
-The fence reads one row with a shared lock, so that raising it waits for whoever is inside. It also stamps what legacy
-writes with legacy's present period, by which the bridge knows what it must not overwrite (docs/adr/0010). The bridge's
-own user passes all of them unseen.
+The fence reads one row with a shared lock, so that raising it waits for writers inside. It also writes the current
+epoch into legacy's rows, by which the bridge knows what it must not overwrite (docs/adr/0010). All triggers skip the
+bridge's own user.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install import control_row
 
-LOCK_SECONDS = 3  # that changing a trigger may wait; everybody who uses the table waits behind it
+LOCK_SECONDS = 3  # that changing a trigger may wait; every user of the table waits behind it
 ATTEMPTS = 5
 EVENTS = ("INSERT", "UPDATE", "DELETE")
 # Of the whole database: a table that was swapped out by its name took its triggers, and their names, with it.
@@ -29,7 +29,7 @@ OTHERS = f"SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}'"
 
 
 class TableBusyError(Exception):
-    """A transaction holds the table; nobody was kept waiting for longer than a few seconds."""
+    """A transaction holds the table; no writer was kept waiting for longer than a few seconds."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Trigger:
 
 
 def install(server: DataApi, entity: Entity) -> list[str]:
-    """Add the triggers that are missing or not as they should be, and begin legacy's first period.
+    """Add the triggers that are missing or not as they should be, and begin the first epoch.
 
     What is written between the two statements that change a trigger is not captured; so after a change, only a
-    comparison of everything tells that both sides are equal.
+    full comparison finds that both sides are equal.
 
     Returns:
         The names of those that were made now.
@@ -106,7 +106,7 @@ def _control(entity: Entity, columns: str, variables: str) -> str:
 
 
 def _fence(entity: Entity, event: str) -> str:
-    stamp = f"IF stamp > 0 THEN SET NEW.{names.STAMP_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
+    stamp = f"IF stamp > 0 THEN SET NEW.{names.EPOCH_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
     return (
         "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
         "DECLARE remembered, replaced DECIMAL(40,0) DEFAULT NULL; "
@@ -122,7 +122,7 @@ def _fence(entity: Entity, event: str) -> str:
 def _inherit(entity: Entity, event: str) -> str:
     """A row whose key was deleted before, or that replaces another, goes on from how far the stream had come for it.
 
-    Else nobody could tell a row that is back from one whose delete is still to come. Both are read by plain SELECTs: in
+    Otherwise a row that is back would look like one whose delete is still to come. Both are read by plain SELECTs: in
     an expression they would lock gaps, in which legacy's writers and the bridge then wait for each other.
     """
     legacy, column = entity.legacy, names.SEQUENCE_COLUMN
@@ -132,10 +132,10 @@ def _inherit(entity: Entity, event: str) -> str:
     )
     if event == "UPDATE":  # no row has the key that it moves to
         return f"IF {_moved(entity)} THEN {memory}SET NEW.{column} = remembered; END IF; "
-    born_here = "" if legacy.key_type == "string" else f" AND {names.KEY_COLUMN} IS NULL"
+    own_key = "" if legacy.key_type == "string" else f" AND {names.KEY_COLUMN} IS NULL"
     replaced = (
         f"SELECT MAX({column}) INTO replaced FROM {_table(entity)} "  # noqa: S608  # checked names
-        f"WHERE `{legacy.key}` = NEW.`{legacy.key}`{born_here}; "
+        f"WHERE `{legacy.key}` = NEW.`{legacy.key}`{own_key}; "
     )
     given = "TRUE" if legacy.key_type == "string" else f"NEW.`{legacy.key}` > 0"  # 0: the database counts it
     latest = "NULLIF(GREATEST(COALESCE(remembered, -1), COALESCE(replaced, -1)), -1)"
@@ -184,7 +184,7 @@ def _usable(entity: Entity, key: str, statement: str) -> str:
 
 
 def _remember(entity: Entity) -> str:
-    """Legacy deleted it in this period, so a late record of the bridge must not bring it back."""
+    """Legacy deleted it in this epoch, so a late record of the bridge must not bring it back."""
     key = _identity(entity, "OLD")
     return _usable(
         entity,
@@ -215,7 +215,7 @@ def change(server: DataApi, entity: Entity, statements: list[str]) -> None:
     """Run DDL on the entity's table, again while somebody uses it.
 
     Raises:
-        TableBusyError: it was in use all the time; nobody was kept waiting for longer than a few seconds.
+        TableBusyError: it was in use all the time; no writer was kept waiting for longer than a few seconds.
     """
     for _ in range(ATTEMPTS):
         try:

@@ -60,7 +60,7 @@ def _triggers(server: DataApi, entity: Entity) -> list[str]:
 
 def _columns(server: DataApi, entity: Entity) -> list[str]:
     """Drop the index, then the columns: apart, so that the second needs no rebuild of the table."""
-    deadline = time.monotonic() + online_ddl.PATIENCE
+    deadline = time.monotonic() + online_ddl.TIMEOUT
     if tables.has_index(server, entity):
         online_ddl.alter(
             server,
@@ -91,7 +91,7 @@ def _forget(server: DataApi, entity: Entity) -> None:
 
 
 def _helpers(server: DataApi, entity: Entity) -> list[str]:
-    """Drop the helper tables, unless the table of control knows another entity; that one last, so that it tells."""
+    """Drop the helper tables, unless the control table knows another entity; that one last, because it names them."""
     present = _present(server, entity)
     if names.CONTROL_TABLE in present and control_row.entities(server, entity):
         return []

@@ -78,8 +78,8 @@ class LegacyStore:
             return [within(column, [{"stringValue": key} for key in keys])]
         counted = [{"longValue": int(key)} for key in keys if is_counted_key(key)]
         where, values = within(column, counted)
-        born_here = f" AND {names.KEY_COLUMN} IS NULL" if identified else ""
-        places = [(where + born_here, values)] if counted else []
+        own_key = f" AND {names.KEY_COLUMN} IS NULL" if identified else ""
+        places = [(where + own_key, values)] if counted else []
         if identified:
             places.append(within(names.KEY_COLUMN, [{"stringValue": key} for key in keys]))
         return places
@@ -183,8 +183,8 @@ class LegacyStore:
             return [(f"{column} = :key", {"key": {"stringValue": key}})]
         places: list[tuple[str, dict[str, Any]]] = []
         if is_counted_key(key):
-            born_here = f" AND {names.KEY_COLUMN} IS NULL" if identified else ""
-            places.append((f"{column} = :key{born_here}", {"key": {"longValue": int(key)}}))
+            own_key = f" AND {names.KEY_COLUMN} IS NULL" if identified else ""
+            places.append((f"{column} = :key{own_key}", {"key": {"longValue": int(key)}}))
         if identified:
             places.append((f"{names.KEY_COLUMN} = :item", {"item": {"stringValue": key}}))
         return places

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Answer = TypeVar("Answer")
 
 PAGE_BYTES = 640 * 1024  # of items; JSON in JSON makes seven bytes of one, and Lambda answers up to 6 MB
-EXISTS = "attribute_exists(#key) AND attribute_not_exists(#probe)"
+EXISTS = "attribute_exists(#key) AND attribute_not_exists(#heartbeat)"
 THROTTLED = frozenset(
     {
         "InternalServerError",
@@ -34,7 +34,7 @@ THROTTLED = frozenset(
 
 
 class ModernStore:
-    """The records of one entity in DynamoDB. Probes are not among them.
+    """The records of one entity in DynamoDB. Heartbeats are not among them.
 
     Args:
         entity: whose table.
@@ -49,7 +49,7 @@ class ModernStore:
         self._client = client
         self._table = table
         self._key = entity.modern.key
-        self._exists_names = {"#key": self._key, "#probe": names.PROBE_ATTRIBUTE}
+        self._exists_names = {"#key": self._key, "#heartbeat": names.HEARTBEAT_ATTRIBUTE}
 
     def page(self, limit: int, after: str) -> Page:
         """At most `limit` records; a page of DynamoDB is at most 1 MiB, so there may be fewer before the end."""
@@ -58,7 +58,7 @@ class ModernStore:
         items, last = _fitting(answer["Items"]), cast("dict[str, Any]", answer.get("LastEvaluatedKey") or {})
         if len(items) < len(answer["Items"]):
             last = items[-1]
-        records = [self._record(item) for item in items if names.PROBE_ATTRIBUTE not in item]
+        records = [self._record(item) for item in items if names.HEARTBEAT_ATTRIBUTE not in item]
         return Page(records, last[self._key]["S"] if last else "")
 
     def get(self, key: str) -> Record:
@@ -72,7 +72,7 @@ class ModernStore:
         item = _called(
             lambda: self._client.get_item(TableName=self._table, Key=self._place(key), ConsistentRead=True)
         ).get("Item")
-        if item is None or names.PROBE_ATTRIBUTE in item:
+        if item is None or names.HEARTBEAT_ATTRIBUTE in item:
             raise NotFoundError(key)
         return self._record(item)
 

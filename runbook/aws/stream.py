@@ -176,8 +176,8 @@ class Follower:
         data: Mapping[str, Any] = record["dynamodb"]
         image: Mapping[str, Any] = data.get("NewImage") or {}
         either = image or data.get("OldImage") or {}
-        if names.PROBE_ATTRIBUTE in either:
-            shard.shown = shard.shown or image.get(names.PROBE_ATTRIBUTE, {}).get("S") == self._token
+        if names.HEARTBEAT_ATTRIBUTE in either:
+            shard.shown = shard.shown or image.get(names.HEARTBEAT_ATTRIBUTE, {}).get("S") == self._token
             return
         key = data["Keys"][self._key]["S"]
         if self.wanted is not None and key not in self.wanted:

@@ -43,7 +43,7 @@ class Watermarks:
         """
         numbers = range(self._count, min(MOST, self._count + more))
         self._count = max(self._count, numbers.stop)
-        mark = {names.PROBE_ATTRIBUTE: {"S": token}, names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+        mark = {names.HEARTBEAT_ATTRIBUTE: {"S": token}, names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
         puts = [{"PutRequest": {"Item": {**self._place(number), **mark}}} for number in numbers]
         for start in range(0, len(puts), AT_ONCE):
             self._send(puts[start : start + AT_ONCE])
@@ -65,7 +65,7 @@ class Watermarks:
                 time.sleep(LEFT_OVER_WAIT)
 
     def _place(self, number: int) -> dict[str, Any]:
-        return {self._key: {"S": f"{names.PROBE_KEY}-{number:04}"}}
+        return {self._key: {"S": f"{names.HEARTBEAT_KEY}-{number:04}"}}
 
     def _any(self, numbers: range) -> bool:
         """Whether one of them is there, as far as DynamoDB answered at once."""

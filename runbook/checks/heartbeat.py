@@ -65,16 +65,16 @@ def _limit(timeout: float) -> str:
 
 
 def _put(context: Context, entity: EntityTarget, token: str) -> None:
-    item = {**_key(context, entity), names.PROBE_ATTRIBUTE: {"S": token}}
+    item = {**_key(context, entity), names.HEARTBEAT_ATTRIBUTE: {"S": token}}
     context.clients.dynamodb.put_item(TableName=entity.modern_table, Item=item)
 
 
 def _key(context: Context, entity: EntityTarget) -> dict[str, dict[str, str]]:
-    return {context.target.mapping[entity.name].modern.key: {"S": names.PROBE_KEY}}
+    return {context.target.mapping[entity.name].modern.key: {"S": names.HEARTBEAT_KEY}}
 
 
 def _seen(context: Context, entity: EntityTarget) -> str | None:
     database = context.target.mapping[entity.name].legacy.database
-    sql = f"SELECT token FROM {names.PROBES_TABLE} WHERE entity = :entity"  # noqa: S608  # a constant of ours
+    sql = f"SELECT token FROM {names.HEARTBEATS_TABLE} WHERE entity = :entity"  # noqa: S608  # a constant of ours
     rows = context.aurora.query(database, sql, {"entity": entity.name})
     return str(rows[0][0]) if rows else None

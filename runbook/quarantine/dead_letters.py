@@ -100,6 +100,6 @@ def _sequence(record: Mapping[str, Any]) -> int:
 
 def _kind(record: Mapping[str, Any]) -> EntryKind:
     data = record["dynamodb"]
-    if names.PROBE_ATTRIBUTE in (data.get("NewImage") or data.get("OldImage") or {}):
+    if names.HEARTBEAT_ATTRIBUTE in (data.get("NewImage") or data.get("OldImage") or {}):
         return EntryKind.HEARTBEAT
     return EntryKind.DELETE if record.get("eventName") == "REMOVE" else EntryKind.UPSERT

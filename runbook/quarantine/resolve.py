@@ -244,6 +244,6 @@ def choose(item: Mapping[str, Any] | None, place: Place, phase: Phase, epoch: in
     if item is None:
         return Action.FORGET
     copied = item.get(names.ORIGIN_ATTRIBUTE, {}).get("S") == names.ORIGIN_LEGACY
-    if copied or 0 < epoch == place.buried:
+    if copied or 0 < epoch == place.epoch:
         return Action.QUEUE_DELETE if epoch else Action.DELETE_ITEM
     return Action.WRITE_ROW

@@ -135,7 +135,7 @@ class BothSides:
             answer = self.dynamodb.scan(
                 TableName=self.table, Segment=segment, TotalSegments=segments, Limit=PAGE, **start
             )
-            items = [item for item in answer["Items"] if names.PROBE_ATTRIBUTE not in item]
+            items = [item for item in answer["Items"] if names.HEARTBEAT_ATTRIBUTE not in item]
             self._take(len(items))
             after = str(answer["LastEvaluatedKey"][key].get("S")) if "LastEvaluatedKey" in answer else ""
             yield cast("list[Mapping[str, Any]]", items), after
@@ -242,7 +242,7 @@ class BothSides:
             found = list(read_batches(self.dynamodb, self.table, usable, **options))
         except ThrottledError as error:
             raise FailedError(f"DynamoDB throttles the reads of {self.table}", "Run it again with --rate.") from error
-        return {item[key_name]["S"]: item for item in found if names.PROBE_ATTRIBUTE not in item}
+        return {item[key_name]["S"]: item for item in found if names.HEARTBEAT_ATTRIBUTE not in item}
 
     def _difference(self, item: Mapping[str, Any], rows: Mapping[str, Record | UnmappableError]) -> Difference | None:
         key = self.key(item)

@@ -49,7 +49,7 @@ def modern(arena: Arena, shape: Shape) -> list[Found]:
         (
             (item[key]["S"], {name: _attribute(item, name, fields[name].default) for name in shape.fields})
             for item in items
-            if names.PROBE_ATTRIBUTE not in item
+            if names.HEARTBEAT_ATTRIBUTE not in item
         ),
     )
 

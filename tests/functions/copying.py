@@ -57,7 +57,7 @@ class Copying:
     def round(self, lane: CopyLane) -> Round:
         assert lane.lease.take()
         done = lane.round()
-        lane.tell()  # as a worker does in the end
+        lane.report()  # as a worker does in the end
         lane.lease.release()
         return done
 
@@ -112,7 +112,7 @@ class Copying:
         return {
             key: mapping.record_from_item(self.entity, item, limited=False).fields
             for key, item in self.items().items()
-            if names.PROBE_ATTRIBUTE not in item
+            if names.HEARTBEAT_ATTRIBUTE not in item
         }
 
     def converged(self) -> bool:

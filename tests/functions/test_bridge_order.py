@@ -186,12 +186,12 @@ def test_an_update_that_the_owners_unique_index_refuses_is_quarantined_and_its_r
 
 
 def test_a_new_streams_records_are_refused_until_it_is_confirmed_and_then_count_from_the_start(legacy):
-    stream_guard.settle(legacy.server, legacy.entity, "arn:one")
+    stream_guard.confirm(legacy.server, legacy.entity, "arn:one")
     legacy.apply(record("a", BASE, firstName="old"), record("b", BASE, "REMOVE"))
     with pytest.raises(stream_guard.UnknownStreamError, match="runbook init"):
         stream_guard.check(legacy.database, legacy.entity, "arn:two")
-    assert stream_guard.settle(legacy.server, legacy.entity, "arn:two")
-    assert not stream_guard.settle(legacy.server, legacy.entity, "arn:two")
+    assert stream_guard.confirm(legacy.server, legacy.entity, "arn:two")
+    assert not stream_guard.confirm(legacy.server, legacy.entity, "arn:two")
     stream_guard.check(legacy.database, legacy.entity, "arn:two")
     legacy.apply(record("a", 1, "MODIFY", firstName="new"), record("b", 2, firstName="new"))
     assert {fields["firstName"] for fields in legacy.everything().values()} == {"new"}
@@ -202,7 +202,7 @@ def test_a_new_streams_records_are_refused_until_it_is_confirmed_and_then_count_
 def test_the_old_numbers_are_forgotten_stretch_by_stretch_of_the_primary_key(make_legacy, monkeypatch, key_type, rows):
     monkeypatch.setattr(stream_guard, "AT_ONCE", 3)
     legacy = make_legacy("chefs", key_type=key_type, **({"key": "sku"} if key_type == "string" else {}))
-    stream_guard.settle(legacy.server, legacy.entity, "arn:one")
+    stream_guard.confirm(legacy.server, legacy.entity, "arn:one")
     legacy.apply(*[record(f"ключ '{n}", BASE + n, firstName="x") for n in range(rows)])
     changed, real = [], legacy.server.execute
 
@@ -212,7 +212,7 @@ def test_the_old_numbers_are_forgotten_stretch_by_stretch_of_the_primary_key(mak
         return count
 
     monkeypatch.setattr(legacy.server, "execute", execute)
-    stream_guard.settle(legacy.server, legacy.entity, "arn:two")
+    stream_guard.confirm(legacy.server, legacy.entity, "arn:two")
     assert (sum(changed), max(changed)) == (rows, min(rows, 3))
     left = "SELECT COUNT(*) FROM cheftable WHERE streamback_sequence IS NOT NULL"
     assert legacy.database.query(left)[0][0]["longValue"] == 0

@@ -16,7 +16,7 @@ TOO_LONG = "x" * 300
 @pytest.fixture
 def known(legacy):
     """The legacy table, following `STREAM`, in phase modern."""
-    stream_guard.settle(legacy.server, legacy.entity, STREAM)
+    stream_guard.confirm(legacy.server, legacy.entity, STREAM)
     legacy.database.execute("UPDATE streamback_control SET legacy_stamp = 0, generation = 0, fenced = 0")
     return legacy
 

@@ -159,11 +159,11 @@ def test_an_equal_item_that_was_about_to_be_deleted_is_written_without_the_mark(
 
 
 def test_heartbeats_are_not_touched(natural):
-    heartbeat = {names.PROBE_ATTRIBUTE: "token"}
-    natural.put(names.PROBE_KEY, **heartbeat)
+    heartbeat = {names.HEARTBEAT_ATTRIBUTE: "token"}
+    natural.put(names.HEARTBEAT_KEY, **heartbeat)
     natural.put("taken", **heartbeat)
-    natural.created(key=names.PROBE_KEY)
-    natural.writers.store.delete(names.PROBE_KEY)
+    natural.created(key=names.HEARTBEAT_KEY)
+    natural.writers.store.delete(names.HEARTBEAT_KEY)
     natural.created(key="taken")
     before = natural.items()
     natural.catch_up()

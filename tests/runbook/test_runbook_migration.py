@@ -138,18 +138,18 @@ def _await_gone(live, smoke):
 
 def test_a_heartbeat_arrives_and_its_item_is_removed(live, chefs):
     assert heartbeat.send(live, chefs).arrived
-    key = {live.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
+    key = {live.target.mapping[ENTITY].modern.key: {"S": names.HEARTBEAT_KEY}}
     assert "Item" not in live.clients.dynamodb.get_item(TableName=chefs.modern_table, Key=key)
 
 
 def test_a_heartbeat_is_in_no_listing_and_in_no_table(live, chefs):
-    key = {live.target.mapping[ENTITY].modern.key: {"S": names.PROBE_KEY}}
-    token = {names.PROBE_ATTRIBUTE: {"S": "seen"}}
+    key = {live.target.mapping[ENTITY].modern.key: {"S": names.HEARTBEAT_KEY}}
+    token = {names.HEARTBEAT_ATTRIBUTE: {"S": "seen"}}
     live.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={**key, **token})
     listed = [item["id"] for item in live.api.get(path("dynamo", ENTITY), limit=1000).body["items"]]
-    assert names.PROBE_KEY not in listed
+    assert names.HEARTBEAT_KEY not in listed
     assert heartbeat.send(live, chefs).arrived
-    assert live.api.get(path("aurora", ENTITY, names.PROBE_KEY)).status == 404
+    assert live.api.get(path("aurora", ENTITY, names.HEARTBEAT_KEY)).status == 404
 
 
 def test_the_bridge_of_the_sandbox_is_healthy(live, chefs):

@@ -99,9 +99,9 @@ def test_no_marker_is_left_behind_or_seen_as_a_record(context, chefs, items):
     follower = context.follower(chefs)
     follower.reach(PATIENCE)
     follower.reach(PATIENCE)
-    assert not [key for key in follower.take() if key.startswith(names.PROBE_KEY)]
+    assert not [key for key in follower.take() if key.startswith(names.HEARTBEAT_KEY)]
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
-    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
+    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
 def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_did(context, chefs, items):
@@ -134,7 +134,7 @@ def test_markers_that_a_killed_run_has_left_are_removed_by_the_next(context, che
     Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId").write("of a killed run", left)
     context.follower(chefs).reach(PATIENCE)
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
-    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
+    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
 def test_a_run_that_is_killed_while_it_removes_leaves_the_first_markers(context, chefs, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_run_that_is_killed_while_it_removes_leaves_the_first_markers(context,
         markers.remove()
     Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId").sweep()
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
-    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
+    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
 def test_two_followers_do_not_take_each_others_markers(context, chefs, items):
@@ -237,7 +237,7 @@ def test_a_stream_that_shows_nothing_in_time_is_told_and_the_markers_are_gone(co
     with pytest.raises(PreconditionError, match="did not show the latest writes"):
         context.follower(chefs).reach(0.3)
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
-    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.PROBE_KEY}-")]
+    assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
 def test_a_stream_that_is_gone_is_told(context, chefs):
@@ -267,7 +267,7 @@ class Stream:
         data = {"SequenceNumber": str(self.sequence), "Keys": {"ChefId": {"S": image["key"]}}}
         data["NewImage"] = {"ChefId": {"S": image["key"]}}
         if "token" in image:
-            data["NewImage"][names.PROBE_ATTRIBUTE] = {"S": image["token"]}
+            data["NewImage"][names.HEARTBEAT_ATTRIBUTE] = {"S": image["token"]}
         data["ApproximateCreationDateTime"] = image.get("at", EPOCH)
         self.shards[name]["records"].append({"eventName": "MODIFY", "dynamodb": data})
 
@@ -324,7 +324,7 @@ class Table:
                 continue
             item = request["PutRequest"]["Item"]
             key = item["ChefId"]["S"]
-            self.there[key] = item[names.PROBE_ATTRIBUTE]["S"]
+            self.there[key] = item[names.HEARTBEAT_ATTRIBUTE]["S"]
             open_shards = [name for name, shard in self.stream.shards.items() if not shard["closed"]]
             shard = self.into or open_shards[int(key[-4:]) % len(open_shards)]
             self.stream.write(shard, key=key, token=self.there[key])

@@ -37,13 +37,13 @@ def wait_for(happened):
 
 def probe(key, sequence):
     keys = {"ChefId": {"S": key}}
-    image = {**keys, names.PROBE_ATTRIBUTE: {"S": "token"}}
+    image = {**keys, names.HEARTBEAT_ATTRIBUTE: {"S": "token"}}
     data = {"Keys": keys, "SequenceNumber": str(sequence), "NewImage": image}
     return {"eventName": "INSERT", "dynamodb": data}
 
 
 def test_seed_1_a_marker_of_who_follows_the_stream_does_not_overtake_the_probe(arena):
-    found = changes.from_stream(arena.entity, [probe(names.PROBE_KEY, 1), probe(f"{names.PROBE_KEY}-0001", 2)])
+    found = changes.from_stream(arena.entity, [probe(names.HEARTBEAT_KEY, 1), probe(f"{names.HEARTBEAT_KEY}-0001", 2)])
     assert [change.sequence for change in found] == [1]
 
 

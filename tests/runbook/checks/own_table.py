@@ -78,7 +78,7 @@ class OwnTable:
     def _prepare(context: Context) -> None:
         entity, server = context.target.mapping[ENTITY], context.aurora.database()
         tables.prepare(server, entity)
-        stream_guard.settle(server, entity, context.target.entities[ENTITY].stream_arn)
+        stream_guard.confirm(server, entity, context.target.entities[ENTITY].stream_arn)
 
     def context(self, table: str = TABLE, **more: Any) -> Context:
         """The same as a context."""

@@ -96,8 +96,8 @@ def test_a_key_that_is_in_both_places_is_one_entry(world, run, monkeypatch):
 
 
 def test_heartbeats_and_objects_without_records_are_listed_and_can_be_removed(world, run, monkeypatch, context):
-    image = {names.PROBE_ATTRIBUTE: {"S": "token"}}
-    probed = world.given_up(monkeypatch, world.record(names.PROBE_KEY, 1, **image))
+    image = {names.HEARTBEAT_ATTRIBUTE: {"S": "token"}}
+    probed = world.given_up(monkeypatch, world.record(names.HEARTBEAT_KEY, 1, **image))
     odd = {"Bucket": context.target.failure_bucket, "Key": f"{prefix(world.chefs.bridge_mapping_id)}odd"}
     context.clients.s3.put_object(**odd, Body=b"{}")
     kinds = {entry["kind"]: entry["key"] for entry in run("list")[1]["entries"]}
