@@ -21,6 +21,7 @@ from runbook.journal.operation import Outcome
 if TYPE_CHECKING:
     from rich.status import Status
 
+KEY_WIDTH = 36  # characters of a UUID
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]-[/]"}
 
 
@@ -114,6 +115,12 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def keep_keys(made: Table, column: str) -> None:
+    """Fold the other columns only, so that a key in this one can be copied, unless a key is very long."""
+    found = next(each for each in made.columns if each.header == column)
+    found.no_wrap = all(len(str(cell)) <= KEY_WIDTH for cell in found.cells)
 
 
 def facts(title: str, values: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from runbook.cutover.complete import Afterwards
 from runbook.cutover.steps import Choices
 
 MEANING = (
-    "`complete` removes streamback from {entity}'s legacy table and cannot be undone. Reads and writes stay on modern. "
+    "`complete` removes streamback from the legacy table of {entity} and cannot be undone. Reads and writes stay on modern. "
     "The bridge, the fence and the triggers are removed. The legacy table keeps its rows as they are at that moment "
     "and is [bold]no longer updated[/]. Writers to it are no longer stopped, and `rollback` is refused."
 )

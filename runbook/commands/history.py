@@ -27,11 +27,12 @@ def history(session: Session, entity: EntitiesOption = None, limit: LimitOption 
     if session.as_json:
         _output.document({"events": found})
         return
-    table = _output.table("when", "entity", "command", "result", "who")
+    table = _output.table("when", "entity", "command and operator", "result")
     for event in found:
         when = event.at[:SECOND].replace("T", " ")
         who = event.operator.rpartition(":")[2]  # an ARN without its account
-        table.add_row(*(escape(text) for text in (when, event.entity, event.command, _result(event), who)))
+        command = f"{escape(event.command)}\n[dim]{escape(who)}[/]"
+        table.add_row(when, escape(event.entity), command, escape(_result(event)))
     table.columns[0].no_wrap = True
     _output.out().print(table)
 

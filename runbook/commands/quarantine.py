@@ -216,10 +216,12 @@ def _print_entries(found: Sequence[Entry]) -> None:
     if not found:
         _output.line("The quarantine is empty.")
         return
-    table = _output.table("entity", "key", "change", "since", "reason")
+    table = _output.table("entity", "key", "change and reason")
     for entry in found[:ROWS]:
         reason = f"{entry.code}: {entry.reason}" if entry.code else entry.reason
-        table.add_row(*map(escape, (entry.entity, entry.key, entry.kind, entry.at, reason)))
+        change = f"[dim]{escape(f'{entry.kind} {entry.at}')}[/]\n{escape(reason)}"
+        table.add_row(escape(entry.entity), escape(entry.key), change)
+    _output.keep_keys(table, "key")
     _output.rows(table, min(len(found), ROWS), len(found))
 
 
@@ -276,6 +278,7 @@ def _print_resolutions(found: Sequence[Resolution]) -> None:
     for one in sorted(found, key=lambda one: one.resolved)[:ROWS]:
         says = one.says if one.resolved else f"stays: {one.says}"
         table.add_row(_output.MARKS[one.resolved], *map(escape, (one.entity, one.key, says)))
+    _output.keep_keys(table, "key")
     _output.rows(table, min(len(found), ROWS), len(found))
 
 

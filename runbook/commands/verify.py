@@ -263,6 +263,7 @@ def _print_differences(shown: Sequence[Difference], total: int) -> None:
         for field in difference.fields:
             cells = (_output.value(each, LONGEST_VALUE) for each in (field.legacy, field.modern))
             table.add_row(escape(difference.key), escape(field.field), *cells)
+    _output.keep_keys(table, "key")
     _output.rows(table, len(shown), total)
 
 
@@ -278,7 +279,7 @@ def _print_plan(plan: Sequence[RepairPlan], checks: Sequence[Check]) -> None:
 
 def _print_repaired(repaired: Repaired, show: int) -> None:
     for says, count in summary(repaired.resolutions).items():
-        _output.line(f"{count:,} records: {escape(says)}")
+        _output.line(f"{count:,} {'record' if count == 1 else 'records'}: {escape(says)}")
     stay = [one for one in repaired.resolutions if not one.resolved]
     for one in stay[:show]:
         _output.line(f"{_output.MARKS[False]} {escape(one.key)}: {escape(one.says)}")
