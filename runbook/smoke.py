@@ -20,6 +20,7 @@ from runbook.journal.journal import Phase
 from runbook.stack import Context
 
 BRIDGE_TIMEOUT_SECONDS = 60.0  # until a change must have come through the bridge
+PlannedStep = tuple[str, str, Callable[[], str]]  # its name, the part that it needs, and what returns its detail
 PAGE = 1000
 PAGES = 10  # pages of a listing that are looked through; past them a record is asked for by its id
 CREATED, NO_CONTENT, OK, NOT_FOUND, UNAVAILABLE = 201, 204, 200, 404, 503
@@ -84,9 +85,9 @@ class Smoke:
             detail, ok = error.message, False
         return SmokeStep(step=number, name=name, ok=ok, detail=detail, seconds=time.monotonic() - begun)
 
-    def _plan(self) -> list[tuple[str, str, Callable[[], str]]]:
+    def _plan(self) -> list[PlannedStep]:
         name = self.entity.name
-        modern: list[tuple[str, str, Callable[[], str]]] = [
+        modern: list[PlannedStep] = [
             (f"GET /dynamo/{name} answers a list", "modern", lambda: self._lists("dynamo")),
             (f"POST /dynamo/{name} adds an item", "modern", lambda: self._creates("dynamo", SECOND)),
             (f"GET /dynamo/{name} shows it", "modern", lambda: self._shows("dynamo")),
@@ -97,11 +98,7 @@ class Smoke:
             legacy = [(f"POST /aurora/{name} is refused: the fence is up", "legacy", self._is_refused)]
         else:
             legacy = [
-                (
-                    f"POST /aurora/{name} inserts a row",
-                    "legacy",
-                    lambda: self._creates("aurora", FIRST),
-                ),
+                (f"POST /aurora/{name} inserts a row", "legacy", lambda: self._creates("aurora", FIRST)),
                 (f"GET /aurora/{name} shows it", "legacy", lambda: self._shows("aurora")),
             ]
         both = "it" if self._fenced else "both"

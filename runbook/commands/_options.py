@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,6 @@ import typer
 from runbook.errors import RunbookError, UsageError
 from runbook.stack import resolve
 
-TARGET = "Target"
-HOLDING_PANEL = "Holding clients"
 HOLDING = ("--settle", "--hold", "--warm")
 
 
@@ -65,101 +64,42 @@ def changed(values: object, defaults: object, fields: Mapping[str, str]) -> list
     ]
 
 
+def in_panel(panel: str) -> Callable[..., Any]:
+    """`typer.Option` for options that `--help` lists in a panel of their own."""
+    return partial(typer.Option, rich_help_panel=panel)
+
+
+def _entity(text: str, default: str) -> Any:
+    return typer.Option("--entity", metavar="NAME", help=text, show_default=default, autocompletion=complete_entity)
+
+
+_target = partial(in_panel("Target"), show_default="the running sandbox")
+_holding = in_panel("Holding clients")
+
 StackOption = Annotated[
-    str | None,
-    typer.Option(
-        "--stack",
-        metavar="NAME",
-        help="Use a Pulumi stack, read with the pulumi CLI.",
-        show_default="the running sandbox",
-        rich_help_panel=TARGET,
-    ),
+    str | None, _target("--stack", metavar="NAME", help="Use a Pulumi stack, read with the pulumi CLI.")
 ]
-OutputsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--outputs",
-        metavar="FILE",
-        help="Use a JSON file of stack outputs.",
-        show_default="the running sandbox",
-        rich_help_panel=TARGET,
-    ),
-]
+OutputsOption = Annotated[Path | None, _target("--outputs", metavar="FILE", help="Use a JSON file of stack outputs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and never prompt.")]
-EntityOption = Annotated[
-    str | None,
-    typer.Option(
-        "--entity",
-        metavar="NAME",
-        help="Act on this entity, e.g. chefs.",
-        show_default="the only one",
-        autocompletion=complete_entity,
-    ),
-]
-EntitiesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--entity",
-        metavar="NAME",
-        help="Select one entity.",
-        show_default="all",
-        autocompletion=complete_entity,
-    ),
-]
-EntityNamesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--entity",
-        metavar="NAME",
-        help="Select an entity; may be repeated.",
-        show_default="all",
-        autocompletion=complete_entity,
-    ),
-]
+EntityOption = Annotated[str | None, _entity("Act on this entity, e.g. chefs.", "the only one")]
+EntitiesOption = Annotated[str | None, _entity("Select one entity.", "all")]
+EntityNamesOption = Annotated[list[str] | None, _entity("Select an entity; may be repeated.", "all")]
 ExecuteOption = Annotated[bool, typer.Option("--execute", help="Act, instead of printing the plan.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan, as without --execute.")]
 YesOption = Annotated[
     str | None,
-    typer.Option(
-        "--yes",
-        metavar="STACK",
-        help="Confirm a production stack by its name.",
-        show_default="prompt",
-    ),
+    typer.Option("--yes", metavar="STACK", help="Confirm a production stack by its name.", show_default="prompt"),
 ]
 HeartbeatOption = Annotated[
-    float,
-    typer.Option("--probe-timeout", metavar="SECONDS", min=1, help="Wait this many seconds for the heartbeat."),
+    float, typer.Option("--probe-timeout", metavar="SECONDS", min=1, help="Wait this many seconds for the heartbeat.")
 ]
 SettleOption = Annotated[
     float,
-    typer.Option(
-        "--settle",
-        metavar="SECONDS",
-        min=0,
-        help="Give API Gateway this many seconds to apply the route.",
-        rich_help_panel=HOLDING_PANEL,
-    ),
+    _holding("--settle", metavar="SECONDS", min=0, help="Give API Gateway this many seconds to apply the route."),
 ]
 HoldOption = Annotated[
-    float,
-    typer.Option(
-        "--hold",
-        metavar="SECONDS",
-        min=1,
-        max=15,
-        help="Hold clients for at most this many seconds.",
-        rich_help_panel=HOLDING_PANEL,
-    ),
+    float, _holding("--hold", metavar="SECONDS", min=1, max=15, help="Hold clients for at most this many seconds.")
 ]
 WarmOption = Annotated[
-    int,
-    typer.Option(
-        "--warm",
-        metavar="N",
-        min=0,
-        max=200,
-        help="Start N instances of gate and writer first.",
-        rich_help_panel=HOLDING_PANEL,
-    ),
+    int, _holding("--warm", metavar="N", min=0, max=200, help="Start N instances of gate and writer first.")
 ]

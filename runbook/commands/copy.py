@@ -13,7 +13,7 @@ from rich.table import Table
 
 from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
-from runbook.commands._options import EntityNamesOption
+from runbook.commands._options import EntityNamesOption, in_panel
 from runbook.commands._session import Session, with_session
 from runbook.copy import control, local_worker, progress
 from runbook.copy.control import DEFAULTS, CopyLimits, CopyResult
@@ -22,38 +22,35 @@ from runbook.errors import FailedError
 
 app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB and keep the copy up to date.")
 
-LIMITS = "Limits"
+_limit = in_panel("Limits")
 RateOption = Annotated[
     float | None,
-    typer.Option(
+    _limit(
         "--rate",
         metavar="N",
         min=0,
         help="Copy at most N rows a second; 0 for no limit.",
         show_default="unchanged, 0 at first",
-        rich_help_panel=LIMITS,
     ),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(
+    _limit(
         "--max-threads",
         metavar="N",
         min=0,
         help="Pause above N running Aurora threads; 0 for never.",
         show_default="unchanged, 0 at first",
-        rich_help_panel=LIMITS,
     ),
 ]
 BoundOption = Annotated[
     int | None,
-    typer.Option(
+    _limit(
         "--queue-bound",
         metavar="N",
         min=1,
         help="Queue at most N keys of the backfill.",
         show_default=f"unchanged, {DEFAULTS.bound:,} at first",
-        rich_help_panel=LIMITS,
     ),
 ]
 AgainOption = Annotated[bool, typer.Option("--again", help="Begin the backfill anew: copy every row once more.")]

@@ -18,6 +18,7 @@ from runbook.commands._options import (
     WarmOption,
     YesOption,
     changed,
+    in_panel,
     refuse_both,
 )
 from runbook.commands._plan import acting, perform, show_plan
@@ -31,41 +32,26 @@ app = typer.Typer(no_args_is_help=True, help="Send reads or writes to modern.")
 
 DEFAULTS = CanaryOptions()
 WATCHED = {"--watch": "seconds", "--max-errors": "max_errors", "--max-latency": "max_latency"}
-WATCH_PANEL = "Watching modern"
+_watching = in_panel("Watching modern")
 PercentOption = Annotated[
     int, typer.Option("--percent", metavar="N", min=0, max=ALL, help="Send N percent of reads to modern.")
 ]
 SharedOption = Annotated[bool, typer.Option("--shared", help="Also move the other entities in the canary.")]
 WatchOption = Annotated[
     float,
-    typer.Option(
-        "--watch",
-        metavar="SECONDS",
-        min=0,
-        help="Watch modern for this many seconds; 0 for not at all.",
-        rich_help_panel=WATCH_PANEL,
-    ),
+    _watching("--watch", metavar="SECONDS", min=0, help="Watch modern for this many seconds; 0 for not at all."),
 ]
 ErrorsOption = Annotated[
-    float,
-    typer.Option(
-        "--max-errors",
-        metavar="SHARE",
-        min=0,
-        max=1,
-        help="Allow this share of requests to fail.",
-        rich_help_panel=WATCH_PANEL,
-    ),
+    float, _watching("--max-errors", metavar="SHARE", min=0, max=1, help="Allow this share of requests to fail.")
 ]
 LatencyOption = Annotated[
     float | None,
-    typer.Option(
+    _watching(
         "--max-latency",
         metavar="MS",
         min=1,
         help="Allow a 90th percentile of so many milliseconds.",
         show_default="3 times legacy's, at least 500",
-        rich_help_panel=WATCH_PANEL,
     ),
 ]
 

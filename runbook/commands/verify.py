@@ -13,7 +13,7 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.commands import _entities, _output
 from runbook.commands._entities import Several
-from runbook.commands._options import EntityNamesOption, ExecuteOption, YesOption, changed, refuse_given
+from runbook.commands._options import EntityNamesOption, ExecuteOption, YesOption, changed, in_panel, refuse_given
 from runbook.commands._session import Session, with_session
 from runbook.errors import MismatchError, UsageError
 from runbook.journal.verified import WHOLE
@@ -28,33 +28,25 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 AGO = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 LONGEST_VALUE = 60  # characters
 OPTIONS = {"--sample": "sample", "--settle": "grace", "--segments": "segments", "--rate": "rate"}
-COMPARISON, REPAIR = "What to compare", "Repair"
+_comparing = in_panel("What to compare")
 SinceOption = Annotated[
     str | None,
-    typer.Option(
+    _comparing(
         "--changed-since",
         metavar="TIME|last",
         help="Compare records changed since a time, an age (90m) or `last`.",
         show_default="all records",
-        rich_help_panel=COMPARISON,
     ),
 ]
 SampleOption = Annotated[
-    float,
-    typer.Option(metavar="SHARE", min=0, max=1, help="Compare this share of the records.", rich_help_panel=COMPARISON),
+    float, _comparing("--sample", metavar="SHARE", min=0, max=1, help="Compare this share of the records.")
 ]
 GraceOption = Annotated[
     float,
-    typer.Option(
-        metavar="SECONDS",
-        min=0,
-        help="Give a difference this many seconds to disappear.",
-        rich_help_panel=COMPARISON,
-    ),
+    _comparing("--settle", metavar="SECONDS", min=0, help="Give a difference this many seconds to disappear."),
 ]
 RepairOption = Annotated[
-    bool,
-    typer.Option("--repair", help="Plan the repair of each difference; --execute repairs.", rich_help_panel=REPAIR),
+    bool, in_panel("Repair")("--repair", help="Plan the repair of each difference; --execute repairs.")
 ]
 SegmentsOption = Annotated[
     int, typer.Option(metavar="N", min=1, max=64, help="Read N segments of the DynamoDB table at once.")
@@ -213,8 +205,7 @@ def _end(session: Session, request: VerifyRequest, found: Several[Finding]) -> N
     code = 0 if clean else MismatchError.exit_code
     if session.as_json:
         entities = [_document(one) for one in found.done]
-        whole = clean and not found.problems
-        _output.document({"clean": whole, "entities": entities, **found.document()})
+        _output.document({"clean": clean and not found.problems, "entities": entities, **found.document()})
     elif not clean:
         _output.error(_mismatch(request))
     found.end(as_json=session.as_json, code=code)
