@@ -43,7 +43,6 @@ SERVICES = {
     "logs": Calls("logs", "tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", "map"),
     "rds": Calls("rds", "add_tags_to_resource", "remove_tags_from_resource", "ResourceName"),
     "secretsmanager": Calls("secretsmanager", "tag_resource", "untag_resource", "SecretId"),
-    "sqs": Calls("sqs", "tag_queue", "untag_queue", "QueueUrl", form="map", by="id"),
 }
 
 

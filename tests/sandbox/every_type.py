@@ -38,19 +38,12 @@ subnets = [
     )
     for number in range(2)
 ]
-aws.ec2.DefaultSecurityGroup("net-default", vpc_id=vpc.id, tags=TAGS)
 group = aws.ec2.SecurityGroup(
     "net-group",
     vpc_id=vpc.id,
     description="database",
     ingress=[{"protocol": "tcp", "from_port": 3306, "to_port": 3306, "cidr_blocks": ["10.0.0.0/16"]}],
     tags=TAGS,
-)
-aws.vpc.SecurityGroupIngressRule(
-    "net-in", security_group_id=group.id, ip_protocol="tcp", from_port=1, to_port=2, cidr_ipv4="10.0.0.0/8"
-)
-aws.vpc.SecurityGroupEgressRule(
-    "net-out", security_group_id=group.id, ip_protocol="tcp", from_port=1, to_port=2, cidr_ipv4="10.0.0.0/8"
 )
 
 subnet_group = aws.rds.SubnetGroup("db-subnets", subnet_ids=[subnet.id for subnet in subnets], tags=TAGS)
@@ -103,7 +96,6 @@ table = aws.dynamodb.Table(
     tags=TAGS,
 )
 secret = aws.secretsmanager.Secret("secret", recovery_window_in_days=0, tags=TAGS)
-queue = aws.sqs.Queue("queue", visibility_timeout_seconds=60, tags=TAGS)
 
 bucket = aws.s3.Bucket("failures", force_destroy=True, tags=TAGS)
 aws.s3.BucketPublicAccessBlock(
@@ -114,32 +106,10 @@ aws.s3.BucketPublicAccessBlock(
     ignore_public_acls=True,
     restrict_public_buckets=True,
 )
-aws.s3.BucketOwnershipControls("failures-owner", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"})
 aws.s3.BucketServerSideEncryptionConfiguration(
     "failures-encryption",
     bucket=bucket.id,
     rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-)
-aws.s3.BucketLifecycleConfiguration(
-    "failures-lifecycle",
-    bucket=bucket.id,
-    rules=[{"id": "old", "status": "Enabled", "expiration": {"days": 30}}],
-)
-aws.s3.BucketVersioning("failures-versions", bucket=bucket.id, versioning_configuration={"status": "Enabled"})
-aws.s3.BucketPolicy(
-    "failures-policy",
-    bucket=bucket.id,
-    policy=bucket.arn.apply(
-        lambda arn: policy(
-            {
-                "Effect": "Deny",
-                "Principal": {"AWS": ROOT},
-                "Action": "s3:DeleteBucketPolicy",
-                "Resource": arn,
-                "Condition": {"StringEquals": {"aws:PrincipalTag/never": "so"}},
-            }
-        )
-    ),
 )
 
 role = aws.iam.Role("role", assume_role_policy=document.json, tags=TAGS)
@@ -167,7 +137,6 @@ rights = aws.iam.RolePolicy(
         )
     ),
 )
-aws.iam.RolePolicyAttachment("role-more", role=role.name, policy_arn="arn:aws:iam::aws:policy/ReadOnlyAccess")
 function = aws.lambda_.Function(
     "function",
     runtime="python3.13",
@@ -183,7 +152,6 @@ function = aws.lambda_.Function(
     code=pulumi.AssetArchive({"code/__init__.py": pulumi.StringAsset(""), "code/word.py": pulumi.StringAsset(HANDLER)}),
     tags=TAGS,
 )
-aws.lambda_.FunctionEventInvokeConfig("function-retries", function_name=function.name, maximum_retry_attempts=0)
 aws.lambda_.FunctionRecursionConfig("function-recursion", function_name=function.name, recursive_loop="Allow")
 mapping = aws.lambda_.EventSourceMapping(
     "mapping",
@@ -216,18 +184,6 @@ integration = aws.apigateway.Integration(
     integration_http_method="POST",
     uri=function.invoke_arn,
 )
-answer = aws.apigateway.MethodResponse(
-    "api-answer", rest_api=api.id, resource_id=resource.id, http_method=method.http_method, status_code="200"
-)
-aws.apigateway.IntegrationResponse(
-    "api-back",
-    rest_api=api.id,
-    resource_id=resource.id,
-    http_method=method.http_method,
-    status_code=answer.status_code,
-    opts=ResourceOptions(depends_on=[integration]),
-)
-aws.apigateway.Response("api-denied", rest_api_id=api.id, response_type="ACCESS_DENIED", status_code="403")
 deployment = aws.apigateway.Deployment(
     "api-routes",
     rest_api=api.id,
@@ -243,14 +199,6 @@ stage = aws.apigateway.Stage(
     tags=TAGS,
     opts=ResourceOptions(ignore_changes=["variables", "canarySettings"]),
 )
-aws.apigateway.MethodSettings(
-    "api-metrics",
-    rest_api=api.id,
-    stage_name=stage.stage_name,
-    method_path="*/*",
-    settings={"metrics_enabled": True, "throttling_burst_limit": 100, "throttling_rate_limit": 50},
-)
-aws.apigateway.Account("api-account", cloudwatch_role_arn=role.arn)
 aws.lambda_.Permission(
     "api-may-call",
     action="lambda:InvokeFunction",
@@ -272,7 +220,6 @@ aws.cloudwatch.MetricAlarm(
     treat_missing_data="notBreaching",
     tags=TAGS,
 )
-aws.cloudwatch.Dashboard("dashboard", dashboard_name="words", dashboard_body=json.dumps({"widgets": []}))
 aws.scheduler.Schedule(
     "schedule",
     schedule_expression="rate(1 days)",

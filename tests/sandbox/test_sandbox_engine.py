@@ -36,7 +36,9 @@ def test_what_was_made_answers(up):
     mapping = up.client("lambda").get_event_source_mapping(UUID=up.outputs["mappingId"])
     assert mapping["EventSourceArn"] == up.outputs["streamArn"]
     assert mapping["DestinationConfig"]["OnFailure"]["Destination"].endswith(up.outputs["bucket"])
-    assert up.client("s3").get_bucket_lifecycle_configuration(Bucket=up.outputs["bucket"])["Rules"][0]["ID"] == "old"
+    assert up.client("s3").get_public_access_block(Bucket=up.outputs["bucket"])["PublicAccessBlockConfiguration"][
+        "BlockPublicAcls"
+    ]
 
 
 def test_outputs_are_the_true_ones_and_secrets_are_readable(up):
@@ -83,11 +85,14 @@ def test_what_the_program_no_longer_has_is_deleted(programs, everything, up):
 
 
 def test_a_replacement_under_a_new_name_is_made_before_the_old_one_goes(programs):
-    body = 'q = aws.sqs.Queue("q", fifo_queue=False)\npulumi.export("url", q.url)'
-    first = programs.up(body).outputs["url"]
-    second = programs.up(body.replace("fifo_queue=False", "")).outputs["url"]
+    body = (
+        't = aws.dynamodb.Table("t", billing_mode="PAY_PER_REQUEST", hash_key="KEY", '
+        'attributes=[{"name": "KEY", "type": "S"}])\npulumi.export("name", t.name)'
+    )
+    first = programs.up(body).outputs["name"]
+    second = programs.up(body.replace("KEY", "OTHER")).outputs["name"]
     assert first != second
-    assert programs.done("replace") == {"q"}
+    assert programs.done("replace") == {"t"}
 
 
 def test_an_update_in_place_keeps_the_resource(programs):

@@ -90,24 +90,3 @@ def _query(query: Mapping[str, Any]) -> dict[str, Any]:
         }
         found["MetricStat"] = {"Metric": which, **pick(metric, "period unit", Stat="stat")}
     return found
-
-
-@handles(
-    "aws:cloudwatch/dashboard:Dashboard",
-    properties="dashboardName",
-    updates="dashboardBody",
-    name=AutoName("dashboardName", 255),
-)
-class Dashboard(Handler):
-    """A dashboard; putting it again changes it whole."""
-
-    def create(self, inputs: Mapping[str, Any]) -> Made:
-        self.aws.client("cloudwatch").put_dashboard(**pick(inputs, "dashboardName dashboardBody"))
-        arn = f"arn:aws:cloudwatch::{self.aws.account}:dashboard/{inputs['dashboardName']}"
-        return Made(inputs["dashboardName"], {"dashboardArn": arn})
-
-    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
-        return self.create(inputs).outputs
-
-    def delete(self, record: Record) -> None:
-        self.aws.client("cloudwatch").delete_dashboards(DashboardNames=[record.id])

@@ -166,27 +166,6 @@ def _destinations(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @handles(
-    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
-    properties="functionName qualifier",
-    updates="maximumEventAgeInSeconds maximumRetryAttempts destinationConfig",
-    part_of="functionName",
-)
-class FunctionEventInvokeConfig(Handler):
-    """How often and how long an asynchronous call is tried again."""
-
-    def create(self, inputs: Mapping[str, Any]) -> Made:
-        settings = pick(inputs, "functionName qualifier maximumEventAgeInSeconds maximumRetryAttempts")
-        self.aws.client("lambda").put_function_event_invoke_config(**settings, **_destinations(inputs))
-        return Made(inputs["functionName"])
-
-    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
-        return self.create(inputs).outputs
-
-    def delete(self, record: Record) -> None:
-        self.aws.client("lambda").delete_function_event_invoke_config(FunctionName=record.inputs["functionName"])
-
-
-@handles(
     "aws:lambda/functionRecursionConfig:FunctionRecursionConfig",
     properties="functionName",
     updates="recursiveLoop",

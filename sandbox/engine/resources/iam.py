@@ -70,19 +70,3 @@ class RolePolicy(Handler):
             "PolicyDocument": inputs["policy"],
         }
         self.aws.client("iam").put_role_policy(**arguments)
-
-
-@handles("aws:iam/rolePolicyAttachment:RolePolicyAttachment", properties="role policyArn", part_of="role")
-class RolePolicyAttachment(Handler):
-    """A managed policy on a role."""
-
-    def create(self, inputs: Mapping[str, Any]) -> Made:
-        self.aws.client("iam").attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
-        return Made(f"{inputs['role']}/{inputs['policyArn']}")
-
-    def delete(self, record: Record) -> None:
-        arguments: dict[str, Any] = {
-            "RoleName": record.inputs["role"],
-            "PolicyArn": record.inputs["policyArn"],
-        }
-        self.aws.client("iam").detach_role_policy(**arguments)

@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import known, pascal, pick, tags
+from sandbox.engine.shape import known, pick, tags
 from sandbox.engine.state import Record
 
 
@@ -88,21 +88,6 @@ class PublicAccessBlock(Setting):
 
 
 @handles(
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-    properties="bucket",
-    updates="rule",
-    part_of="bucket",
-)
-class OwnershipControls(Setting):
-    """Who owns what is put there."""
-
-    put, remove = "put_bucket_ownership_controls", "delete_bucket_ownership_controls"
-
-    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {"OwnershipControls": {"Rules": [pascal(inputs["rule"])]}}
-
-
-@handles(
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
     properties="bucket",
     updates="rules",
@@ -121,60 +106,3 @@ class Encryption(Setting):
         default = known(rule["applyServerSideEncryptionByDefault"], "sseAlgorithm kmsMasterKeyId")
         found = pick(default, "", SSEAlgorithm="sseAlgorithm", KMSMasterKeyID="kmsMasterKeyId")
         return {"ApplyServerSideEncryptionByDefault": found, **pick(rule, "bucketKeyEnabled")}
-
-
-@handles(
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
-    properties="bucket",
-    updates="rules",
-    part_of="bucket",
-)
-class Lifecycle(Setting):
-    """When the objects go."""
-
-    put, remove = "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle"
-
-    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {"LifecycleConfiguration": {"Rules": [self._rule(rule) for rule in inputs["rules"]]}}
-
-    def _rule(self, rule: Mapping[str, Any]) -> dict[str, Any]:
-        renamed = {
-            "ID": "id",
-            "NoncurrentVersionTransitions": "noncurrentVersionTransitions",
-            "AbortIncompleteMultipartUpload": "abortIncompleteMultipartUpload",
-        }
-        known(
-            rule,
-            " ".join(["status filter expiration transitions noncurrentVersionExpiration", *renamed.values()]),
-        )
-        found = pick(rule, "status filter expiration transitions noncurrentVersionExpiration", **renamed)
-        return {"Filter": {"Prefix": ""}, **found}
-
-
-@handles(
-    "aws:s3/bucketVersioning:BucketVersioning",
-    properties="bucket",
-    updates="versioningConfiguration",
-    part_of="bucket",
-)
-class Versioning(Setting):
-    """Whether old versions are kept; it can only be suspended, not removed."""
-
-    put = "put_bucket_versioning"
-
-    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {"VersioningConfiguration": pick(known(inputs["versioningConfiguration"], "status"), "status")}
-
-    def delete(self, record: Record) -> None:
-        suspended = {"Status": "Suspended"}
-        self.aws.client("s3").put_bucket_versioning(Bucket=record.id, VersioningConfiguration=suspended)
-
-
-@handles("aws:s3/bucketPolicy:BucketPolicy", properties="bucket", updates="policy", part_of="bucket")
-class Policy(Setting):
-    """Who may use the bucket, said at the bucket."""
-
-    put, remove = "put_bucket_policy", "delete_bucket_policy"
-
-    def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return pick(inputs, "policy")
