@@ -15,9 +15,9 @@ from collections.abc import Iterator
 import psutil
 
 from sandbox import processes
+from sandbox.database.mariadb import MariaDB
 from sandbox.engine.aws import ACCOUNT, REGION
 from sandbox.errors import SandboxError
-from sandbox.mariadb import MariaDB
 from sandbox.state import PROJECT, Daemon, Folder
 
 START = 120.0  # seconds; the first start may have to fetch MariaDB

@@ -10,10 +10,10 @@ from typing import Any
 
 from functions.domain import names as words
 from sandbox import daemon, deploy, principal, state
+from sandbox.database.mariadb import MariaDB
 from sandbox.deploy import Report, Step
 from sandbox.engine.aws import Aws
 from sandbox.errors import SandboxError
-from sandbox.mariadb import MariaDB
 from sandbox.state import PROJECT, Daemon, Folder
 
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")

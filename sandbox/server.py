@@ -9,9 +9,9 @@ import logging
 import sys
 from pathlib import Path
 
+from sandbox.database.mariadb import MariaDB
 from sandbox.emulator.server import serve
 from sandbox.errors import SandboxError
-from sandbox.mariadb import MariaDB
 from sandbox.state import Folder
 
 

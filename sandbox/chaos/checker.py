@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sandbox.chaos.timeline import Timeline
+from sandbox.chaos.model import Timeline
 from sandbox.load.records import DELETE, GET, LIST, POST, TORN, Attempt
 
 CRASHED = 502  # what API Gateway says when the function behind it died

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.chaos.arena import Arena
+from sandbox.chaos.system import Arena
 
 PATIENCE = 240.0  # seconds in which a command must have ended well
 LONGEST = 200.0  # seconds of one try; a dead lane of copy is called again within 80

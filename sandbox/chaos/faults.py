@@ -14,9 +14,9 @@ import psutil
 from botocore.exceptions import ClientError
 
 from functions.domain import names
-from sandbox.chaos.arena import Arena
 from sandbox.chaos.commands import DONE, REFUSED, Runbook
-from sandbox.emulator.throttling import PATH
+from sandbox.chaos.system import Arena
+from sandbox.emulator.behaviour.throttling import PATH
 
 if TYPE_CHECKING:
     Fault = Callable[["Attack"], None]

@@ -7,8 +7,8 @@ import random
 import time
 from typing import Any
 
-from sandbox.chaos.arena import Arena
 from sandbox.chaos.commands import Runbook
+from sandbox.chaos.system import Arena
 from sandbox.load import Shape
 
 ROOM = 400  # characters; the column takes 255

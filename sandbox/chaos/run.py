@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sandbox import lifecycle, logs
-from sandbox.chaos import checker, sides
-from sandbox.chaos.arena import Arena
+from sandbox.chaos import checker, final_state
 from sandbox.chaos.checker import Found, Violation
 from sandbox.chaos.commands import Runbook, StuckError
-from sandbox.chaos.monkey import Monkey
+from sandbox.chaos.nemesis import Monkey
 from sandbox.chaos.poison import Poison
-from sandbox.chaos.road import Stretch, completion, road, settling
+from sandbox.chaos.scenario import Stretch, completion, road, settling
+from sandbox.chaos.system import Arena
 from sandbox.load import History, Load, Waits, shape_of
 
 ENTITY = "chefs"
@@ -106,8 +106,8 @@ class Run:
             FunctionName=self._arena.target.legacy_init_function,
             Payload=b'{"httpMethod": "GET", "path": "/aurora"}',
         )
-        definition = sides.definition(self._arena)
-        self._before = sides.seed(self._arena, self._shape, self._settings.rows)
+        definition = final_state.definition(self._arena)
+        self._before = final_state.seed(self._arena, self._shape, self._settings.rows)
         return definition
 
     def _under_load(self) -> None:
@@ -157,7 +157,7 @@ class Run:
     def _settle(self) -> None:
         """Nobody writes any more: what both sides hold when they say that they are equal."""
         self._runbook.until_done(settling(self._settings.entity).words)
-        modern, legacy = sides.modern(self._arena, self._shape), sides.legacy(self._arena, self._shape)
+        modern, legacy = final_state.modern(self._arena, self._shape), final_state.legacy(self._arena, self._shape)
         self._sides = (legacy, modern) if self._settings.brief else (modern, legacy)  # the truth first
 
     def _complete(self, definition: str) -> None:
@@ -169,7 +169,7 @@ class Run:
             history = load.stop()
         for attempt in history.failures:
             self._arena.problem(f"a read failed during complete: {attempt}")
-        found = sides.definition(self._arena)
+        found = final_state.definition(self._arena)
         if found != definition:
             self._arena.problem(f"the legacy table was\n{definition}\nand is after complete\n{found}")
 

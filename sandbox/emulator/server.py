@@ -35,22 +35,24 @@ def serve(socket: Path, port: int) -> None:
 def _application(socket: Path) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
-    from sandbox.emulator import (  # noqa: PLC0415  # likewise
-        births,
+    from sandbox.emulator.behaviour import (  # noqa: PLC0415  # likewise
         canary,
-        cold_starts,
         data_api,
         deployments,
         filters,
         lambda_permissions,
-        lambda_runtime,
         metrics,
-        scans,
         schedules,
         stage_variables,
         stream_mapping,
-        threads,
         throttling,
+    )
+    from sandbox.emulator.performance import (  # noqa: PLC0415  # likewise
+        cold_starts,
+        forked_workers,
+        lambda_runtime,
+        scans,
+        threads,
     )
 
     data_api.install(socket)
@@ -63,7 +65,7 @@ def _application(socket: Path) -> Any:
         filters,
         stream_mapping,
         lambda_runtime,
-        births,
+        forked_workers,
         cold_starts,
         metrics,
         scans,

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.engine import resources, values
+from sandbox.engine import provider, values
 from sandbox.engine.aws import Aws
 from sandbox.engine.errors import EngineError, ResourceError
 from sandbox.engine.plan import Change, Goal, Plan, plan
@@ -19,7 +19,7 @@ from sandbox.engine.shape import section
 from sandbox.engine.state import Record, State
 from sandbox.engine.tagging import retag
 
-resources.load()
+provider.load()
 GONE = ("NotFound", "NoSuch", "NonExistent")  # how services name "it is not there"
 
 

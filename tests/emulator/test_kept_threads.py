@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from sandbox.emulator.threads import Kept, Thread, Threading, random_id
+from sandbox.emulator.performance.threads import Kept, Thread, Threading, random_id
 
 
 def _run(target, *args):

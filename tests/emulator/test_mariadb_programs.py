@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import mariadb_programs
+from sandbox.database import programs
+from sandbox.database.programs import locate
 from sandbox.errors import SandboxError
-from sandbox.mariadb_programs import locate
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A machine without MariaDB whose PATH is one empty folder."""
-    monkeypatch.setattr(mariadb_programs, "SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(programs, "SYSTEM_FOLDERS", ())
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))

@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from emulator_parts import Parts, until
 
-from sandbox.mariadb import MariaDB
+from sandbox.database.mariadb import MariaDB
 
 SERVE = """
 import pathlib, sys

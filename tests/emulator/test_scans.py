@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from sandbox.emulator.scans import Order, share
+from sandbox.emulator.performance.scans import Order, share
 
 ITEMS = 230
 

@@ -8,8 +8,8 @@ import time
 import pytest
 from emulator_parts import until
 
-from sandbox.emulator import failures
-from sandbox.emulator.stream_mapping import Stream
+from sandbox.emulator.behaviour import on_failure
+from sandbox.emulator.behaviour.stream_mapping import Stream
 
 # Notes every delivery in a table: which keys came, in which order. Fails as its environment says.
 CODE = """
@@ -162,7 +162,7 @@ def test_a_filter_distinguishes_an_absent_attribute_from_another_value(mapped, p
 
 def test_records_past_the_age_limit_are_given_up_and_the_young_ones_of_their_batch_are_not(monkeypatch):
     dead_lettered = []
-    monkeypatch.setattr(failures, "put", lambda *given: dead_lettered.append(given))
+    monkeypatch.setattr(on_failure, "put", lambda *given: dead_lettered.append(given))
     stream = Stream(
         {
             "EventSourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/x",

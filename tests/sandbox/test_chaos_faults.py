@@ -12,12 +12,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.domain import names
-from sandbox.chaos import faults, sides
-from sandbox.chaos.arena import Arena
+from sandbox.chaos import faults, final_state
 from sandbox.chaos.commands import Runbook, StuckError
 from sandbox.chaos.faults import FAULTS, Attack
-from sandbox.chaos.monkey import Monkey
-from sandbox.chaos.road import Stretch, completion, road
+from sandbox.chaos.nemesis import Monkey
+from sandbox.chaos.scenario import Stretch, completion, road
+from sandbox.chaos.system import Arena
 from sandbox.load import Load, shape_of
 
 STATUS = ("status", "--entity", "chefs")
@@ -109,13 +109,13 @@ def test_an_old_batch_that_comes_again_changes_nothing(arena, attack):
     for value in ("first", "second"):
         item = {name: {"S": text} for name, text in shape.body(value).items()}
         arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item={key: {"S": "again"}, **item})
-    wait_for(lambda: [one.value for one in sides.legacy(arena, shape) if one.key == "again"] == ["second"])
-    before = sides.legacy(arena, shape)
+    wait_for(lambda: [one.value for one in final_state.legacy(arena, shape) if one.key == "again"] == ["second"])
+    before = final_state.legacy(arena, shape)
     attack.dice = Low()
     faults.deliver_again(attack)
     assert "on delivered again" in arena.diary[-1]
     assert "failed" not in arena.diary[-1]
-    assert sides.legacy(arena, shape) == before
+    assert final_state.legacy(arena, shape) == before
 
 
 def test_a_replayed_stream_has_no_record_that_the_filter_drops(arena):

@@ -13,9 +13,9 @@ from functions.domain import changes, names
 from functions.install import tables
 from runbook.commands.cli import app
 from runbook.verify import compare
-from sandbox.chaos import faults, sides
-from sandbox.chaos.arena import Arena
+from sandbox.chaos import faults, final_state
 from sandbox.chaos.commands import Runbook
+from sandbox.chaos.system import Arena
 from sandbox.load import shape_of
 
 PATIENCE = 60.0
@@ -115,7 +115,7 @@ def test_seed_9_a_poison_record_that_was_mended_is_not_parked_again_by_an_old_ba
     put("x" * 400)
     wait_for(parked)
     put("mended")
-    wait_for(lambda: "mended" in {found.value for found in sides.legacy(arena, shape)})
+    wait_for(lambda: "mended" in {found.value for found in final_state.legacy(arena, shape)})
     runbook.once(("quarantine", "drop", "seed-9", "--entity", "chefs", "--execute"))
     assert not parked()
     faults.deliver(arena, [one for one in faults.stream(arena) if "x" * 400 in str(one)])

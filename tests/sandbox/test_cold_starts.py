@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from ministack.core import lambda_runtime as runtime
 
-from sandbox.emulator import cold_starts
-from sandbox.emulator.cold_starts import AT_ONCE, Starts
+from sandbox.emulator.performance import cold_starts
+from sandbox.emulator.performance.cold_starts import AT_ONCE, Starts
 
 PATIENCE = 10.0
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox import lifecycle
-from sandbox.engine import resources
+from sandbox.engine import provider
 from sandbox.engine.registry import TYPES
 from sandbox.errors import SandboxError
 
@@ -26,7 +26,7 @@ def up(programs, everything):
 
 
 def test_every_type_that_is_known_is_in_the_program_of_these_tests(programs, up):
-    resources.load()
+    provider.load()
     assert {step.type for step in programs.steps} == TYPES.keys()
 
 

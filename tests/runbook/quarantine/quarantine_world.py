@@ -14,7 +14,7 @@ from functions.domain import names
 from functions.domain.changes import Change, ChangeKind
 from runbook.journal.journal import Phase
 from runbook.quarantine.store import EntryStore
-from sandbox.emulator import failures
+from sandbox.emulator.behaviour import on_failure
 
 TOO_LONG = "x" * 300
 BASE = 5_000_000_000_000_000_000_000
@@ -98,7 +98,7 @@ class QuarantineWorld:
         monkeypatch.setenv("GATEWAY_PORT", str(urlsplit(self.sandbox.outputs["endpointUrl"]).port))
         mapping = self.context.clients.functions.get_event_source_mapping(UUID=self.chefs.bridge_mapping_id)
         before = self.objects()
-        failures.put(
+        on_failure.put(
             self.context.target.failure_bucket, json.loads(json.dumps(mapping, default=str)), list(batch),
             "RecordAgeExceeded", 7,
         )  # fmt: skip

@@ -25,7 +25,7 @@ REGION = "us-east-1"
 
 def install() -> None:
     """Fill the gap; before stage_variables, which names the function that is looked at here."""
-    version.check("lambda_permissions")
+    version.check("behaviour/lambda_permissions")
     wrap(api, "_invoke_lambda_proxy_v1", _asking)
     wrap(api, "_lambda_proxy_response", _hiding)
 

@@ -25,7 +25,7 @@ CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 def install() -> None:
     """Fill the gap."""
-    version.check("metrics")
+    version.check("behaviour/metrics")
     wrap(api, "_handle_execute_in_scope", _measuring_requests)
     wrap(functions, "_execute_function", _measuring_calls)
     wrap(api, "_call_lambda_raw", _measuring_functions)

@@ -26,7 +26,7 @@ KEYS = type({}.keys())
 
 def install() -> None:
     """Fill the gap."""
-    version.check("scans")
+    version.check("performance/scans")
     order = Order()
     scan = Scan(order)
     wrap(dynamodb, "_set_item", order.noting)

@@ -52,7 +52,7 @@ BEFORE_IMPORT = """    import logging as _logging
 
 def install() -> None:
     """Fill the gap."""
-    version.check("lambda_runtime")
+    version.check("performance/lambda_runtime")
     script = _replaced(runtime._PYTHON_WORKER_SCRIPT, RAISED_STOCK, RAISED)
     runtime._PYTHON_WORKER_SCRIPT = _replaced(script, IMPORT_STOCK, BEFORE_IMPORT + IMPORT_STOCK)
     wrap(runtime.Worker, "_drain_stderr_bounded", _draining)
@@ -61,7 +61,9 @@ def install() -> None:
 
 def _replaced(script: str, old: str, new: str) -> str:
     if script.count(old) != 1:
-        raise SandboxError("sandbox/emulator/lambda_runtime.py: MiniStack's worker is not the one it was written for")
+        raise SandboxError(
+            "sandbox/emulator/performance/lambda_runtime.py: MiniStack's worker is not the one it was written for"
+        )
     return script.replace(old, new)
 
 

@@ -84,7 +84,7 @@ def _live(request: dict[str, Any], streams: list[int]) -> None:
         _become(request, streams)
         runpy.run_path(request["script"], run_name="__main__")
         code = 0
-    except BaseException:  # noqa: BLE001  # nothing of the nursery's own may run after it
+    except BaseException:  # noqa: BLE001  # nothing of the fork server's own may run after it
         traceback.print_exc()
     finally:
         sys.stderr.flush()

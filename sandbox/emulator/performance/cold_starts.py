@@ -27,7 +27,7 @@ FORGOTTEN = 10.0  # seconds after which a start that never ended no longer count
 
 def install() -> None:
     """Fill the gap."""
-    version.check("cold_starts")
+    version.check("performance/cold_starts")
     starts = Starts()
     wrap(functions, "acquire_worker", starts.acquiring)
     wrap(functions, "release_worker", starts.releasing)

@@ -30,7 +30,7 @@ SWEEP = 1  # seconds between two looks at what is due
 
 def install() -> None:
     """Fill the gap."""
-    version.check("schedules")
+    version.check("behaviour/schedules")
     scheduler._SCHEDULE_TICK_INTERVAL = SWEEP
     wrap(eventbridge, "_invoke_target", _as_role)
 

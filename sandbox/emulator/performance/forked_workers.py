@@ -25,21 +25,21 @@ from ministack.core import lambda_runtime as runtime
 
 from sandbox.emulator import version
 
-NURSERY = Path(__file__).with_name("nursery.py")
+FORK_SERVER = Path(__file__).with_name("fork_server.py")
 WORKER = "_worker.py"
 
 
 def install() -> None:
     """Fill the gap."""
-    version.check("births")
+    version.check("performance/forked_workers")
     runtime.subprocess = Births()  # pyright: ignore[reportAttributeAccessIssue]  # it uses Popen and PIPE
 
 
 class Births:
-    """Stands in for the module `subprocess`: Python workers come from the nursery, all else as ever."""
+    """Stands in for the module `subprocess`: Python workers come from the fork server, all else as ever."""
 
     def __init__(self) -> None:
-        self._nursery = Nursery()
+        self._fork_server = ForkServer()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(subprocess, name)
@@ -47,11 +47,11 @@ class Births:
     def Popen(self, command: list[str], **named: Any) -> Any:  # noqa: N802  # the name it stands in for
         """A process as `subprocess.Popen` makes it."""
         if len(command) == 2 and command[1].endswith(WORKER):  # noqa: PLR2004  # the interpreter and its script
-            return self._nursery.worker(command[1], named["cwd"], named["env"])
+            return self._fork_server.worker(command[1], named["cwd"], named["env"])
         return subprocess.Popen(command, **named)  # noqa: S603  # MiniStack's own command
 
 
-class Nursery:
+class ForkServer:
     """The process that forks; started when first needed, and again should it have died."""
 
     def __init__(self) -> None:
@@ -85,11 +85,11 @@ class Nursery:
 
     def _ask(self, request: bytes, streams: list[int]) -> int:
         if self._socket is None:
-            raise OSError("there is no nursery yet")
+            raise OSError("there is no fork server yet")
         socket.send_fds(self._socket, [request], streams)
         answer = self._socket.recv(64)
         if not answer:
-            raise OSError("the nursery has gone")
+            raise OSError("the fork server has gone")
         return int(answer)
 
     def _start(self) -> None:
@@ -98,7 +98,7 @@ class Nursery:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         number = theirs.fileno()
         self._process = subprocess.Popen(  # noqa: S603  # our own file
-            [sys.executable, str(NURSERY), str(number)], pass_fds=[number], stdin=subprocess.DEVNULL
+            [sys.executable, str(FORK_SERVER), str(number)], pass_fds=[number], stdin=subprocess.DEVNULL
         )
         theirs.close()
 

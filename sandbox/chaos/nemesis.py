@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from typing import Self
 
-from sandbox.chaos.arena import Arena
 from sandbox.chaos.commands import Runbook
 from sandbox.chaos.faults import FAULTS, Attack
-from sandbox.chaos.road import Stretch
+from sandbox.chaos.scenario import Stretch
+from sandbox.chaos.system import Arena
 
 
 class Monkey:

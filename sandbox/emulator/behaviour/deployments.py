@@ -27,7 +27,7 @@ _snapshots: dict[tuple[str, str], Any] = {}
 
 def install() -> None:
     """Fill the gap."""
-    version.check("deployments")
+    version.check("behaviour/deployments")
     wrap(api, "_create_deployment", _keeping)
     wrap(api, "_match_resource_tree", _matching)
     wrap(api, "_match_greedy_fallback", _matching)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from functions.domain import names
-from sandbox.chaos.arena import Arena
 from sandbox.chaos.checker import Found
+from sandbox.chaos.system import Arena
 from sandbox.load import Shape
 
 

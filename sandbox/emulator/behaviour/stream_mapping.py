@@ -22,7 +22,8 @@ from ministack.core.responses import _request_account_id, _request_region
 from ministack.services import dynamodb as tables
 from ministack.services import lambda_svc as functions
 
-from sandbox.emulator import failures, version
+from sandbox.emulator import version
+from sandbox.emulator.behaviour import on_failure
 
 POLL = 0.02  # seconds between two looks at a stream
 FIRST_DELAY, LONGEST_DELAY = 0.25, 10.0  # seconds between two tries
@@ -34,7 +35,7 @@ Mapping = dict[str, Any]
 
 def install() -> None:
     """Fill the gap."""
-    version.check("stream_mapping")
+    version.check("behaviour/stream_mapping")
     functions._poll_dynamodb_streams = Pollers().poll
 
 
@@ -201,7 +202,7 @@ class Stream:
         self._mapping["LastProcessingResult"] = f"PROBLEM: {reason}"
         destination = ((self._mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination", "")
         if ":s3:::" in destination:
-            failures.put(destination.split(":::")[1], self._mapping, batch, reason, tries)
+            on_failure.put(destination.split(":::")[1], self._mapping, batch, reason, tries)
         else:
             functions._send_ddb_stream_failure_record(self._mapping, self._function(), batch, self._arn, answer, reason)
 

@@ -19,7 +19,7 @@ from sandbox.emulator.patching import wrap
 
 def install() -> None:
     """Fill the gap."""
-    version.check("filters")
+    version.check("behaviour/filters")
     wrap(functions, "_match_esm_filter", _matching)
 
 

@@ -15,8 +15,8 @@ import psutil
 import pymysql
 
 from sandbox import processes
+from sandbox.database.programs import HELP, Programs, locate
 from sandbox.errors import SandboxError
-from sandbox.mariadb_programs import HELP, Programs, locate
 
 if TYPE_CHECKING:
     from pymysql import Connection

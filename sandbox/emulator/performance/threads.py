@@ -29,7 +29,7 @@ RANDOM = random.Random(random.SystemRandom().getrandbits(128))  # noqa: S311  # 
 
 def install() -> None:
     """Fill the gap."""
-    version.check("threads")
+    version.check("performance/threads")
     for module in (concurrency, lambda_runtime):
         module.threading = Threading()  # pyright: ignore[reportAttributeAccessIssue]
     uuid.uuid4 = random_id

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.engine.aws import PARTITION
+from sandbox.engine.provider.apigateway import replacements, take
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.resources.apigateway import replacements, take
 from sandbox.engine.shape import known, section
 from sandbox.engine.state import Record
 

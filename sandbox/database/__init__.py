@@ -1,0 +1,1 @@
+"""The database in Aurora's place: finding or fetching its programs, and running a private one."""

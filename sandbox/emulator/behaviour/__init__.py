@@ -1,0 +1,1 @@
+"""Where MiniStack differs from AWS, one difference a file."""
