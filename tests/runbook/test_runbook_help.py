@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperOption
 from typer.testing import CliRunner
 
+from runbook.commands import _output
 from runbook.commands.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -119,3 +120,16 @@ def test_json_on_a_terminal_is_plain_too(bare, tmp_path):
     shown = _on_a_terminal("rollback", "--json", "--outputs", str(tmp_path / "outputs.json"))
     assert shown.startswith("{")
     assert "\x1b" not in shown
+
+
+def test_a_table_keeps_keys_whole_and_folds_the_rest(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    key, value = "6f9d7e11-0c55-4f4e-9d35-ab2be4a63111", "long " * 30 + "x" * 90
+    table = _output.table("key", "difference", "legacy", "modern")
+    table.add_row(key, "firstName", value, value)
+    _output.keep_keys(table, "key")
+    _output.rows(table, 1, 1)
+    shown = capsys.readouterr().out
+    assert key in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count("x") == 180
