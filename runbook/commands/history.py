@@ -33,7 +33,7 @@ def history(session: Session, entity: EntitiesOption = None, limit: LimitOption 
         who = event.operator.rpartition(":")[2]  # an ARN without its account
         command = f"{escape(event.command)}\n[dim]{escape(who)}[/]"
         table.add_row(when, escape(event.entity), command, escape(_result(event)))
-    table.columns[0].no_wrap = True
+    _output.keep_keys(table, "when")
     _output.out().print(table)
 
 
