@@ -52,8 +52,6 @@ class StreamBridgeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeEntity:
-    """What one entity has in the bridge."""
-
     writer: Function
     mapping: aws.lambda_.EventSourceMapping
 

@@ -40,11 +40,9 @@ class Text:
     expected: str
 
     def command(self, key: str) -> str:
-        """With a placeholder."""
         return f"{key} VALUE"
 
     def read(self, text: str) -> str:
-        """The text."""
         if not re.fullmatch(self.pattern, text):
             raise ValueError
         return text
@@ -57,11 +55,9 @@ class Flag:
     expected: str = "true or false"
 
     def command(self, key: str) -> str:
-        """With true."""
         return f"{key} true"
 
     def read(self, text: str) -> bool:
-        """The flag."""
         return {"true": True, "false": False}[text]
 
 
@@ -79,7 +75,6 @@ class Number:
         return f"a {'whole number' if self.step == 1 else 'number in halves'} from {self.low} to {self.high}"
 
     def command(self, key: str) -> str:
-        """With the lowest."""
         return f"{key} {self.low}"
 
     def read(self, text: str) -> float:
@@ -102,11 +97,9 @@ class OneOf:
         return f"one of {', '.join(map(str, self.choices))}"
 
     def command(self, key: str) -> str:
-        """With the first."""
         return f"{key} {self.choices[0]}"
 
     def read(self, text: str) -> str | int:
-        """The choice."""
         return {str(choice): choice for choice in self.choices}[text]
 
 
@@ -143,11 +136,9 @@ class Tags:
     expected: str = "names (at most 128 characters, not beginning with aws:) with texts (at most 256)"
 
     def command(self, key: str) -> str:
-        """With a tag of some name."""
         return f"--path {key}.owner VALUE"
 
     def read(self, text: str) -> dict[str, str]:
-        """The tags."""
         value: Any = json.loads(text)
         if not isinstance(value, dict) or not all(self._fits(*item) for item in cast("dict[str, Any]", value).items()):
             raise ValueError

@@ -31,8 +31,6 @@ class ModernSystemArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class ModernEntity:
-    """What one entity has in the modern system."""
-
     table: aws.dynamodb.Table
     read: Function
     write: Function

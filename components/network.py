@@ -14,8 +14,6 @@ SUBNETS = ("10.0.0.0/26", "10.0.0.64/26")
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What a network is."""
-
     zones: tuple[str, str]
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 

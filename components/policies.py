@@ -19,7 +19,6 @@ def trust(service: str) -> dict[str, Any]:
 
 
 def allow(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
-    """One statement."""
     return {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
 
 
@@ -48,7 +47,6 @@ def sql(
 
 
 def read_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Read one table."""
     return allow(["dynamodb:GetItem", "dynamodb:Scan"], [table_arn])
 
 
@@ -59,7 +57,6 @@ def write_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def put_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Put items into one table."""
     return allow(["dynamodb:PutItem"], [table_arn])
 
 
@@ -81,12 +78,10 @@ def count_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def invoke(function_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
-    """Call some functions."""
     return allow(["lambda:InvokeFunction"], function_arns)
 
 
 def read_stream(stream_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Read one stream, as a stream mapping does."""
     actions = [
         "dynamodb:DescribeStream",
         "dynamodb:GetRecords",

@@ -38,7 +38,6 @@ class Route:
 
 
 def routes(entities: Iterable[str], parts: Collection[str]) -> list[Route]:
-    """Every route of the deployed parts."""
     names = list(entities)
     found = [Route(path="/aurora", method="GET", system="init")] if "legacy" in parts else []
     for system, prefix in (("legacy", "/aurora"), ("modern", "/dynamo"), ("public", "")):

@@ -88,8 +88,6 @@ class Unkept:
 
 @dataclass(frozen=True)
 class Repair:
-    """The repair of one entity."""
-
     context: Context
     entity: EntityTarget
 

@@ -205,7 +205,6 @@ class Smoke:
         return single.body if single.status == OK else None
 
     def _until(self, holds: Callable[[], bool], what: str) -> float:
-        """Seconds until it holds."""
         begun = time.monotonic()
         if not poll(holds, timeout=BRIDGE_TIMEOUT_SECONDS):
             raise FailedError(f"{what} did not arrive within {BRIDGE_TIMEOUT_SECONDS:.0f} s; run `runbook status`")

@@ -38,7 +38,6 @@ class Context:
 
     @classmethod
     def of(cls, target: Target, say: Say = silent) -> Context:
-        """The context of a target, with its own clients."""
         return cls(target, Clients(target), say)
 
     @cached_property
@@ -53,7 +52,6 @@ class Context:
 
     @cached_property
     def api(self) -> ApiClient:
-        """The deployed API."""
         return ApiClient(self.target, self.clients.session)
 
     @cached_property

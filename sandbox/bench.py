@@ -275,7 +275,6 @@ def _definition(cursor: Any, name: str) -> str:
 
 
 def table(figures: Sequence[Figure]) -> Table:
-    """The figures, a line each."""
     shown = Table(title="What it costs, on this machine")
     shown.add_column("what")
     shown.add_column("measured", justify="right")

@@ -55,7 +55,6 @@ def preview(name: Name = "default", config: Setting = None, entities: Entities =
 def status(
     name: Annotated[str | None, typer.Option("--name", "-n", metavar="NAME", help="Only this one.")] = None,
 ) -> None:
-    """Show what is up."""
     with _told():
         render.statuses(lifecycle.statuses(name))
 

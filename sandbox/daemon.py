@@ -117,7 +117,6 @@ def _wait_until_up(folder: Folder, daemon: Daemon, process: subprocess.Popen[byt
 
 
 def healthy(daemon: Daemon) -> bool:
-    """Whether the daemon answers."""
     try:
         with urllib.request.urlopen(daemon.endpoint + HEALTH, timeout=2) as answer:  # noqa: S310  # our own URL
             return answer.status == 200  # noqa: PLR2004  # OK

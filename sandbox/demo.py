@@ -44,8 +44,6 @@ class StoryError(Exception):
 
 @dataclass
 class Result:
-    """What the demo found."""
-
     rows: int
     rate: float
     equal: int

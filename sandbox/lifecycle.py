@@ -33,12 +33,10 @@ class Sandbox:
 
     @property
     def name(self) -> str:
-        """What it is called."""
         return self.location.name
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
         return self.location.path
 
     @property
@@ -56,7 +54,6 @@ class Sandbox:
         return reset(self.name)
 
     def down(self) -> None:
-        """Remove it with all that is in it."""
         down(self.name)
 
 

@@ -41,7 +41,6 @@ class Report:
         self._task = bar.add_task("starting MariaDB and MiniStack", total=None)
 
     def __call__(self, step: Step) -> None:
-        """Take one step in."""
         self.steps.append(step)
         self._bar.update(self._task, description=f"{short(step.type)} {step.name}", completed=len(self.steps))
 
@@ -102,12 +101,10 @@ def statuses(found: Sequence[Status]) -> None:
 
 
 def log_line(line: str) -> None:
-    """One line as it was logged."""
     OUT.print(line, markup=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One sentence."""
     OUT.print(text)
 
 

@@ -47,7 +47,6 @@ def answer(status: int, body: object = None, headers: Mapping[str, str] | None =
 def problem(
     status: int, error: str, message: str, headers: Mapping[str, str] | None = None, **more: object
 ) -> Response[str]:
-    """An error response."""
     return answer(status, {"error": error, "message": message, **more}, headers)
 
 
@@ -65,13 +64,11 @@ class Contract:
             self.app.exception_handler(kind)(handle)
 
     def reads(self) -> APIGatewayRestResolver:
-        """The resolver with the reading routes."""
         self.app.get("/<entity>")(self._list)
         self.app.get("/<entity>/<key>")(self._get)
         return self.app
 
     def writes(self) -> APIGatewayRestResolver:
-        """The resolver with the writing routes."""
         self.app.post("/<entity>")(self._post)
         self.app.put("/<entity>/<key>")(self._put)
         self.app.delete("/<entity>/<key>")(self._delete)

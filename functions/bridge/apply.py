@@ -40,7 +40,6 @@ class BatchOutcome:
     quarantined: int = 0
 
     def counts(self) -> dict[str, int]:
-        """As metrics."""
         return {
             "BridgeUpserts": self.upserts,
             "BridgeDeletes": self.deletes,

@@ -67,7 +67,6 @@ class Verdict:
     code: int = 0
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
-        """Keep the reason."""
         del entity, change
         self.reason, self.code = reason, code
 
@@ -156,7 +155,6 @@ class Replay:
         return self._stream
 
     def _record(self, key: str, sequence: int, item: Item | None) -> dict[str, Any]:
-        """The item as the stream would show it, under another sequence."""
         data: dict[str, Any] = {
             "Keys": {self._entity.modern.key: {"S": key}},
             "SequenceNumber": str(sequence),

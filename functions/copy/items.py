@@ -54,7 +54,6 @@ class Items:
         return self._write([{"PutRequest": {"Item": item}} for item in items])
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete items."""
         refused = self._write([{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in keys])
         if refused:
             raise InvalidError(f"DynamoDB refuses to delete {refused}")

@@ -68,7 +68,6 @@ class ChangeQueue:
             self._database.batch(f"DELETE FROM {TABLE} WHERE change_id = :id", sets)  # noqa: S608
 
     def enqueue(self, keys: Sequence[str], *, backfill: bool) -> None:
-        """Add keys: all or none."""
         if not keys:
             return
         rows = ", ".join(

@@ -137,7 +137,6 @@ class Records:
         return answer["Responses"].get(self._table, []), left.get(self._table, {}).get("Keys", [])
 
     def _update(self, expression: str, values: Mapping[str, Any], started_at: str = "") -> None:
-        """Change the copy record if there is one, and if it is that of this start."""
         condition, attributes = "attribute_exists(#entity)", {"#entity": "entity"}
         wanted = {f":{name}": value for name, value in values.items()}
         if started_at:

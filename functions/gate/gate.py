@@ -36,17 +36,13 @@ logger = Logger(child=True)
 class PhaseSource(Protocol):
     """What the gate asks the journal."""
 
-    def now(self) -> Phase:
-        """The phase."""
-        ...
+    def now(self) -> Phase: ...
 
     def enter(self, phase: Phase) -> bool:
         """Count a request in, if it is that phase still."""
         ...
 
-    def leave(self) -> None:
-        """Count it out."""
-        ...
+    def leave(self) -> None: ...
 
 
 class NotStartedError(Exception):

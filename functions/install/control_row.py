@@ -137,7 +137,6 @@ def drop_procedure(server: DataApi, entity: Entity) -> None:
 
 
 def table(entity: Entity) -> str:
-    """The table in a statement."""
     return f"`{entity.legacy.database}`.{names.CONTROL_TABLE}"
 
 

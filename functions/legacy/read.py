@@ -19,7 +19,6 @@ logger = Logger()
 
 
 def store_of(name: str) -> tuple[Entity, Store]:
-    """An entity and its rows."""
     entity = environment.mapping()[name]
     return entity, LegacyStore(entity, environment.database(entity.legacy.database))
 

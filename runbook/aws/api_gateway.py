@@ -60,7 +60,6 @@ class Routing:
         self._target = target
 
     def stage(self) -> Stage:
-        """The stage as it is now."""
         return stages.read(self._client.get_stage(restApiId=self._target.api_id, stageName=self._target.stage_name))
 
     def variables(self) -> Mapping[str, str]:

@@ -53,8 +53,6 @@ class StageChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage as it is now."""
-
     variables: Mapping[str, str]
     deployment: str
     canary: Canary | None

@@ -50,7 +50,6 @@ class Aurora:
         return DataApi(self.client, self.cluster_arn, self.bridge_secret_arn, name)
 
     def queue(self, entity: Entity) -> ChangeQueue:
-        """The entity's change queue."""
         return ChangeQueue(self.database(entity.legacy.database), entity)
 
     def query(

@@ -108,7 +108,6 @@ class Clients:
 
     @cached_property
     def sts(self) -> STSClient:
-        """Who is asking."""
         return self._client("sts")
 
     @cached_property

@@ -33,7 +33,6 @@ class DeadLetterObjects:
         self._owners: dict[str, str] = {}  # table by earlier mapping; empty where no object of it shows the table
 
     def names(self) -> list[str]:
-        """The objects' keys."""
         found = self._under(prefix(self._entity.bridge_mapping_id))
         loose, folders = self._others()
         found += [name for name in loose if self._ours(name, [name])]

@@ -169,7 +169,6 @@ class Shards:
         return bool(records) and created(cast("Mapping[str, Any]", records[0])) < before
 
     def _described(self) -> list[Any]:
-        """All shards, page by page."""
         found: list[Any] = []
         after: dict[str, Any] = {}
         while True:

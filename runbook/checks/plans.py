@@ -40,8 +40,6 @@ from runbook.stack import Context
 
 
 class CheckScope(StrEnum):
-    """When checks are made."""
-
     PREFLIGHT = "preflight"
     COPY = "copy start"
     CUTOVER = "cutover, reads or writes, while legacy is the source of truth"

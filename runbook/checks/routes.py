@@ -32,7 +32,6 @@ def not_complete(entity: EntityTarget, state: State) -> Check:
 
 
 def modern(entity: EntityTarget, state: State) -> Check:
-    """For complete."""
     remedy = f"Run `runbook cutover writes --entity {entity.name} --execute` first; see `runbook status`."
     return Check(name="phase", ok=state.phase == Phase.MODERN, value=state.phase.value, limit="modern", remedy=remedy)
 

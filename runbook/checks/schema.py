@@ -56,8 +56,6 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class TriggerFacts:
-    """One trigger on the table."""
-
     name: str
     timing: str
     event: str

@@ -64,7 +64,6 @@ def _sampled(aurora: Aurora, facts: Facts, limit: str) -> list[Check]:
 
 
 def _half(facts: Facts) -> int:
-    """Rows from each end."""
     size = max(facts.table.row_bytes if facts.table else 0, 1)
     return max(min(SAMPLE, SAMPLE_BYTES // size) // 2, 1)
 

@@ -86,7 +86,6 @@ def split(percent: int) -> bool:
 
 
 def sharing(context: Context, entity: EntityTarget) -> Sharing:
-    """Who is in the canary besides this entity."""
     canary = context.routing.stage().canary
     if canary is None:
         return Sharing(percent=0, entities=(), foreign=())

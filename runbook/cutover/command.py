@@ -30,8 +30,6 @@ Arguments = SwitchArguments | Move  # of an operation, as the journal keeps them
 
 
 class Scope(StrEnum):
-    """What a command asks for."""
-
     READS = "reads"
     WRITES = "writes"
     BOTH = "both"
@@ -73,8 +71,6 @@ class SwitchResult:
 
 @dataclass(frozen=True)
 class EntityCommand(ABC):
-    """One command for one entity."""
-
     context: Context
     entity: EntityTarget
 

@@ -34,8 +34,6 @@ REMOVES = "from Aurora: triggers, invisible columns and their index; helper tabl
 
 @dataclass(frozen=True)
 class Complete:
-    """The steps."""
-
     run: SwitchRun
 
     def steps(self) -> list[Step]:

@@ -34,8 +34,6 @@ class MovedError(PreconditionError):
 
 
 class Fence:
-    """The fence of one entity."""
-
     def __init__(self, context: Context, entity: EntityTarget) -> None:
         self._described = context.target.mapping[entity.name]
         self._aurora = context.aurora

@@ -287,7 +287,6 @@ class Journal:
         self._client.put_item(TableName=self._table, Item=item)
 
     def remove_record(self, entity: str, record: str) -> None:
-        """Remove another record of the entity, if it is there."""
         self._client.delete_item(TableName=self._table, Key=_key(entity, record))
 
     def record(self, event: Event) -> None:

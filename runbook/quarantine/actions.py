@@ -44,8 +44,6 @@ def bridged(context: Context, entity: EntityTarget) -> bool:
 
 
 class EntityQuarantine:
-    """The quarantine of one entity."""
-
     def __init__(self, context: Context, entity: EntityTarget) -> None:
         if not bridged(context, entity):
             raise PreconditionError(
@@ -56,7 +54,6 @@ class EntityQuarantine:
         self.store = EntryStore(context, entity)
 
     def entries(self, keys: Sequence[str] = ()) -> list[Entry]:
-        """The entries of these keys, or all of them."""
         return [entry for entry in self.store.entries() if not keys or entry.key in keys]
 
     @property

@@ -10,8 +10,6 @@ from functions.aws.quarantine import Version
 
 
 class EntryKind(StrEnum):
-    """What is in quarantine."""
-
     UPSERT = "upsert"
     DELETE = "delete"
     HEARTBEAT = "heartbeat"

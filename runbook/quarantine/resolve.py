@@ -180,7 +180,6 @@ class Resolver:
         return ""
 
     def action(self, entry: Entry) -> Action:
-        """What would be done now."""
         if entry.kind == EntryKind.UNREADABLE:
             return Action.NONE
         if entry.kind in {EntryKind.EMPTY, EntryKind.HEARTBEAT}:

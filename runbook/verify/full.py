@@ -182,7 +182,6 @@ class FullComparison:
                 return
 
     def _unknown(self, keys: Sequence[str]) -> list[str]:
-        """Keys of rows that no item had."""
         unknown = [key for key in keys if self.chosen(key) and key not in self._known]
         if not self.progress.resumed or not unknown:
             return unknown

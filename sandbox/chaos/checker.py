@@ -25,8 +25,6 @@ AROUND = 0.25  # seconds by which the note of a kill may be off
 
 
 class Kind(StrEnum):
-    """What is wrong."""
-
     LOST = "lost"  # an acknowledged write is not there
     DOUBLED = "doubled"  # one write made two records
     PHANTOM = "phantom"  # a record that nobody wrote, or that was not to be written

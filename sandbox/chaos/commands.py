@@ -27,8 +27,6 @@ class StuckError(Exception):
 
 @dataclass(frozen=True)
 class Ended:
-    """How one try ended."""
-
     code: int
     out: str
     err: str

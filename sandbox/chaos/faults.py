@@ -46,7 +46,6 @@ class Attack:
         self.over = over
 
     def note(self, text: str) -> None:
-        """Tell what was done."""
         self.arena.note(f"  fault: {text}")
 
 

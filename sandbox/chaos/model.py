@@ -31,7 +31,6 @@ class Timeline:
 
     @property
     def end(self) -> Values:
-        """What it may hold in the end."""
         return self._after[-1]
 
     def written(self, until: float = float("inf")) -> set[str]:
@@ -84,5 +83,4 @@ class Timeline:
 
 
 def _done(write: Attempt) -> bool:
-    """Whether the answer says that it was done."""
     return write.status in {DELETE: {204}, POST: {201}, PUT: {200}}[write.kind]

@@ -49,8 +49,6 @@ class Settings:
 
 @dataclass
 class Verdict:
-    """What a run came to."""
-
     seed: int
     violations: Sequence[Violation] = ()
     problems: Sequence[str] = ()
@@ -71,8 +69,6 @@ class Verdict:
 
 
 class Run:
-    """One run on a sandbox of its own."""
-
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._say = say

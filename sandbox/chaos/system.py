@@ -43,12 +43,10 @@ class Arena:
 
     @property
     def entity(self) -> Entity:
-        """The mapping of the entity."""
         return self.target.mapping[self.name]
 
     @property
     def deployed(self) -> EntityTarget:
-        """Its resources."""
         return self.target.entity(self.name)
 
     def note(self, text: str) -> None:

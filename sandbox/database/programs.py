@@ -51,7 +51,6 @@ class Programs:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment to run the programs in."""
         if self.root is None:
             return dict(os.environ)
         libraries = [str(folder) for folder in sorted(self.root.glob("usr/lib/*-linux-gnu*"))]

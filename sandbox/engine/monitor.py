@@ -37,7 +37,6 @@ class Monitor:
         self.outputs: dict[str, Any] = {}
 
     def GetDeploymentInfo(self, _: empty_pb2.Empty) -> resource_pb2.DeploymentInfo:  # noqa: N802  # the protocol's
-        """What this engine can do."""
         return resource_pb2.DeploymentInfo(supportedFeatures=list(FEATURES))
 
     def RegisterResource(  # noqa: N802  # the protocol's
@@ -73,7 +72,6 @@ class Monitor:
         )
 
     def SignalAndWaitForShutdown(self, _: empty_pb2.Empty) -> empty_pb2.Empty:  # noqa: N802  # the protocol's
-        """Nothing to wait for."""
         return empty_pb2.Empty()
 
 

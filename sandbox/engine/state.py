@@ -59,7 +59,6 @@ class State:
         return cls(path=path, records=[Record(**record) for record in raw["records"]], creating=set(raw["creating"]))
 
     def find(self, urn: str) -> Record | None:
-        """The record in use of this URN."""
         with self._lock:
             return next((record for record in self.records if record.urn == urn and not record.replaced), None)
 
@@ -84,7 +83,6 @@ class State:
             self._write()
 
     def remove(self, record: Record) -> None:
-        """Forget the record."""
         with self._lock:
             self.records = [kept for kept in self.records if kept is not record]
             self._write()

@@ -25,7 +25,6 @@ class Notebook:
         self._counts = dict.fromkeys(("reads", "writes", "retried", "failed"), 0)
 
     def note(self, attempt: records.Attempt) -> None:
-        """Take one."""
         kind = "retried" if attempt.retried else "failed" if attempt.failed else None
         with self._lock:
             self.attempts.append(attempt)

@@ -83,7 +83,6 @@ class Waits:
 
     @property
     def longest(self) -> float:
-        """The longest anybody waited."""
         return max([*self.read[-1:], *self.write[-1:]], default=0.0)
 
 
@@ -143,6 +142,5 @@ def write(path: Path, attempts: Iterable[Attempt]) -> None:
 
 
 def read(path: Path) -> list[Attempt]:
-    """The attempts in a file."""
     with path.open(encoding="utf-8") as file:
         return [Attempt(*json.loads(line)) for line in file]

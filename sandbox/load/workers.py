@@ -139,7 +139,6 @@ class Worker(threading.Thread):
             time.sleep(min(answer.retry_after, LONGEST_PAUSE))
 
     def _seen(self, kind: str, key: str, value: str, answer: Answer) -> tuple[str, str, str]:
-        """The key, the value and the outcome that the answer tells."""
         if answer.status not in EXPECTED[kind]:
             return key, value, _excuse(answer)
         if kind == POST:
@@ -164,7 +163,6 @@ class Writer(Worker):
         self._values = 0
 
     def act(self) -> None:
-        """One write."""
         choice = self.dice.random()
         if len(self._own) < FEW or choice < 0.35:  # noqa: PLR2004  # a mix: 35 POST, 45 PUT, 20 DELETE of 100
             self._create()
@@ -202,7 +200,6 @@ class Reader(Worker):
     """Reads one record or a page."""
 
     def act(self) -> None:
-        """One read."""
         key = self.ground.keys.any(self.dice)
         kind = LIST if not key or self.dice.random() < LISTS else GET
         self.settle(lambda: self.attempt(kind, key if kind == GET else ""))

@@ -142,7 +142,6 @@ class Worker:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:

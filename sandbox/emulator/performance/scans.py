@@ -89,8 +89,6 @@ class Scan:
         self._items: Any = None
 
     def paged(self, scan: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Wraps the scan."""
-
         def shown(data: Any) -> Any:
             self._items = _simple(data)
             self._shown = None if self._items is None else self._page(data)

@@ -82,7 +82,6 @@ class Thread:
         self._ended: threading.Event | None = None
 
     def start(self) -> None:
-        """Begin."""
         self._ended = threading.Event()
         Kept.give(self._run)
 

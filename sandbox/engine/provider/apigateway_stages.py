@@ -45,8 +45,6 @@ class Deployment(Handler):
     holds_data=True,  # its variables say where the traffic goes
 )
 class Stage(Handler):
-    """A stage and its variables."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         wanted = "stageName variables description documentationVersion cacheClusterEnabled cacheClusterSize"
         self.aws.client("apigateway").create_stage(

@@ -68,8 +68,6 @@ class Vpc(Handler):
     updates="mapPublicIpOnLaunch",
 )
 class Subnet(Handler):
-    """A subnet in one zone."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         arguments = pick(inputs, "vpcId cidrBlock availabilityZone")
         subnet = self.aws.client("ec2").create_subnet(**arguments, TagSpecifications=tagged("subnet", inputs))["Subnet"]

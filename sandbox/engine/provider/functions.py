@@ -27,8 +27,6 @@ VERBATIM = "role runtime handler timeout memorySize description loggingConfig tr
     name=AutoName("name", 64),
 )
 class Function(Handler):
-    """A function from an archive."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         made = self.aws.client("lambda").create_function(
             FunctionName=inputs["name"],

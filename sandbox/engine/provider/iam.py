@@ -49,8 +49,6 @@ class Role(Handler):
     part_of="role",
 )
 class RolePolicy(Handler):
-    """An inline policy of a role."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         self._put(inputs)
         return Made(f"{inputs['role']}:{inputs['name']}")

@@ -78,8 +78,6 @@ class Setting(Handler):
     part_of="bucket",
 )
 class PublicAccessBlock(Setting):
-    """No public access."""
-
     put, remove = "put_public_access_block", "delete_public_access_block"
 
     def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
