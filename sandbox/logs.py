@@ -18,7 +18,6 @@ class Logs:
     """The logs of one sandbox.
 
     Args:
-        sandbox: whose.
         wanted: only functions with this in their name; "server" for the server's log alone; "" for all.
     """
 

@@ -94,8 +94,6 @@ def read_batches(
     """The items of some keys, in no order, by as many BatchGetItem as it takes.
 
     Args:
-        client: boto3's.
-        table: its name.
         keys: each once.
         sleep: waits, and may raise to stop.
         timeout: seconds in which DynamoDB must take some of what is left.

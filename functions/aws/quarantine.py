@@ -22,7 +22,6 @@ class Quarantine:
     """Writes failures; the latest failure of a key replaces an earlier one, since replay reads the item.
 
     Args:
-        client: boto3's `dynamodb`.
         table: partition key `entity`, sort key `item_key`.
         request: the invocation, to find its log by.
         stream: where the changes come from; their sequences compare within it only.
@@ -114,7 +113,6 @@ class QuarantineTable:
         """Change a record that is as it was read, or make one where none was; False when it is another by now.
 
         Args:
-            key: the item's.
             version: of the record that was read; None for none.
             changes: attributes and their text.
             code: MySQL's error number; 0 for none.

@@ -62,7 +62,6 @@ class Applier:
     """Applies batches for one entity.
 
     Args:
-        entity: whose table.
         database: the Data API as the bridge's user, on the entity's database.
         quarantine: where a record goes that can never be applied.
     """

@@ -75,7 +75,6 @@ class Replay:
     """Replays the changes of one entity.
 
     Args:
-        entity: whose table.
         database: the Data API as the bridge's user, on the entity's database.
     """
 
@@ -107,7 +106,6 @@ class Replay:
         """Write what the item is now.
 
         Args:
-            key: the item's.
             noted: the sequence of the quarantined change.
             stream: the ARN of the stream that the sequence belongs to.
             read: reads the item, consistently; called after Aurora was looked at.
@@ -132,7 +130,6 @@ class Replay:
         """Note a quarantined change as seen, without its content, so that neither the bridge nor a drain waits for it.
 
         Args:
-            key: the item's.
             noted: the sequence of the quarantined change.
             stream: the ARN of the stream that the sequence belongs to.
 

@@ -20,11 +20,7 @@ EPOCH = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"
 
 
 class Statements:
-    """Statements and their parameters.
-
-    Args:
-        entity: whose table.
-    """
+    """Statements and their parameters."""
 
     def __init__(self, entity: Entity) -> None:
         self._entity = entity

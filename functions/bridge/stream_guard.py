@@ -28,7 +28,6 @@ def check(database: DataApi, entity: Entity, stream_arn: str) -> None:
 
     Args:
         database: on the entity's database.
-        entity: whose stream.
         stream_arn: where the records come from.
 
     Raises:

@@ -25,8 +25,6 @@ class Items:
 
     Args:
         client: boto3's `dynamodb`, which must not repeat calls by itself.
-        table: the table's full name.
-        key: the partition key's attribute.
         check: called before each write; it raises when the write must not be done.
     """
 

@@ -45,8 +45,6 @@ class Places:
     Attributes:
         database: the Data API, on the entity's database, as the bridge's user: it passes the triggers.
         dynamodb: must not repeat calls by itself.
-        table: the entity's DynamoDB table.
-        journal: the journal's.
         park: takes the records that cannot be items.
     """
 
@@ -82,7 +80,6 @@ class CopyLane:
     """One worker on one lane.
 
     Args:
-        entity: whose.
         lane: 0 to `names.LANES` - 1; the first does the backfill.
         places: where it reads and writes.
         owner: the worker's name; no two workers share one.

@@ -33,9 +33,6 @@ class LaneLease:
 
     Args:
         client: boto3's `dynamodb`, which must not repeat calls by itself.
-        table: the journal.
-        entity: its partition key there.
-        lane: which one.
         owner: the worker's name; no two workers share one.
         clock: monotonic seconds, by which the worker trusts its own lease.
     """

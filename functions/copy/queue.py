@@ -45,7 +45,6 @@ class ChangeQueue:
 
     Args:
         database: the Data API, on the entity's database.
-        entity: whose keys.
     """
 
     def __init__(self, database: DataApi, entity: Entity) -> None:

@@ -65,13 +65,7 @@ class CopyRecord:
 
 
 class Records:
-    """An entity's `state` and `copy` records in the journal.
-
-    Args:
-        client: boto3's `dynamodb`.
-        table: the journal.
-        entity: its partition key there.
-    """
+    """An entity's `state` and `copy` records in the journal."""
 
     def __init__(self, client: DynamoDBClient, table: str, entity: str) -> None:
         self._client = client
@@ -81,7 +75,7 @@ class Records:
     def read(self) -> CopyRecord:
         """Both, as the last completed writes left them.
 
-        A command that sees a lane's row in the queue after that knows that the phase holds: none ends while a row waits.
+        A command that then sees a lane's row in the queue knows that the phase holds: none ends while a row waits.
         """
         entity, copy = self._get(names.STATE_RECORD, names.COPY_RECORD)
         return CopyRecord(

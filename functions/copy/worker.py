@@ -62,7 +62,6 @@ class Work:
     """A worker on its lane, until its time is over.
 
     Args:
-        lane: which.
         remaining: seconds that it may still run.
         sleep: waits for some seconds.
     """

@@ -50,7 +50,6 @@ class ItemWriter:
     """Writes the items of one entity.
 
     Args:
-        entity: the mapping.
         store: its rows.
         items: its items.
         park: takes what cannot be written.

@@ -61,7 +61,6 @@ def record_from_item(entity: Entity, item: Item, *, limited: bool = True) -> Rec
     """The record of an item; an absent attribute means the field's default, unmapped attributes are left out.
 
     Args:
-        entity: the mapping.
         item: in DynamoDB's typed form.
         limited: whether lengths, digits and required fields are checked; a reader shows what is there without.
 

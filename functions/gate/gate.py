@@ -55,7 +55,6 @@ class WriterFunction:
 
     Args:
         client: boto3's `lambda`, which must not repeat calls by itself.
-        function: its name.
     """
 
     client: LambdaClient
@@ -95,7 +94,6 @@ class WriteGate:
     In phase `modern` it looks no more: counting in checks the phase.
 
     Attributes:
-        phases: the journal.
         legacy: the legacy writer.
         modern: the modern writer.
         limit: seconds that a request is held at most.

@@ -26,8 +26,6 @@ class Phases:
     Args:
         client: boto3's `dynamodb`, which must not repeat a count by itself: one too many only delays the way back,
             one too few would open it too early.
-        table: the journal.
-        entity: its partition key there.
     """
 
     def __init__(self, client: DynamoDBClient, table: str, entity: str) -> None:

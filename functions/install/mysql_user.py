@@ -21,7 +21,6 @@ class Secret:
     """The secret that holds the user's name and password.
 
     Args:
-        client: boto3's `secretsmanager`.
         arn: the secret's.
     """
 

@@ -36,7 +36,6 @@ def alter(
 
     Args:
         server: the Data API.
-        entity: whose table.
         change: what follows the table's name; text of ours.
         done: looks whether it took effect.
         deadline: monotonic seconds until which one that goes on is waited for.

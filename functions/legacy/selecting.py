@@ -27,7 +27,6 @@ class Select:
     """The statements for one entity; an answer's cells are: primary key, item key, size, rows found, values.
 
     Args:
-        entity: whose table.
         identified: whether the table has streamback's columns.
     """
 
@@ -87,7 +86,6 @@ class SliceReader:
     """Reads the values of one row that is too large for an answer.
 
     Args:
-        entity: whose table.
         database: the Data API, on the entity's database.
     """
 

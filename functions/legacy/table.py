@@ -25,7 +25,6 @@ class LegacyStore:
     """The records of one entity in Aurora. It works with streamback's columns and, before or after their time, without.
 
     Args:
-        entity: whose table.
         database: the Data API, on the entity's database.
     """
 

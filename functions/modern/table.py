@@ -34,13 +34,7 @@ THROTTLED = frozenset(
 
 
 class ModernStore:
-    """The records of one entity in DynamoDB. Heartbeats are not among them.
-
-    Args:
-        entity: whose table.
-        client: boto3's `dynamodb`.
-        table: the table's full name.
-    """
+    """The records of one entity in DynamoDB. Heartbeats are not among them."""
 
     system = "modern"
 

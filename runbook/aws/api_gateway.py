@@ -95,7 +95,6 @@ class Routing:
         and the entity leaves the canary.
 
         Args:
-            entity: whose reads.
             percent: 0 to 100.
             others: with 0 or 100, the percentage of those who stay in the canary; as it is by default.
 
@@ -119,7 +118,6 @@ class Routing:
         Reads that were split by the canary are taken out of it.
 
         Args:
-            entity: whose routes.
             change: where to.
             check: called right before each call; it raises when the operator's lock is another's by now.
 

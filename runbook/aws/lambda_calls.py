@@ -33,8 +33,6 @@ def invoke(
     """Call a function that may be repeated, and retry while the database wakes; returns its answer.
 
     Args:
-        functions: boto3's client.
-        function: its name.
         event: its event.
         again: the command to run again after a failure.
         say: receives progress.

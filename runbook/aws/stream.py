@@ -52,8 +52,6 @@ class Follower:
     """Follows the stream of one entity.
 
     Args:
-        clients: of the stack.
-        entity: whose stream.
         since: records of changes before this moment are passed over; None for the stream's beginning, 24 hours ago.
         wanted: the only keys whose changes are kept; None for all.
         copied: whether changes that copy made are kept. The bridge leaves them alone, so who waits for the bridge has

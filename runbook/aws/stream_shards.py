@@ -53,7 +53,6 @@ class Shards:
     """The shards of one stream.
 
     Args:
-        client: boto3's `dynamodbstreams`.
         arn: the stream's.
     """
 

@@ -162,7 +162,6 @@ def checks(  # noqa: PLR0913  # what the commands are asked
     """Every check of one entity in a scope, in the registry's order.
 
     Args:
-        context: the stack.
         entity: what is checked.
         scope: when.
         state: in the journal, or as it will be once an interrupted operation was resumed.

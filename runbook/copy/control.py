@@ -86,8 +86,6 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
     """Begin to copy, or continue where it was stopped. In phase modern it only adds triggers that are missing.
 
     Args:
-        context: the stack.
-        entity: whose rows.
         limits: what slows it down.
         again: enqueue every row once more.
         call: call the workers; their schedules do within a minute in any case.

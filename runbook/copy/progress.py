@@ -228,8 +228,6 @@ def follow(
     """Look every so many seconds, until all of them have caught up.
 
     Args:
-        context: the stack.
-        entities: which.
         every: seconds.
         until_caught_up: False to watch until interrupted.
         check: raises when watching is of no use any more.

@@ -197,7 +197,6 @@ class Requests:
     """Small GETs of an entity's listing; each has a thread, so that a slow one delays no other.
 
     Args:
-        api: the stack's.
         where: the parts of the path, system and entity, or the entity alone for the public one.
     """
 

@@ -192,8 +192,6 @@ class Journal:
         """Enter a phase: the state, and in the same transaction the record that the gate reads.
 
         Args:
-            lock: ours.
-            entity: whose phase.
             transition: one of `phases.TRANSITIONS`; its condition is that of the write.
             empty: no request can be inside modern's writer, whatever was not counted out before.
 
@@ -257,8 +255,6 @@ class Journal:
         """Change another record of the entity if it is as expected; False when it is not, and nothing was written.
 
         Args:
-            entity: whose record.
-            record: which one.
             changes: attributes and their new values; None removes one.
             expected: attributes and the values that they must have before; None for one that must not be there.
         """

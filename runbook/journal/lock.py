@@ -28,8 +28,6 @@ class Lease:
     """A lock that is held; a thread renews it until `end`.
 
     Args:
-        journal: where it stands.
-        entity: whose it is.
         lock: as it was written there.
         taken: monotonic seconds, before it was written; a machine's clock may be set, and may stop in its sleep.
     """

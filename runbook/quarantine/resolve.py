@@ -88,8 +88,6 @@ class Resolver:
     """Resolves entries of one entity in one phase.
 
     Args:
-        context: of the stack.
-        entity: whose entries.
         keeper: where the reason of an entry that stays is stored.
         phase: legacy or modern.
     """

@@ -102,7 +102,6 @@ class BothSides:
     """Both sides of one entity.
 
     Attributes:
-        table: the modern table's name.
         database: the Data API on the entity's database.
         rate: limits the records of both sides, as each record is read once from either.
         timeout: seconds that a side may not answer.

@@ -21,7 +21,6 @@ class WorkerPool:
     """A few threads.
 
     Args:
-        threads: how many.
         stop: set when a task fails or the caller is interrupted; a task that sees it set raises `StoppedError`.
     """
 

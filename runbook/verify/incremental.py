@@ -19,8 +19,6 @@ def changed_keys(context: Context, entity: EntityTarget, since: datetime, timeou
     """The keys of the records that changed since a moment, on either side.
 
     Args:
-        context: of the stack.
-        entity: whose records.
         since: the moment.
         timeout: seconds that the stream may take to show the latest writes, once what is past is read.
 

@@ -40,7 +40,6 @@ class Found:
     """A record that one side holds at the end.
 
     Args:
-        key: its key.
         value: the unique value in it.
         record: all of it, as text that is the same for the same record on either side.
         torn: whether its fields come from different writes.

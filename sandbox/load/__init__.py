@@ -52,7 +52,6 @@ class Load:
 
     Args:
         target: the deployed stack; the public routes are used, as its operator.
-        entity: whose records.
         writes_per_s: POST, PUT and DELETE together; each key is written by one client only.
         reads_per_s: GET of one record and of a page.
         seed: which choices are made.

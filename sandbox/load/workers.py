@@ -41,7 +41,6 @@ class Shape:
     """How a unique value becomes a record: the first field holds it, the others follow from it.
 
     Args:
-        entity: whose collection.
         fields: the names of its text fields.
         prefix: with which every value of this load begins.
     """
