@@ -134,7 +134,9 @@ class StreamBridge(pulumi.ComponentResource):
             "ENTITY": entity,
             "QUARANTINE_TABLE": self.quarantine.name,
         }
-        writer = self._function(f"{entity}-writer", "functions.legacy.write.handler", rights, variables, BATCH_TIMEOUT)
+        writer = self._function(
+            f"{entity}-writer", "functions.bridge.handler.handler", rights, variables, BATCH_TIMEOUT
+        )
         self._alarms(entity, writer)
         return BridgeEntity(writer=writer, mapping=self._mapping(entity, table, writer))
 

@@ -166,3 +166,9 @@ def _value_weight(value: Mapping[str, Any]) -> int:
     if isinstance(content, str):
         return len(json.dumps(content))
     return 2 * len(content) if isinstance(content, bytes) else 24
+
+
+def cell_text(cell: Any) -> str:
+    """A cell as text, whatever type the column has."""
+    value = cell.get("blobValue")
+    return value.decode() if isinstance(value, bytes) else str(next(iter(cell.values())))

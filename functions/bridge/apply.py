@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from functions.aws.data_api import DataApi, Values, chunks
+from functions.aws.data_api import DataApi, Values, cell_text, chunks
 from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
-from functions.bridge.statements import Statements, cell_text
+from functions.bridge.statements import Statements
 from functions.domain import mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity

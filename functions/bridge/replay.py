@@ -22,11 +22,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.data_api import DataApi, Values
+from functions.aws.data_api import DataApi, Values, cell_text
 from functions.aws.mysql_errors import TransientError
 from functions.bridge import stream_guard
 from functions.bridge.apply import Applier
-from functions.bridge.statements import SEQUENCE, Statements, cell_text
+from functions.bridge.statements import SEQUENCE, Statements
 from functions.domain import changes, mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from functions.aws.data_api import Row, Values
+from functions.aws.data_api import Row, Values, cell_text
 from functions.domain import mapping, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
@@ -131,9 +131,3 @@ class Statements:
 
 def _sequence(change: Change) -> dict[str, str]:
     return {"stringValue": str(change.sequence)}
-
-
-def cell_text(cell: Any) -> str:
-    """A cell as text, whatever type the column has."""
-    value = cell.get("blobValue")
-    return value.decode() if isinstance(value, bytes) else str(next(iter(cell.values())))

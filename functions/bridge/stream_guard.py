@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from functions.aws.data_api import DataApi
-from functions.bridge.statements import cell_text
+from functions.aws.data_api import DataApi, cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
 

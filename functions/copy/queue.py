@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from functions.aws.data_api import DataApi, Row
-from functions.bridge.statements import cell_text
+from functions.aws.data_api import DataApi, Row, cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
 

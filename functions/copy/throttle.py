@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from functions.aws.data_api import DataApi
-from functions.bridge.statements import cell_text
+from functions.aws.data_api import DataApi, cell_text
 
 LOOKS = 3.0  # seconds between two looks at Aurora's load
 # Every user may see its own threads; those of others take a right that ours has not.

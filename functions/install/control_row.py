@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from functions.aws.data_api import DataApi
+from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import DataApiError
-from functions.bridge.statements import cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install import online_ddl

@@ -10,9 +10,8 @@ import time
 import zlib
 from collections.abc import Callable
 
-from functions.aws.data_api import DataApi
+from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import LOCK_WAIT, NO_PROCEDURE, DataApiError, TransientError
-from functions.bridge.statements import cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install.triggers import ATTEMPTS, LOCK_SECONDS, TableBusyError

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from functions.aws.data_api import DataApi, Row
-from functions.bridge.statements import cell_text
+from functions.aws.data_api import DataApi, Row, cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.domain.fields import Field

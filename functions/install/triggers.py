@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from functions.aws.data_api import DataApi
+from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import LOCK_WAIT, DataApiError
-from functions.bridge.statements import cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install import control_row

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from functions.aws.data_api import DataApi, Row
+from functions.aws.data_api import DataApi, Row, cell_text
 from functions.aws.mysql_errors import TransientError
-from functions.bridge.statements import cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.domain.fields import Field

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from functions.api.store import ConflictError, NotFoundError, Page
-from functions.aws.data_api import DataApi, Row
+from functions.aws.data_api import DataApi, Row, cell_text
 from functions.aws.mysql_errors import DUPLICATE, UNKNOWN_COLUMN, DataApiError, PermanentError
-from functions.bridge.statements import cell_text
 from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError

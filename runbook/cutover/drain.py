@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from functions.aws.data_api import DataApi
+from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge.apply import Applier
-from functions.bridge.statements import Statements, cell_text
+from functions.bridge.statements import Statements
 from functions.domain import changes, mapping, names
 from functions.domain.entities import Entity
 from functions.legacy.keys import within

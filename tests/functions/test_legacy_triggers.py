@@ -8,8 +8,8 @@ import pymysql
 import pytest
 from legacy_world import BASE, record
 
+from functions.aws.data_api import cell_text
 from functions.aws.mysql_errors import FencedError
-from functions.bridge.statements import cell_text
 from functions.domain import entities, names
 from functions.install import triggers
 

@@ -1,4 +1,4 @@
-"""An event that only starts an instance: every writer and the gate answer it, and write nothing."""
+"""An event that only starts an instance: every writer, the bridge and the gate answer it, and write nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from functions.api.store import NotFoundError
 @pytest.fixture(scope="module")
 def functions(prepared):
     target = prepared.target
-    modern = target.entity("chefs").write_function
-    return prepared, (target.legacy_write_function, modern, target.gate_function)
+    chefs = target.entity("chefs")
+    legacy = (target.legacy_write_function, chefs.bridge_function)  # the bridge has the legacy writer's own code
+    return prepared, (*legacy, chefs.write_function, target.gate_function)
 
 
 def test_writers_and_gate_answer_it_and_write_nothing(functions):
