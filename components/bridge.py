@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -12,7 +12,7 @@ import pulumi_aws as aws
 
 from components import policies
 from components.failures import FailureBucket, FailureBucketArgs
-from components.function import Function, FunctionArgs
+from components.function import Function, FunctionArgs, FunctionDefaults
 from functions.domain import names
 
 BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
@@ -44,10 +44,7 @@ class StreamBridgeArgs:
     max_record_age_seconds: int
     alarm_topic_arn: str
     production: bool
-    code: pulumi.Archive
-    layers: Sequence[pulumi.Input[str]]
-    log_retention_days: int
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    defaults: FunctionDefaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +76,11 @@ class StreamBridge(pulumi.ComponentResource):
         self.secret = aws.secretsmanager.Secret(
             f"{name}-user",
             description="The bridge's MySQL user; the install function draws its password",
-            tags=args.tags,
+            tags=args.defaults.tags,
             opts=self._child,
         )
         self.failures = FailureBucket(
-            f"{name}-failures", FailureBucketArgs(production=args.production, tags=args.tags), self._child
+            f"{name}-failures", FailureBucketArgs(production=args.production, tags=args.defaults.tags), self._child
         )
         self.quarantine = self._quarantine()
         self.install = self._install()
@@ -100,7 +97,7 @@ class StreamBridge(pulumi.ComponentResource):
             attributes=[{"name": "entity", "type": "S"}, {"name": "item_key", "type": "S"}],
             point_in_time_recovery={"enabled": True},
             deletion_protection_enabled=args.production,
-            tags=args.tags,
+            tags=args.defaults.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.production,  # why: it names the records that Aurora does not have
@@ -156,7 +153,7 @@ class StreamBridge(pulumi.ComponentResource):
             # why S3: it keeps the whole payload; SQS and SNS keep a pointer that the stream forgets
             destination_config={"on_failure": {"destination_arn": self.failures.bucket.arn}},
             filter_criteria={"filters": [{"pattern": json.dumps(each)} for each in names.BRIDGE_FILTERS]},
-            tags=args.tags,
+            tags=args.defaults.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 ignore_changes=["enabled"],  # why: `runbook complete` disables it; refreshing must not undo that
@@ -185,7 +182,7 @@ class StreamBridge(pulumi.ComponentResource):
                 treat_missing_data="notBreaching",
                 alarm_actions=topics,
                 ok_actions=topics,
-                tags=self._args.tags,
+                tags=self._args.defaults.tags,
                 opts=self._child,
             )
 
@@ -202,13 +199,10 @@ class StreamBridge(pulumi.ComponentResource):
             f"{self._name}-{role}",
             FunctionArgs(
                 handler=handler,
-                code=args.code,
-                layers=args.layers,
+                defaults=args.defaults,
                 statements=rights,
                 variables=variables,
-                log_retention_days=args.log_retention_days,
                 timeout=timeout,
-                tags=args.tags,
             ),
             self._child,
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import Function, FunctionArgs
+from components.function import Function, FunctionArgs, FunctionDefaults
 from functions.domain import names
 
 TIMEOUT = 300  # seconds; a worker hands over to its successor shortly before
@@ -35,10 +35,7 @@ class CopyArgs:
     journal: aws.dynamodb.Table
     quarantine: aws.dynamodb.Table
     alarm_topic_arn: str
-    code: pulumi.Archive
-    layers: Sequence[pulumi.Input[str]]
-    log_retention_days: int
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    defaults: FunctionDefaults
 
 
 class Copy(pulumi.ComponentResource):
@@ -71,8 +68,7 @@ class Copy(pulumi.ComponentResource):
             name,
             FunctionArgs(
                 handler="functions.copy.worker.handler",
-                code=args.code,
-                layers=args.layers,
+                defaults=args.defaults,
                 statements=rights,
                 variables={
                     "CLUSTER_ARN": args.cluster_arn,
@@ -81,9 +77,7 @@ class Copy(pulumi.ComponentResource):
                     "QUARANTINE_TABLE": args.quarantine.name,
                     "TABLES": pulumi.Output.json_dumps(tables),
                 },
-                log_retention_days=args.log_retention_days,
                 timeout=TIMEOUT,
-                tags=args.tags,
             ),
             self._child,
         )
@@ -107,7 +101,7 @@ class Copy(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{self._name}-scheduler",
             assume_role_policy=pulumi.Output.json_dumps(policies.trust("scheduler.amazonaws.com")),
-            tags=self._args.tags,
+            tags=self._args.defaults.tags,
             opts=self._child,
         )
         aws.iam.RolePolicy(
@@ -149,6 +143,6 @@ class Copy(pulumi.ComponentResource):
             treat_missing_data="notBreaching",
             alarm_actions=topics,
             ok_actions=topics,
-            tags=self._args.tags,
+            tags=self._args.defaults.tags,
             opts=self._child,
         )

@@ -18,26 +18,36 @@ LONGEST_NAME = 64 - len("-0123456")  # AWS's limit for functions and roles, less
 
 
 @dataclass(frozen=True, kw_only=True)
+class FunctionDefaults:
+    """What all functions of a stack share.
+
+    Attributes:
+        code: the archive.
+        layers: layer version ARNs.
+    """
+
+    code: pulumi.Archive
+    layers: Sequence[pulumi.Input[str]]
+    log_retention_days: int
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
 class FunctionArgs:
     """What a function is.
 
     Attributes:
         handler: module and attribute in the archive.
-        code: the archive.
-        layers: layer version ARNs.
         statements: rights besides logging, as policy statements.
         variables: its environment.
         timeout: seconds.
     """
 
     handler: str
-    code: pulumi.Archive
-    layers: Sequence[pulumi.Input[str]]
+    defaults: FunctionDefaults
     statements: Sequence[dict[str, Any]]
     variables: Mapping[str, pulumi.Input[str]]
-    log_retention_days: int
     timeout: int = API_TIMEOUT
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Function(pulumi.ComponentResource):
@@ -46,14 +56,14 @@ class Function(pulumi.ComponentResource):
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:compute:Function", name, None, opts)
         _check(name)
-        child = pulumi.ResourceOptions(parent=self)
+        shared, child = args.defaults, pulumi.ResourceOptions(parent=self)
         logs = aws.cloudwatch.LogGroup(
-            f"{name}-logs", retention_in_days=args.log_retention_days, tags=args.tags, opts=child
+            f"{name}-logs", retention_in_days=shared.log_retention_days, tags=shared.tags, opts=child
         )
         self.role = aws.iam.Role(
             name,  # function and role have no suffix: 64 characters are few for stack and entity
             assume_role_policy=pulumi.Output.json_dumps(policies.trust("lambda.amazonaws.com")),
-            tags=args.tags,
+            tags=shared.tags,
             opts=child,
         )
         rights = aws.iam.RolePolicy(
@@ -67,14 +77,14 @@ class Function(pulumi.ComponentResource):
             runtime=RUNTIME,
             architectures=[ARCHITECTURE],
             handler=args.handler,
-            code=args.code,
-            layers=list(args.layers),
+            code=shared.code,
+            layers=list(shared.layers),
             role=self.role.arn,
             timeout=args.timeout,
             memory_size=MEMORY,
             environment={"variables": {**_powertools(name), **args.variables}},
             logging_config={"log_format": "Text", "log_group": logs.name},  # Powertools writes JSON itself
-            tags=args.tags,
+            tags=shared.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[rights]),
         )
         self.name = self.function.name

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
 
 from components import policies
-from components.function import Function, FunctionArgs
+from components.function import Function, FunctionArgs, FunctionDefaults
 
 if TYPE_CHECKING:
     import pulumi_aws as aws
@@ -24,10 +24,7 @@ class GateArgs:
     legacy: Function
     modern: Mapping[str, Function]
     journal: aws.dynamodb.Table
-    code: pulumi.Archive
-    layers: Sequence[pulumi.Input[str]]
-    log_retention_days: int
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    defaults: FunctionDefaults
 
 
 class Gate(pulumi.ComponentResource):
@@ -40,8 +37,7 @@ class Gate(pulumi.ComponentResource):
             f"{name}-writes",
             FunctionArgs(
                 handler="functions.gate.handler.handler",
-                code=args.code,
-                layers=args.layers,
+                defaults=args.defaults,
                 statements=[
                     policies.invoke([args.legacy.arn, *[writer.arn for writer in args.modern.values()]]),
                     policies.count_records(args.journal.arn),
@@ -51,9 +47,7 @@ class Gate(pulumi.ComponentResource):
                     "LEGACY_WRITE_FUNCTION": args.legacy.name,
                     "MODERN_WRITE_FUNCTIONS": pulumi.Output.json_dumps(writers),
                 },
-                log_retention_days=args.log_retention_days,
                 timeout=TIMEOUT,
-                tags=args.tags,
             ),
             pulumi.ResourceOptions(parent=self),
         )

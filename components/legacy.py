@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import Function, FunctionArgs
+from components.function import Function, FunctionArgs, FunctionDefaults
 from components.network import Network, NetworkArgs
 
 ENGINE, FAMILY = "aurora-mysql", "aurora-mysql8.0"
@@ -27,10 +26,7 @@ class LegacySystemArgs:
     max_capacity: float
     auto_pause_seconds: int
     production: bool
-    code: pulumi.Archive
-    layers: Sequence[pulumi.Input[str]]
-    log_retention_days: int
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    defaults: FunctionDefaults
 
 
 class LegacySystem(pulumi.ComponentResource):
@@ -40,7 +36,7 @@ class LegacySystem(pulumi.ComponentResource):
         super().__init__("streamback:legacy:LegacySystem", name, None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        self.network = Network(f"{name}-network", NetworkArgs(zones=args.zones, tags=args.tags), self._child)
+        self.network = Network(f"{name}-network", NetworkArgs(zones=args.zones, tags=args.defaults.tags), self._child)
         self.cluster = self._cluster(name)
         self.cluster_arn = self.cluster.arn
         self.secret_arn = self.cluster.master_user_secrets[0].secret_arn
@@ -52,14 +48,14 @@ class LegacySystem(pulumi.ComponentResource):
     def _cluster(self, name: str) -> aws.rds.Cluster:
         args = self._args
         subnets = aws.rds.SubnetGroup(
-            f"{name}-subnets", subnet_ids=self.network.subnet_ids, tags=args.tags, opts=self._child
+            f"{name}-subnets", subnet_ids=self.network.subnet_ids, tags=args.defaults.tags, opts=self._child
         )
         parameters = aws.rds.ClusterParameterGroup(
             f"{name}-parameters",
             family=FAMILY,
             description="Lets streamback make triggers while the binary log is on",
             parameters=[{"name": "log_bin_trust_function_creators", "value": "1"}],
-            tags=args.tags,
+            tags=args.defaults.tags,
             opts=self._child,
         )
         cluster = aws.rds.Cluster(
@@ -82,7 +78,7 @@ class LegacySystem(pulumi.ComponentResource):
             skip_final_snapshot=not args.production,
             # a second destroy fails on the first one's snapshot before it deletes anything: rename that snapshot then
             final_snapshot_identifier=f"{name}-final" if args.production else None,
-            tags=args.tags,
+            tags=args.defaults.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.production,  # why: the legacy data, and the way back
@@ -96,7 +92,7 @@ class LegacySystem(pulumi.ComponentResource):
             instance_class="db.serverless",
             auto_minor_version_upgrade=False,  # the version is a setting, which would undo the upgrade
             copy_tags_to_snapshot=True,
-            tags=args.tags,
+            tags=args.defaults.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=args.production),  # why: no instance, no Data API
         )
         return cluster
@@ -117,12 +113,9 @@ class LegacySystem(pulumi.ComponentResource):
             name,
             FunctionArgs(
                 handler=handler,
-                code=args.code,
-                layers=args.layers,
+                defaults=args.defaults,
                 statements=policies.sql(self.cluster_arn, self.secret_arn),
                 variables={"CLUSTER_ARN": self.cluster_arn, "SECRET_ARN": self.secret_arn},
-                log_retention_days=args.log_retention_days,
-                tags=args.tags,
             ),
             self._child,
         )

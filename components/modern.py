@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import Function, FunctionArgs
+from components.function import Function, FunctionArgs, FunctionDefaults
 from functions.domain.entities import Entities, Entity
 
 TIMEOUT = 28  # seconds; the way back waits as long for a request that was never counted out
@@ -23,10 +22,7 @@ class ModernSystemArgs:
     entities: Entities
     table_prefix: str
     production: bool
-    code: pulumi.Archive
-    layers: Sequence[pulumi.Input[str]]
-    log_retention_days: int
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    defaults: FunctionDefaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +62,7 @@ class ModernSystem(pulumi.ComponentResource):
             stream_view_type="NEW_AND_OLD_IMAGES",
             point_in_time_recovery={"enabled": True},
             deletion_protection_enabled=args.production,
-            tags=args.tags,
+            tags=args.defaults.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.production,  # why: after the cutover this is the source of truth
@@ -79,13 +75,10 @@ class ModernSystem(pulumi.ComponentResource):
             f"{self._name}-{entity.name}-{role}",
             FunctionArgs(
                 handler=f"functions.modern.{role}.handler",
-                code=args.code,
-                layers=args.layers,
+                defaults=args.defaults,
                 statements=[rights],
                 variables={"ENTITY": entity.name, "TABLE_NAME": table.name},
-                log_retention_days=args.log_retention_days,
                 timeout=TIMEOUT,
-                tags=args.tags,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from components.api import Api, ApiArgs, Handlers
 from components.bridge import StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
+from components.function import FunctionDefaults
 from components.gate import Gate, GateArgs
 from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
@@ -30,13 +31,12 @@ class Streamback:
         self._region = aws.get_region().region
         self._tags = {"streamback:stack": pulumi.get_stack(), **settings.tags}
         layer = settings.powertools_layer_arn.replace("{region}", self._region)
-        self._common: dict[str, Any] = {
-            "code": archive(folder, settings.entities_file),
-            "layers": [layer] if layer else [],
-            "log_retention_days": settings.log_retention_days,
-            "production": settings.production,
-            "tags": self._tags,
-        }
+        self._defaults = FunctionDefaults(
+            code=archive(folder, settings.entities_file),
+            layers=[layer] if layer else [],
+            log_retention_days=settings.log_retention_days,
+            tags=self._tags,
+        )
         self.journal = JournalTable(
             f"{self._name}-journal", JournalTableArgs(protect=settings.production, tags=self._tags)
         )
@@ -61,13 +61,19 @@ class Streamback:
                 min_capacity=settings.min_capacity,
                 max_capacity=settings.max_capacity,
                 auto_pause_seconds=settings.auto_pause_seconds,
-                **self._common,
+                production=settings.production,
+                defaults=self._defaults,
             ),
         )
 
     def _modern(self) -> ModernSystem:
         settings = self._settings
-        args = ModernSystemArgs(entities=settings.entities, table_prefix=settings.table_prefix, **self._common)
+        args = ModernSystemArgs(
+            entities=settings.entities,
+            table_prefix=settings.table_prefix,
+            production=settings.production,
+            defaults=self._defaults,
+        )
         return ModernSystem(f"{self._name}-modern", args)
 
     def _bridge(self, modern: ModernSystem) -> StreamBridge:
@@ -83,7 +89,8 @@ class Streamback:
                 parallelization=settings.bridge_parallelization,
                 max_record_age_seconds=settings.bridge_max_record_age_seconds,
                 alarm_topic_arn=settings.alarm_topic_arn,
-                **self._common,
+                production=settings.production,
+                defaults=self._defaults,
             ),
         )
 
@@ -97,7 +104,7 @@ class Streamback:
                 journal=self.journal.table,
                 quarantine=bridge.quarantine,
                 alarm_topic_arn=self._settings.alarm_topic_arn,
-                **self._small,
+                defaults=self._defaults,
             ),
         )
 
@@ -108,14 +115,9 @@ class Streamback:
                 legacy=self.legacy.write,
                 modern={name: entity.write for name, entity in modern.entities.items()},
                 journal=self.journal.table,
-                **self._small,
+                defaults=self._defaults,
             ),
         )
-
-    @property
-    def _small(self) -> dict[str, Any]:
-        """What parts without data of their own have in common."""
-        return {name: value for name, value in self._common.items() if name != "production"}
 
     def _api(self) -> Api:
         settings, modern = self._settings, self.modern.entities if self.modern else {}
