@@ -1,1 +1,1 @@
-"""What the operator runs: the road from the old system to the new one, and back."""
+"""What the operator runs: migrates an API from Aurora MySQL to DynamoDB, and rolls back."""

@@ -45,7 +45,7 @@ COMMAND = "verify --repair"
 AT_ONCE = 8  # records that are repaired at the same time
 CHUNK = 100  # records that are compared again before they are repaired
 KEYS_SHOWN = 100  # in one line of the history
-MOST_GRACES = 6  # grace periods that copy gets, as long as it makes progress
+MOST_GRACES = 6  # graces that copy gets, as long as it makes progress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from runbook.stack import Context
 
 Answer = TypeVar("Answer")
 SMALL_ANSWER_SECONDS = 8.0  # for an answer that takes a moment, unless Aurora hangs: the Data API waits for 45
-AURORA_TIMEOUT_SECONDS = 2.0  # for an Aurora that does not answer, because nobody should wait for `status`
+AURORA_TIMEOUT_SECONDS = 2.0  # for an Aurora that does not answer, because no operator should wait for `status`
 MOST_PAGES = 20  # of 1 MB each: a larger table is not scanned only to be counted, unless --exact asks for it
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ALL = 100  # percent of reads
 
-PATIENCE = 60.0  # seconds; UpdateStage shares a low account-wide rate and answers ConflictException while it works
+TIMEOUT_SECONDS = 60.0  # UpdateStage shares a low account-wide rate and answers ConflictException while it works
 MOVED = frozenset({"BadRequestException", "NotFoundException"})  # what is to be removed may be gone meanwhile
 FIRST_WAIT = 0.2
 
@@ -126,7 +126,7 @@ class Routing:
 
         Raises:
             PreconditionError: when that system is not deployed.
-            FailedError: when the stage is still not as asked after `PATIENCE` seconds.
+            FailedError: when the stage is still not as asked after `TIMEOUT_SECONDS` seconds.
         """
         wanted = self._change(entity, change)
         return self._until(lambda stage: stage.operations(wanted), check)
@@ -152,13 +152,13 @@ class Routing:
 
     def _until(self, needed: Needed, check: Callable[[], object] | None = None) -> bool:
         """Patch the stage until nothing is needed any more."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         wait, changed = FIRST_WAIT, False
         while missing := needed(self.stage()):
             if time.monotonic() > deadline:
                 paths = ", ".join(each.get("path", "") for each in missing)
                 raise FailedError(
-                    f"the API stage still has other values for {paths} after {PATIENCE:.0f} s",
+                    f"the API stage still has other values for {paths} after {TIMEOUT_SECONDS:.0f} s",
                     "Something else changes the stage (a deployment?): wait for it, run the command again.",
                 )
             if check:

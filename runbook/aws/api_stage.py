@@ -1,7 +1,7 @@
 """An API stage's settings that decide where traffic goes, and the patch operations that change them.
 
 API Gateway's canary gives a percentage of all requests other values of stage variables. It has one percentage, so
-whoever is in it shares that. UpdateStage takes the operations in order and all or none; `replace` on a part of
+every entity in it shares that. UpdateStage takes the operations in order and all or none; `replace` on a part of
 canarySettings makes a canary with the stage's own deployment where there is none (AWS: "Create a canary release",
 "Update a canary release", "Turn off a canary release").
 """

@@ -77,7 +77,7 @@ class DeadLetterObjects:
         return [each.get("Key", "") for page in pages for each in page.get("Contents", [])]
 
     def _ours(self, folder: str, objects: Sequence[str]) -> bool:
-        """Whether an earlier mapping of this table left them. A mapping never changes its table, so one object tells.
+        """Whether an earlier mapping of this table left them. A mapping keeps its table, so one object shows it.
 
         Where none does, every entity lists them.
         """

@@ -25,7 +25,7 @@ OK = 200
 REQUEST_TIMEOUT = 35  # seconds to connect and to read; API Gateway itself answers after 29
 # Without it a body waits 40 ms for the acknowledgement of its header.
 AT_ONCE: Any = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-PATIENCE = 90.0  # seconds; Aurora Serverless v2 wakes from zero in about 15
+TIMEOUT_SECONDS = 90.0  # Aurora Serverless v2 wakes from zero in about 15
 TEXT_SHOWN = 200
 
 
@@ -62,14 +62,14 @@ class ApiClient:
         return self.request("GET", path, query=query)
 
     def request(self, method: str, path: str, body: Any = None, query: Mapping[str, str | int] | None = None) -> Answer:
-        """One request, tried again while the API says that it did nothing (429, 503), up to `PATIENCE`.
+        """One request, tried again while the API says that it did nothing (429, 503), up to `TIMEOUT_SECONDS`.
 
         A write whose outcome the API does not know is not repeated: a POST could be done twice.
 
         Raises:
             FailedError: when no connection is had or a method answers what is not JSON.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             answer = self._send(method, path, body, query or {})
             repeatable = method == "GET" or not answer.unknown

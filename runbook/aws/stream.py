@@ -95,28 +95,28 @@ class Follower:
                 return read
             self._shards.list()  # a closed shard goes on in others
 
-    def reach(self, patience: float) -> None:
+    def reach(self, timeout: float) -> None:
         """Read until all that was written before this call has been seen.
 
-        What is long past is read first, however long that takes; `patience` is for what comes then.
+        What is long past is read first, however long that takes; `timeout` is for what comes then.
 
         Raises:
-            PreconditionError: the stream does not show it in `patience` seconds, or is not there.
+            PreconditionError: the stream does not show it in `timeout` seconds, or is not there.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         watermarks = Watermarks(self.clients.dynamodb, self.entity.modern_table, self._key)
         if not self._caught_up:
             watermarks.sweep()
             self.poll()
-            self._caught_up, deadline = True, time.monotonic() + patience
+            self._caught_up, deadline = True, time.monotonic() + timeout
         self._token = uuid.uuid4().hex
         self._shards.ask()
         try:
-            self._show(watermarks, deadline, patience)
+            self._show(watermarks, deadline, timeout)
         finally:
             watermarks.remove()
 
-    def _show(self, watermarks: Watermarks, deadline: float, patience: float) -> None:
+    def _show(self, watermarks: Watermarks, deadline: float, timeout: float) -> None:
         open_shards, wave = self._shards.open_count(), WAVE
         more = 1 if open_shards <= 1 else A_SHARD * open_shards
         while True:
@@ -125,7 +125,7 @@ class Follower:
                 return
             if time.monotonic() >= deadline:
                 raise PreconditionError(
-                    f"the stream of {self.entity.name} did not show the latest writes in {patience:g} s",
+                    f"the stream of {self.entity.name} did not show the latest writes in {timeout:g} s",
                     "Run the command again; if it stays so, see the state of the table's stream.",
                 )
             more, wave = more * 2, min(wave * 2, LONGEST_WAVE)

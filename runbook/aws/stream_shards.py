@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000  # records in one answer, the stream's limit
 EXPIRED, TRIMMED, GONE = "ExpiredIteratorException", "TrimmedDataAccessException", "ResourceNotFoundException"
-ATTEMPTS = 5  # at an iterator; one lives 15 minutes, so a second one in vain is odd
+ATTEMPTS = 5  # at an iterator; one is valid for 15 minutes, so a second one in vain is odd
 CHILD_WAIT = 10.0  # seconds until a shard that ended without a child is believed to have none
 READABLE = frozenset({"ENABLED", "ENABLING"})
 

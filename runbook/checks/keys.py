@@ -1,4 +1,4 @@
-"""The primary key: whether it is one column, tells apart what DynamoDB tells apart, and has room left."""
+"""The primary key: whether it is one column, keeps apart what DynamoDB keeps apart, and has room left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runbook.checks.schema import ColumnFacts, Facts
 FULL = 0.9  # share of the key's range in use
 BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 CHARSET_NAME = re.compile(r"[A-Za-z0-9_]+")
-# What a collation may take for one though DynamoDB tells it apart; the last is never red (see `_collation`).
+# What a collation may take for one though DynamoDB keeps it apart; the last is never red (see `_collation`).
 TRAILING = "trailing spaces"
 PAIRS = (
     ("case", "a", "A"),
@@ -74,7 +74,7 @@ def _collation(aurora: Aurora, facts: Facts, key: ColumnFacts) -> Check:
     notes += [] if key.charset in {"", "utf8mb4"} else [f"keys that {key.charset} cannot write are quarantined"]
     kind = f"VARCHAR({key.length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
     value = "; ".join([key.collation or "bytes", *notes])
-    limit = "tells apart what DynamoDB does"
+    limit = "keeps apart what DynamoDB does"
     remedy = f"ALTER TABLE {facts.place} MODIFY `{key.name}` {kind} NOT NULL."
     return Check(name="key collation", ok=not bad and not padded, value=value, limit=limit, remedy=remedy)
 

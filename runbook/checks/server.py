@@ -72,7 +72,7 @@ def _data_api(described: DBClusterTypeDef) -> Check:
 
 @dataclass(frozen=True, kw_only=True)
 class SqlSession:
-    """What the server tells one of its users."""
+    """What the server shows to one of its users."""
 
     user: str
     version: str

@@ -211,7 +211,7 @@ def _wait_until_drained(context: Context, entity: EntityTarget, lease: Lease) ->
 
 def _capture(context: Context, entity: EntityTarget, lease: Lease) -> tuple[str, ...]:
     if capture.wrong(context.aurora, context.target.mapping[entity.name]):
-        # why: what was written without them was not captured, and only a new comparison of everything can tell
+        # why: what was written without them was not captured, and only a new full comparison can find it
         context.journal.remove_record(entity.name, names.VERIFIED_RECORD)
     lease.check()
     context.say(f"adding the triggers to {entity.name}'s table")

@@ -1,7 +1,7 @@
-"""The journal: per entity one state item (phase, reads, half-done operation, lock) and its trail of events.
+"""The journal: per entity one state item (phase, reads, interrupted operation, lock) and its trail of events.
 
 Both live in one DynamoDB table, partition key `entity`, sort key `record`. Every change of a state item is
-conditional on the operator's lock and is written in one transaction with its event, so the trail never tells
+conditional on the operator's lock and is written in one transaction with its event, so the trail never says
 of a change that was not made.
 """
 
@@ -42,7 +42,7 @@ def now() -> str:
 class Lock:
     """One operator's hold on an entity.
 
-    `until` is in epoch seconds, `process` tells whether its holder still lives.
+    `until` is in epoch seconds, `process` identifies its holder, which may be dead.
     """
 
     id: str
@@ -82,7 +82,7 @@ class State:
 
     Attributes:
         reads: the percentage of public reads that modern answers.
-        undrained: whether a forced way back left changes to the bridge that nobody has waited for yet.
+        undrained: whether a forced rollback left changes to the bridge that no command has waited for yet.
     """
 
     entity: str
@@ -176,7 +176,7 @@ class Journal:
         )
 
     def write(self, lock: Lock, entity: str, changes: Mapping[str, Any], event: Event | None = None) -> None:
-        """Change attributes of the state item (None removes one), with the event that tells of it.
+        """Change attributes of the state item (None removes one), with the event that reports it.
 
         Raises:
             LockLostError: when the lock is no longer ours; nothing was written.

@@ -1,6 +1,6 @@
 """The operator's lock on an entity.
 
-A lease in the journal, renewed while its holder lives, taken over when it does not.
+A lease in the journal, renewed while its holder runs, taken over when it is dead.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _refusal(lock: Lock | None, entity: str) -> RefusedError:
 
 
 def this_process() -> str:
-    """This process, told apart from every other on this or another machine.
+    """This process, distinct from every other on this or another machine.
 
     `host|boot|pid namespace|pid|start`.
     """
@@ -140,7 +140,7 @@ def this_process() -> str:
 def is_dead(process: str) -> bool:
     """Whether that process surely ended: it was on this very machine and is not there now.
 
-    Elsewhere nobody can tell.
+    On another machine that cannot be known.
     """
     machine, _, rest = process.rpartition("|")
     machine, _, pid = machine.rpartition("|")

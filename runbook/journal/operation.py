@@ -1,4 +1,4 @@
-"""Runs the ordered steps of a switch, journals each boundary, and finishes or undoes what was left half-done.
+"""Runs the ordered steps of a switch, journals each boundary, and resumes or undoes an interrupted one.
 
 The rule for a crash: until the step marked `commit` is done the operation is undone, from then on it is
 finished. So whatever the moment of a `kill -9`, the next command ends in one of the
@@ -34,8 +34,8 @@ class Step:
         says: what `do` changes, in a plan's words.
         unsays: what `undo` puts back, in a plan's words; empty when there is nothing to.
         done: looks whether `do` took effect, for the step at which a crash happened.
-        commit: from this step's end on, a half-done operation is finished and no longer undone. When it fails, its
-            `undo` makes sure that it takes no effect any more, and `done` then tells whether it had.
+        commit: from this step's end on, an interrupted operation is finished and no longer undone. When it fails, its
+            `undo` makes sure that it takes no effect any more, and `done` then says whether it had.
         urgent: copy has to be right behind legacy's writers during this step, so its lanes look often.
     """
 
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def finishes(steps: Sequence[Step], operation: Operation) -> bool:
-    """Whether a half-done operation is past its commit, and so will be finished.
+    """Whether an interrupted operation is past its commit, and so will be finished.
 
     Otherwise it will be undone.
     """
@@ -96,7 +96,7 @@ class Runner:
         """Do all steps; when one fails before the commit, undo those done.
 
         Raises:
-            PreconditionError: the operation was undone; the message tells why.
+            PreconditionError: the operation was undone; the message says why.
             FailedError: it passed the commit or could not be undone; the next command goes on from there.
             LockLostError: another operator took over; nothing more was done here.
         """
@@ -120,12 +120,12 @@ class Runner:
         return outcome
 
     def recover(self, operation: Operation) -> Outcome:
-        """Finish or undo an operation that another run left half-done."""
+        """Finish or undo an operation of another run that was interrupted."""
         at = _index(self._steps, operation)
         if operation.direction == "undo":
             return self._undo(operation, at, operation.reason)
         if not _committed(self._steps, operation, at):
-            return self._undo(operation, at, f"it was left half-done at {operation.step}")
+            return self._undo(operation, at, f"it was interrupted at {operation.step}")
         return self._forward(operation, at + (operation.step_state == "done"))
 
     def _forward(self, operation: Operation, start: int) -> Outcome:
@@ -134,7 +134,7 @@ class Runner:
             try:
                 self._boundary(operation.at(step.name, "doing", "do", urgent=step.urgent))
                 self._say(step.says)
-                step.do()  # that it is done is told by the next one's beginning: clients may be waiting
+                step.do()  # that it is done is recorded by the next one's beginning: clients may be waiting
             except LockLostError:
                 raise
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # whatever it was, traffic must not stay half-way

@@ -1,10 +1,10 @@
-"""The exact command that settles what another command left half-done."""
+"""The exact command that resumes an interrupted operation."""
 
 from __future__ import annotations
 
 from runbook.journal.journal import Operation, State
 
-ROAD = (
+COMMANDS = (
     "cutover",
     "rollback",
     "complete",
@@ -12,9 +12,9 @@ ROAD = (
 BACK = "rollback reads"  # for what the runbook began by itself: the watch that takes reads back
 
 
-def settling(operation: Operation, entity: str) -> str:
-    """The command line that finishes or undoes a half-done operation of an entity."""
-    typed = operation.command if operation.command.startswith(ROAD) else BACK
+def resuming(operation: Operation, entity: str) -> str:
+    """The command line that finishes or undoes an interrupted operation of an entity."""
+    typed = operation.command if operation.command.startswith(COMMANDS) else BACK
     return f"runbook {typed} --entity {entity} --execute"
 
 
@@ -22,5 +22,5 @@ def first(state: State) -> str:
     """What to do about a switch that is under way, before anything else, as a sentence."""
     if state.operation is None:
         return f"See `runbook status --entity {state.entity}`."
-    act = settling(state.operation, state.entity)
-    return f"Settle it first with `{act}`: it finishes or undoes what is under way, then does what it says."
+    act = resuming(state.operation, state.entity)
+    return f"Resume it first with `{act}`: it finishes or undoes what is under way, then does what it says."

@@ -1,4 +1,4 @@
-"""What the journal keeps of the last whole comparison: the gates ask it, and later comparisons go on from it."""
+"""What the journal keeps of the last full comparison: the checks read it, and later comparisons start from it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def _operation(command: str) -> Operation:
     ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", TAKE_BACK],
 )
 def test_every_operation_is_settled_by_a_command_that_there_is(command):
-    line = remedies.settling(_operation(command), "chefs")
+    line = remedies.resuming(_operation(command), "chefs")
     assert line.endswith(" --entity chefs --execute")
     result = CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"])
     assert result.exit_code == 0, result.output
