@@ -18,6 +18,7 @@ from functions.aws.retry import (
 )
 
 UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, NO_PROCEDURE, DUPLICATE = 1054, 1146, 1049, 1305, 1062
+PROCEDURE_EXISTS = 1304
 
 # Errors of one record that no retry mends: null, duplicate, range, truncation, foreign key, bad value, check, bad JSON.
 FINAL_CODES = frozenset(

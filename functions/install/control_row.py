@@ -10,10 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from functions.aws.data_api import DataApi, cell_text
-from functions.aws.mysql_errors import DataApiError
+from functions.aws.mysql_errors import PROCEDURE_EXISTS, DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import online_ddl
 
 COLUMNS = (
     "entity VARCHAR(64) NOT NULL PRIMARY KEY, fenced TINYINT NOT NULL DEFAULT 0, "
@@ -113,7 +112,7 @@ def prepare(server: DataApi, entity: Entity) -> None:
     try:
         server.execute(f"CREATE PROCEDURE {_procedure(entity)}({PARAMETERS}) SQL SECURITY INVOKER {BODY}")
     except DataApiError as error:
-        if error.code != online_ddl.EXISTS:  # another call that prepares the same database has just made it
+        if error.code != PROCEDURE_EXISTS:  # another call that prepares the same database has just made it
             raise
 
 

@@ -11,17 +11,21 @@ import zlib
 from collections.abc import Callable
 
 from functions.aws.data_api import DataApi, cell_text
-from functions.aws.mysql_errors import LOCK_WAIT, NO_PROCEDURE, DataApiError, TransientError
+from functions.aws.mysql_errors import LOCK_WAIT, NO_PROCEDURE, PROCEDURE_EXISTS, DataApiError, TransientError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install.triggers import ATTEMPTS, LOCK_SECONDS, TableBusyError
 
 TIMEOUT = 200.0  # seconds; with a last call of 50 it is under the function's own limit of 300
+LOCK_SECONDS = 3  # that a change of the table or a trigger may wait; every user of the table waits behind it
+ATTEMPTS = 5
 LOOK = 1.0  # seconds between two looks at a statement that goes on
 PROCEDURE = f"{names.RESERVED_PREFIX}alter_"
-EXISTS = 1304  # MySQL's number for a procedure that is there
 # Columns, indexes or procedures that are there already or no longer: somebody else did the same at the same time.
 DONE_ALREADY = frozenset({1060, 1061, 1091, NO_PROCEDURE})
+
+
+class TableBusyError(Exception):
+    """A transaction holds the table; no writer was kept waiting for longer than a few seconds."""
 
 
 class StillAlteringError(Exception):
@@ -94,7 +98,7 @@ def _run(server: DataApi, entity: Entity, change: str) -> None:
             "SET SESSION lock_wait_timeout = DEFAULT; END"
         )
     except DataApiError as error:
-        if error.code != EXISTS:
+        if error.code != PROCEDURE_EXISTS:
             raise
     try:
         server.once(f"CALL {procedure}()", goes_on=True)

@@ -15,9 +15,8 @@ from functions.aws.mysql_errors import LOCK_WAIT, DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install import control_row
+from functions.install.online_ddl import ATTEMPTS, LOCK_SECONDS, TableBusyError
 
-LOCK_SECONDS = 3  # that changing a trigger may wait; every user of the table waits behind it
-ATTEMPTS = 5
 EVENTS = ("INSERT", "UPDATE", "DELETE")
 # Of the whole database: a table that was swapped out by its name took its triggers, and their names, with it.
 PRESENT = (
@@ -25,10 +24,6 @@ PRESENT = (
     "FROM information_schema.triggers WHERE trigger_schema = :database"
 )
 OTHERS = f"SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}'"
-
-
-class TableBusyError(Exception):
-    """A transaction holds the table; no writer was kept waiting for longer than a few seconds."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from functions.aws.mysql_errors import TransientError
 from functions.install import online_ddl, tables, uninstall
-from functions.install.triggers import TableBusyError
+from functions.install.online_ddl import TableBusyError
 
 CHANGE = "ADD INDEX of_a_test (cheffirst)"
 
