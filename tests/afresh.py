@@ -21,20 +21,20 @@ from sandbox.lifecycle import Sandbox
 
 # The bridge gathers nothing: most tests wait for it, and what it does with large batches has tests of its own.
 AT_ONCE = {"bridgeBatchSize": 10, "bridgeWindowSeconds": 0}
-PATIENCE = 60.0
+TIMEOUT = 60.0
 BETWEEN = 0.05
 
 
 def until(holds: Callable[[], object]) -> None:
     """Wait until it holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(BETWEEN)
 
 
 def afresh(sandbox: Sandbox) -> Context:
-    """The sandbox's context: every entity on legacy, both sides empty, copy never started, nothing parked."""
+    """The sandbox's context: every entity on legacy, both sides empty, copy never started, nothing quarantined."""
     context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
     init.run(context)
     for entity in context.target.entities.values():

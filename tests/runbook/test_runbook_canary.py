@@ -45,16 +45,16 @@ def test_the_share_is_sent_by_one_call_and_a_second_time_by_none(bare):
 
 
 def test_a_busy_stage_is_tried_again(bare):
-    told = []
+    said = []
 
     def fail(**_):
-        if not told:
-            told.append(1)
+        if not said:
+            said.append(1)
             raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": "forced"}}, "UpdateStage")
 
     bare.clients.apigateway.meta.events.register("before-call.api-gateway.UpdateStage", fail)
     bare.routing.send_reads(bare.target.entity(ENTITY), 10)
-    assert told
+    assert said
     assert bare.routing.reads_percent(bare.target.entity(ENTITY)) == 10
 
 
@@ -68,15 +68,15 @@ def test_sending_reads_to_a_side_takes_them_out_of_the_canary(bare):
     assert settings(bare) is None
 
 
-def test_a_fraction_is_never_told_as_nothing_or_all(bare):
+def test_a_fraction_is_never_reported_as_nothing_or_all(bare):
     chefs = bare.target.entity(ENTITY)
-    for raw, told in (("0.2", 1), ("33.4", 33), ("99.9", 99)):
+    for raw, said in (("0.2", 1), ("33.4", 33), ("99.9", 99)):
         bare.routing.send_reads(chefs, 10)
         operation = {"op": "replace", "path": "/canarySettings/percentTraffic", "value": raw}
         bare.clients.apigateway.update_stage(
             restApiId=bare.target.api_id, stageName="prod", patchOperations=[operation]
         )
-        assert bare.routing.reads_percent(chefs) == told
+        assert bare.routing.reads_percent(chefs) == said
 
 
 def test_after_a_deploy_the_canary_serves_the_new_deployment(bare):
@@ -253,7 +253,7 @@ def test_shared_does_not_touch_an_entity_that_another_operator_holds(two):
 
 
 def test_two_operators_at_once_cannot_overlook_each_other(two):
-    """Each looks under the canary's lock, so that whoever is second sees the first."""
+    """Each looks under the canary's lock, so that the second sees the first."""
     endings = {}
 
     def run(entity, percent):
@@ -293,13 +293,13 @@ def test_two_who_leave_the_canary_at_once_take_it_along(two):
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_patch_that_is_refused_counts_only_while_the_stage_is_as_it_was_read(two, gone):
-    chefs, told = two.target.entity(ENTITY), []
+    chefs, said = two.target.entity(ENTITY), []
     two.routing.send_reads(chefs, 20)
     other = Context.of(two.target)
 
     def refuse(**_):
-        if not told:
-            told.append("refused")
+        if not said:
+            said.append("refused")
             if gone:
                 other.routing.route(chefs, Routes(reads=Side.LEGACY))
             raise ClientError({"Error": {"Code": "BadRequestException", "Message": "forced"}}, "UpdateStage")

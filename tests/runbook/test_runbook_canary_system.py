@@ -84,7 +84,7 @@ def broken(live):
 
 
 def test_public_reads_are_split_by_the_percentage(live, runbook):
-    """Legacy's and modern's cursors tell who answered."""
+    """Legacy's and modern's cursors show which system answered."""
     for name in ("A", "B"):
         live.api.request("POST", path("aurora", ENTITY), {"firstName": name})
         live.api.request("POST", path("dynamo", ENTITY), {"firstName": name})
@@ -122,10 +122,10 @@ def test_two_entities_share_the_percentage_on_the_real_system(live, runbook):
 def test_a_healthy_modern_passes_the_watch(live, runbook):
     done = runbook("cutover", "reads", "--percent", "10", "--watch", "2", "--entity", ENTITY, "--execute", "--json")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["verdict"]["passed"]
-    assert told["verdict"]["requests"]["modern"]["count"] >= 2
-    assert (told["percent"], where(live)) == (10, (10, 10))
+    said = json.loads(done.stdout)
+    assert said["verdict"]["passed"]
+    assert said["verdict"]["requests"]["modern"]["count"] >= 2
+    assert (said["percent"], where(live)) == (10, (10, 10))
 
 
 def test_a_modern_that_fails_is_found_and_reads_go_back(live, runbook, broken, monkeypatch):

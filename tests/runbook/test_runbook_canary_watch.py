@@ -35,8 +35,8 @@ from runbook.journal import lock as locks
     ],
 )
 def test_what_modern_is_held_to(modern, legacy, options, objects):
-    told = Witness(name="requests", modern=modern, legacy=legacy).objection(options)
-    assert (objects in told) if objects else told == ""
+    said = Witness(name="requests", modern=modern, legacy=legacy).objection(options)
+    assert (objects in said) if objects else said == ""
 
 
 def test_the_90th_percentile():
@@ -62,7 +62,7 @@ def test_a_watch_that_fails_takes_all_reads_back(bare, open_checks, monkeypatch,
     assert [result for _, result in history(bare)][:4] == ["done", "started", "watch failed", "watching"]
 
 
-def test_a_shared_watch_that_fails_takes_everybody_back(two, monkeypatch):
+def test_a_shared_watch_that_fails_takes_all_entities_back(two, monkeypatch):
     reads(two, 20, "menus").execute()
     end_watch(monkeypatch, verdict(False, "too slow"))
     with pytest.raises(PreconditionError, match="too slow"):
@@ -117,7 +117,7 @@ def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, op
 
 
 @pytest.mark.parametrize("fails", [RefusedError("menus is locked"), FailedError("the API stage is odd")])
-def test_reads_that_cannot_be_taken_back_are_told_with_the_command_and_the_others_go(two, monkeypatch, fails):
+def test_reads_that_cannot_be_taken_back_are_reported_with_the_command_and_the_others_go(two, monkeypatch, fails):
     monkeypatch.setattr(service, "TAKE_BACK_TIMEOUT_SECONDS", 0.0)
     monkeypatch.setattr(canary, "RETRY_SECONDS", 0.0)
     reads(two, 20, "menus").execute()
@@ -130,10 +130,10 @@ def test_reads_that_cannot_be_taken_back_are_told_with_the_command_and_the_other
 
     monkeypatch.setattr(canary, "held", held)
     end_watch(monkeypatch, verdict(False, "too slow"))
-    with pytest.raises(PreconditionError, match="30% of reads of menus are still on modern") as told:
+    with pytest.raises(PreconditionError, match="30% of reads of menus are still on modern") as said:
         reads(two, 30, shared=True, watch=QUICK).execute()
-    assert "too slow" in told.value.message
-    assert "`runbook rollback reads --entity menus --execute`" in told.value.remedy
+    assert "too slow" in said.value.message
+    assert "`runbook rollback reads --entity menus --execute`" in said.value.remedy
     assert (where(two), where(two, "menus")) == ((0, 0), (30, 30))
     event = two.journal.events("menus", 1)[0]
     assert event.result == "reads not taken back"

@@ -80,8 +80,8 @@ def test_execute_acts_and_history_shows_it(runbook, bare, open_checks):
     result = runbook("rollback", "--execute")
     assert "rollback both of chefs: done  (phase legacy, reads → legacy, writes → legacy)" in result.stdout
     assert "nothing to do" in runbook("rollback", "--execute").stdout
-    told = json.loads(runbook("history", "--json").stdout)["events"]
-    assert [(event["command"], event["result"]) for event in told][:2] == [
+    said = json.loads(runbook("history", "--json").stdout)["events"]
+    assert [(event["command"], event["result"]) for event in said][:2] == [
         ("rollback both", "done"),
         ("rollback both", "started"),
     ]
@@ -97,7 +97,7 @@ def test_json_is_one_document_for_a_plan_an_act_and_an_error(runbook, open_check
     )
     done = json.loads(runbook(*READS, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["reads"]) == (True, True, 100)
-    result = runbook("rollback", "--json", "--entity", "nobody")
+    result = runbook("rollback", "--json", "--entity", "absent")
     assert result.exit_code == json.loads(result.stdout)["error"]["exit"] == 2
 
 
@@ -145,7 +145,7 @@ def test_in_production_at_a_terminal_the_name_is_asked(runbook, bare, at_a_termi
     assert _over(bare) == (code == 0)
 
 
-def test_a_stack_that_does_not_answer_is_told_without_a_traceback(runbook, monkeypatch):
+def test_a_stack_that_does_not_answer_is_reported_without_a_traceback(runbook, monkeypatch):
     monkeypatch.setattr(clients, "SETTINGS", Config(retries={"total_max_attempts": 1}))
     result = runbook("status", endpointUrl="http://127.0.0.1:1")
     assert result.exit_code == 1
@@ -185,8 +185,8 @@ def test_execute_and_dry_run_together_are_a_usage_error(runbook, command):
     result = runbook(*command, "--execute", "--dry-run")
     assert (result.exit_code, type(result.exception)) == (2, SystemExit)
     assert "--execute and --dry-run exclude each other" in result.stderr
-    told = runbook(*command, "--execute", "--dry-run", "--json")
-    assert told.exit_code == json.loads(told.stdout)["error"]["exit"] == 2
+    said = runbook(*command, "--execute", "--dry-run", "--json")
+    assert said.exit_code == json.loads(said.stdout)["error"]["exit"] == 2
 
 
 @pytest.mark.parametrize(

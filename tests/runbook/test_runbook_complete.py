@@ -122,7 +122,7 @@ def test_from_legacy_it_is_refused(live, before, runbook):
     assert before
 
 
-def test_after_the_whole_road_no_trace_is_left_and_traffic_stays_modern(system, live, before, runbook):
+def test_after_the_complete_migration_no_trace_is_left_and_traffic_stays_modern(system, live, before, runbook):
     chefs = live.target.entity(CHEFS)
     with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
         cursor.executemany(
@@ -149,7 +149,7 @@ def test_after_the_whole_road_no_trace_is_left_and_traffic_stays_modern(system, 
     with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM cheftable")
         assert cursor.fetchone() == (ROWS + 20,)
-        cursor.execute("INSERT INTO cheftable (cheffirst) VALUES ('nobody stops it')")
+        cursor.execute("INSERT INTO cheftable (cheffirst) VALUES ('not stopped')")
     assert live.routing.routes(chefs) == MODERN
     assert len(live.api.get(path(CHEFS), limit=1000).body["items"]) == ROWS + 20
     assert live.api.request("POST", path(CHEFS), {"firstName": "after"}).status == 201
@@ -317,7 +317,7 @@ def test_what_aurora_cannot_take_of_that_puts_everything_back(live, specimens, m
     assert live.mapping_state(specimens) == "Enabled"
     place = {live.target.mapping[SPECIMENS].modern.key: {"S": "never"}}
     live.clients.dynamodb.delete_item(TableName=specimens.modern_table, Key=place)
-    assert heartbeat.send(live, specimens).arrived  # the bridge has parked it too
+    assert heartbeat.send(live, specimens).arrived  # the bridge has quarantined it too
     quarantine = EntryStore(live, specimens)
     quarantine.remove(quarantine.entries())
 

@@ -198,7 +198,7 @@ def test_several_entities_go_at_once(live, chefs, runbook):
     assert _equal(live, chefs)
 
 
-def test_status_tells_progress_limits_and_lanes(live, chefs, runbook):
+def test_status_reports_progress_limits_and_lanes(live, chefs, runbook):
     assert "not started" in runbook("copy", "status", "--entity", CHEFS).stdout
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
@@ -233,7 +233,7 @@ def test_in_another_phase_it_is_refused_with_what_may_come_next(live, chefs, run
         force_phase(live, CHEFS, Phase.LEGACY)
 
 
-def test_a_hazard_refuses_it_and_nothing_was_changed(live, chefs, runbook, database, monkeypatch):
+def test_a_red_check_refuses_it_and_nothing_was_changed(live, chefs, runbook, database, monkeypatch):
     bad = Check(name="cascade", ok=False, value="orders", limit="none", remedy="Drop it.")
     monkeypatch.setattr(plans, "checks", lambda *_, **__: [bad])
     result = runbook("copy", "start", "--entity", CHEFS)
@@ -245,7 +245,7 @@ def test_a_hazard_refuses_it_and_nothing_was_changed(live, chefs, runbook, datab
     assert live.journal.events(CHEFS, 1)[0].result == "refused"
 
 
-def test_watching_what_does_not_run_or_nobody_works_on_fails_clearly(live, chefs, runbook, monkeypatch):
+def test_watching_what_does_not_run_or_has_no_worker_fails_clearly(live, chefs, runbook, monkeypatch):
     result = runbook("copy", "watch", "--entity", CHEFS)
     assert result.exit_code == 4
     assert "not started" in result.stderr

@@ -39,12 +39,12 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(live, ch
     assert switch(live, "cutover").execute().changed
     assert stands(live) == MODERN
     write(live, "on modern", before)
-    new = write(live, "born on modern")
+    new = write(live, "created on modern")
     generation = control(live).last_epoch
     assert switch(live, "rollback").execute().changed
     assert stands(live) == LEGACY
     assert control(live) == Control(fenced=False, epoch=generation + 1, last_epoch=generation + 1)
-    assert [first_name(live, "aurora", key) for key in (before, new)] == ["on modern", "born on modern"]
+    assert [first_name(live, "aurora", key) for key in (before, new)] == ["on modern", "created on modern"]
     write(live, "on legacy again", new)
     assert live.api.request("DELETE", path(ENTITY, before)).status == 204
     assert switch(live, "cutover").execute().changed
@@ -175,13 +175,13 @@ def test_a_fence_that_comes_down_late_in_a_rollback_is_barred(live, chefs, monke
 
 
 def test_a_fence_that_somebody_left_up_comes_down_with_a_rollback(live, chefs):
-    period = control(live).epoch
+    epoch = control(live).epoch
     Fence(live, chefs).raise_()
     plan = switch(live, "rollback").plan()
     assert [step.says for step in plan.steps] == ["fence down in Aurora: legacy's writers may write again"]
     assert switch(live, "rollback").execute().changed
     assert stands(live) == LEGACY
-    assert control(live).epoch == period
+    assert control(live).epoch == epoch
     assert not switch(live, "rollback").plan().steps
 
 
@@ -246,8 +246,8 @@ def test_a_rollback_that_the_bridge_blocks_is_put_back_and_force_does_not_wait(l
     entry = {"entity": {"S": ENTITY}, "item_key": {"S": changed}}
     quarantine = {"TableName": live.target.quarantine_table, "Key": entry}
     until(lambda: "Item" in live.clients.dynamodb.get_item(**quarantine))
-    parked = live.clients.dynamodb.get_item(**quarantine)["Item"]
-    assert parked["reason"]["S"].startswith("conflict:")
+    entry = live.clients.dynamodb.get_item(**quarantine)["Item"]
+    assert entry["reason"]["S"].startswith("conflict:")
     until(lambda: first_name(live, "dynamo", changed) == "legacy")
     live.clients.dynamodb.delete_item(**quarantine)
     assert run.run(live, chefs, run.VerifyOptions()).clean
@@ -299,7 +299,7 @@ def test_a_request_that_was_never_counted_out_delays_the_rollback_but_does_not_p
     assert stands(live) == LEGACY
 
 
-def test_without_copy_or_a_recent_verify_the_gates_are_closed(live, chefs):
+def test_without_copy_or_a_recent_verify_the_checks_fail(live, chefs):
     copying.stop(live, chefs)
     try:
         with pytest.raises(PreconditionError, match="copy is stopped"):
@@ -314,7 +314,7 @@ def test_without_copy_or_a_recent_verify_the_gates_are_closed(live, chefs):
     assert [check.name for check in plan.checks if not check.ok] == ["last verify"]
 
 
-def test_a_plan_tells_each_step_and_what_undoes_it(live, chefs):
+def test_a_plan_reports_each_step_and_what_undoes_it(live, chefs):
     plan = switch(live, "cutover").plan()
     assert [step.name for step in plan.steps] == [
         "compare",

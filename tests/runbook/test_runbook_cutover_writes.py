@@ -84,15 +84,15 @@ def test_the_public_endpoint_moves_to_modern_and_back_and_the_history_says_so(li
     assert live.api.get(path(ENTITY, made.body["id"])).body == made.body
     assert live.api.request("DELETE", path(ENTITY, made.body["id"])).status == 204
     assert "nothing to do" in runbook("rollback", *QUICK, "--execute").stdout
-    told = json.loads(runbook("history", "--entity", ENTITY, "--json").stdout)["events"]
-    assert [(event["command"], event["result"]) for event in told[:4]] == [
+    said = json.loads(runbook("history", "--entity", ENTITY, "--json").stdout)["events"]
+    assert [(event["command"], event["result"]) for event in said[:4]] == [
         ("rollback both", "done"),
         ("rollback both", "started"),
         ("cutover writes", "done"),
         ("cutover writes", "started"),
     ]
-    assert {event["operator"] for event in told[:4]} == {live.clients.operator}
-    operations = [event["details"]["operation"] for event in told[:4]]
+    assert {event["operator"] for event in said[:4]} == {live.clients.operator}
+    operations = [event["details"]["operation"] for event in said[:4]]
     assert operations[0] == operations[1] != operations[2] == operations[3]
 
 
@@ -181,7 +181,7 @@ def test_past_the_commit_the_gate_already_passes_to_modern(live, half_over):
 
 
 @pytest.mark.parametrize(("verb", "scope", "then"), [("cutover", "reads", MODERN), ("rollback", "both", LEGACY)])
-def test_another_command_settles_a_half_done_cutover_first(live, half_over, verb, scope, then):
+def test_another_command_resumes_an_interrupted_cutover_first(live, half_over, verb, scope, then):
     done = switch(live, verb, Scope(scope)).execute()
     assert (done.resumed.command, done.resumed.result, done.changed) == ("cutover writes", "done", True)
     assert stands(live) == then
@@ -209,10 +209,10 @@ def _fail(*_) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "said"),
     [(KeyboardInterrupt(), "interrupted by the operator"), (ValueError("odd"), "ValueError: odd")],
 )
-def test_an_interrupt_while_writes_are_held_puts_everything_back(live, chefs, monkeypatch, error, told):
+def test_an_interrupt_while_writes_are_held_puts_everything_back(live, chefs, monkeypatch, error, said):
     real = forward.demand_equal
 
     def stop(run, keys, grace):
@@ -222,7 +222,7 @@ def test_an_interrupt_while_writes_are_held_puts_everything_back(live, chefs, mo
 
     monkeypatch.setattr(forward, "demand_equal", stop)
     before = control(live)
-    with pytest.raises(PreconditionError, match=told):
+    with pytest.raises(PreconditionError, match=said):
         switch(live, "cutover").execute()
     assert (stands(live), control(live)) == (LEGACY, before)
     assert live.journal.events(ENTITY, 1)[0].result == "undone"
@@ -230,7 +230,7 @@ def test_an_interrupt_while_writes_are_held_puts_everything_back(live, chefs, mo
 
 
 def test_an_operator_whose_lock_was_taken_while_writes_are_held_undoes_nothing(live, chefs, monkeypatch):
-    """The thief settles it: two operators who undo and do at once would be worse than waiting."""
+    """The thief rolls it back: two operators who undo and do at once would be worse than waiting."""
     real = forward.demand_equal
 
     def robbed(run, keys, grace):

@@ -13,7 +13,7 @@ from functions.domain.changes import Change, ChangeKind
 from runbook.aws.stream import Seen
 from runbook.cutover import drain
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 HIGH = 10**30
 
 
@@ -33,7 +33,7 @@ def seen(sequence, *, legacy=False, removed=False):
 
 @pytest.fixture
 def key(sandbox):
-    """A key of its own, whose row is gone afterwards; the memory of its delete stays, since the stream tells of it."""
+    """A key of its own, whose row is gone afterwards; the memory of its delete stays, since the stream reports it."""
     made = f"d-{uuid.uuid4().hex[:8]}"
     yield made
     sql(sandbox, "DELETE FROM chefdb.cheftable WHERE streamback_key = %s", made)
@@ -56,14 +56,14 @@ def test_a_change_is_applied_when_its_row_has_its_sequence_or_a_later_one(contex
     assert set(drain.unapplied(context, chefs, {key: seen(HIGH + 1)})) == {key}
 
 
-def test_a_change_is_applied_when_a_delete_as_late_is_remembered(context, chefs, sandbox, key):
+def test_a_change_is_applied_when_a_delete_as_late_has_its_tombstone(context, chefs, sandbox, key):
     assert set(drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)})) == {key}
     remember = "INSERT INTO chefdb.streamback_deletes (entity, item_key, sequence, deleted_at)"
     sql(sandbox, f"{remember} VALUES ('chefs', %s, %s, NOW(6))", key, HIGH)
     assert drain.unapplied(context, chefs, {key: seen(HIGH, removed=True)}) == {}
 
 
-def test_a_delete_that_is_remembered_while_its_row_is_there_has_not_been_made_yet(context, chefs, sandbox, key):
+def test_a_delete_with_a_tombstone_while_its_row_is_there_has_not_been_made_yet(context, chefs, sandbox, key):
     row(sandbox, key, HIGH - 1)
     remember = "INSERT INTO chefdb.streamback_deletes (entity, item_key, sequence, deleted_at)"
     sql(sandbox, f"{remember} VALUES ('chefs', %s, %s, NOW(6))", key, HIGH)
@@ -93,7 +93,7 @@ def test_a_row_without_a_sequence_has_no_change_applied(context, chefs, sandbox,
     assert set(drain.unapplied(context, chefs, {key: seen(1)})) == {key}
 
 
-def test_what_copy_wrote_and_what_no_row_can_hold_waits_for_nobody(context, chefs, key):
+def test_what_copy_wrote_and_what_no_row_can_hold_is_not_waited_for(context, chefs, key):
     assert drain.unapplied(context, chefs, {key: seen(HIGH, legacy=True), "x" * 300: seen(HIGH)}) == {}
 
 
@@ -131,18 +131,18 @@ def test_what_the_follower_saw_is_applied_by_the_bridge(context, chefs, sandbox)
     made = [context.api.request("POST", "/dynamo/chefs", {"firstName": f"d {n}"}).body["id"] for n in range(3)]
     context.api.request("DELETE", f"/dynamo/chefs/{made[0]}")
     follower = context.follower(chefs, wanted=set(made))
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     left = follower.take()
     assert set(left) == set(made)
     wait_until_applied(context, chefs, left)
     for key in made[1:]:
         context.api.request("DELETE", f"/dynamo/chefs/{key}")
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     wait_until_applied(context, chefs, follower.take())
 
 
 def wait_until_applied(context, chefs, left):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while left:
         assert time.monotonic() < deadline, left
         left = drain.unapplied(context, chefs, left)

@@ -46,7 +46,7 @@ def writer(live, sandbox):
         client.rollback()
 
 
-def test_it_goes_up_and_down_with_legacys_period(fence):
+def test_it_goes_up_and_down_with_the_epoch(fence):
     fence.raise_()
     assert fence.control() == Control(fenced=True, epoch=0, last_epoch=1)
     fence.raise_()
@@ -77,14 +77,14 @@ def test_the_connection_it_used_waits_as_long_as_before(fence, live, monkeypatch
 
 
 def test_before_init_there_is_none(live, monkeypatch):
-    monkeypatch.setattr(names, "CONTROL_TABLE", "streamback_of_nobody")
+    monkeypatch.setattr(names, "CONTROL_TABLE", "streamback_absent")
     with pytest.raises(PreconditionError, match="no fence in Aurora yet"):
         Fence(live, live.target.entity(ENTITY)).control()
 
 
-def test_a_database_that_does_not_answer_is_told_in_time(fence, monkeypatch, sandbox):
-    for patience in ("RAISE_TIMEOUT_SECONDS", "TIMEOUT_SECONDS"):
-        monkeypatch.setattr(fences, patience, 0.1)
+def test_a_database_that_does_not_answer_is_reported_in_time(fence, monkeypatch, sandbox):
+    for limit in ("RAISE_TIMEOUT_SECONDS", "TIMEOUT_SECONDS"):
+        monkeypatch.setattr(fences, limit, 0.1)
     sandbox.mariadb.kill()
     try:
         with pytest.raises(FailedError, match="does not answer"):
@@ -117,7 +117,7 @@ def test_the_procedure_leaves_its_connection_as_it_was_even_when_it_waited_in_va
 
 
 def test_a_database_that_an_older_version_prepared_asks_for_init(fence, monkeypatch):
-    monkeypatch.setattr(names, "FENCE_PROCEDURE", "streamback_of_nobody")
+    monkeypatch.setattr(names, "FENCE_PROCEDURE", "streamback_absent")
     with pytest.raises(PreconditionError, match="older version"):
         fence.raise_()
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""How `--help` of every command looks at 80 and 120 columns, and that output is plain where nobody reads colours."""
+"""How `--help` of every command looks at 80 and 120 columns, and that piped output has no colours."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_what_is_written_under_the_lock_is_read_back_with_its_event(bare):
     assert bare.journal.state(ENTITY).lock is None
 
 
-def test_nothing_is_written_and_no_event_told_without_the_lock(bare):
+def test_nothing_is_written_and_no_event_recorded_without_the_lock(bare):
     with locks.held(bare.journal, ENTITY, "me", "test") as lease:
         stranger = replace(lease.lock, id="another")
         with pytest.raises(LockLostError):
@@ -65,7 +65,7 @@ def test_nothing_is_written_and_no_event_told_without_the_lock(bare):
     assert "never" not in [event.result for event in bare.journal.events(ENTITY, 10)]
 
 
-def test_a_second_operator_is_refused_and_told_who_holds_the_lock(bare):
+def test_a_second_operator_is_refused_and_sees_who_holds_the_lock(bare):
     with (
         locks.held(bare.journal, ENTITY, "alice", "cutover reads"),
         pytest.raises(RefusedError, match="alice runs `cutover reads`"),
@@ -99,10 +99,10 @@ def test_the_lock_of_a_process_that_was_killed_here_is_free_at_once(bare):
         stdout=subprocess.PIPE,
         text=True,
     )
-    told = process.stdout.readline().strip()
-    held = Lock(id="k", holder="a", command="c", process=told, until=time.time() + 600)
+    said = process.stdout.readline().strip()
+    held = Lock(id="k", holder="a", command="c", process=said, until=time.time() + 600)
     assert bare.journal.take(held, ENTITY, held.id, time.time())
-    assert not locks.is_dead(told)
+    assert not locks.is_dead(said)
     process.kill()
     process.wait()
     with locks.held(bare.journal, ENTITY, "b", "c") as lease:
@@ -141,7 +141,7 @@ def test_a_holder_that_lost_its_lease_is_stopped(bare, monkeypatch):
 
 @pytest.mark.parametrize("clock", ["time", "monotonic"])
 def test_a_holder_whose_machine_slept_for_longer_than_its_lease_is_stopped(bare, monkeypatch, clock):
-    """Nobody has taken the lock; but somebody may have, for all that its holder knows."""
+    """No other command has taken the lock; but one may have, for all that its holder knows."""
     real = getattr(time, clock)
     with locks.held(bare.journal, ENTITY, "a", "c") as lease:
         lease.check()
@@ -152,14 +152,14 @@ def test_a_holder_whose_machine_slept_for_longer_than_its_lease_is_stopped(bare,
         lease.check()
 
 
-def test_the_history_tells_of_a_lock_that_was_taken_over_and_of_no_other(bare):
+def test_the_history_reports_a_lock_that_was_taken_over_and_no_other(bare):
     dead = Lock(id="d", holder="alice", command="cutover writes", process="elsewhere|1|2", until=time.time() - 1)
     assert bare.journal.take(dead, ENTITY, dead.id, time.time())
     for _ in range(2):
         with locks.held(bare.journal, ENTITY, "bob", "rollback both"):
             pass
-    told = [event for event in bare.journal.events(ENTITY, 10) if event.result == "lock taken over"]
-    assert [(event.command, event.operator, event.details["from"]) for event in told] == [
+    said = [event for event in bare.journal.events(ENTITY, 10) if event.result == "lock taken over"]
+    assert [(event.command, event.operator, event.details["from"]) for event in said] == [
         ("rollback both", "bob", "alice")
     ]
 
@@ -170,7 +170,7 @@ def test_events_come_newest_first(bare):
     assert [event.result for event in bare.journal.events(ENTITY, 3)] == ["2", "1", "0"]
 
 
-def test_as_many_events_as_asked_for_are_told_though_a_page_holds_one_megabyte(bare):
+def test_as_many_events_as_asked_for_are_reported_though_a_page_holds_one_megabyte(bare):
     long = Event(entity=ENTITY, command="test", result="x", operator="a", details={"keys": ["k" * 300_000]})
     for _ in range(6):
         bare.journal.record(long)

@@ -25,8 +25,8 @@ EVENTS = "before-send.*"
 
 
 @pytest.fixture
-def sure_probe(monkeypatch):
-    """The probe is sent before anything begins; it has tests of its own, and takes a second."""
+def sure_heartbeat(monkeypatch):
+    """The heartbeat is sent before anything begins; it has tests of its own, and takes a second."""
     monkeypatch.setattr(heartbeat, "send", lambda *_, **__: heartbeat.Arrival(True, 0.0))
 
 
@@ -112,7 +112,9 @@ def _demand_clean(context: Context, verb: str, generation: int) -> None:
 
 
 @pytest.mark.parametrize(("verb", "scope"), [("cutover", Scope.WRITES), ("rollback", Scope.BOTH)])
-def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(live, chefs, sure_probe, verb, scope):
+def test_killed_around_any_change_the_same_command_again_ends_as_one_clean_run(
+    live, chefs, sure_heartbeat, verb, scope
+):
     def there():
         return switch(live, verb, scope, CHOICES)
 

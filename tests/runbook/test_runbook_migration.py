@@ -113,7 +113,7 @@ def test_smoke_cleans_up_when_it_fails_or_is_interrupted(live, chefs, monkeypatc
     _await_gone(live, smoke)
 
 
-def test_smoke_tells_which_step_failed(live, chefs, monkeypatch):
+def test_smoke_reports_which_step_failed(live, chefs, monkeypatch):
     real = Smoke._item
 
     def lost(self, system, identity=None):
@@ -203,15 +203,15 @@ def test_a_quarantined_record_and_a_batch_given_up_are_named(live, chefs):
         live.clients.s3.delete_object(**file)
 
 
-def test_status_tells_phase_routes_health_and_counts(live, chefs, runbook):
+def test_status_reports_phase_routes_health_and_counts(live, chefs, runbook):
     rows, items = {_rows(live)}, {_items(live, chefs)}
     found = status(live, chefs, send_heartbeat=True, exact=False)
     rows, items = rows | {_rows(live)}, items | {_items(live, chefs)}
     assert (found.healthy, found.agree, found.routes, found.state.phase) == (True, True, BACK, Phase.LEGACY)
     assert found.legacy.records in rows, "bridged changes of other tests may arrive meanwhile"
     assert found.modern.records in items
-    told = json.loads(runbook("status", "--json").stdout)
-    assert {entity["entity"] for entity in told["entities"]} == set(live.target.entities)
+    said = json.loads(runbook("status", "--json").stdout)
+    assert {entity["entity"] for entity in said["entities"]} == set(live.target.entities)
     shown = runbook("status", "--entity", ENTITY).stdout
     for part in ("phase", "legacy", "healthy", "records"):
         assert part in shown

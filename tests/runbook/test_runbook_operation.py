@@ -36,9 +36,9 @@ def _switch(context: Context, verb: str, scope: str = "reads") -> Switch:
 
 
 def _where(context: Context) -> tuple[int, Side | None, str | None]:
-    """The share of reads by the journal, where they go, and what is half-done."""
+    """The share of reads by the journal, where they go, and what is interrupted."""
     state, routes = context.journal.state(ENTITY), context.routing.routes(context.target.entity(ENTITY))
-    assert (state.phase, routes.writes) == (Phase.LEGACY, Side.LEGACY), "nobody touches writes here"
+    assert (state.phase, routes.writes) == (Phase.LEGACY, Side.LEGACY), "no test here moves writes"
     return state.reads, routes.reads, state.operation and state.operation.step
 
 
@@ -74,7 +74,7 @@ def _steps(context: Context, failing: str = "", error: BaseException | None = No
 
 
 def _run(context: Context, steps: list[Step]) -> None:
-    """As a command does: settle what is half-done, then do what is needed."""
+    """As a command does: resume what is interrupted, then do what is needed."""
     with locks.held(context.journal, ENTITY, "me", "marking") as lease:
         runner, pending = Runner(context.journal, lease, steps, context.say), _pending(context)
         if pending:
@@ -102,20 +102,20 @@ def test_a_step_that_fails_up_to_the_commit_puts_everything_back(bare, failing):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "said"),
     [
         (KeyboardInterrupt(), "interrupted by the operator"),
         (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "UpdateStage"), "AccessDenied"),
-        (ValueError("what nobody thought of"), "ValueError: what nobody thought of"),
+        (ValueError("unknown"), "ValueError: unknown"),
     ],
 )
-def test_whatever_it_was_it_is_told(bare, error, told):
-    with pytest.raises(PreconditionError, match=told):
+def test_whatever_it_was_it_is_reported(bare, error, said):
+    with pytest.raises(PreconditionError, match=said):
         _run(bare, _steps(bare, "b", error))
     assert (_marked(bare), _pending(bare)) == ("", None)
 
 
-def test_past_the_commit_a_failure_stays_half_done_and_the_next_run_finishes_it(bare):
+def test_past_the_commit_a_failure_stays_interrupted_and_the_next_run_finishes_it(bare):
     with pytest.raises(FailedError, match="point of no return"):
         _run(bare, _steps(bare, "d"))
     pending = _pending(bare)
@@ -143,15 +143,15 @@ def test_a_commit_that_took_effect_and_did_not_say_so_is_gone_on_from(bare, erro
     assert bare.journal.events(ENTITY, 1)[0].result == "done"
 
 
-def test_whether_a_commit_took_effect_that_cannot_be_told_is_asked_again_by_the_next_run(bare):
+def test_whether_a_commit_took_effect_that_cannot_be_known_is_asked_again_by_the_next_run(bare):
     steps = _steps(bare)
     at = MARKS.index(COMMIT)
 
     def dark():
-        raise FailedError("nobody answers")
+        raise FailedError("no answer")
 
     unknown = replace(steps[at], undo=lambda: None, unsays="", done=dark)
-    with pytest.raises(FailedError, match="nobody answers"):
+    with pytest.raises(FailedError, match="no answer"):
         _run(bare, [*steps[:at], replace(unknown, do=dark), *steps[at + 1 :]])
     assert _pending(bare).direction == "undo"
     _run(bare, steps)
@@ -266,7 +266,7 @@ def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open
 # The commands
 
 
-def test_the_road_over_and_back_and_over_again(bare, open_checks):
+def test_cutover_rollback_and_cutover_again(bare, open_checks):
     for verb, scope, then in (
         ("cutover", "reads", OVER),
         ("rollback", "reads", START),
@@ -293,7 +293,7 @@ def test_a_route_changed_behind_the_journal_is_put_right_by_the_same_command(bar
     assert _where(bare) == OVER
 
 
-def test_the_trail_tells_who_began_what_and_how_it_ended(bare, open_checks):
+def test_the_trail_reports_who_began_what_and_how_it_ended(bare, open_checks):
     _switch(bare, "cutover").execute()
     done, started, _ = bare.journal.events(ENTITY, 3)
     assert (started.command, started.result) == ("cutover reads", "started")

@@ -1,4 +1,4 @@
-"""What settles a half-done operation is a command line that can be typed."""
+"""What resumes an interrupted operation is a command line that can be typed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _operation(command: str) -> Operation:
     "command",
     ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", TAKE_BACK],
 )
-def test_every_operation_is_settled_by_a_command_that_there_is(command):
+def test_every_operation_is_resumed_by_an_existing_command(command):
     line = remedies.resuming(_operation(command), "chefs")
     assert line.endswith(" --entity chefs --execute")
     result = CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"])

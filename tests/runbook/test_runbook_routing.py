@@ -19,16 +19,16 @@ def chefs(bare):
 
 
 def _refuse_once(client, operation: str, code: str) -> list[str]:
-    """Let the next call of an operation fail with `code`; the list tells that it did."""
-    told: list[str] = []
+    """Let the next call of an operation fail with `code`; the list says that it did."""
+    said: list[str] = []
 
     def fail(**_):
-        if not told:
-            told.append(code)
+        if not said:
+            said.append(code)
             raise ClientError({"Error": {"Code": code, "Message": "forced"}}, operation)
 
     client.meta.events.register(f"before-call.api-gateway.{operation}", fail)
-    return told
+    return said
 
 
 def test_reads_and_writes_move_apart_and_together(bare, chefs):
@@ -50,9 +50,9 @@ def test_routing_where_it_goes_already_changes_nothing(bare, chefs):
 
 @pytest.mark.parametrize("code", ["ConflictException", "TooManyRequestsException"])
 def test_a_busy_stage_is_tried_again(bare, chefs, code):
-    told = _refuse_once(bare.clients.apigateway, "UpdateStage", code)
+    said = _refuse_once(bare.clients.apigateway, "UpdateStage", code)
     assert bare.routing.route(chefs, Routes(writes=Side.MODERN))
-    assert told == [code]
+    assert said == [code]
     assert bare.routing.routes(chefs).writes == Side.MODERN
 
 
@@ -63,13 +63,13 @@ def test_another_error_is_not_swallowed(bare, chefs):
 
 
 def test_a_stage_that_never_takes_the_value_is_an_error(bare, chefs, monkeypatch):
-    monkeypatch.setattr(routings, "PATIENCE", 0.0)
+    monkeypatch.setattr(routings, "TIMEOUT_SECONDS", 0.0)
     monkeypatch.setattr(bare.routing, "_patch", lambda *_: False)
     with pytest.raises(FailedError, match="chefs_writes"):
         bare.routing.route(chefs, Routes(writes=Side.MODERN))
 
 
-def test_a_function_of_neither_system_is_told_as_unknown_and_a_missing_one_as_unset(bare, chefs):
+def test_a_function_of_neither_system_is_reported_as_unknown_and_a_missing_one_as_unset(bare, chefs):
     bare.routing.set({"chefs_reads": "gone-7"})
     assert bare.routing.routes(chefs).reads == Side.UNKNOWN
     assert bare.routing.routes(EntityTarget(name="new")) == Routes(reads=Side.UNSET, writes=Side.UNSET)

@@ -1,4 +1,4 @@
-"""`runbook status` on the shared sandbox: what it tells of the fence, and with an Aurora that is down."""
+"""`runbook status` on the shared sandbox: what it reports the fence, and with an Aurora that is down."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def aurora_down(sandbox):
     sandbox.mariadb.start()
 
 
-def _of_chefs(told):
-    return next(one for one in json.loads(told)["entities"] if one["entity"] == "chefs")
+def _of_chefs(said):
+    return next(one for one in json.loads(said)["entities"] if one["entity"] == "chefs")
 
 
-def test_with_aurora_down_all_else_is_told_and_what_is_not_known_is_null(context, run, aurora_down):
+def test_with_aurora_down_all_else_is_reported_and_what_is_not_known_is_null(context, run, aurora_down):
     operation = Operation(id="1", command="cutover writes", arguments={}, operator="a", started_at="now", step="drain")
     with held(context.journal, "chefs", "a test", "a test") as lease:
         context.journal.write(lease.lock, "chefs", {"operation": operation})
-    code, told = run("--json")
+    code, said = run("--json")
     human = run()
     with held(context.journal, "chefs", "a test", "a test") as lease:
         context.journal.write(lease.lock, "chefs", {"operation": None})
-    one = _of_chefs(told)
+    one = _of_chefs(said)
     assert (code, one["legacy"], one["fenced"], one["healthy"]) == (0, None, None, True)
     assert (one["modern"]["exact"], one["state"]["operation"]["step"]) == (True, "drain")
     assert {"fence", "legacy"} == set(one["unknown"])
@@ -67,13 +67,13 @@ def test_with_aurora_down_all_else_is_told_and_what_is_not_known_is_null(context
         assert part in human[1]
 
 
-def test_the_fence_is_told_and_that_it_should_not_be_up_in_phase_legacy(run, database):
+def test_the_fence_is_reported_and_that_it_should_not_be_up_in_phase_legacy(run, database):
     assert _of_chefs(run("--json")[1])["fenced"] is False
     with database.cursor() as cursor:
         cursor.execute("UPDATE chefdb.streamback_control SET fenced = 1 WHERE entity = 'chefs'")
-        told = run("--entity", "chefs")[1]
+        said = run("--entity", "chefs")[1]
         cursor.execute("UPDATE chefdb.streamback_control SET fenced = 0 WHERE entity = 'chefs'")
-    assert "`runbook rollback writes --entity chefs --execute` lowers it" in told
+    assert "`runbook rollback writes --entity chefs --execute` lowers it" in said
 
 
 def test_an_aurora_that_hangs_is_not_waited_for(monkeypatch):
@@ -84,6 +84,6 @@ def test_an_aurora_that_hangs_is_not_waited_for(monkeypatch):
     never.set()
 
 
-def test_without_a_bridge_nobody_says_that_it_is_healthy(bare):
+def test_without_a_bridge_status_does_not_say_that_it_is_healthy(bare):
     found = status.run(bare, bare.target.entity("chefs"), send_heartbeat=False, exact=False)
     assert (found.bridge, found.healthy) == ([], None)

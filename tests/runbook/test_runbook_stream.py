@@ -16,7 +16,7 @@ from runbook.aws.stream_shards import Shards
 from runbook.aws.watermarks import Watermarks
 from runbook.errors import PreconditionError
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
@@ -54,7 +54,7 @@ def delete(context, chefs, key):
 def test_everything_written_before_is_seen_and_taken_once(context, chefs, items):
     ours, copied = items(), items(legacy=True)
     follower = context.follower(chefs)
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     seen = follower.take()
     assert (seen[ours].legacy, seen[ours].removed) == (False, False)
     assert seen[copied].legacy
@@ -65,12 +65,12 @@ def test_everything_written_before_is_seen_and_taken_once(context, chefs, items)
 def test_what_comes_between_two_calls_is_seen_by_the_second(context, chefs, items):
     first = items()
     follower = context.follower(chefs)
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     before = follower.take()[first]
     items(key=first)
     later = [items() for _ in range(20)]
     delete(context, chefs, later[0])
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     seen = follower.take()
     assert set(later) | {first} <= set(seen)
     assert seen[first].sequence > before.sequence
@@ -89,16 +89,16 @@ def test_a_removal_by_copy_is_known_as_such(context, chefs, items):
     )
     delete(context, chefs, key)
     follower = context.follower(chefs)
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     seen = follower.take()[key]
     assert (seen.legacy, seen.removed) == (True, True)
 
 
-def test_no_marker_is_left_behind_or_seen_as_a_record(context, chefs, items):
+def test_no_watermark_is_left_behind_or_seen_as_a_record(context, chefs, items):
     items()
     follower = context.follower(chefs)
-    follower.reach(PATIENCE)
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
+    follower.reach(TIMEOUT)
     assert not [key for key in follower.take() if key.startswith(names.HEARTBEAT_KEY)]
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
@@ -118,7 +118,7 @@ def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_
     delete(context, chefs, deleted)
     follower = context.follower(chefs, copied=False)
     follower.keeps = True
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     seen = follower.take()
     assert {ours, copied, overwritten, deleted} & set(seen) == {ours, overwritten, deleted}
     assert not [key for key in (ours, overwritten, deleted) if seen[key].legacy or seen[key].removed]
@@ -130,17 +130,17 @@ def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_
 
 
 @pytest.mark.parametrize("left", [1, 140])
-def test_markers_that_a_killed_run_has_left_are_removed_by_the_next(context, chefs, left):
+def test_watermarks_that_a_killed_run_has_left_are_removed_by_the_next(context, chefs, left):
     Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId").write("of a killed run", left)
-    context.follower(chefs).reach(PATIENCE)
+    context.follower(chefs).reach(TIMEOUT)
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
-def test_a_run_that_is_killed_while_it_removes_leaves_the_first_markers(context, chefs, monkeypatch):
-    markers = Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId")
-    markers.write("of a killed run", 60)
-    real, sent = markers._send, []
+def test_a_run_that_is_killed_while_it_removes_leaves_the_first_watermarks(context, chefs, monkeypatch):
+    watermarks = Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId")
+    watermarks.write("of a killed run", 60)
+    real, sent = watermarks._send, []
 
     def send(requests):
         if sent:
@@ -148,18 +148,18 @@ def test_a_run_that_is_killed_while_it_removes_leaves_the_first_markers(context,
         sent.append(requests)
         return real(requests)
 
-    monkeypatch.setattr(markers, "_send", send)
+    monkeypatch.setattr(watermarks, "_send", send)
     with pytest.raises(KeyboardInterrupt):
-        markers.remove()
+        watermarks.remove()
     Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId").sweep()
     found = context.clients.dynamodb.scan(TableName=chefs.modern_table)["Items"]
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
-def test_two_followers_do_not_take_each_others_markers(context, chefs, items):
+def test_two_followers_do_not_take_each_others_watermarks(context, chefs, items):
     wanted = {items() for _ in range(5)}
     followers = [context.follower(chefs) for _ in range(4)]
-    threads = [threading.Thread(target=each.reach, args=(PATIENCE,)) for each in followers]
+    threads = [threading.Thread(target=each.reach, args=(TIMEOUT,)) for each in followers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -180,7 +180,7 @@ def test_under_constant_writes_it_comes_to_an_end(context, chefs, items):
     try:
         follower = context.follower(chefs)
         for _ in range(3):
-            follower.reach(PATIENCE)
+            follower.reach(TIMEOUT)
         assert key in follower.take()
     finally:
         stop.set()
@@ -192,14 +192,14 @@ def test_a_record_older_than_asked_for_is_passed_over_with_a_minutes_slack(conte
     key, now = items(), dt.datetime.now(dt.UTC)
     for since, there in ((now, True), (now + dt.timedelta(minutes=5), False)):
         follower = context.follower(chefs, since)
-        follower.reach(PATIENCE)
+        follower.reach(TIMEOUT)
         assert (key in follower.take()) == there
 
 
 def test_only_the_wanted_keys_are_kept(context, chefs, items):
     key, other = items(), items()
     follower = context.follower(chefs, wanted={key})
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     assert set(follower.take()) == {key}
     assert other != key
 
@@ -207,7 +207,7 @@ def test_only_the_wanted_keys_are_kept(context, chefs, items):
 def test_an_iterator_that_expired_is_replaced_behind_the_last_record(context, chefs, items, monkeypatch):
     first = items()
     follower = context.follower(chefs)
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     follower.take()
     second = items()
     asked: list[str] = []
@@ -225,14 +225,14 @@ def test_an_iterator_that_expired_is_replaced_behind_the_last_record(context, ch
 
     monkeypatch.setattr(client, "get_records", records)
     monkeypatch.setattr(client, "get_shard_iterator", iterator)
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     seen = follower.take()
     assert asked == ["AFTER_SEQUENCE_NUMBER"]
     assert second in seen
     assert first not in seen
 
 
-def test_a_stream_that_shows_nothing_in_time_is_told_and_the_markers_are_gone(context, chefs, items, monkeypatch):
+def test_a_stream_that_shows_nothing_in_time_fails_and_the_watermarks_are_gone(context, chefs, items, monkeypatch):
     monkeypatch.setattr(Shards, "shown", lambda self: False)
     with pytest.raises(PreconditionError, match="did not show the latest writes"):
         context.follower(chefs).reach(0.3)
@@ -240,7 +240,7 @@ def test_a_stream_that_shows_nothing_in_time_is_told_and_the_markers_are_gone(co
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
-def test_a_stream_that_is_gone_is_told(context, chefs):
+def test_a_stream_that_is_gone_is_reported(context, chefs):
     elsewhere = replace(chefs, stream_arn=chefs.stream_arn + "-gone")
     with pytest.raises(PreconditionError, match="is not there"):
         context.follower(elsewhere).reach(1)
@@ -306,7 +306,7 @@ class Stream:
 
 
 class Table:
-    """Takes markers, and puts each into one of the open shards of a stream."""
+    """Takes watermarks, and puts each into one of the open shards of a stream."""
 
     def __init__(self, stream: Stream, into=None) -> None:
         self.stream, self.into, self.there = stream, into, dict[str, str]()
@@ -350,34 +350,34 @@ def test_parents_are_read_before_their_children_and_all_pages_of_shards_are(forc
     stream.shards["p"]["closed"] = True
     for name in ("p", "p", "p", "c1", "c2", "other"):
         stream.write(name, key="the same" if name != "other" else "another")
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     first = [name for name in dict.fromkeys(stream.log) if name != "other"]
     assert first[0] == "p"
     assert set(follower.take()) == {"the same", "another"}
     assert follower.clients.dynamodb.there == {}
 
 
-def test_it_waits_for_every_open_shard_to_show_a_marker(forced):
+def test_it_waits_for_every_open_shard_to_show_a_watermark(forced):
     stream, follower = forced(into="a")
     stream.shard("a")
     stream.shard("b")
     with pytest.raises(PreconditionError):
         follower.reach(0.3)
     stream, follower = forced()
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
 
 
 def test_a_shard_that_splits_meanwhile_is_followed_into_its_children(forced):
     stream, follower = forced()
     stream.shard("p")
     stream.write("p", key="in the parent")
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     stream.shards["p"]["closed"] = True
     stream.shard("left", "p")
     stream.shard("right", "p")
     stream.write("left", key="left")
     stream.write("right", key="right")
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     assert set(follower.take()) == {"in the parent", "left", "right"}
 
 
@@ -385,7 +385,7 @@ def test_an_ended_shard_whose_children_are_not_listed_yet_is_not_the_end(forced)
     stream, follower = forced()
     stream.shard("p")
     stream.shard("steady")
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     stream.shards["p"]["closed"] = True
     stream.shard("late", "p")
     stream.shards["late"]["hidden"] = True
@@ -393,7 +393,7 @@ def test_an_ended_shard_whose_children_are_not_listed_yet_is_not_the_end(forced)
     with pytest.raises(PreconditionError):
         follower.reach(0.3)
     stream.shards["late"]["hidden"] = False
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     assert "in the late one" in follower.take()
 
 
@@ -411,7 +411,7 @@ def test_a_shard_that_is_past_its_day_while_it_is_read_is_left(forced):
 
     stream.get_records = expire
     stream.write("new", key="new")
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     assert set(follower.take()) == {"new"}
 
 
@@ -419,7 +419,7 @@ def test_trimmed_records_are_passed_over(forced):
     stream, follower = forced()
     stream.shard("a")
     stream.write("a", key="first")
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     stream.write("a", key="second")
     real, failures = stream.get_records, ["TrimmedDataAccessException"]
 
@@ -429,7 +429,7 @@ def test_trimmed_records_are_passed_over(forced):
         return real(**given)
 
     stream.get_records = trimmed
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     assert "second" in follower.take()
 
 
@@ -442,6 +442,6 @@ def test_shards_that_were_closed_before_the_moment_are_not_read(forced):
     stream.write("a", key="a", at=old)
     stream.write("b", key="b", at=old)
     stream.write("c", key="c", at=new)
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     assert "a" not in stream.log
     assert set(follower.take()) == {"c"}

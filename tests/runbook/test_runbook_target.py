@@ -1,4 +1,4 @@
-"""Which stack a command acts on, and what it says when it cannot tell."""
+"""Which stack a command acts on, and what it says when none is named."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         resolve(outputs=tmp_path / "none.json")
 
 
-def test_one_entity_needs_no_name_and_an_unknown_one_is_told_with_the_known(saved):
+def test_one_entity_needs_no_name_and_an_unknown_one_is_reported_with_the_known(saved):
     found = resolve(outputs=saved)
     assert found.entity(None).name == ENTITY
     with pytest.raises(UsageError) as caught:

@@ -21,7 +21,7 @@ from runbook.stack import Context
 ENTITY = "chefs"
 QUICK = Choices(propagation_wait=0.0, warm=1)
 FORCED = Choices(propagation_wait=0.0, warm=1, force=True)
-PATIENCE = 60.0
+TIMEOUT = 60.0
 LEGACY, MODERN = (Phase.LEGACY, Side.LEGACY, False), (Phase.MODERN, Side.MODERN, True)
 
 
@@ -37,14 +37,14 @@ def bring_back(context: Context) -> None:
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait for it."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 def control(context: Context) -> Control:
-    """The entity's fence and stamp in Aurora."""
+    """The entity's fence and epoch in Aurora."""
     return Fence(context, context.target.entity(ENTITY)).control()
 
 

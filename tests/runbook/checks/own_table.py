@@ -1,4 +1,4 @@
-"""A legacy table of a test's own beside the sandbox's modern side, so that each hazard can be made for real."""
+"""A legacy table of a test's own beside the sandbox's modern side, so that each check can be made red for real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each check of what is deployed turns red for its hazard: clocks, streams, mappings, functions, the quarantine."""
+"""Each check of what is deployed turns red for its cause: clocks, streams, mappings, functions, the quarantine."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_clocks_that_differ_are_red(context, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("told", "step", "expected"),
+    ("said", "step", "expected"),
     [(3, 0, 0), (7, 0, 2), (-2, 0, -2), (-2, 1, -1), (-0.5, 1, 0), (0, 0, 0), (5, 0, 0)],
 )
-def test_a_slow_answer_is_not_taken_for_a_skewed_clock(told, step, expected):
+def test_a_slow_answer_is_not_taken_for_a_skewed_clock(said, step, expected):
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    answer = deployment.skew(begin, begin + timedelta(seconds=told), begin + timedelta(seconds=5), step)
+    answer = deployment.skew(begin, begin + timedelta(seconds=said), begin + timedelta(seconds=5), step)
     assert answer == pytest.approx(expected)
 
 

@@ -1,4 +1,4 @@
-"""Each check of the legacy server turns red for its hazard: sessions, users, rights, the cluster."""
+"""Each check of the legacy server turns red for its cause: sessions, users, rights, the cluster."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def test_sessions_that_are_not_strict_are_red(world, settings):
 
 
 def test_a_zone_other_than_utc_is_red_where_a_timestamp_is_mapped(world, settings):
-    born = {"born": {"column": "born", "type": "datetime"}}
-    stamped = world.context(f"{TABLE[:-1]}, born TIMESTAMP(6) NULL)", fields=born)
-    plain = world.context(f"{TABLE[:-1]}, born DATETIME(6) NULL)", fields=born)
-    assert looked(stamped)["time zone"].ok
+    birthday = {"birthday": {"column": "birthday", "type": "datetime"}}
+    zoned = world.context(f"{TABLE[:-1]}, birthday TIMESTAMP(6) NULL)", fields=birthday)
+    plain = world.context(f"{TABLE[:-1]}, birthday DATETIME(6) NULL)", fields=birthday)
+    assert looked(zoned)["time zone"].ok
     settings("time_zone", "+02:00")
-    assert looked(world.user(stamped))["time zone"].ok is False
+    assert looked(world.user(zoned))["time zone"].ok is False
     kept = looked(world.user(plain))["time zone"]
     assert kept.ok
-    assert "born: DATETIME, taken for UTC" in kept.value
+    assert "birthday: DATETIME, taken for UTC" in kept.value
 
 
 def test_the_bridges_user_must_get_in_and_may_write(world, settings):

@@ -1,4 +1,4 @@
-"""Each check of the legacy table turns red for its hazard, on the real MariaDB, and is green without it."""
+"""Each check of the legacy table turns red for its cause, on the real MariaDB, and is green without it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def natural(key: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A table with a hazard; `then` is done to it after `runbook init`."""
+    """A table that turns one check red; `then` is done to it after `runbook init`."""
 
     check: str
     says: str
@@ -37,7 +37,7 @@ PARENT = (
     "CREATE TABLE kitchens (id INT PRIMARY KEY)",
     "ALTER TABLE chefs ADD kitchen INT, ADD CONSTRAINT of_kitchen FOREIGN KEY (kitchen) REFERENCES kitchens (id)",
 )
-HAZARDS = [
+RED_CASES = [
     Case(check="legacy table", says="no preflight_", then=("DROP TABLE chefs",)),
     Case(check="legacy table", says="MyISAM", table=f"{TABLE} ENGINE = MyISAM"),
     Case(check="legacy table", says="view", table="CREATE VIEW chefs AS SELECT 1 AS id", prepared=False),
@@ -152,8 +152,8 @@ HAZARDS = [
 ]
 
 
-@pytest.mark.parametrize("case", HAZARDS, ids=lambda case: f"{case.check}: {case.says}")
-def test_a_hazard_of_the_table_turns_its_check_red(world, case):
+@pytest.mark.parametrize("case", RED_CASES, ids=lambda case: f"{case.check}: {case.says}")
+def test_a_fault_of_the_table_turns_its_check_red(world, case):
     context = world.context(case.table, prepared=case.prepared, **case.more)
     world.sql(*case.then)
     check = looked(context)[case.check]
@@ -193,10 +193,10 @@ def test_a_check_that_only_informs_stays_green(world):
     assert found["character sets"].value.startswith("nick (latin1)")
     assert found["generated columns"].value.startswith("loud: not mapped")
     assert "audit (AFTER UPDATE), compares (BEFORE INSERT), tidy (BEFORE UPDATE)" in found["triggers"].value
-    told = found["foreign keys"].value
-    assert "of_kitchen needs its row" in told
-    assert "awards (to_chef, CASCADE)" in told
-    assert "goes to quarantine while" in told
+    said = found["foreign keys"].value
+    assert "of_kitchen needs its row" in said
+    assert "awards (to_chef, CASCADE)" in said
+    assert "goes to quarantine while" in said
 
 
 @pytest.mark.parametrize("collation", ["utf8mb4_bin", "utf8mb4_nopad_bin"])

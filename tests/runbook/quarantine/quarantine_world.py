@@ -63,14 +63,14 @@ class QuarantineWorld:
         force_phase(self.context, "chefs", phase)
 
     def poisoned(self, row="old") -> str:
-        """A record whose row is `row` and whose item has a value that no column takes; parked by the bridge."""
+        """A record whose row is `row` and whose item has a value that no column takes; quarantined by the bridge."""
         key = self._with_row(row)
         self.item(key, TOO_LONG)
         until(lambda: self.entry(key))
         return key
 
-    def parked(self) -> str:
-        """The same without the wait for the bridge, by what it parks with; the item bears the mark of copy."""
+    def quarantined(self) -> str:
+        """The same without the wait for the bridge, by what it quarantines with; the item bears the mark of copy."""
         key = self._with_row("old")
         self.item(key, TOO_LONG, unseen=True)
         table, stream = self.context.target.quarantine_table, self.record(key, 0)["eventSourceARN"]
@@ -93,8 +93,8 @@ class QuarantineWorld:
     def entry(self, key):
         return next((e for e in EntryStore(self.context, self.chefs).entries() if e.key == key), None)
 
-    def given_up(self, monkeypatch, *batch) -> str:
-        """What the emulator writes for a batch that a mapping gives up; returns the object's name."""
+    def dead_lettered(self, monkeypatch, *batch) -> str:
+        """What the emulator writes for a batch that a mapping dead-letters; returns the object's name."""
         monkeypatch.setenv("GATEWAY_PORT", str(urlsplit(self.sandbox.outputs["endpointUrl"]).port))
         mapping = self.context.clients.functions.get_event_source_mapping(UUID=self.chefs.bridge_mapping_id)
         before = self.objects()

@@ -20,8 +20,8 @@ from runbook.quarantine.both_sides import pairs
 
 def test_list_shows_everything_known_of_an_entry(world, run):
     key = world.poisoned()
-    code, told = run("list")
-    (entry,) = told["entries"]
+    code, said = run("list")
+    (entry,) = said["entries"]
     assert code == 0
     assert (entry["key"], entry["kind"], entry["table"], entry["objects"]) == (key, "upsert", True, [])
     assert "firstName" in entry["reason"]
@@ -31,18 +31,18 @@ def test_list_shows_everything_known_of_an_entry(world, run):
 
 
 def test_show_puts_both_sides_side_by_side_and_says_what_replay_would_do(world, run):
-    key = world.parked()
+    key = world.quarantined()
     world.phase(Phase.MODERN)
-    _, told = run("show", key)
-    (entry,) = told["entries"]
+    _, said = run("show", key)
+    (entry,) = said["entries"]
     assert entry["action"] == "write_row"
     assert entry["fields"][0] == {"field": "firstName", "legacy": "old", "modern": TOO_LONG, "same": False}
-    code, told = run("show", "no-such-key")
-    assert (code, told["error"]["exit"]) == (4, 4)
+    code, said = run("show", "no-such-key")
+    assert (code, said["error"]["exit"]) == (4, 4)
 
 
 def test_another_operator_keeps_replay_and_drop_out(world, run, context):
-    key = world.parked()
+    key = world.quarantined()
     with held(context.journal, "chefs", "somebody", "copy start"):
         assert run("replay", key, "--execute")[0] == run("drop", key, "--execute")[0] == 5
     assert world.entry(key)
@@ -54,7 +54,7 @@ def test_either_keys_or_all_must_be_given(run, verb):
 
 
 def test_drop_shows_its_plan_then_removes_the_entry_and_records_it(world, run, context):
-    key = world.parked()
+    key = world.quarantined()
     code, plan = run("drop", key)
     assert (code, plan["executed"], plan["entries"][0]["key"]) == (0, False, key)
     assert world.entry(key)
@@ -76,51 +76,51 @@ def test_a_masked_field_shows_no_value_and_no_reason_quotes_one(context, chefs):
     assert without_masked(entity, reason) == reason.replace("secret", "***")
     assert without_masked(described, reason) == reason
     for quoted in ("secret", "it's secret", "secret " * 20, 12):
-        told = without_masked(entity, f"firstName: expected a string, got {shown(quoted)}, in the item 'k'")
-        assert told.startswith("firstName: expected a string, got '***', in the item")
+        said = without_masked(entity, f"firstName: expected a string, got {shown(quoted)}, in the item 'k'")
+        assert said.startswith("firstName: expected a string, got '***', in the item")
 
 
 @pytest.mark.parametrize("arguments", [["replay"], ["replay", "--execute"], ["drop"], ["drop", "--execute"]])
 def test_a_key_that_is_not_there_is_reported_and_nothing_is_done(world, run, arguments):
-    key = world.parked()
-    code, told = run(arguments[0], key, "typo", *arguments[1:])
-    assert (code, told["error"]["message"]) == (4, "not in quarantine: typo")
+    key = world.quarantined()
+    code, said = run(arguments[0], key, "typo", *arguments[1:])
+    assert (code, said["error"]["message"]) == (4, "not in quarantine: typo")
     assert world.entry(key)
 
 
 def test_the_history_shows_the_keys_that_were_dropped(world, run, sandbox):
-    key = world.parked()
+    key = world.quarantined()
     assert run("drop", key, "--execute")[0] == 0
     command = ["history", "--entity", "chefs", "--limit", "5", "--outputs", str(sandbox.location.outputs)]
     assert key in CliRunner().invoke(app, command, env={"COLUMNS": "250"}).stdout
 
 
 def test_all_entities_leaves_out_those_without_entries_or_complete(world, everywhere):
-    key = world.parked()
-    code, told = everywhere("replay", "--all")
-    assert (code, key in told) == (0, True)
-    assert "specimens has nothing in quarantine" in told
+    key = world.quarantined()
+    code, said = everywhere("replay", "--all")
+    assert (code, key in said) == (0, True)
+    assert "specimens has nothing in quarantine" in said
     world.phase(Phase.COMPLETE)
     park_what_is_gone(world)
-    code, told = everywhere("replay", "--all", "--execute")
-    assert (code, "gone-1" in told) == (0, True), told
-    assert "`runbook quarantine drop --all --entity chefs --execute`" in told
+    code, said = everywhere("replay", "--all", "--execute")
+    assert (code, "gone-1" in said) == (0, True), said
+    assert "`runbook quarantine drop --all --entity chefs --execute`" in said
     assert everywhere("show", "--all")[0] == 0
     assert world.entry(key)
 
 
 def test_what_was_done_for_one_entity_is_reported_when_another_is_refused(world, everywhere):
-    world.parked()
+    world.quarantined()
     world.phase(Phase.SWITCHING)
     park_what_is_gone(world)
-    code, told = everywhere("replay", "--all", "--execute", "--json")
-    document = json.loads(told)
+    code, said = everywhere("replay", "--all", "--execute", "--json")
+    document = json.loads(said)
     assert (code, document["resolved"], document["entries"][0]["key"]) == (4, 1, "gone-1")
     assert [(each["entity"], each["exit"]) for each in document["problems"]] == [("chefs", 4)]
 
 
 def test_without_json_every_command_prints_a_table(world, sandbox):
-    key = world.parked()
+    key = world.quarantined()
     for arguments in (["list"], ["show", key], ["replay", key], ["drop", "--all"]):
         command = ["quarantine", *arguments, "--entity", "chefs", "--outputs", str(sandbox.location.outputs)]
         result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
@@ -130,6 +130,6 @@ def test_without_json_every_command_prints_a_table(world, sandbox):
 
 
 def test_the_remedies_of_status_name_the_commands(world, context, chefs):
-    world.parked()
+    world.quarantined()
     (check,) = (c for c in bridge_checks(context, chefs) if c.name == "quarantine")
     assert "runbook quarantine list --entity chefs" in check.remedy

@@ -18,7 +18,7 @@ def test_a_dead_lettered_batch_has_one_entry_a_key_until_all_are_resolved(world,
     for key in keys:
         world.item(key, f"now {key}", unseen=True)
     records = [world.record(key, number) for number, key in enumerate((one, one, two, three))]
-    name = world.given_up(monkeypatch, *records)
+    name = world.dead_lettered(monkeypatch, *records)
     assert name.startswith(f"aws/lambda/{chefs.bridge_mapping_id}/shardId-")
     world.phase(Phase.MODERN)
     listed = {entry["key"]: entry for entry in run("list")[1]["entries"]}
@@ -42,7 +42,7 @@ def test_a_key_of_a_batch_that_fails_again_moves_to_the_table(world, run, monkey
     good, bad = world.key(), world.key()
     world.item(good, "good", unseen=True)
     world.item(bad, TOO_LONG, unseen=True)
-    name = world.given_up(monkeypatch, world.record(good, 1), world.record(bad, 2))
+    name = world.dead_lettered(monkeypatch, world.record(good, 1), world.record(bad, 2))
     world.phase(Phase.MODERN)
     assert run("replay", "--all", "--execute")[0] == 1
     assert (world.row(good), name in world.objects()) == ("good", False)
@@ -53,7 +53,7 @@ def test_a_key_of_a_batch_that_fails_again_moves_to_the_table(world, run, monkey
 
 def test_an_object_of_a_mapping_that_no_longer_exists_is_listed(world, run, monkeypatch, context, chefs):
     key = world.key()
-    name = world.given_up(monkeypatch, world.record(key, 1))
+    name = world.dead_lettered(monkeypatch, world.record(key, 1))
     place = {"Bucket": context.target.failure_bucket}
     body = context.clients.s3.get_object(**place, Key=name)["Body"].read()
     former = name.replace(chefs.bridge_mapping_id, str(uuid.uuid4()))
@@ -67,7 +67,7 @@ def test_an_object_of_a_mapping_that_no_longer_exists_is_listed(world, run, monk
 
 
 def test_one_object_shows_whose_all_objects_of_a_former_mapping_are(world, monkeypatch, context, chefs):
-    name = world.given_up(monkeypatch, world.record(world.key(), 1))
+    name = world.dead_lettered(monkeypatch, world.record(world.key(), 1))
     client, bucket = context.clients.s3, context.target.failure_bucket
     body = client.get_object(Bucket=bucket, Key=name)["Body"].read()
     client.delete_object(Bucket=bucket, Key=name)
@@ -87,8 +87,8 @@ def test_one_object_shows_whose_all_objects_of_a_former_mapping_are(world, monke
 
 
 def test_a_key_that_is_in_both_places_is_one_entry(world, run, monkeypatch):
-    key = world.parked()
-    name = world.given_up(monkeypatch, world.record(key, 1))
+    key = world.quarantined()
+    name = world.dead_lettered(monkeypatch, world.record(key, 1))
     (entry,) = run("list")[1]["entries"]
     assert (entry["table"], entry["objects"]) == (True, [name])
     assert run("drop", "--all", "--execute")[1]["resolved"] == 1
@@ -97,13 +97,13 @@ def test_a_key_that_is_in_both_places_is_one_entry(world, run, monkeypatch):
 
 def test_heartbeats_and_objects_without_records_are_listed_and_can_be_removed(world, run, monkeypatch, context):
     image = {names.HEARTBEAT_ATTRIBUTE: {"S": "token"}}
-    probed = world.given_up(monkeypatch, world.record(names.HEARTBEAT_KEY, 1, **image))
+    heartbeat = world.dead_lettered(monkeypatch, world.record(names.HEARTBEAT_KEY, 1, **image))
     odd = {"Bucket": context.target.failure_bucket, "Key": f"{prefix(world.chefs.bridge_mapping_id)}odd"}
     context.clients.s3.put_object(**odd, Body=b"{}")
     kinds = {entry["kind"]: entry["key"] for entry in run("list")[1]["entries"]}
     assert set(kinds) == {"heartbeat", "unreadable"}
-    code, told = run("replay", "--all", "--execute")
-    assert (code, told["resolved"], told["stay"]) == (1, 1, 1)
-    assert world.objects() & {probed, odd["Key"]} == {odd["Key"]}
+    code, said = run("replay", "--all", "--execute")
+    assert (code, said["resolved"], said["stay"]) == (1, 1, 1)
+    assert world.objects() & {heartbeat, odd["Key"]} == {odd["Key"]}
     assert run("drop", odd["Key"], "--execute")[0] == 0
     assert odd["Key"] not in world.objects()

@@ -14,7 +14,7 @@ from runbook.quarantine.store import EntryStore
 
 
 def test_in_modern_what_fails_again_stays_with_its_new_reason(world, run, context):
-    key = world.parked()
+    key = world.quarantined()
     world.phase(Phase.MODERN)
     context.clients.dynamodb.update_item(
         TableName=context.target.quarantine_table,
@@ -22,21 +22,21 @@ def test_in_modern_what_fails_again_stays_with_its_new_reason(world, run, contex
         UpdateExpression="SET reason = :old",
         ExpressionAttributeValues={":old": {"S": "an older reason"}},
     )
-    code, told = run("replay", key, "--execute")
-    assert (code, told["resolved"], told["stay"]) == (1, 0, 1)
+    code, said = run("replay", key, "--execute")
+    assert (code, said["resolved"], said["stay"]) == (1, 0, 1)
     assert "firstName" in world.entry(key).reason
     assert world.row(key) == "old"
 
 
 def test_in_modern_the_row_becomes_what_the_item_is(world, run):
-    key = world.parked()
+    key = world.quarantined()
     world.item(key, "mended", unseen=True)
     world.phase(Phase.MODERN)
     code, plan = run("replay", key)
     assert (code, plan["executed"], plan["entries"][0]["action"]) == (0, False, "write_row")
     assert world.row(key) == "old"
-    code, told = run("replay", key, "--execute")
-    assert (code, told["resolved"], world.row(key), world.entry(key)) == (0, 1, "mended", None)
+    code, said = run("replay", key, "--execute")
+    assert (code, said["resolved"], world.row(key), world.entry(key)) == (0, 1, "mended", None)
     world.item(key, "later")
     until(lambda: world.row(key) == "later")
     assert run("replay", "--all", "--execute") == (
@@ -55,7 +55,7 @@ def test_in_modern_replay_passes_the_fence(world, run):
 
 
 def test_in_modern_the_row_of_a_deleted_item_is_deleted(world, run, chefs):
-    key = world.parked()
+    key = world.quarantined()
     world.phase(Phase.MODERN)
     world.dynamodb.delete_item(TableName=chefs.modern_table, Key={"ChefId": {"S": key}})
     assert run("replay", key, "--execute")[0] == 0
@@ -63,7 +63,7 @@ def test_in_modern_the_row_of_a_deleted_item_is_deleted(world, run, chefs):
 
 
 def test_in_legacy_with_capture_the_key_goes_into_the_change_queue(world, run):
-    key = world.parked()
+    key = world.quarantined()
     world.control(legacy_stamp=1, generation=1)
     assert run("replay", key)[1]["entries"][0]["action"] == "queue"
     assert run("replay", key, "--execute")[0] == 0
@@ -73,18 +73,18 @@ def test_in_legacy_with_capture_the_key_goes_into_the_change_queue(world, run):
 
 
 def test_in_legacy_without_capture_the_item_is_written_from_the_row(world, run):
-    key = world.parked()
+    key = world.quarantined()
     assert run("replay", key, "--execute")[0] == 0
     assert (world.name(key), world.row(key), world.entry(key)) == ("old", "old", None)
     assert world.read(key)[names.ORIGIN_ATTRIBUTE] == {"S": names.ORIGIN_LEGACY}
 
 
-@pytest.mark.parametrize("period", [0, 1])
-def test_in_legacy_a_record_that_legacy_never_had_is_written_to_aurora(world, run, period):
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_in_legacy_a_record_that_legacy_never_had_is_written_to_aurora(world, run, epoch):
     key = world.poisoned(row=None)
-    world.control(legacy_stamp=period, generation=period)
-    code, told = run("replay", key, "--execute")
-    assert (code, told["stay"], world.name(key)) == (1, 1, TOO_LONG)
+    world.control(legacy_stamp=epoch, generation=epoch)
+    code, said = run("replay", key, "--execute")
+    assert (code, said["stay"], world.name(key)) == (1, 1, TOO_LONG)
     world.item(key, "mended")
     until(lambda: world.row(key) == "mended")
     world.sql("DELETE FROM chefdb.cheftable WHERE streamback_key = %s", key)
@@ -114,12 +114,12 @@ def test_in_legacy_without_capture_a_copied_item_without_a_row_is_deleted_unseen
 
 @pytest.mark.parametrize("phase", [Phase.SWITCHING, Phase.RETURNING, Phase.COMPLETE])
 def test_replay_is_refused_while_the_source_of_truth_is_not_decided(world, run, phase):
-    key = world.parked()
+    key = world.quarantined()
     world.phase(phase)
     for arguments in (["replay", key], ["replay", key, "--execute"]):
-        code, told = run(*arguments)
+        code, said = run(*arguments)
         assert code == 4
-        assert phase.value in told["error"]["message"]
+        assert phase.value in said["error"]["message"]
     assert run("show", key)[1]["entries"][0]["refused"]
     assert world.entry(key)
 
@@ -148,7 +148,7 @@ def test_a_newer_failure_is_not_removed_with_the_one_that_was_read(world, contex
 
 
 def test_a_replay_that_is_killed_before_it_removes_the_entry_can_be_repeated(world, run, monkeypatch, context):
-    key = world.parked()
+    key = world.quarantined()
     world.item(key, "mended", unseen=True)
     world.phase(Phase.MODERN)
 

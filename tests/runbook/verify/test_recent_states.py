@@ -1,4 +1,4 @@
-"""A record that is written all the time is told from one that stands still by what its two sides show."""
+"""A record that is written all the time is distinguished from one that stands still by what its two sides show."""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ from runbook.quarantine.resolve import Action, Resolver
 from runbook.repair import Repair
 from runbook.verify import run
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 OPTIONS = run.VerifyOptions(grace=0.3)
-PATIENT = run.VerifyOptions(grace=PATIENCE)
+WITH_GRACE = run.VerifyOptions(grace=TIMEOUT)
 QUICK = Choices(propagation_wait=0.0, warm=1)
 
 
@@ -45,7 +45,7 @@ def context(prepared):
     chefs = found.target.entity("chefs")
     control.start(found, chefs, CopyLimits(), again=False)
     until(lambda: not [check for check in copy_checks.checks(found, chefs)[:-1] if not check.ok])
-    assert run.run(found, chefs, PATIENT).clean
+    assert run.run(found, chefs, WITH_GRACE).clean
     yield found
     control.stop(found, chefs)
 
@@ -106,7 +106,7 @@ class World:
         return self.keys[-1]
 
     def sql(self, statement):
-        """As the bridge's user: no trigger tells copy."""
+        """As the bridge's user: no trigger says copy."""
         self.bridge.execute(statement)
 
     def set_row(self, key, name):
@@ -133,17 +133,17 @@ class World:
             self.sql(f"DELETE FROM cheftable WHERE {self._is(key)}")
             self.item_gone(key)
         follower = self.context.follower(self.chefs, wanted=set(self.keys))
-        follower.reach(PATIENCE)
+        follower.reach(TIMEOUT)
         left = follower.take()
         until(lambda: not drain.unapplied(self.context, self.chefs, left))
-        assert run.run(self.context, self.chefs, PATIENT).clean
+        assert run.run(self.context, self.chefs, WITH_GRACE).clean
 
     def item_gone(self, key):
         self.context.clients.dynamodb.delete_item(TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}})
 
 
 def until(holds):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -166,13 +166,13 @@ def test_in_phase_legacy_copy_makes_the_items_what_the_rows_are(context, world):
     world.item(changed, "wrong")
     found = world.found()
     assert {each.key for each in found.differences} == {changed, alone, lonely}
-    done = world.repair.execute(found, PATIENT)
+    done = world.repair.execute(found, WITH_GRACE)
     assert not done.left
     assert [world.name(key) for key in (changed, alone, lonely)] == ["same", "lonely", None]
     assert [world.row(key) for key in (changed, alone, lonely)] == ["same", "lonely", None]
 
 
-def test_a_record_born_in_dynamodb_that_legacy_never_had_is_not_thrown_away(context, world):
+def test_a_record_created_in_dynamodb_that_legacy_never_had_is_not_thrown_away(context, world):
     key = world.both()
     world.sql(f"DELETE FROM cheftable WHERE {world._is(key)}")
     lost = world.item_only("acknowledged", seen=True)
@@ -183,7 +183,7 @@ def test_a_record_born_in_dynamodb_that_legacy_never_had_is_not_thrown_away(cont
         key: "item",  # copy wrote it, so legacy had it
         lost: "row",
     }
-    assert not world.repair.execute(found, PATIENT).left
+    assert not world.repair.execute(found, WITH_GRACE).left
     assert (world.row(lost), world.name(key)) == ("acknowledged", None)
 
 
@@ -207,7 +207,7 @@ def test_what_is_made_good_is_waited_for_by_no_rollback_and_newer_changes_still_
     key = modern.both()
     modern.sql(f"DELETE FROM cheftable WHERE {modern._is(key)}")  # a change that the bridge has lost
     follower = context.follower(modern.chefs, wanted={key})
-    follower.reach(PATIENCE)
+    follower.reach(TIMEOUT)
     seen = follower.take()
     assert set(drain.unapplied(context, modern.chefs, seen)) == {key}
     assert not modern.repair.execute(modern.found(), OPTIONS).left
@@ -246,10 +246,10 @@ def test_an_item_that_fits_no_row_stays_a_difference_and_is_not_quarantined(cont
     assert (outcome.key, outcome.resolved) == (key, False)
     assert "firstName" in outcome.says
     assert [each.key for each in done.left] == [key]
-    parked = context.clients.dynamodb.get_item(
+    entry = context.clients.dynamodb.get_item(
         TableName=context.target.quarantine_table, Key={"entity": {"S": "chefs"}, "item_key": {"S": key}}
     )
-    assert "Item" not in parked
+    assert "Item" not in entry
 
 
 def test_what_is_the_same_by_then_is_left_alone(context, world, monkeypatch):
@@ -267,18 +267,18 @@ def test_an_interrupted_repair_says_so_and_the_next_run_does_the_rest(context, w
         world.item(key, "wrong")
     real, turns = Resolver.resolve, iter(range(100))
 
-    def settle(self, entry):
+    def resolve(self, entry):
         if next(turns) == 2:
             raise KeyboardInterrupt
         return real(self, entry)
 
-    monkeypatch.setattr(Resolver, "resolve", settle)
+    monkeypatch.setattr(Resolver, "resolve", resolve)
     with pytest.raises(KeyboardInterrupt):
         world.repair.execute(world.found(), OPTIONS)
     newest = history.newest(context, [world.chefs], 1)[0]
     assert (newest.command, newest.result) == (repair.COMMAND, "stopped")
     monkeypatch.setattr(Resolver, "resolve", real)
-    assert not world.repair.execute(world.found(), PATIENT).left
+    assert not world.repair.execute(world.found(), WITH_GRACE).left
     assert {world.name(key) for key in keys} == {"same"}
 
 
@@ -308,7 +308,7 @@ def test_repaired_after_a_full_comparison_both_sides_count_as_equal(context, wor
     world.item(key, "wrong")
     found = world.found()
     assert not copy_checks.checks(context, world.chefs)[-1].ok
-    world.repair.execute(found, PATIENT)
+    world.repair.execute(found, WITH_GRACE)
     assert copy_checks.checks(context, world.chefs)[-1].ok
     record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
@@ -316,11 +316,11 @@ def test_repaired_after_a_full_comparison_both_sides_count_as_equal(context, wor
 
 def test_repaired_after_a_comparison_of_changes_the_last_full_one_counts_again(context, world):
     key = world.both()
-    assert run.run(context, world.chefs, PATIENT).clean
+    assert run.run(context, world.chefs, WITH_GRACE).clean
     world.item(key, "wrong")
     found = run.run_since(context, world.chefs, OPTIONS, None)
     assert not copy_checks.checks(context, world.chefs)[-1].ok
-    world.repair.execute(found, PATIENT)
+    world.repair.execute(found, WITH_GRACE)
     record = context.journal.find_record("chefs", names.VERIFIED_RECORD)
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
 
@@ -350,10 +350,10 @@ def test_the_command_plans_first_and_acts_with_execute(sandbox, world):
     world.item(key, "wrong")
     words = ["verify", "--repair", "--entity", "chefs", "--settle", "0.5"]
     words += ["--outputs", str(sandbox.location.outputs)]
-    told = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
-    assert told.exit_code == 3
-    assert "let copy write the item from the row" in told.stdout
-    assert "--execute" in told.stderr
+    said = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert said.exit_code == 3
+    assert "let copy write the item from the row" in said.stdout
+    assert "--execute" in said.stderr
     result = CliRunner().invoke(app, [*words, "--json"])
     (entity,) = json.loads(result.stdout)["entities"]
     assert (result.exit_code, entity["repair"]["executed"]) == (3, False)
@@ -381,8 +381,8 @@ def test_under_load_in_phase_legacy_nothing_is_a_false_alarm(context, world):
     writer.start()
     try:
         for _ in range(3):
-            assert run.run(context, world.chefs, PATIENT).clean
-            assert run.run_since(context, world.chefs, PATIENT, None).clean
+            assert run.run(context, world.chefs, WITH_GRACE).clean
+            assert run.run_since(context, world.chefs, WITH_GRACE, None).clean
     finally:
         stop.set()
         writer.join()

@@ -1,4 +1,4 @@
-"""`runbook verify` on the shared sandbox: equal sides are told equal, and each kind of difference is found."""
+"""`runbook verify` on the shared sandbox: equal sides are said equal, and each kind of difference is found."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_item_that_does_not_fit_the_mapping_is_reported_with_its_reason(conte
     assert "firstName" in difference.reason
 
 
-def test_a_difference_that_vanishes_within_the_settling_time_does_not_count(context, chefs, even):
+def test_a_difference_that_vanishes_within_the_grace_does_not_count(context, chefs, even):
     for number, key in enumerate(even):
         context.api.request("PUT", f"/dynamo/chefs/{key}", {"firstName": f"changed {number}"})
     assert run.run(context, chefs, run.VerifyOptions(grace=60)).clean

@@ -23,9 +23,9 @@ from runbook.journal.journal import Phase
 from runbook.verify import incremental, run
 from runbook.verify.full import KeySet
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 OPTIONS = run.VerifyOptions(grace=0.2)
-PATIENT = run.VerifyOptions(grace=PATIENCE)
+WITH_GRACE = run.VerifyOptions(grace=TIMEOUT)
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 
 
@@ -48,7 +48,7 @@ def chefs(context):
 @pytest.fixture
 def clean(context, chefs):
     """Both sides were found equal; returns when that began."""
-    assert run.run(context, chefs, PATIENT).clean
+    assert run.run(context, chefs, WITH_GRACE).clean
     return record(context)["started_at"]
 
 
@@ -69,7 +69,7 @@ def unseen(context, chefs):
 
 
 def until(holds):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -92,15 +92,15 @@ def ago(**span):
 
 def test_what_changed_on_either_side_is_compared_and_nothing_else(context, chefs, clean):
     one, other = write(context, "by legacy"), write(context, "by modern", system="dynamo")
-    keys = incremental.changed_keys(context, chefs, dt.datetime.fromisoformat(clean), PATIENCE)
+    keys = incremental.changed_keys(context, chefs, dt.datetime.fromisoformat(clean), TIMEOUT)
     assert {one, other} <= set(keys)
     assert len(keys) == len(set(keys))
-    found = run.run_since(context, chefs, PATIENT, None)
+    found = run.run_since(context, chefs, WITH_GRACE, None)
     assert (found.clean, found.items, found.rows, found.compared) == (True, None, None, len(keys))
 
 
 def test_a_difference_among_what_changed_is_reported(context, chefs, clean, unseen):
-    key = unseen("nobody told legacy")
+    key = unseen("unknown to legacy")
     (difference,) = run.run_since(context, chefs, OPTIONS, None).differences
     assert (difference.key, difference.kind) == (key, "only in modern")
 
@@ -109,17 +109,17 @@ def test_what_copy_has_not_written_yet_counts_as_changed(context, chefs, clean):
     control.stop(context, chefs)
     try:
         key = write(context, "waits in the queue")
-        assert key in incremental.changed_keys(context, chefs, ago(seconds=1), PATIENCE)
+        assert key in incremental.changed_keys(context, chefs, ago(seconds=1), TIMEOUT)
     finally:
         control.start(context, chefs, CopyLimits(), again=False)
     queue = context.aurora.queue(context.target.mapping[chefs.name])
     until(lambda: queue.length(1) == 0)
-    assert run.run_since(context, chefs, PATIENT, None).clean
+    assert run.run_since(context, chefs, WITH_GRACE, None).clean
 
 
 def test_a_clean_comparison_of_changes_replaces_the_full_one_that_it_continues(context, chefs, clean):
     write(context, "changed")
-    found = run.run_since(context, chefs, PATIENT, None)
+    found = run.run_since(context, chefs, WITH_GRACE, None)
     assert found.base == clean
     assert record(context)["started_at"] == found.started_at > clean
     assert record(context)["clean"]
@@ -134,7 +134,7 @@ def test_differences_make_the_record_unclean_and_leave_its_beginning(context, ch
 
 def test_one_of_a_shorter_time_proves_nothing_and_is_not_kept(context, chefs, clean):
     time.sleep(0.01)
-    found = run.run_since(context, chefs, PATIENT, dt.datetime.now(dt.UTC))
+    found = run.run_since(context, chefs, WITH_GRACE, dt.datetime.now(dt.UTC))
     assert (found.clean, found.base, record(context)["started_at"]) == (True, "", clean)
 
 
@@ -187,7 +187,7 @@ def test_in_phase_modern_no_copy_is_asked_for(context, chefs, clean, monkeypatch
     modern = type(state)(**{**vars(state), "phase": Phase.MODERN})
     monkeypatch.setattr(context.journal, "state", lambda _: modern)
     monkeypatch.setattr(Aurora, "control", None)
-    assert run.run_since(context, chefs, PATIENT, None).clean
+    assert run.run_since(context, chefs, WITH_GRACE, None).clean
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_the_command_reports_a_difference_with_exit_code_3_and_one_document(sand
     assert (result.exit_code, found["clean"]) == (3, False)
     (entity,) = found["entities"]
     assert [each["key"] for each in entity["differences"]] == [key]
-    told = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
-    assert told.exit_code == 3
-    assert "only in modern" in told.stdout
-    assert "those that changed since" in told.stdout
+    said = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert said.exit_code == 3
+    assert "only in modern" in said.stdout
+    assert "those that changed since" in said.stdout
 
 
 def test_a_key_set_knows_what_was_added():

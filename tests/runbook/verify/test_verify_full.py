@@ -109,10 +109,10 @@ def test_an_interrupted_run_is_resumed(context, chefs, interrupted, monkeypatch)
 
 
 def test_a_run_interrupted_among_the_rows_reads_no_item_again(context, chefs, even, monkeypatch):
-    walked = []
+    followed = []
 
     def fail(sides, keys, **_):
-        walked.append(keys)
+        followed.append(keys)
         raise FailedError("the operator's machine is gone")
 
     with monkeypatch.context() as patch:
@@ -185,12 +185,12 @@ def test_a_run_that_finds_very_many_differences_ends_early_and_says_so(context, 
     assert (found.more, found.clean) == (True, False)
     assert 5 < len(found.differences) <= 15
     command = ["verify", "--entity", "chefs", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
-    told = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
-    assert told.exit_code == 3
-    assert "There are more" in told.stdout
-    told = CliRunner().invoke(app, [*command, "--json"])
-    (one,) = json.loads(told.stdout)["entities"]
-    assert (told.exit_code, one["more"], one["clean"]) == (3, True, False)
+    said = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert said.exit_code == 3
+    assert "There are more" in said.stdout
+    said = CliRunner().invoke(app, [*command, "--json"])
+    (one,) = json.loads(said.stdout)["entities"]
+    assert (said.exit_code, one["more"], one["clean"]) == (3, True, False)
 
 
 def test_many_that_differ_only_at_first_do_not_end_it(context, chefs, even, monkeypatch):
@@ -278,12 +278,12 @@ def test_stopping_ends_a_wait_of_the_rate_limiter(context):
 def test_all_entities_leaves_out_a_complete_one_and_says_so(context, even, sandbox):
     command = ["verify", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
     force_phase(context, "chefs", Phase.COMPLETE)
-    told = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    said = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
     document = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
     alone = CliRunner().invoke(app, [*command, "--entity", "chefs"])
     force_phase(context, "chefs", Phase.LEGACY)
-    assert (told.exit_code, alone.exit_code) == (0, 4), told.output
-    assert "chefs is complete" in told.stdout
+    assert (said.exit_code, alone.exit_code) == (0, 4), said.output
+    assert "chefs is complete" in said.stdout
     assert ([one["entity"] for one in document["entities"]], list(document["skipped"])) == (
         ["specimens"],
         ["chefs"],
