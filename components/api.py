@@ -1,7 +1,5 @@
 """The REST API: fixed routes to either system, and public ones whose functions the stage variables name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

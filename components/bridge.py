@@ -1,7 +1,5 @@
 """The bridge: per entity a stream mapping to the legacy writer's own code, with a user, a quarantine and alarms."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The kinds of value that a setting may have: how each is read from Pulumi's text, and how it is described."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Sequence

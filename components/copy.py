@@ -1,7 +1,5 @@
 """Copy: the worker that takes keys from Aurora's queue and writes their items, and the schedules that keep it alive."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The failure bucket: it keeps the whole payload of each dead-lettered batch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

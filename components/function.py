@@ -1,7 +1,5 @@
 """One Lambda function with a role of its own, named rights and a log group that does not grow for ever."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

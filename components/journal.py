@@ -1,7 +1,5 @@
 """The table that holds, per entity, phase, operator lock and audit trail."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The legacy system: Aurora MySQL Serverless v2 behind the Data API, and the functions init, read and write."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pulumi

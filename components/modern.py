@@ -1,7 +1,5 @@
 """The modern system: per entity a DynamoDB table with a stream, and the functions read and write."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The network Aurora stands in: two zones, isolated subnets, no way in or out. The Data API needs none."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

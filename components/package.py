@@ -1,7 +1,5 @@
 """The one archive that every function is deployed from: the functions' sources and the mapping."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pulumi

@@ -1,7 +1,5 @@
 """Policies as plain documents: named actions on exact ARNs. Nothing here needs an engine."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

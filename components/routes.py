@@ -1,7 +1,5 @@
 """Which method of which path is answered by what. Plain values; nothing here needs an engine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Collection, Iterable

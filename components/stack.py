@@ -1,7 +1,5 @@
 """Composes the parts that a stack asks for, and says what the runbook must know of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

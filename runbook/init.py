@@ -1,7 +1,5 @@
 """`runbook init`: prepares legacy tables, the bridge's part of Aurora, routes and the journal; safe to repeat."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from runbook.aws.api_gateway import ALL, Side

@@ -9,8 +9,6 @@ later `rollback` or `complete` does not wait for a record that is repaired alrea
 record is repaired on its own, and a repaired one does not differ the next time.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Sequence

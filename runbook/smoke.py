@@ -1,7 +1,5 @@
 """`runbook smoke`: creates, lists, updates and deletes records of its own on both systems, and removes them."""
 
-from __future__ import annotations
-
 import time
 import uuid
 from collections.abc import Callable, Mapping

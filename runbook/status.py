@@ -3,8 +3,6 @@
 Changes nothing. What a system that does not answer knows is unknown, and the rest is reported all the same.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Generated chefs for the demo: names in any script, with emoji, quotes and up to 255 characters."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 

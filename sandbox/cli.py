@@ -1,7 +1,5 @@
 """The command `sandbox`: bring the embedded default up, look into it, empty it, take it down."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, NoReturn
 

@@ -1,7 +1,5 @@
 """Starts and stops a sandbox's daemon, and clears away what a crash left behind."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

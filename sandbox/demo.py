@@ -1,7 +1,5 @@
 """`make demo`: the whole road on this machine, over and back and over again, under load, with a line for each step."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Runs the engine in a process of its own: Pulumi's settings are global, and a sandbox may be deployed many times."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

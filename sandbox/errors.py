@@ -1,7 +1,5 @@
 """What can go wrong in the sandbox, told in a sentence."""
 
-from __future__ import annotations
-
 
 class SandboxError(Exception):
     """The sandbox cannot do what was asked; the text says why and what to do."""

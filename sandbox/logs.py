@@ -1,7 +1,5 @@
 """What the functions and the server of a sandbox logged, merged as it came."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterator

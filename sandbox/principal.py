@@ -1,7 +1,5 @@
 """The principal that the runbook and the tests act as: an administrator of the emulated account, but not its root."""
 
-from __future__ import annotations
-
 import json
 
 from sandbox.engine.aws import Aws

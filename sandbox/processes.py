@@ -4,8 +4,6 @@ One that its parent has not collected yet is over, too, but psutil's wait() is n
 is its daemon's child, and a container's first process may collect nobody.
 """
 
-from __future__ import annotations
-
 import time
 
 import psutil

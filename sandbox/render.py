@@ -1,7 +1,5 @@
 """How `sandbox` speaks: progress on a terminal's stderr, results on stdout."""
 
-from __future__ import annotations
-
 import contextlib
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence

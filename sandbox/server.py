@@ -3,8 +3,6 @@
 Usage: python -m sandbox.server FOLDER PORT
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from pathlib import Path

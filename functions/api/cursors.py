@@ -1,7 +1,5 @@
 """Where a listing goes on: opaque to the client, and of use only to the system and entity that wrote it."""
 
-from __future__ import annotations
-
 import base64
 import json
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """The HTTP contract, one for both systems: routes, checks, paging, errors. A client cannot see which one answered."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re  # PREFIXES is annotated with it

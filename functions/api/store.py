@@ -1,7 +1,5 @@
 """What the HTTP contract needs of a system: its records, whatever they are kept in."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """What an error of the Data API means: transient (by `functions.aws.retry`), permanent, the fence, or unknown."""
 
-from __future__ import annotations
-
 import re
 from typing import cast
 

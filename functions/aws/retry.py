@@ -1,7 +1,5 @@
 """Decides which errors are transient (the one list of codes), and retries calls that ended with one (the one loop)."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Iterator

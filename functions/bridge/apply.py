@@ -4,8 +4,6 @@ Every statement carries the sequence number and does nothing where the row, or t
 (docs/adr/0005).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol

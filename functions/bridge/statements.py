@@ -1,7 +1,5 @@
 """The SQL of the bridge for one entity, in the language that Aurora MySQL 3 and MariaDB share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ ones. The bridge refuses records of a stream that was not confirmed, so that non
 `runbook init` confirms the new stream and clears the old numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

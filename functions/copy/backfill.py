@@ -3,8 +3,6 @@
 The triggers were there before it began, so a row that is written meanwhile is in the queue by itself.
 """
 
-from __future__ import annotations
-
 from functions.copy.queue import ChangeQueue
 from functions.copy.state import CopyRecord, Records
 from functions.domain import mapping, names

@@ -5,8 +5,6 @@ were taken, never up to a highest one: ids are counted when a row is inserted an
 a lower one may show up later.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

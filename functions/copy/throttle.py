@@ -1,7 +1,5 @@
 """What holds copy back: a rate in rows a second, and Aurora's own load."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ What copy writes carries the origin mark, which the bridge's filter drops. A rem
 so an item is marked first and then deleted: the bridge knows it by its old image.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol

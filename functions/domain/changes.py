@@ -1,7 +1,5 @@
 """What a stream batch says, as changes; coalesced so that each key has one, its last."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Values of type `json`: any document, which DynamoDB keeps as a native one and Aurora as JSON text."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

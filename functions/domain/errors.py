@@ -1,7 +1,5 @@
 """What can be wrong with a record, said without the words of any database."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 SHOWN = 60  # characters of a bad value in an error

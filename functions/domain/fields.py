@@ -1,7 +1,5 @@
 """What entities.toml says of one field."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

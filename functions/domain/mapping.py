@@ -1,7 +1,5 @@
 """A record between its four shapes: JSON body, domain record, DynamoDB item and legacy row."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Hides values of masked fields: what stands in their place, and how they are taken out of an error's text."""
 
-from __future__ import annotations
-
 import re
 
 from functions.domain.entities import Entity

@@ -1,7 +1,5 @@
 """The one list of the names that streamback gives to attributes, columns, tables and variables."""
 
-from __future__ import annotations
-
 import zlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The phases of an entity: which system is its source of truth, or on its way to be."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -4,8 +4,6 @@ The domain's shapes: str, int, Decimal (normalised), bool, datetime and date as 
 `json` any JSON value whose numbers are canonical. None is null in all of them. Equal records compare equal.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import datetime as dt

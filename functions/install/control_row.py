@@ -4,8 +4,6 @@ All SQL on it stands here and in the triggers, which read it with a shared lock.
 waits for every writer that is inside a transaction on the entity's table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
 

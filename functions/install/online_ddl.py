@@ -4,8 +4,6 @@ An index on a large table takes longer than the 45 seconds of a Data API call an
 statement goes on in the database when its caller is gone, and who comes next finds it there and waits for it.
 """
 
-from __future__ import annotations
-
 import time
 import zlib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Whether a legacy table is what entities.toml says, before anything is changed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from functions.aws.data_api import DataApi, Row, cell_text

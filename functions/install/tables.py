@@ -1,7 +1,5 @@
 """What streamback adds to a legacy database: invisible columns in each entity's table, and tables of its own."""
 
-from __future__ import annotations
-
 from functions.aws.data_api import DataApi
 from functions.domain import names
 from functions.domain.entities import Entity

@@ -5,8 +5,6 @@ epoch into legacy's rows, by which the bridge knows what it must not overwrite (
 bridge's own user.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Every part is looked for first, so that it may be killed anywhere and run again, twice at once too.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

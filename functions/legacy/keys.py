@@ -1,7 +1,5 @@
 """Keys of legacy rows: which item keys can be counted ones, and how a set of keys is asked for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The legacy tables as entities.toml describes them, for systems that begin empty."""
 
-from __future__ import annotations
-
 from functions.domain.entities import Entity
 from functions.domain.fields import Field
 

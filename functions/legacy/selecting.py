@@ -4,8 +4,6 @@ A page is cut where its running size passes a budget, and a row that is too larg
 values, which are then read in slices. Budgets are raw bytes; the Data API's JSON can write one byte as six.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, cast
 

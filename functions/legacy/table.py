@@ -1,7 +1,5 @@
 """The rows of an entity's legacy table, read and written one record at a time or a page at a time."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """The outputs of a deployed stack as typed values: the target of a command and its entities."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast

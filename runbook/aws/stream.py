@@ -5,8 +5,6 @@ end is found with watermarks: items that no API shows are written until every op
 before is then seen, because the changes of one item, and of all items of a shard, come in their order.
 """
 
-from __future__ import annotations
-
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping

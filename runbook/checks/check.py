@@ -1,7 +1,5 @@
 """A check: a condition with its value now, its limit, and the remedy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

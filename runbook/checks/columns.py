@@ -1,7 +1,5 @@
 """The columns against the mapping: those that do not fit, have no field, or cannot hold what items can."""
 
-from __future__ import annotations
-
 from runbook.checks.check import Check
 from runbook.checks.schema import Facts
 

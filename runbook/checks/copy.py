@@ -1,7 +1,5 @@
 """Whether copy is running and has caught up, and whether both sides were found equal not long ago."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime

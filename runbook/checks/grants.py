@@ -1,7 +1,5 @@
 """What a MySQL user may do, from SHOW GRANTS."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

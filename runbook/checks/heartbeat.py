@@ -4,8 +4,6 @@ It proves the whole path (stream, filter, mapping, function, its MySQL user) at 
 of its key, so it does not say that every other shard is drained.
 """
 
-from __future__ import annotations
-
 import time
 import uuid
 from dataclasses import dataclass

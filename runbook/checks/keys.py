@@ -1,7 +1,5 @@
 """The primary key: whether it is one column, keeps apart what DynamoDB keeps apart, and has room left."""
 
-from __future__ import annotations
-
 import re
 
 from functions.domain import names

@@ -8,8 +8,6 @@ Preflight reads the control planes and Aurora's dictionary. Of the table it read
 bounded sample.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum

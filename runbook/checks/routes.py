@@ -1,7 +1,5 @@
 """Where an entity stands: its phase, its public routes, and whether the system that traffic goes to answers."""
 
-from __future__ import annotations
-
 from runbook.aws.api_gateway import ALL, Side
 from runbook.aws.http import OK, path
 from runbook.aws.outputs import EntityTarget

@@ -1,7 +1,5 @@
 """What the dictionary of the legacy database says of an entity's table, in a few statements that read no row."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

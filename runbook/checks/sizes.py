@@ -1,7 +1,5 @@
 """Rows that would be items over DynamoDB's limit: ruled out by the columns' types, or looked for in a sample."""
 
-from __future__ import annotations
-
 from functions.domain import names
 from functions.domain.fields import Field
 from functions.domain.mapping import ITEM_LIMIT

@@ -1,7 +1,5 @@
 """The legacy table: its kind, what streamback added to it, foreign keys, and the owner's triggers."""
 
-from __future__ import annotations
-
 import re
 
 from functions.domain import names

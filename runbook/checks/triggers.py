@@ -4,8 +4,6 @@ A table that is swapped for a copy of itself (pt-osc, gh-ost, a rename) loses it
 fence, and copy misses every change.
 """
 
-from __future__ import annotations
-
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.install import control_row, triggers

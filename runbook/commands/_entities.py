@@ -1,7 +1,5 @@
 """Runs a command for several entities: one that is refused or fails does not stop the others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar

@@ -1,7 +1,5 @@
 """The options that several commands share, their completion in a shell, and which of them the operator gave."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path

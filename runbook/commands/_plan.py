@@ -1,7 +1,5 @@
 """The commands that move traffic: prints the plan, or asks for confirmation in production, acts and prints the result."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

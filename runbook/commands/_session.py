@@ -1,7 +1,5 @@
 """What every command begins with: --stack, --outputs and --json, progress, and errors with their exit codes."""
 
-from __future__ import annotations
-
 import inspect
 import shlex
 import signal

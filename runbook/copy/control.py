@@ -3,8 +3,6 @@
 The workers run in Lambda. They read copy's record in the journal every few seconds, and do what stands there.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields

@@ -3,8 +3,6 @@
 Each takes its lane's lease as a function does, so both may run at once: the owner of the lease works, the other waits.
 """
 
-from __future__ import annotations
-
 import socket
 import threading
 import uuid

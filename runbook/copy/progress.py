@@ -1,7 +1,5 @@
 """`runbook copy status` and `watch`: progress, speed, lanes, and what slows copy down."""
 
-from __future__ import annotations
-
 import datetime as dt
 import time
 from collections import deque

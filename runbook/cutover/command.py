@@ -1,7 +1,5 @@
 """`runbook cutover`, `rollback` and `complete`: plan or execute one, and resume an interrupted operation first."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

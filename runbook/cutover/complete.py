@@ -6,8 +6,6 @@ What comes until the mapping is off is applied by this process; Aurora does not 
 itself runs in the install function: functions/install/uninstall.py.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 Each change is looked up by its key. Aurora has it when the sequence there is the change's or a later one.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ Raising it waits for every writer that is inside, for a few seconds at most. Wri
 it, so it backs off, lets all of them through, and tries again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import random
 import time

@@ -4,8 +4,6 @@ Until the phase is `modern` any failure puts everything back: the fence comes do
 held to legacy, and the route is as it was.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass, field

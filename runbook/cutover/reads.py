@@ -1,7 +1,5 @@
 """`runbook cutover reads`: checks, the share of reads that modern answers, a watch, and back to 0 if it fails."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

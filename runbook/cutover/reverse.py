@@ -5,8 +5,6 @@ coming down commits: from then on legacy may write. With `--force` no step waits
 never overwrites what legacy has written since.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 A lease in the journal, renewed while its holder runs, taken over when it is dead.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import threading

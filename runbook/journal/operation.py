@@ -5,8 +5,6 @@ finished. So whatever the moment of a `kill -9`, the next command ends in one of
 two states that the operator knows.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The legal transitions between phases, who makes each, and its condition; `Journal.enter` makes no other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

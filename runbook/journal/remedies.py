@@ -1,7 +1,5 @@
 """The exact command that resumes an interrupted operation."""
 
-from __future__ import annotations
-
 from runbook.journal.journal import Operation, State
 
 COMMANDS = (

@@ -1,7 +1,5 @@
 """What the journal keeps of the last full comparison: the checks read it, and later comparisons start from it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any

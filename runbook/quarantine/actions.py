@@ -1,7 +1,5 @@
 """`runbook quarantine`: shows what the bridge could not apply, replays it, or drops it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

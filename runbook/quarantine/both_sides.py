@@ -1,7 +1,5 @@
 """One record on both sides, field by field, as the operator may see it."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Mapping

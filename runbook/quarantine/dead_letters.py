@@ -3,8 +3,6 @@
 A resolved key is noted in its object, which is deleted when it has no other.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """An entry of the quarantine: one key whose change the bridge could not apply, in the table, the bucket or both."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum

@@ -6,8 +6,6 @@ that was made in DynamoDB, and that legacy did not delete in this epoch, is take
 Otherwise an acknowledged write would be lost. See docs/design.md, "Verify".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum

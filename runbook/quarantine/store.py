@@ -4,8 +4,6 @@ The table has one record for each key that can never be applied as it is. The bu
 was dead-lettered. An entry is one key wherever it stands: to resolve it is to resolve it in every place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime

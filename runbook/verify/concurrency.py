@@ -1,7 +1,5 @@
 """Threads that end soon when one of them fails or the operator interrupts, and a rate that they share."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import deque

@@ -5,8 +5,6 @@ its row, and every row's key is one of the items'. The progress is saved every f
 comparison continues from there. Where very much differs it ends early: what it keeps and reads again is bounded.
 """
 
-from __future__ import annotations
-
 import hashlib
 import threading
 import time

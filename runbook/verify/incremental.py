@@ -1,7 +1,5 @@
 """Which records changed since a moment: those that the stream shows, and those that copy has not written yet."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from functions.domain import names

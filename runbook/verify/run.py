@@ -1,7 +1,5 @@
 """`runbook verify`: compares all records of both sides, a sample or what changed, and journals the result."""
 
-from __future__ import annotations
-
 import threading
 import time
 import zlib

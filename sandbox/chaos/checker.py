@@ -10,8 +10,6 @@ set that each answer narrows or widens, and every claim can be checked key by ke
 - both sides are equal.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

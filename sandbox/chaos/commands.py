@@ -1,7 +1,5 @@
 """Runs the real `runbook` as a process of its own, again and again until it ends well, and lets others kill it."""
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
 import sys

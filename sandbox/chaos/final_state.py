@@ -1,7 +1,5 @@
 """What both sides hold, read past the product's own code: straight from DynamoDB and straight from MariaDB."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What one key may hold, after each of its writes. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from sandbox.load.records import DELETE, POST, PUT, Attempt

@@ -1,7 +1,5 @@
 """Throws faults into a stretch of the road, at moments that its dice choose."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time

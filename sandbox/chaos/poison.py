@@ -1,7 +1,5 @@
 """A record that can never be applied: written past the API, found in quarantine, mended, and replayed or dropped."""
 
-from __future__ import annotations
-
 import json
 import random
 import time

@@ -1,7 +1,5 @@
 """What a run shows at its end, and what it leaves behind when a promise was broken."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple

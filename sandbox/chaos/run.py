@@ -1,7 +1,5 @@
 """One run: a fresh sandbox, rows, clients, the road with its faults, and the verdict."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """The road of one run: its stretches in order, and which faults may hit in which."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 CRASHES = ("kill_runbook", "kill_runbook", "kill_at_boundary", "kill_at_boundary")

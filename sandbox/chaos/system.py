@@ -1,7 +1,5 @@
 """What the faults and the road of one run share: the sandbox, its clients, the diary of what happened."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Finds MariaDB's programs on this machine, or brings them: installed as root, else unpacked without being root."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

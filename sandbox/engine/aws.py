@@ -1,7 +1,5 @@
 """The emulated account: its region, its number and its clients."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Carries the program's wishes out, resource by resource, and deletes what it no longer wants."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What can go wrong while a program is run, said with the resource it happened to."""
 
-from __future__ import annotations
-
 
 class EngineError(Exception):
     """The program cannot be deployed.

@@ -1,7 +1,5 @@
 """The provider functions that a program may call; all are answered without a request, so a preview can, too."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any

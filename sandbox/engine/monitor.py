@@ -1,7 +1,5 @@
 """The side of Pulumi's engine that a program talks to, answered in process instead of over gRPC."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Physical names as Pulumi makes them: the logical name, a dash, seven hex digits."""
 
-from __future__ import annotations
-
 import secrets
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What has to happen to one resource: the program's wish compared with what is there. Pure."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

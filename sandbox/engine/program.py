@@ -1,7 +1,5 @@
 """Runs the Pulumi program of a folder once, in this process. Pulumi's settings are global: one run a process."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """The few shapes in which AWS wants what Pulumi says otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Changing the tags of a resource that exists, by each service's own calls: MiniStack's common one knows few."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Pulumi's values as they travel (protobuf structs) and as the handlers want them (plain Python)."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import zipfile

@@ -1,7 +1,5 @@
 """A paced, signed load on the public API from a process of its own, with a record of every attempt."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

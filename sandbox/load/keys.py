@@ -1,7 +1,5 @@
 """The keys that the clients write: who owns which, and which ones a reader may look at."""
 
-from __future__ import annotations
-
 import random
 import threading
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What a client under load saw: one record for each attempt, and what can be reckoned from many of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field

@@ -1,7 +1,5 @@
 """The threads that send: writers, each with keys of its own, and readers who look at anybody's."""
 
-from __future__ import annotations
-
 import http.client
 import random
 import threading

@@ -1,7 +1,5 @@
 """One file per AWS service; each handler a few lines. Importing a file registers its handlers."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 

@@ -1,7 +1,5 @@
 """The REST API and its routes: resources, methods, integrations and their answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

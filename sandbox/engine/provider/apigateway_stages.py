@@ -1,7 +1,5 @@
 """How a REST API is served: deployments, stages and their settings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Log groups, alarms and dashboards."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables and their streams."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

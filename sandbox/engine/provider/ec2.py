@@ -1,7 +1,5 @@
 """The network: VPC, subnets, security groups and their rules."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

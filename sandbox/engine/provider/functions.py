@@ -1,7 +1,5 @@
 """Lambda: functions, who may call them, what feeds them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Roles and what they may do."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Aurora: subnet group, parameter groups, cluster, instance. The data itself is MariaDB's (sandbox/emulator)."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Buckets and the settings that Pulumi keeps as resources of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

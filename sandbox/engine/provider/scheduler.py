@@ -1,7 +1,5 @@
 """Schedules of EventBridge Scheduler."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Secrets, without their values: those never pass through the program."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
