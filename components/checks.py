@@ -48,8 +48,6 @@ class Text:
 
 @dataclass(frozen=True)
 class Flag:
-    """True or false."""
-
     expected: str = "true or false"
 
     def command(self, key: str) -> str:
@@ -69,7 +67,6 @@ class Number:
 
     @property
     def expected(self) -> str:
-        """The range in words."""
         return f"a {'whole number' if self.step == 1 else 'number in halves'} from {self.low} to {self.high}"
 
     def command(self, key: str) -> str:
@@ -91,7 +88,6 @@ class OneOf:
 
     @property
     def expected(self) -> str:
-        """The choices in words."""
         return f"one of {', '.join(map(str, self.choices))}"
 
     def command(self, key: str) -> str:
@@ -109,11 +105,9 @@ class ListOf:
 
     @property
     def expected(self) -> str:
-        """The choices in words."""
         return f"a list of {', '.join(self.choices)}"
 
     def command(self, key: str) -> str:
-        """With the first as the first element."""
         return f"--path '{key}[0]' {self.choices[0]}"
 
     def read(self, text: str) -> tuple[str, ...]:

@@ -16,8 +16,6 @@ class FailureBucketArgs:
 
 
 class FailureBucket(pulumi.ComponentResource):
-    """A private, encrypted bucket."""
-
     def __init__(self, name: str, args: FailureBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:bridge:FailureBucket", name, None, opts)
         self.bucket = aws.s3.Bucket(

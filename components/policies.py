@@ -37,7 +37,6 @@ def sql(
     batches: bool = False,
     transactions: bool = False,
 ) -> list[dict[str, Any]]:
-    """Statements to one cluster as the user of one secret."""
     actions = ["rds-data:ExecuteStatement", *(["rds-data:BatchExecuteStatement"] if batches else [])]
     if transactions:
         actions += [f"rds-data:{verb}Transaction" for verb in ("Begin", "Commit", "Rollback")]
@@ -49,7 +48,6 @@ def read_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def write_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Read and write single items of one table."""
     actions = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return allow(actions, [table_arn])
 
@@ -71,7 +69,6 @@ def keep_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def count_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Read records of the journal and count in them."""
     return allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn])
 
 

@@ -26,7 +26,6 @@ class Route:
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing."""
         return self.method == "GET"
 
     @property

@@ -144,7 +144,6 @@ def _problem(key: str, expected: str, got: object, example: str = "") -> str:
 
 
 def _order(values: Mapping[str, Any]) -> list[str]:
-    """A part needs those before it."""
     parts: tuple[str, ...] = values.get("parts", PARTS)
     if parts == PARTS[: len(parts)]:
         return []

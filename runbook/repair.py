@@ -185,7 +185,6 @@ class Repair:
             left = [difference.key for difference in found]
 
     def _entry(self, key: str, seen: Seen | None) -> Entry:
-        """A difference in the shape of what the resolver takes."""
         sequence, stream = (seen.sequence, self.entity.stream_arn) if seen else (0, "")
         return Entry(entity=self.entity.name, key=key, kind=EntryKind.UPSERT, sequence=sequence, stream=stream)
 

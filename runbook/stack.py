@@ -30,8 +30,6 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Context:
-    """One stack, as the services see it."""
-
     target: Target
     clients: Clients
     say: Say = silent
@@ -42,7 +40,6 @@ class Context:
 
     @cached_property
     def journal(self) -> Journal:
-        """The stack's journal."""
         return Journal(self.clients.dynamodb, self.target.journal_table)
 
     @cached_property
@@ -56,7 +53,6 @@ class Context:
 
     @cached_property
     def aurora(self) -> Aurora:
-        """The legacy database."""
         target = self.target
         return Aurora(self.clients.rds_data, target.cluster_arn, target.master_secret_arn, target.bridge_secret_arn)
 

@@ -41,16 +41,12 @@ console = Console()
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table."""
-
     what: str
     value: str
     note: str = ""
 
 
 class Bench:
-    """The measurements on one sandbox."""
-
     def __init__(self, sandbox: Sandbox, *, writes: int, rows: int) -> None:
         self._sandbox = sandbox
         self._target = resolve(outputs=sandbox.location.outputs)
@@ -268,7 +264,6 @@ class Bench:
 
 
 def _definition(cursor: Any, name: str) -> str:
-    """How a trigger was made, without its definer."""
     cursor.execute(f"SHOW CREATE TRIGGER {name}")
     text = str(cursor.fetchone()[2])
     return f"CREATE TRIGGER{text.split(' TRIGGER', 1)[1]}"
@@ -285,7 +280,6 @@ def table(figures: Sequence[Figure]) -> Table:
 
 
 def main() -> int:
-    """Measure and show."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--writes", type=int, default=2000, help="per variant of a legacy write")
     parser.add_argument("--rows", type=int, default=10_000, help="to copy, to verify, to bridge")

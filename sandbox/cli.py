@@ -53,6 +53,7 @@ def preview(name: Name = "default", config: Setting = None, entities: Entities =
 def status(
     name: Annotated[str | None, typer.Option("--name", "-n", metavar="NAME", help="Only this one.")] = None,
 ) -> None:
+    """Show which sandboxes are up."""
     with _told():
         render.statuses(lifecycle.statuses(name))
 

@@ -71,8 +71,6 @@ class Result:
 
 
 class Demo:
-    """One run on one sandbox."""
-
     def __init__(self, sandbox: Sandbox, *, count: int, kill_database: bool) -> None:
         self._sandbox = sandbox
         self._outputs = sandbox.location.outputs
@@ -119,7 +117,6 @@ class Demo:
         )
 
     def _fill(self) -> None:
-        """The rows of an old application, by its own SQL."""
         begun = time.monotonic()
         self._legacy_tables()
         fields = entities.parse(self._sandbox.outputs["mapping"])[ENTITY].fields
@@ -228,7 +225,6 @@ def _told(what: str, seconds: float, says: str = "") -> None:
 
 
 def table(result: Result) -> Table:
-    """The figures at the end."""
     title = "Over, back, over again: nothing lost" if result.held else "It did not hold"
     shown = Table(title=title)
     for name in ("meanwhile", "reads", "longest", "writes", "longest", "asked to retry", "failed"):

@@ -15,8 +15,6 @@ from sandbox.state import PROJECT
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What was (or in a preview, would be) done to one resource."""
-
     change: Change
     urn: str
     type: str

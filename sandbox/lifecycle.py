@@ -223,7 +223,6 @@ def _deploy(folder: Folder, served: Daemon, report: Report | None, *, anew: bool
 
 
 def _access(folder: Folder, served: Daemon) -> dict[str, str]:
-    """How to reach the sandbox, and as whom."""
     path = folder.path / "operator.json"
     if not path.exists():
         key, secret = principal.create(Aws(served.endpoint))

@@ -12,7 +12,6 @@ POLL = 0.02  # seconds
 
 
 def over(process: psutil.Process) -> bool:
-    """Whether it has ended, collected or not."""
     try:
         return process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) or not process.is_running()
     except psutil.NoSuchProcess:

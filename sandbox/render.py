@@ -52,7 +52,6 @@ def progress() -> Generator[Report]:
 
 
 def summary(sandbox: Sandbox, steps: Sequence[Step]) -> None:
-    """What was done, part by part, and where to find it."""
     parts: dict[str, Counter[Change]] = {}
     for step in steps:
         parts.setdefault(part(step.urn), Counter())[step.change] += 1
@@ -70,7 +69,6 @@ def summary(sandbox: Sandbox, steps: Sequence[Step]) -> None:
 
 
 def plan(steps: Iterable[Step]) -> None:
-    """Each step with its sign, and their number."""
     counts: Counter[Change] = Counter()
     for step in steps:
         counts[step.change] += 1
@@ -81,7 +79,6 @@ def plan(steps: Iterable[Step]) -> None:
 
 
 def statuses(found: Sequence[Status]) -> None:
-    """One line a sandbox."""
     if not found:
         OUT.print("No sandbox is here. Bring one up with [bold]sandbox up[/].")
         return

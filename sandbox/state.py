@@ -63,12 +63,10 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """The sandbox's name."""
         return self.path.name
 
     @property
     def resources(self) -> Path:
-        """What the engine has made."""
         return self.path / "state.json"
 
     @property
@@ -83,7 +81,6 @@ class Folder:
 
     @property
     def server_log(self) -> Path:
-        """What the daemon printed."""
         return self.path / "server.log"
 
     @property
@@ -98,7 +95,6 @@ class Folder:
 
     @property
     def mariadb(self) -> Path:
-        """The database's own folder."""
         return self.path / "mariadb"
 
     @property
@@ -116,7 +112,6 @@ class Folder:
         return None
 
     def write_daemon(self, daemon: Daemon) -> None:
-        """Note the daemon for other processes."""
         write_json(self.path / "daemon.json", asdict(daemon))
 
     def wipe(self) -> None:
@@ -164,7 +159,6 @@ def default_root() -> Path:
 
 
 def names(root: Path | None = None) -> list[str]:
-    """The sandboxes that have a folder."""
     return sorted(path.parent.name for path in (root or default_root()).glob("*/lock"))
 
 
@@ -180,7 +174,6 @@ def current(root: Path | None = None) -> str:
 
 
 def unset_current(folder: Folder) -> None:
-    """Take that back, if it is this one."""
     if current(folder.path.parent) == folder.name:
         (folder.path.parent / "current").unlink()
 

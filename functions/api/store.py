@@ -47,9 +47,7 @@ class Store(Protocol):
     """The records of one entity in one system."""
 
     @property
-    def system(self) -> str:
-        """Its name in cursors."""
-        ...
+    def system(self) -> str: ...
 
     def page(self, limit: int, after: str) -> Page:
         """At most `limit` records after the place `after`."""

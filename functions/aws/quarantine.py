@@ -78,8 +78,6 @@ class QuarantineRecord:
 
 
 class QuarantineTable:
-    """The records of one entity."""
-
     def __init__(self, client: DynamoDBClient, table: str, entity: str) -> None:
         self._client = client
         self._table = table
@@ -169,7 +167,6 @@ def _record(item: Mapping[str, Mapping[str, Any]]) -> QuarantineRecord:
 
 
 def _as_read(version: Version | None) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """The condition that a record is the one that was read, or is not there if none was."""
     if version is None:
         return "attribute_not_exists(#at)", {"#at": "entity"}, {}
     parts: list[str] = []

@@ -22,15 +22,11 @@ KEYS_AT_ONCE = 500  # looked up in one statement; the answer stays under half a 
 class QuarantineSink(Protocol):
     """Where a change goes that can never be applied."""
 
-    def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
-        """Store it, or raise."""
-        ...
+    def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None: ...
 
 
 @dataclass
 class BatchOutcome:
-    """What became of a batch, in changes."""
-
     upserts: int = 0
     deletes: int = 0
     heartbeats: int = 0
@@ -124,7 +120,6 @@ class Applier:
         return found
 
     def _upserts(self, upserts: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
-        """Returns the changes that were updates."""
         present = self._present(upserts)
         known = [change for change in upserts if change.key in present]
         newer = [change for change in known if change.sequence > present[change.key].sequence]

@@ -55,7 +55,6 @@ class Place:
 
     @property
     def highest(self) -> int:
-        """The highest sequence known."""
         return max(self.sequence, self.deleted, 0)
 
 

@@ -18,8 +18,6 @@ EPOCH = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"
 
 
 class Statements:
-    """Statements and their parameters."""
-
     def __init__(self, entity: Entity) -> None:
         self._entity = entity
         self._natural = entity.legacy.key_type == "string"

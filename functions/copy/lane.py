@@ -153,7 +153,6 @@ class CopyLane:
         return self._bucket.wait()
 
     def _finish(self, rows: Sequence[Taken]) -> None:
-        """Write the items of some rows, and only then remove the rows."""
         outcome = self._writer.copy(list(dict.fromkeys(row.key for row in rows)))
         self.queue.remove(row.id for row in rows)
         self._report(rows, outcome)

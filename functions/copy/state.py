@@ -124,7 +124,6 @@ class Records:
         raise PassingError("DynamoDB would not read the journal: it is throttled")
 
     def _some(self, keys: list[dict[str, Any]]) -> tuple[list[Any], list[dict[str, Any]]]:
-        """Records that are there, and the keys that DynamoDB left over."""
         wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
         answer = cast("dict[str, Any]", called(lambda: self._client.batch_get_item(RequestItems=wanted)))
         left: dict[str, Any] = answer.get("UnprocessedKeys") or {}

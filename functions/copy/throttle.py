@@ -38,7 +38,6 @@ class Bucket:
         return min(most, int(self._tokens)) if self._rate else most
 
     def take(self, rows: int) -> None:
-        """Rows were taken."""
         self._tokens -= rows if self._rate else 0
 
     def wait(self) -> float:

@@ -34,8 +34,6 @@ logger = Logger(child=True)
 
 
 class PhaseSource(Protocol):
-    """What the gate asks the journal."""
-
     def now(self) -> Phase: ...
 
     def enter(self, phase: Phase) -> bool:

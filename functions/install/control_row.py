@@ -124,7 +124,6 @@ def begin_first_epoch(server: DataApi, entity: Entity) -> None:
 
 
 def entities(server: DataApi, entity: Entity) -> Collection[str]:
-    """The entities that have a row in this one's database."""
     return {cell_text(row[0]) for row in server.query(f"SELECT entity FROM {table(entity)}")}  # noqa: S608
 
 

@@ -24,8 +24,6 @@ MICROSECONDS = 6  # digits
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column as the database describes it."""
-
     name: str
     kind: str
     length: int

@@ -73,7 +73,6 @@ def _named(entity: Entity, name: str) -> dict[str, dict[str, str]]:
 
 
 def has_column(server: DataApi, entity: Entity, name: str) -> bool:
-    """Whether the entity's table has a column."""
     sql = (
         "SELECT 1 FROM information_schema.columns "
         "WHERE table_schema = :database AND table_name = :table AND column_name = :name"

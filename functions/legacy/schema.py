@@ -32,7 +32,6 @@ def statements(entity: Entity) -> list[str]:
 
 
 def column_type(field: Field) -> str:
-    """The column type that holds every value of a field."""
     if field.type == "decimal":
         return f"DECIMAL({field.precision}, {field.scale})"
     if field.type in TYPES:

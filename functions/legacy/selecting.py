@@ -63,7 +63,6 @@ class Select:
         return cell_text(row[0] if row[1].get("isNull") else row[1])
 
     def primary_key(self, row: Row) -> str:
-        """The row's own key, as text."""
         return cell_text(row[0])
 
     def found(self, rows: list[Row]) -> int:

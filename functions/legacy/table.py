@@ -173,7 +173,6 @@ class LegacyStore:
         return bool(self._database.query(f"SELECT 1 FROM {self._table} WHERE {where}", values))  # noqa: S608
 
     def _places(self, key: str, identified: bool) -> list[tuple[str, dict[str, Any]]]:
-        """Where the row of a key can be, each as a condition and its values."""
         column = f"`{self._entity.legacy.key}`"
         if self._natural:
             return [(f"{column} = :key", {"key": {"stringValue": key}})]

@@ -158,7 +158,6 @@ class ModernStore:
 
 
 def _fitting(items: Sequence[Any]) -> Sequence[Any]:
-    """As many of the items, at least one, as fit an answer."""
     size = 0
     for place, item in enumerate(items):
         size += mapping.item_size(item)

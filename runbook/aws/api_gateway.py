@@ -151,7 +151,6 @@ class Routing:
         return self._until(lambda stage: stage.operations(change))
 
     def _until(self, needed: Needed, check: Callable[[], object] | None = None) -> bool:
-        """Patch the stage until nothing is needed any more."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         wait, changed = FIRST_WAIT, False
         while missing := needed(self.stage()):

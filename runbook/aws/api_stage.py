@@ -95,7 +95,6 @@ class Stage:
 
 
 def read(answer: StageResponseTypeDef) -> Stage:
-    """A stage from GetStage's answer."""
     settings = answer.get("canarySettings")
     canary = None
     if settings:

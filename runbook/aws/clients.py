@@ -78,7 +78,6 @@ class Clients:
 
     @cached_property
     def streams(self) -> DynamoDBStreamsClient:
-        """The streams of the modern tables."""
         return self._client("dynamodbstreams")
 
     @cached_property

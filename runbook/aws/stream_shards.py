@@ -45,7 +45,6 @@ class Shard:
 
     @property
     def ended(self) -> bool:
-        """Whether it is closed and read to its end."""
         return self.ended_at is not None
 
 
@@ -102,7 +101,6 @@ class Shards:
             shard.shown = False
 
     def shown(self) -> bool:
-        """Whether every shard that goes on has shown the watermark."""
         readable = self.readable()
         return bool(readable) and self.complete() and all(shard.shown for shard in readable)
 

@@ -22,8 +22,6 @@ LEFT_OVER_WAIT = 0.05  # seconds before what DynamoDB left over is sent again
 
 
 class Watermarks:
-    """The watermarks of one table."""
-
     def __init__(self, dynamodb: DynamoDBClient, table: str, key: str) -> None:
         self._dynamodb = dynamodb
         self._table = table

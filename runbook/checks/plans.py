@@ -179,7 +179,6 @@ def checks(  # noqa: PLR0913  # what the commands are asked
 
 
 def switch_scope(state: State, *, forward: bool, reads_only: bool, force: bool) -> CheckScope:
-    """The scope of a cutover (forward) or rollback in this state."""
     legacy = state.phase == Phase.LEGACY
     if force or (not forward and reads_only and legacy):
         return CheckScope.ROLLBACK_ALONE
@@ -205,7 +204,6 @@ class RegistryLine:
 
 
 def _legacy(subject: Subject) -> list[Check]:
-    """The server and the table in Aurora."""
     context, facts = subject.context, subject.facts
     found = server.checks(server.read(context.aurora), facts, sandbox=context.target.endpoint_url is not None)
     if facts.table is None:

@@ -48,7 +48,6 @@ class ColumnFacts:
 
     @property
     def own(self) -> bool:
-        """Whether it is streamback's."""
         return self.name.startswith(names.RESERVED_PREFIX)
 
 
@@ -96,12 +95,10 @@ class Facts:
 
     @property
     def place(self) -> str:
-        """The table with its database."""
         return f"{self.entity.legacy.database}.{self.entity.legacy.table}"
 
     @property
     def quoted(self) -> str:
-        """The same, quoted for a statement."""
         return f"`{self.entity.legacy.database}`.`{self.entity.legacy.table}`"
 
     @property
@@ -111,7 +108,6 @@ class Facts:
 
     @property
     def mapped(self) -> Mapping[str, ColumnFacts]:
-        """The column of each field that has one, by field name."""
         found = {field.name: self.columns.get(field.column.lower()) for field in self.entity.fields.values()}
         return {name: column for name, column in found.items() if column}
 
@@ -140,8 +136,6 @@ def read(aurora: Aurora, entity: Entity) -> Facts:
 
 
 class _Reader:
-    """The statements for one entity, as the master user."""
-
     def __init__(self, aurora: Aurora, entity: Entity) -> None:
         self._aurora = aurora
         self._place = {"database": entity.legacy.database, "table": entity.legacy.table}
@@ -191,7 +185,6 @@ class _Reader:
         return tuple(ForeignKeyFacts(*row) for row in rows)
 
     def indexes(self) -> dict[str, tuple[bool, tuple[str, ...]]]:
-        """Whether each is unique, and its columns."""
         rows = self._query(
             "SELECT index_name, non_unique, COALESCE(column_name, 'an expression') FROM information_schema.statistics "
             "WHERE table_schema = :database AND table_name = :table ORDER BY index_name, seq_in_index"

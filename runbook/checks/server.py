@@ -72,8 +72,6 @@ def _data_api(described: DBClusterTypeDef) -> Check:
 
 @dataclass(frozen=True, kw_only=True)
 class SqlSession:
-    """What the server shows to one of its users."""
-
     user: str
     version: str
     log_bin: bool

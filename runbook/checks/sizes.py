@@ -24,7 +24,6 @@ def checks(aurora: Aurora, facts: Facts) -> list[Check]:
 
 
 def _most(facts: Facts) -> int:
-    """Bytes that no item exceeds."""
     fields = facts.entity.fields
     of_values = [_bytes(fields[name], column) for name, column in facts.mapped.items()]
     of_names = sum(len(name.encode()) for name in (facts.entity.modern.key, *fields))

@@ -106,7 +106,6 @@ class Watch:
         self._calm = 0
 
     def look(self) -> CopyProgress:
-        """Where it stands now."""
         context, name = self._context, self._entity.name
         state = context.journal.state(name)
         record = context.journal.find_record(name, names.COPY_RECORD)
@@ -142,7 +141,6 @@ class Watch:
             raise _no_worker(f"lane {lost[0]} of {name} has not reported for {LANE_SILENCE_SECONDS:.0f} s", name)
 
     def _silence(self, lane: Lane) -> float:
-        """Seconds without a beat of the lane while it was watched."""
         watched = (dt.datetime.now(dt.UTC) - self._began).total_seconds()
         return watched if lane.age is None else min(watched, lane.age)
 

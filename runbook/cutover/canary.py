@@ -45,7 +45,6 @@ class Sharing:
 
     @property
     def names(self) -> str:
-        """The entities, for people."""
         return ", ".join(each.name for each in self.entities)
 
 

@@ -51,7 +51,6 @@ class Plan:
 
     @property
     def green(self) -> bool:
-        """Whether every check holds."""
         return check.green(self.checks)
 
 
@@ -152,8 +151,6 @@ class EntityCommand(ABC):
 
 @dataclass(frozen=True)
 class Switch(EntityCommand):
-    """Cutover or rollback."""
-
     kind: OperationKind
     scope: Scope
     choices: Choices = field(default_factory=Choices)
@@ -202,8 +199,6 @@ class Switch(EntityCommand):
 
 @dataclass(frozen=True)
 class Completion(EntityCommand):
-    """The last command for one entity."""
-
     choices: Choices = field(default_factory=Choices)
 
     @property

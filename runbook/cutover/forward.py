@@ -74,7 +74,6 @@ class Forward:
         self._compare_changed(run.choices.timeout, GRACE_SECONDS)
 
     def _catch_up(self) -> None:
-        """What can be compared before clients are held need not be compared while they are."""
         run = self.run
         run.until("copy to be right behind", run.queue_short, run.choices.timeout)
         self._compare_changed(run.choices.timeout, GRACE_SECONDS)

@@ -131,7 +131,6 @@ class Reads(EntityCommand):
         return ""
 
     def _share(self, entity: EntityTarget) -> int:
-        """As the stage has it now, else as it was moved."""
         try:
             return self.context.routing.reads_percent(entity)
         except (BotoCoreError, ClientError):

@@ -118,7 +118,6 @@ class SwitchRun:
 
     @property
     def described(self) -> Entity:
-        """The entity as entities.toml describes it."""
         return self.context.target.mapping[self.entity.name]
 
     @property
@@ -186,7 +185,6 @@ class SwitchRun:
         )
 
     def record_reads(self, side: Side) -> Step:
-        """Record in the journal where reads go."""
         percent = ALL if side == Side.MODERN else 0
         return Step(
             name="record-reads",

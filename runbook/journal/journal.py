@@ -71,7 +71,6 @@ class Operation:
     urgent: bool = False  # copy's lanes read it
 
     def at(self, step: str, state: str, direction: str, reason: str = "", *, urgent: bool = False) -> Operation:
-        """The same operation at another boundary."""
         kept = reason or self.reason
         return replace(self, step=step, step_state=state, direction=direction, reason=kept, urgent=urgent)
 
@@ -108,8 +107,6 @@ class Event:
 
 
 class Journal:
-    """The journal table of a stack."""
-
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
@@ -219,7 +216,6 @@ class Journal:
             raise self._not_entered(lock, entity, transition)
 
     def _gate_phase(self, entity: str, phase: Phase, *, empty: bool) -> TransactWriteItemTypeDef:
-        """The change of the record that the gate reads."""
         changes: dict[str, Any] = {"phase": phase.value, **({"inflight": 0} if empty else {})}
         return {
             "Update": {
@@ -278,7 +274,6 @@ class Journal:
         return True
 
     def put_record(self, entity: str, record: str, values: Mapping[str, Any]) -> None:
-        """Write another record of the entity, whole."""
         item = _typed({"entity": entity, "record": record, **values})
         self._client.put_item(TableName=self._table, Item=item)
 

@@ -16,7 +16,6 @@ def last(journal: Journal, entity: str) -> Mapping[str, Any] | None:
 
 
 def began(record: Mapping[str, Any]) -> datetime:
-    """When it began: what has changed since is not in it."""
     return datetime.fromisoformat(record["started_at"])
 
 

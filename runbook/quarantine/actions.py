@@ -37,7 +37,6 @@ class EntryView:
 
 
 def bridged(context: Context, entity: EntityTarget) -> bool:
-    """Whether the entity has a bridge, and so a quarantine."""
     return bool(context.target.quarantine_table and entity.bridge_mapping_id)
 
 

@@ -18,8 +18,6 @@ AT_ONCE = 8  # objects read at a time
 
 
 class DeadLetters:
-    """The dead-lettered batches of one entity."""
-
     def __init__(self, bucket: DeadLetterObjects, entity: Entity) -> None:
         self._bucket = bucket
         self._entity = entity

@@ -184,7 +184,6 @@ class Resolver:
         return choose(self._item(entry.key), place, self._phase, self._epoch)
 
     def _item(self, key: str) -> Mapping[str, Any] | None:
-        """The item as the last acknowledged write left it."""
         return self._context.clients.dynamodb.get_item(
             TableName=self._entity.modern_table,
             Key={self._described.modern.key: {"S": key}},
@@ -204,7 +203,6 @@ class Resolver:
 
     @cached_property
     def _when(self) -> str:
-        """When copy reads its queue, if that is not at once."""
         record = self._context.journal.find_record(self._entity.name, names.COPY_RECORD) or {}
         running = record.get("state") == "running"
         return "" if running else f", once it runs: `runbook copy start --entity {self._entity.name}`"

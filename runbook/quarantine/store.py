@@ -18,8 +18,6 @@ from runbook.stack import Context
 
 
 class EntryStore:
-    """The entries of one entity."""
-
     def __init__(self, context: Context, entity: EntityTarget) -> None:
         self._entity = entity.name
         self._described = context.target.mapping[entity.name]
@@ -28,7 +26,6 @@ class EntryStore:
         self._dead_letters = DeadLetters(bucket, self._described)
 
     def entries(self) -> list[Entry]:
-        """Every entry, oldest first."""
         found: dict[str, Entry] = {}
         for entry in (*map(self._of_record, self._table.records()), *self._dead_letters.entries()):
             found[entry.key] = merged(found[entry.key], entry) if entry.key in found else entry

@@ -52,8 +52,6 @@ class FieldDifference:
 
 
 class DifferenceKind(StrEnum):
-    """How a record differs."""
-
     FIELDS = "fields"
     ONLY_LEGACY = "only in legacy"
     ONLY_MODERN = "only in modern"
@@ -154,7 +152,6 @@ class BothSides:
                 return
 
     def compare(self, items: Sequence[Mapping[str, Any]]) -> list[Difference]:
-        """The differences between some items and their rows."""
         rows = self.rows([self.key(item) for item in items])
         found = (self._difference(item, rows) for item in items)
         return [difference for difference in found if difference]

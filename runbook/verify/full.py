@@ -125,7 +125,6 @@ class FullComparison:
 
     @property
     def _crowded(self) -> bool:
-        """Whether there are so many suspects that they must be rechecked before it continues."""
         return len(self.progress.suspects) >= MOST
 
     def _remaining(self, grace: float) -> Remaining:

@@ -115,13 +115,11 @@ class _Checker:
                 yield self._violation(kind, attempt.key, f"{_line(attempt)}", [attempt])
 
     def _excused(self, attempt: Attempt) -> bool:
-        """Whether the function that worked on it was killed meanwhile."""
         return attempt.status == CRASHED and any(
             attempt.begun - AROUND <= moment <= attempt.ended + AROUND for moment in self.story.kills
         )
 
     def _made(self) -> list[str]:
-        """The keys that a POST was answered with."""
         return [one.key for one in self.story.attempts if one.kind == POST and one.key]
 
     def _made_twice(self) -> Iterator[Violation]:

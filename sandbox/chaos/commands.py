@@ -31,7 +31,6 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """What it said, on one line, for the diary."""
         return " ".join((self.err or self.out).split())[:300]
 
 

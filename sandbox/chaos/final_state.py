@@ -25,7 +25,6 @@ def seed(arena: Arena, shape: Shape, count: int) -> dict[str, str]:
 
 
 def legacy(arena: Arena, shape: Shape) -> list[Found]:
-    """The rows of Aurora."""
     place, fields = arena.entity.legacy, arena.entity.fields
     columns = ", ".join(f"`{fields[name].column}`" for name in shape.fields)
     key = f"COALESCE({names.KEY_COLUMN}, CAST(`{place.key}` AS CHAR))"

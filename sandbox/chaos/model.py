@@ -76,7 +76,6 @@ class Timeline:
         return next((n for n, held in enumerate(self._after) if (read.value or None) in held), 0)
 
     def _latest(self, read: Attempt) -> int:
-        """The last write after which it may have been seen."""
         return max((n for n, held in enumerate(self._after) if (read.value or None) in held), default=0)
 
 

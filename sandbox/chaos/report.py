@@ -16,7 +16,6 @@ SHOWN = 5  # violations on the terminal; all of them are in the folder
 
 
 def table(verdict: Verdict) -> Table:
-    """The figures of a run."""
     held = "[green]kept every promise[/]" if verdict.held else "[red]broke a promise[/]"
     shown = Table(title=f"seed {verdict.seed} {held}", show_header=False)
     waits = verdict.history.waits()

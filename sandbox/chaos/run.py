@@ -62,7 +62,6 @@ class Verdict:
 
     @property
     def held(self) -> bool:
-        """Whether every promise was kept."""
         return not self.violations and not self.problems
 
 

@@ -55,13 +55,11 @@ class Arena:
         self.say(line)
 
     def problem(self, text: str) -> None:
-        """Note what must not happen."""
         if text not in self.problems:
             self.problems.append(text)
             self.note(f"PROBLEM: {text}")
 
     def workers(self, functions: frozenset[str] | None = None) -> list[psutil.Process]:
-        """The Lambda workers that live, of all functions or of some."""
         served = self.sandbox.location.daemon()
         children = psutil.Process(served.pid).children(recursive=True) if served else []
         return [child for child in children if self._serves(child, functions)]

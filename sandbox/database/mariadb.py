@@ -93,14 +93,12 @@ class MariaDB:
         self._pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """Kill it as a crash would (SIGKILL)."""
         process = self._process()
         if process is not None:
             process.kill()
             processes.wait(process, PATIENCE)
 
     def running(self) -> bool:
-        """Whether its process is alive."""
         return self._process() is not None
 
     def connect(self, user: str = "root", password: str = "", database: str | None = None) -> Connection:
@@ -116,7 +114,6 @@ class MariaDB:
         )
 
     def _process(self) -> psutil.Process | None:
-        """The process of the pid file, if it is really this server."""
         try:
             process = psutil.Process(int(self._pid_file.read_text(encoding="ascii")))
             ours = any(str(self.folder) in argument for argument in process.cmdline())
@@ -191,7 +188,6 @@ def _own(folder: Path) -> None:
 
 
 def _reaped(process: psutil.Process) -> None:
-    """Collect a child of ours that has ended."""
     with contextlib.suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
         process.wait(0)
 

@@ -54,5 +54,4 @@ class Aws:
             return self._clients[service]
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of a regional resource of this account."""
         return f"arn:{PARTITION}:{service}:{self.region}:{self.account}:{resource}"

@@ -80,7 +80,6 @@ class Log:
         self._logger = logger
 
     def Log(self, request: engine_pb2.LogRequest) -> empty_pb2.Empty:  # noqa: N802  # the protocol's
-        """Pass one message on."""
         self._logger.log(LEVELS.get(request.severity, logging.INFO), "%s", request.message)
         return empty_pb2.Empty()
 

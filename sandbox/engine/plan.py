@@ -12,8 +12,6 @@ from sandbox.engine.state import Record
 
 
 class Change(StrEnum):
-    """What happens to a resource."""
-
     SAME = "same"
     CREATE = "create"
     UPDATE = "update"

@@ -77,7 +77,6 @@ def _set_config(project: str, folder: Path, overrides: Mapping[str, Any]) -> Non
 
 
 def _text(value: Any) -> str:
-    """A value as Pulumi holds it: a string, or JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -44,5 +44,4 @@ def section(inputs: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def tags(inputs: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The tags as a list of Key and Value."""
     return [{"Key": key, "Value": value} for key, value in section(inputs, "tags").items()]

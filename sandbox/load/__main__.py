@@ -31,7 +31,6 @@ class Notebook:
             self._counts[kind or ("writes" if attempt.writes else "reads")] += 1
 
     def line(self) -> str:
-        """The counts, as a line of JSON."""
         with self._lock:
             return json.dumps(self._counts)
 

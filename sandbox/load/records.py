@@ -57,7 +57,6 @@ class Attempt:
 
     @property
     def maybe(self) -> bool:
-        """Whether it may or may not have written something."""
         return self.writes and self.status not in EXPECTED[self.kind] and self.outcome != NOTHING
 
 

@@ -99,7 +99,6 @@ class Worker(threading.Thread):
         self._client = Client(ground.endpoint)
 
     def run(self) -> None:
-        """Send until it is over."""
         due = time.monotonic() + self.dice.random() * max(self._every, RAMP)
         while not self.ground.over.wait(max(0.0, due - time.monotonic())):
             self.operation += 1
@@ -194,8 +193,6 @@ class Writer(Worker):
 
 
 class Reader(Worker):
-    """Reads one record or a page."""
-
     def act(self) -> None:
         key = self.ground.keys.any(self.dice)
         kind = LIST if not key or self.dice.random() < LISTS else GET
@@ -203,7 +200,6 @@ class Reader(Worker):
 
 
 def _excuse(answer: Answer) -> str:
-    """What an answer that is no success says of itself."""
     body = cast("dict[str, Any]", answer.body) if isinstance(answer.body, dict) else {}
     outcome = body.get("outcome")
     if answer.status == UNAVAILABLE and outcome in {NOTHING, MAYBE}:

@@ -25,7 +25,6 @@ PARTS = ("percentTraffic", "deploymentId", "useStageCache")
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("behaviour/canary")
     wrap(api, "_create_stage", _keeping)
     wrap(api, "_update_stage", _changing)

@@ -32,8 +32,6 @@ CONVERSIONS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Login:
-    """Who connects to which database."""
-
     user: str
     password: str = field(repr=False)
     database: str
@@ -63,7 +61,6 @@ class Connections:
         self._lock = threading.Lock()
 
     def open(self, login: Login) -> Any:
-        """A new connection with autocommit."""
         return pymysql.connect(
             unix_socket=self._socket,
             user=login.user,

@@ -26,7 +26,6 @@ _snapshots: dict[tuple[str, str], Any] = {}
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("behaviour/deployments")
     wrap(api, "_create_deployment", _keeping)
     wrap(api, "_match_resource_tree", _matching)

@@ -18,7 +18,6 @@ from sandbox.emulator.patching import wrap
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("behaviour/filters")
     wrap(functions, "_match_esm_filter", _matching)
 

@@ -24,7 +24,6 @@ CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("behaviour/metrics")
     wrap(api, "_handle_execute_in_scope", _measuring_requests)
     wrap(functions, "_execute_function", _measuring_calls)
@@ -89,7 +88,6 @@ def _record_age(function: str, records: list[dict[str, Any]]) -> None:
 
 
 def _record_embedded(line: str) -> None:
-    """Record the metrics of one line in CloudWatch's embedded metric format."""
     try:
         document = json.loads(line)
     except ValueError:

@@ -29,7 +29,6 @@ SWEEP = 1  # seconds between two looks at what is due
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("behaviour/schedules")
     scheduler._SCHEDULE_TICK_INTERVAL = SWEEP
     wrap(eventbridge, "_invoke_target", _as_role)

@@ -27,7 +27,6 @@ _canary: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("behaviour/stage_variables")
     wrap(api, "_execute_in_scope", _choosing)
     wrap(api, "_invoke_lambda_proxy_v1", _naming)

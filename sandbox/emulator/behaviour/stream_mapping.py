@@ -34,14 +34,11 @@ Mapping = dict[str, Any]
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("behaviour/stream_mapping")
     functions._poll_dynamodb_streams = Pollers().poll
 
 
 class Pollers:
-    """One thread for each enabled mapping."""
-
     def __init__(self) -> None:
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()

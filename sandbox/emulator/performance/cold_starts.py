@@ -26,7 +26,6 @@ FORGOTTEN = 10.0  # seconds after which a start that never ended no longer count
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("performance/cold_starts")
     starts = Starts()
     wrap(functions, "acquire_worker", starts.acquiring)

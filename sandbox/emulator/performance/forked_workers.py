@@ -30,7 +30,6 @@ WORKER = "_worker.py"
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("performance/forked_workers")
     runtime.subprocess = Births()  # pyright: ignore[reportAttributeAccessIssue]  # it uses Popen and PIPE
 
@@ -138,7 +137,6 @@ class Worker:
         return code
 
     def terminate(self) -> None:
-        """Ask it to end."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -51,7 +51,6 @@ BEFORE_IMPORT = """    import logging as _logging
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("performance/lambda_runtime")
     script = _replaced(runtime._PYTHON_WORKER_SCRIPT, RAISED_STOCK, RAISED)
     runtime._PYTHON_WORKER_SCRIPT = _replaced(script, IMPORT_STOCK, BEFORE_IMPORT + IMPORT_STOCK)

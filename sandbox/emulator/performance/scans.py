@@ -25,7 +25,6 @@ KEYS = type({}.keys())
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("performance/scans")
     order = Order()
     scan = Scan(order)

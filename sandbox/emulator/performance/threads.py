@@ -28,7 +28,6 @@ RANDOM = random.Random(random.SystemRandom().getrandbits(128))  # noqa: S311  # 
 
 
 def install() -> None:
-    """Fill the gap."""
     version.check("performance/threads")
     for module in (concurrency, lambda_runtime):
         module.threading = Threading()  # pyright: ignore[reportAttributeAccessIssue]
@@ -41,8 +40,6 @@ def random_id() -> uuid.UUID:
 
 
 class Kept:
-    """One thread that does a job after the other, and waits in between."""
-
     idle: ClassVar[list[Kept]] = []  # the last that ended its job is the next to get one
 
     def __init__(self) -> None:
@@ -100,7 +97,6 @@ class Thread:
         self._ended.wait(timeout)
 
     def is_alive(self) -> bool:
-        """Whether it was started and has not ended."""
         return self._ended is not None and not self._ended.is_set()
 
 

@@ -38,8 +38,6 @@ API = "name description minimumCompressionSize disableExecuteApiEndpoint policy 
     name=AutoName("name", 255),
 )
 class RestApi(Handler):
-    """An API without routes."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         api = self.aws.client("apigateway")
         made = api.create_rest_api(
@@ -78,8 +76,6 @@ def _types(inputs: Mapping[str, Any]) -> Sequence[str]:
 
 @handles("aws:apigateway/resource:Resource", properties="restApi parentId pathPart", delete_first=True)
 class Resource(Handler):
-    """One part of a path."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         made = self.aws.client("apigateway").create_resource(**take(inputs, "parentId pathPart", restApiId="restApi"))
         return Made(made["id"], {"path": made["path"]})

@@ -103,7 +103,6 @@ def _canary(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _canary_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The canary made anew: overrides have a path each."""
     paths: dict[str, Any] = {"/canarySettings": None} if old else {}
     overrides: Mapping[str, str] = new.get("stageVariableOverrides", {})
     simple = {key: value for key, value in new.items() if key != "stageVariableOverrides"}

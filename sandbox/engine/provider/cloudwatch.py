@@ -16,8 +16,6 @@ from sandbox.engine.state import Record
     name=AutoName("name", 512),
 )
 class LogGroup(Handler):
-    """A log group and how long it keeps."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         arguments = pick(inputs, "", logGroupName="name", kmsKeyId="kmsKeyId", logGroupClass="logGroupClass")
         self.aws.client("logs").create_log_group(**arguments, tags=section(inputs, "tags"))

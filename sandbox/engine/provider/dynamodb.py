@@ -58,7 +58,6 @@ class Table(Handler):
         self.aws.client("dynamodb").delete_table(TableName=record.id)
 
     def _extras(self, inputs: Mapping[str, Any], changed: frozenset[str]) -> None:
-        """What DynamoDB only sets on a table that exists."""
         dynamodb = self.aws.client("dynamodb")
         if "pointInTimeRecovery" in changed:
             recovery = known(inputs.get("pointInTimeRecovery") or {"enabled": False}, "enabled recoveryPeriodInDays")

@@ -17,8 +17,6 @@ from sandbox.engine.state import Record
     name=AutoName("name", 255, lower=True),
 )
 class SubnetGroup(Handler):
-    """Where a cluster may live."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         group = self.aws.client("rds").create_db_subnet_group(
             **self._arguments(inputs["name"], inputs), Tags=tags(inputs)
@@ -197,8 +195,6 @@ def _cluster_outputs(cluster: Mapping[str, Any]) -> dict[str, Any]:
     name=AutoName("identifier", 63, lower=True),
 )
 class ClusterInstance(Handler):
-    """The cluster's writer."""
-
     def create(self, inputs: Mapping[str, Any]) -> Made:
         instance = self.aws.client("rds").create_db_instance(
             DBInstanceIdentifier=inputs["identifier"],

@@ -90,8 +90,6 @@ class PublicAccessBlock(Setting):
     part_of="bucket",
 )
 class Encryption(Setting):
-    """How the objects are encrypted."""
-
     put, remove = "put_bucket_encryption", "delete_bucket_encryption"
 
     def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
