@@ -19,6 +19,7 @@ from sandbox.errors import SandboxError
 
 PROJECT = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+CACHE = "cache"  # the folder beside the sandboxes with what all of them use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,10 @@ class Folder:
         Raises:
             SandboxError: the name cannot be a folder's.
         """
-        if not NAME.fullmatch(name):
-            raise SandboxError(f"{name!r} cannot name a sandbox: use lower-case letters, digits and dashes.")
+        if not NAME.fullmatch(name) or name == CACHE:
+            raise SandboxError(
+                f"{name!r} cannot name a sandbox: use lower-case letters, digits and dashes, and not {CACHE!r}."
+            )
         return cls((root or default_root()) / name)
 
     @property
@@ -100,7 +103,7 @@ class Folder:
     @property
     def cache(self) -> Path:
         """What all sandboxes share and `down` keeps: an unpacked MariaDB."""
-        return self.path.parent / "cache"
+        return self.path.parent / CACHE
 
     def daemon(self) -> Daemon | None:
         """The daemon, if it is alive and really this sandbox's."""
@@ -159,7 +162,8 @@ def default_root() -> Path:
 
 
 def names(root: Path | None = None) -> list[str]:
-    return sorted(path.parent.name for path in (root or default_root()).glob("*/lock"))
+    found = {path.parent.name for path in (root or default_root()).glob("*/lock")}
+    return sorted(found - {CACHE})  # unpacking the database's programs takes a lock, too
 
 
 def set_current(folder: Folder) -> None:

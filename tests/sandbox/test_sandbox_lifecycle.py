@@ -131,6 +131,15 @@ def test_a_sandbox_that_another_process_is_changing_is_refused(names):
         lifecycle.up(names[0], current=False)
 
 
+def test_the_folder_of_the_databases_programs_is_no_sandbox(tmp_path):
+    for folder in ("cache", "real"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "lock").touch()
+    assert state.names(tmp_path) == ["real"]
+    with pytest.raises(SandboxError, match="not 'cache'"):
+        state.Folder.of("cache", tmp_path)
+
+
 def test_a_name_that_could_leave_the_folder_is_refused():
     with pytest.raises(SandboxError, match="cannot name a sandbox"):
         lifecycle.up("../elsewhere")
