@@ -1,4 +1,4 @@
-"""`make bench`: what the scaffolding costs and how fast it is, on this machine."""
+"""`make bench`: what capture, fence and gate cost, and how fast copy, bridge and verify are, on this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAME = "bench"
 ENTITY = "chefs"
 ROUNDS = 5  # in which the variants take turns, so that what else the machine does hits all alike
 REQUESTS = 60  # through the API, per variant and round
-PATIENCE = 300.0  # seconds for copy and bridge
+TIMEOUT = 300.0  # seconds for copy and bridge
 DYNAMO_BATCH = 25
 
 console = Console()
@@ -77,24 +77,24 @@ class Bench:
             "with the fence": ("fence",),
             "with both": ("fence", "capture"),
         }
-        roads = {"direct connection": self._direct(connection), "Data API": self._data_api()}
+        ways = {"direct connection": self._direct(connection), "Data API": self._data_api()}
         found: dict[tuple[str, str], list[float]] = {}
         for _ in range(ROUNDS):
             for variant, roles in variants.items():
                 self._only(connection, triggers, roles)
-                for road, write in roads.items():
-                    found.setdefault((road, variant), []).append(statistics.median(self._timed(write)))
-        for (road, variant), times in found.items():
-            yield self._write_figure(road, variant, times, found[road, "without triggers"])
+                for way, write in ways.items():
+                    found.setdefault((way, variant), []).append(statistics.median(self._timed(write)))
+        for (way, variant), times in found.items():
+            yield self._write_figure(way, variant, times, found[way, "without triggers"])
         self._only(connection, triggers, ("fence", "capture"))
 
     @staticmethod
-    def _write_figure(road: str, variant: str, rounds: Sequence[float], plain: Sequence[float]) -> Figure:
+    def _write_figure(way: str, variant: str, rounds: Sequence[float], plain: Sequence[float]) -> Figure:
         """By the best round of each: whatever else the machine did made the others slower."""
         best = min(rounds)
         more = best - min(plain)
         note = f"{more * 1e6:+.0f} µs" if more else f"{1 / best:,.0f} a second"
-        return Figure(f"legacy write, {road}, {variant}", f"{best * 1e6:,.0f} µs", note)
+        return Figure(f"legacy write, {way}, {variant}", f"{best * 1e6:,.0f} µs", note)
 
     def _captured(self, connection: Connection) -> dict[str, str]:
         """Install the triggers; their CREATE statements by name."""
@@ -248,10 +248,10 @@ class Bench:
 
     @staticmethod
     def _wait(done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not done():
             if time.monotonic() > deadline:
-                raise SandboxError(f"What is measured did not end in {PATIENCE:.0f} s.")
+                raise SandboxError(f"What is measured did not end in {TIMEOUT:.0f} s.")
             time.sleep(0.2)
 
     def _runbook(self, *words: str) -> str:

@@ -23,16 +23,16 @@ ALPHABETS = (
 
 def generate(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
     """`count` request bodies, the same for the same seed; one in fifty leaves a name to its default."""
-    dice = random.Random(seed)  # noqa: S311  # test data
+    rng = random.Random(seed)  # noqa: S311  # test data
     for number in range(count):
-        chef = {"firstName": _name(dice), "lastName": _name(dice)}
+        chef = {"firstName": _name(rng), "lastName": _name(rng)}
         if number % 50 == 0:
-            chef.pop(dice.choice(("firstName", "lastName")))
+            chef.pop(rng.choice(("firstName", "lastName")))
         yield chef
 
 
-def _name(dice: random.Random) -> str:
-    length = LONGEST if dice.random() < 0.02 else dice.randint(1, 24)  # noqa: PLR2004  # one in fifty is full
-    alphabet = dice.choice(ALPHABETS)
-    name = "".join(dice.choice(alphabet) for _ in range(length))
+def _name(rng: random.Random) -> str:
+    length = LONGEST if rng.random() < 0.02 else rng.randint(1, 24)  # noqa: PLR2004  # one in fifty is full
+    alphabet = rng.choice(ALPHABETS)
+    name = "".join(rng.choice(alphabet) for _ in range(length))
     return name[:LONGEST]

@@ -36,7 +36,7 @@ Entities = Annotated[
 @app.command()
 def up(name: Name = "default", config: Setting = None, entities: Entities = None) -> None:
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
-    with render.progress() as report, _told():
+    with render.progress() as report, _errors_shown():
         sandbox = lifecycle.up(name, _settings(config), entities, report=report)
     render.summary(sandbox, report.steps)
 
@@ -44,7 +44,7 @@ def up(name: Name = "default", config: Setting = None, entities: Entities = None
 @app.command()
 def preview(name: Name = "default", config: Setting = None, entities: Entities = None) -> None:
     """List what `up` would create, change and delete; does nothing."""
-    with _told():
+    with _errors_shown():
         steps = lifecycle.preview(name, _settings(config), entities)
     render.plan(steps)
 
@@ -54,7 +54,7 @@ def status(
     name: Annotated[str | None, typer.Option("--name", "-n", metavar="NAME", help="Only this one.")] = None,
 ) -> None:
     """Show which sandboxes are up."""
-    with _told():
+    with _errors_shown():
         render.statuses(lifecycle.statuses(name))
 
 
@@ -69,7 +69,7 @@ def show_logs(
     lines: Annotated[int, typer.Option("--lines", min=0, help="How many lines from before.")] = 50,
 ) -> None:
     """Print what the functions and the server logged."""
-    with _told():
+    with _errors_shown():
         source = logs.Logs(lifecycle.find(name), function)
     try:
         for line in source.follow(lines) if follow else source.last(lines):
@@ -81,7 +81,7 @@ def show_logs(
 @app.command()
 def reset(name: Name = "default") -> None:
     """Empty a sandbox: databases, items, journal, routes. Functions and the API stay."""
-    with render.progress() as report, _told():
+    with render.progress() as report, _errors_shown():
         sandbox = lifecycle.reset(name, report)
     render.summary(sandbox, report.steps)
 
@@ -89,12 +89,12 @@ def reset(name: Name = "default") -> None:
 @app.command()
 def down(name: Name = "default") -> None:
     """Stop a sandbox and remove all that is in it."""
-    with _told():
+    with _errors_shown():
         there = lifecycle.down(name)
     render.say(f"The sandbox {name!r} is gone." if there else f"There was no sandbox {name!r}.")
 
 
-class _told:  # noqa: N801  # a context manager in the shape of contextlib.suppress
+class _errors_shown:  # noqa: N801  # a context manager in the shape of contextlib.suppress
     """Turns a SandboxError into its text on stderr and exit code 1."""
 
     def __enter__(self) -> None:

@@ -70,7 +70,7 @@ def stop(folder: Folder) -> None:
 
 
 def _strays(folder: Folder) -> Iterator[psutil.Process]:
-    """A server that nobody noted, and workers that outlived theirs: by where they work, in the sandbox's folder."""
+    """A server in no state file, and workers that outlived theirs: found by their folder, which is the sandbox's."""
     workers = f"{folder.temporary}{os.sep}"
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -81,9 +81,9 @@ def _strays(folder: Folder) -> Iterator[psutil.Process]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def _environment(folder: Folder, port: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`make demo`: the whole road on this machine, over and back and over again, under load, with a line for each step."""
+"""`make demo`: the complete migration under load: cutover, rollback, cutover again, with a line for each step."""
 
 import argparse
 import json
@@ -66,7 +66,7 @@ class Result:
 
     @property
     def swift(self) -> bool:
-        """Whether nobody waited for longer than a switch should take; that depends on the machine, too."""
+        """Whether no client waited for longer than a switch should take; that depends on the machine, too."""
         return self.longest < LONGEST
 
 
@@ -88,7 +88,7 @@ class Demo:
         self._fill()
         self._runbook("init", says="beside the rows: invisible columns, the bridge's user, routes, journal")
         self._runbook("smoke", says="the article's eight requests, update and delete")
-        self._runbook("preflight", says="every hazard of this road, looked at")
+        self._runbook("preflight", says="every check is green")
         _paced(EASY_WRITES, EASY_READS)
         with Load(self._target, ENTITY, writes_per_s=EASY_WRITES, reads_per_s=EASY_READS) as easy:
             copied = self._copy(easy)
@@ -103,7 +103,7 @@ class Demo:
             with more as load:
                 time.sleep(PAUSE)
                 self._over_and_back(load)
-                found = self._verify("both sides again, record by record", settle=30)
+                found = self._verify("both sides again, record by record", grace=30)
                 self._step(load, "complete", "complete", "--execute", says="no trace is left in Aurora")
                 time.sleep(PAUSE)
                 history = _together(easy.stop(), load.stop())
@@ -133,7 +133,7 @@ class Demo:
             for start in range(0, len(rows), AT_ONCE):
                 cursor.executemany(sql, rows[start : start + AT_ONCE])
             client.commit()
-        _told(f"{self._count:,} rows in Aurora, written by an old application", time.monotonic() - begun)
+        _done(f"{self._count:,} rows in Aurora, written by an old application", time.monotonic() - begun)
 
     def _legacy_tables(self) -> None:
         functions, name = self._sandbox.client("lambda"), self._target.legacy_init_function
@@ -151,7 +151,7 @@ class Demo:
         seconds = time.monotonic() - begun
         load.mark("between")
         status = json.loads(self._call("copy", "status", "--entity", ENTITY, "--json"))["entities"][0]
-        _told(
+        _done(
             f"runbook copy start --rate {RATE}, watch",
             seconds,
             f"{status['rows_done']:,} keys done, under load",
@@ -179,12 +179,12 @@ class Demo:
         begun = time.monotonic()
         with load.window(name):
             self._call(*words, "--entity", ENTITY)
-        _told(f"runbook {' '.join(words)}", time.monotonic() - begun, f"{says}, under load")
+        _done(f"runbook {' '.join(words)}", time.monotonic() - begun, f"{says}, under load")
 
-    def _verify(self, says: str, *words: str, settle: float = 10) -> dict[str, Any]:
-        answer = self._call("verify", "--entity", ENTITY, "--settle", f"{settle:g}", *words, "--json")
+    def _verify(self, says: str, *words: str, grace: float = 10) -> dict[str, Any]:
+        answer = self._call("verify", "--entity", ENTITY, "--settle", f"{grace:g}", *words, "--json")
         found = json.loads(answer)["entities"][0]
-        _told(f"runbook {' '.join(('verify', *words))}", found["seconds"], f"{found['equal']:,} equal; {says}")
+        _done(f"runbook {' '.join(('verify', *words))}", found["seconds"], f"{found['equal']:,} equal; {says}")
         return found
 
     def _outage(self) -> None:
@@ -198,7 +198,7 @@ class Demo:
     def _runbook(self, command: str, says: str) -> None:
         begun = time.monotonic()
         self._call(command)
-        _told(f"runbook {command}", time.monotonic() - begun, says)
+        _done(f"runbook {command}", time.monotonic() - begun, says)
 
     def _call(self, *words: str) -> str:
         command = [str(Path(sys.executable).parent / "runbook"), *words, "--outputs", str(self._outputs)]
@@ -220,12 +220,12 @@ def _together(first: History, second: History) -> History:
     return History([*first.attempts, *others], marks)
 
 
-def _told(what: str, seconds: float, says: str = "") -> None:
+def _done(what: str, seconds: float, says: str = "") -> None:
     console.print(f"  [green]✓[/] {what}  [dim]{says}{', ' if says else ''}{seconds:.1f} s[/]", highlight=False)
 
 
 def table(result: Result) -> Table:
-    title = "Over, back, over again: nothing lost" if result.held else "It did not hold"
+    title = "Cutover, rollback, cutover again: nothing lost" if result.held else "It did not hold"
     shown = Table(title=title)
     for name in ("meanwhile", "reads", "longest", "writes", "longest", "asked to retry", "failed"):
         shown.add_column(name, justify="left" if name == "meanwhile" else "right")
@@ -278,7 +278,7 @@ def main() -> int:
         console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and the way back\n")
         sandbox = lifecycle.up(NAME)
         resources = len(state.read_json(sandbox.location.resources).get("records", []))
-        _told("sandbox up", time.monotonic() - begun, f"{resources} resources")
+        _done("sandbox up", time.monotonic() - begun, f"{resources} resources")
         result = Demo(sandbox, count=chosen.count, kill_database=chosen.kill_database).run()
         held = result.held
         console.print()

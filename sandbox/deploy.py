@@ -52,7 +52,7 @@ def run(request: Request, log: Path | None, report: Report) -> dict[str, Any]:
     Args:
         request: what to run.
         log: where the program's own output goes; to stderr without one.
-        report: told of each step.
+        report: called for each step.
 
     Raises:
         SandboxError: naming the resource's URN and type where there is one.

@@ -1,4 +1,4 @@
-"""What can go wrong in the sandbox, told in a sentence."""
+"""What can go wrong in the sandbox, said in a sentence."""
 
 
 class SandboxError(Exception):

@@ -1,4 +1,4 @@
-"""A sandbox's life: up, preview, reset, down. What the command line, the demo and the tests use."""
+"""Up, preview, reset and down of a sandbox: what the command line, the demo and the tests use."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def up(  # noqa: PLR0913  # the program's inputs
         entities: the mapping to use; the project's entities.toml without it.
         program: the folder of the Pulumi program.
         current: whether `runbook` shall use it when nothing else is said.
-        report: told of each resource.
+        report: called for each resource.
 
     Raises:
         SandboxError: it cannot be brought up; the text says why.

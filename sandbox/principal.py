@@ -5,7 +5,7 @@ import json
 from sandbox.engine.aws import Aws
 
 USER = "operator"
-# Whoever deploys a stack administers its account. What must be narrow is what the functions may do.
+# The user who deploys a stack administers its account. What must be narrow is what the functions may do.
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 

@@ -1,7 +1,7 @@
 """Ends other processes and waits for it.
 
 One that its parent has not collected yet is over, too, but psutil's wait() is not content with that: a killed MariaDB
-is its daemon's child, and a container's first process may collect nobody.
+is its daemon's child, and a container's first process may collect no child.
 """
 
 import time
@@ -18,9 +18,9 @@ def over(process: psutil.Process) -> bool:
         return True
 
 
-def wait(process: psutil.Process, patience: float) -> bool:
-    """Wait until it has ended, `patience` seconds at most; whether it has."""
-    deadline = time.monotonic() + patience
+def wait(process: psutil.Process, timeout: float) -> bool:
+    """Wait until it has ended, `timeout` seconds at most; whether it has."""
+    deadline = time.monotonic() + timeout
     while not over(process):
         if time.monotonic() > deadline:
             return False
@@ -28,12 +28,12 @@ def wait(process: psutil.Process, patience: float) -> bool:
     return True
 
 
-def end(process: psutil.Process, patience: float) -> None:
-    """Ask it to end (SIGTERM), and after `patience` seconds make it (SIGKILL)."""
+def end(process: psutil.Process, timeout: float) -> None:
+    """Ask it to end (SIGTERM), and after `timeout` seconds make it (SIGKILL)."""
     try:
         process.terminate()
-        if not wait(process, patience):
+        if not wait(process, timeout):
             process.kill()
-            wait(process, patience)
+            wait(process, timeout)
     except psutil.NoSuchProcess:
         return

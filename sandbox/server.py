@@ -21,7 +21,7 @@ def main(path: Path, port: int) -> None:
     try:
         database.start()
     except SandboxError as error:
-        sys.exit(str(error))  # the last line of the log, which whoever started this shows
+        sys.exit(str(error))  # the last line of the log, which the process that started this shows
     try:
         serve(database.socket, port)
     finally:

@@ -1,1 +1,1 @@
-"""`make chaos`: the whole road under load while faults are thrown in, and a checker of what the clients saw."""
+"""`make chaos`: the complete migration under load while faults are injected, and a checker of what the clients saw."""

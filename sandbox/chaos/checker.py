@@ -1,10 +1,10 @@
-"""Judges a run: what the clients were told against what both sides hold, and against what their reads saw. Pure.
+"""Checks a run: what the clients were answered against what both sides hold and what their reads saw. Pure.
 
-Each key is written by one client, one write at a time, with values that nobody else writes. So what a key may hold is a
-set that each answer narrows or widens, and every claim can be checked key by key:
+Each key is written by one client, one write at a time, with values that no other client writes. So what a key may hold
+is a set that each answer narrows or widens, and every claim can be checked key by key:
 
 - an acknowledged write is there, unless a later one replaced it or a later one without a clear answer may have;
-- a record that was made once is there once, and nothing is there that nobody wrote;
+- a record that was made once is there once, and nothing is there that no client wrote;
 - while reads and writes go to the same side, a read sees the last acknowledged write, and never goes back;
 - no request fails but with the documented 503;
 - both sides are equal.
@@ -25,7 +25,7 @@ AROUND = 0.25  # seconds by which the note of a kill may be off
 class Kind(StrEnum):
     LOST = "lost"  # an acknowledged write is not there
     DOUBLED = "doubled"  # one write made two records
-    PHANTOM = "phantom"  # a record that nobody wrote, or that was not to be written
+    PHANTOM = "phantom"  # a record that no client wrote, or that was not to be written
     STALE = "stale"  # a read missed what was acknowledged before it began
     BACKWARDS = "backwards"  # a read saw less than an earlier one
     TORN = "torn"  # a record with fields of two writes
@@ -105,7 +105,7 @@ class _Checker:
         timelines = {key: self._timeline(key) for key in sorted({*self.story.before, *self._made()})}
         for key, timeline in timelines.items():
             yield from self._against(key, timeline)
-        yield from self._nobody_wrote(timelines)
+        yield from self._phantoms(timelines)
         yield from self._differences()
 
     def _failures(self) -> Iterator[Violation]:
@@ -164,14 +164,14 @@ class _Checker:
             text = f"holds {value or 'nothing'} instead of {_either(timeline.end)}"
             yield self._violation(kind, key, text)
 
-    def _nobody_wrote(self, timelines: Mapping[str, Timeline]) -> Iterator[Violation]:
-        """Records at the end under keys that no client was told of, and values that are there twice."""
+    def _phantoms(self, timelines: Mapping[str, Timeline]) -> Iterator[Violation]:
+        """Records at the end under keys that no client received, and values that are there twice."""
         maybe = {one.value for one in self.story.attempts if one.kind == POST and one.maybe}
         for found in self.story.source:
             if found.torn:
                 yield self._violation(Kind.TORN, found.key, f"holds fields of several writes: {found.record}")
             if found.key not in timelines and found.value not in maybe:
-                yield self._violation(Kind.PHANTOM, found.key, f"nobody made this record: {found.record}")
+                yield self._violation(Kind.PHANTOM, found.key, f"no client made this record: {found.record}")
         for value, count in Counter(one.value for one in self.story.source).items():
             if count > 1 and self._unique(value):
                 keys = [one.key for one in self.story.source if one.value == value]

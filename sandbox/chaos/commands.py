@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sandbox.chaos.system import Arena
 
-PATIENCE = 240.0  # seconds in which a command must have ended well
+TIMEOUT = 240.0  # seconds in which a command must have ended well
 LONGEST = 200.0  # seconds of one try; a dead lane of copy is called again within 80
 BETWEEN = 0.5  # seconds before the next try of what ended without success
 MOST = 60  # tries
@@ -77,22 +77,22 @@ class Runbook:
             process.kill()
         return True
 
-    def until_done(self, words: Sequence[str], patience: float = PATIENCE) -> Ended:
+    def until_done(self, words: Sequence[str], timeout: float = TIMEOUT) -> Ended:
         """Run a command until it ends with 0.
 
         Raises:
             StuckError: it never did, or it cannot be used like that.
         """
-        deadline, tries, told = time.monotonic() + patience, 0, ""
+        deadline, tries, said = time.monotonic() + timeout, 0, ""
         while True:
             tries += 1
             self.tries += 1
             ended = self.once(words, main=True)
             if ended.code == DONE:
                 return ended
-            if ended.said != told or not told:
-                told = ended.said
-                self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {told}")
+            if ended.said != said or not said:
+                said = ended.said
+                self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {said}")
             if ended.code == USAGE or tries == MOST or time.monotonic() > deadline:
                 raise StuckError(f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}")
             if ended.code != KILLED:

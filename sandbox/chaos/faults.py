@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     Fault = Callable[["Attack"], None]
 
 POLL = 0.01  # seconds between two looks at the journal
-PATIENCE = 20.0  # seconds that a fault waits for its moment
+TIMEOUT = 20.0  # seconds that a fault waits for its moment
 PRECONDITION, MISMATCH = 4, 3
 REPLAYED = 60  # records of an old batch at most
 BRIEFLY = 0.1  # seconds
 
 
 class Attack:
-    """What a fault has at hand: the arena, the runbook, dice, the words of the stretch's command, and its end."""
+    """What a fault may use: the arena, the runbook, random choices, the stretch's command, and whether it has ended."""
 
     def __init__(
         self,
         arena: Arena,
         runbook: Runbook,
-        dice: random.Random,
+        rng: random.Random,
         words: Sequence[str],
         over: Callable[[], bool],
     ) -> None:
         self.arena = arena
         self.runbook = runbook
-        self.dice = dice
+        self.rng = rng
         self.words = words
         self.over = over
 
@@ -57,8 +57,8 @@ def kill_runbook(attack: Attack) -> None:
 
 def kill_at_boundary(attack: Attack) -> None:
     """Kill -9 of the command right after the journal says that it passed its n-th step boundary."""
-    wanted, seen = attack.dice.randint(1, 12), [""]
-    deadline = time.monotonic() + PATIENCE
+    wanted, seen = attack.rng.randint(1, 12), [""]
+    deadline = time.monotonic() + TIMEOUT
     while not attack.over() and time.monotonic() < deadline:
         place = _place(attack.arena)
         if place not in {"", seen[-1]}:
@@ -71,7 +71,7 @@ def kill_at_boundary(attack: Attack) -> None:
 
 
 def _place(arena: Arena) -> str:
-    """Where the operation under way is, as the journal tells it; empty without one."""
+    """Where the operation under way is, as the journal has it; empty without one."""
     key = {"entity": {"S": arena.name}, "record": {"S": names.STATE_RECORD}}
     with contextlib.suppress(ClientError):
         item = arena.clients.dynamodb.get_item(TableName=arena.target.journal_table, Key=key).get("Item", {})
@@ -82,7 +82,7 @@ def _place(arena: Arena) -> str:
 
 def restart_database(attack: Attack) -> None:
     """Kill -9 of MariaDB, and its restart a moment later."""
-    away = attack.dice.uniform(0.0, 1.0)
+    away = attack.rng.uniform(0.0, 1.0)
     attack.arena.sandbox.mariadb.kill()
     attack.note(f"kill -9 of the database, for {away:.1f} s")
     time.sleep(away)
@@ -92,7 +92,7 @@ def restart_database(attack: Attack) -> None:
 def kill_workers(attack: Attack) -> None:
     """Kill -9 of some Lambda workers, whatever they are at."""
     found = attack.arena.workers()
-    chosen = attack.dice.sample(found, min(len(found), attack.dice.randint(1, 3)))
+    chosen = attack.rng.sample(found, min(len(found), attack.rng.randint(1, 3)))
     _kill(attack, chosen, "Lambda workers")
 
 
@@ -108,7 +108,7 @@ def kill_bridge(attack: Attack) -> None:
 def kill_lane(attack: Attack) -> None:
     """Kill -9 of one worker of copy, in the middle of its batch as often as not."""
     lanes = attack.arena.workers(frozenset({attack.arena.target.copy_function}))
-    _kill(attack, attack.dice.sample(lanes, min(1, len(lanes))), "worker of copy")
+    _kill(attack, attack.rng.sample(lanes, min(1, len(lanes))), "worker of copy")
 
 
 def _kill(attack: Attack, workers: Sequence[psutil.Process], what: str) -> None:
@@ -123,8 +123,8 @@ def _kill(attack: Attack, workers: Sequence[psutil.Process], what: str) -> None:
 
 def throttle(attack: Attack) -> None:
     """A share of the calls to one service is throttled for a while."""
-    service = attack.dice.choice(("dynamodb", "rds-data", "lambda"))
-    share, seconds = attack.dice.uniform(0.2, 0.6), attack.dice.uniform(0.5, 2.0)
+    service = attack.rng.choice(("dynamodb", "rds-data", "lambda"))
+    share, seconds = attack.rng.uniform(0.2, 0.6), attack.rng.uniform(0.5, 2.0)
     request_throttling(attack.arena, service, share, seconds)
     attack.note(f"{share:.0%} of the calls to {service} throttled for {seconds:.1f} s")
 
@@ -139,7 +139,7 @@ def request_throttling(arena: Arena, service: str, share: float, seconds: float)
 
 def pause_bridge(attack: Attack) -> None:
     """The bridge's mapping is switched off for a moment, as an operator might do."""
-    away, functions = attack.dice.uniform(0.3, 2.0), attack.arena.clients.functions
+    away, functions = attack.rng.uniform(0.3, 2.0), attack.arena.clients.functions
     mapping = attack.arena.deployed.bridge_mapping_id
     functions.update_event_source_mapping(UUID=mapping, Enabled=False)
     attack.note(f"the bridge is paused for {away:.1f} s")
@@ -158,8 +158,8 @@ def deliver_again(attack: Attack) -> None:
     records = stream(attack.arena)
     if not records:
         return
-    start = attack.dice.randrange(len(records))
-    batch = records[start : start + attack.dice.randint(1, REPLAYED)]
+    start = attack.rng.randrange(len(records))
+    batch = records[start : start + attack.rng.randint(1, REPLAYED)]
     failed = "" if deliver(attack.arena, batch) else " (it failed)"
     attack.note(f"{len(batch)} records from {start} of {len(records)} on delivered again{failed}")
 

@@ -35,7 +35,7 @@ def legacy(arena: Arena, shape: Shape) -> list[Found]:
 
 
 def modern(arena: Arena, shape: Shape) -> list[Found]:
-    """The items of DynamoDB, probes left out."""
+    """The items of DynamoDB, heartbeats left out."""
     pages = arena.clients.dynamodb.get_paginator("scan").paginate(
         TableName=arena.deployed.modern_table, ConsistentRead=True
     )

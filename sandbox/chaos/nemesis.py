@@ -1,4 +1,4 @@
-"""Throws faults into a stretch of the road, at moments that its dice choose."""
+"""Injects faults into a stretch of the scenario, at random moments."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ from sandbox.chaos.scenario import Stretch
 from sandbox.chaos.system import Arena
 
 
-class Monkey:
+class Nemesis:
     """The faults of one stretch, thrown from a thread of its own while the stretch lasts.
 
     Args:
@@ -26,10 +26,10 @@ class Monkey:
         self._arena = arena
         self._over = threading.Event()
         self._thrown = thrown
-        dice = random.Random(seed)  # noqa: S311  # repeatable faults
-        count = dice.randint(*stretch.many) if stretch.faults else 0
-        self._plan = sorted((dice.uniform(0.0, stretch.span), dice.choice(stretch.faults)) for _ in range(count))
-        self._attack = Attack(arena, runbook, dice, stretch.words, self._over.is_set)
+        rng = random.Random(seed)  # noqa: S311  # repeatable faults
+        count = rng.randint(*stretch.many) if stretch.faults else 0
+        self._plan = sorted((rng.uniform(0.0, stretch.span), rng.choice(stretch.faults)) for _ in range(count))
+        self._attack = Attack(arena, runbook, rng, stretch.words, self._over.is_set)
         self._thread = threading.Thread(target=self._run, name="monkey", daemon=True)
 
     def __enter__(self) -> Self:
@@ -49,5 +49,5 @@ class Monkey:
             self._thrown[name] += 1
             try:
                 FAULTS[name](self._attack)
-            except Exception as error:  # noqa: BLE001  # a fault that fails is no verdict on the product, but is told
+            except Exception as error:  # noqa: BLE001  # a fault that fails is no verdict on the product, but is noted
                 self._arena.note(f"  fault: {name} itself failed: {type(error).__name__}: {error}")

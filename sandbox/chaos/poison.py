@@ -10,19 +10,19 @@ from sandbox.chaos.system import Arena
 from sandbox.load import Shape
 
 ROOM = 400  # characters; the column takes 255
-PATIENCE = 60.0  # seconds until it is in quarantine
+TIMEOUT = 60.0  # seconds until it is in quarantine
 POLL = 0.5  # seconds
 
 
 class Poison:
     """One such record, with the story of its cure."""
 
-    def __init__(self, arena: Arena, runbook: Runbook, shape: Shape, dice: random.Random) -> None:
+    def __init__(self, arena: Arena, runbook: Runbook, shape: Shape, rng: random.Random) -> None:
         self._arena = arena
         self._runbook = runbook
         self._shape = shape
-        self._key = f"poison-{dice.randrange(10**6)}"
-        self._drops = dice.random() < 0.5  # noqa: PLR2004  # every second
+        self._key = f"poison-{rng.randrange(10**6)}"
+        self._drops = rng.random() < 0.5  # noqa: PLR2004  # every second
 
     def cure(self) -> dict[str, str]:
         """The whole story; returns key and value of what is there in the end.
@@ -32,13 +32,13 @@ class Poison:
         """
         self._put("x" * ROOM)
         self._arena.note(f"  fault: a poison record {self._key} in DynamoDB")
-        self._wait(parked=True)
+        self._wait(quarantined=True)
         value = f"cured-{self._key}"
         self._put(value)
         word = "drop" if self._drops else "replay"
-        if self._parked():  # unless what is mended came over the stream before
+        if self._quarantined():  # unless what is mended came over the stream before
             self._runbook.until_done(("quarantine", word, self._key, "--entity", self._arena.name, "--execute"))
-        self._wait(parked=False)
+        self._wait(quarantined=False)
         self._arena.note(f"  the poison record is mended, and gone from quarantine ({word})")
         return {self._key: value}
 
@@ -47,13 +47,13 @@ class Poison:
         item[self._arena.entity.modern.key] = {"S": self._key}
         self._arena.clients.dynamodb.put_item(TableName=self._arena.deployed.modern_table, Item=item)
 
-    def _wait(self, *, parked: bool) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while self._parked() != parked:
+    def _wait(self, *, quarantined: bool) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while self._quarantined() != quarantined:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the record {self._key} is {'not ' if parked else ''}in quarantine")
+                raise TimeoutError(f"the record {self._key} is {'not ' if quarantined else ''}in quarantine")
             time.sleep(POLL)
 
-    def _parked(self) -> bool:
+    def _quarantined(self) -> bool:
         ended = self._runbook.once(("quarantine", "list", "--entity", self._arena.name, "--json"))
         return ended.code == 0 and self._key in json.dumps(json.loads(ended.out))

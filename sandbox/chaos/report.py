@@ -28,7 +28,7 @@ def table(verdict: Verdict) -> Table:
         ),
         ("requests", f"{waits.writes:,} writes, {waits.reads:,} reads"),
         ("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))),
-        ("told to try again (503)", f"{waits.retried:,}"),
+        ("asked to retry (503)", f"{waits.retried:,}"),
         (
             "records at the end",
             f"{len(verdict.source):,} in the source of truth, {len(verdict.other):,} on the other side",

@@ -1,4 +1,4 @@
-"""One run: a fresh sandbox, rows, clients, the road with its faults, and the verdict."""
+"""One run: a fresh sandbox, rows, clients, the scenario with its faults, and the verdict."""
 
 import random
 import time
@@ -10,15 +10,15 @@ from sandbox import lifecycle, logs
 from sandbox.chaos import checker, final_state
 from sandbox.chaos.checker import Found, Violation
 from sandbox.chaos.commands import Runbook, StuckError
-from sandbox.chaos.nemesis import Monkey
+from sandbox.chaos.nemesis import Nemesis
 from sandbox.chaos.poison import Poison
-from sandbox.chaos.scenario import Stretch, completion, road, settling
+from sandbox.chaos.scenario import Stretch, comparison, completion, stretches
 from sandbox.chaos.system import Arena
 from sandbox.load import History, Load, Waits, shape_of
 
 ENTITY = "chefs"
 LOG_LINES = 100_000  # of the functions, kept of a run that went wrong
-FEW_READS = 5.0  # a second, while the scaffolding comes down
+FEW_READS = 5.0  # a second, while `complete` runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Settings:
         rows: in Aurora before the first copy.
         writes, reads: a second.
         poison: whether a record is poisoned on the way.
-        brief: whether to walk only over and back.
+        brief: whether to end after the first rollback.
         entity: what moves.
     """
 
@@ -109,22 +109,22 @@ class Run:
         load = Load(self._arena.target, settings.entity, settings.writes, settings.reads, settings.seed, keys).start()
         self._strict_since = time.monotonic()
         try:
-            for number, stretch in enumerate(road(settings.entity, brief=settings.brief)):
-                self._walk(stretch, number)
+            for number, stretch in enumerate(stretches(settings.entity, brief=settings.brief)):
+                self._play(stretch, number)
                 if stretch.name == "cutover writes" and settings.poison and "poison" not in self._thrown:
                     self._poison()
-            self._walk_to_rest()
+            self._read_a_moment()
         finally:
             self._history = load.stop()
-        self._settle()
+        self._compare()
 
-    def _walk(self, stretch: Stretch, number: int) -> None:
+    def _play(self, stretch: Stretch, number: int) -> None:
         begun = time.monotonic()
         self._arena.note(f"{stretch.name}")
         if not stretch.strict:
             self._loosen(begun)
         seed = f"{self._settings.seed}/{number}"
-        with Monkey(self._arena, self._runbook, stretch, seed, self._thrown):
+        with Nemesis(self._arena, self._runbook, stretch, seed, self._thrown):
             self._runbook.until_done(stretch.words)
         ended = time.monotonic()
         if stretch.switch:
@@ -138,26 +138,26 @@ class Run:
             self._strict.append((self._strict_since, moment))
             self._strict_since = None
 
-    def _walk_to_rest(self) -> None:
+    def _read_a_moment(self) -> None:
         time.sleep(0.5)  # some reads from where all is modern
         self._loosen(time.monotonic())
 
     def _poison(self) -> None:
         self._thrown["poison"] += 1
-        dice = random.Random(f"{self._settings.seed}/poison")  # noqa: S311  # repeatable
-        self._before |= Poison(self._arena, self._runbook, self._shape, dice).cure()
+        rng = random.Random(f"{self._settings.seed}/poison")  # noqa: S311  # repeatable
+        self._before |= Poison(self._arena, self._runbook, self._shape, rng).cure()
 
-    def _settle(self) -> None:
-        """Nobody writes any more: what both sides hold when they say that they are equal."""
-        self._runbook.until_done(settling(self._settings.entity).words)
+    def _compare(self) -> None:
+        """No client writes any more: what both sides hold when they say that they are equal."""
+        self._runbook.until_done(comparison(self._settings.entity).words)
         modern, legacy = final_state.modern(self._arena, self._shape), final_state.legacy(self._arena, self._shape)
         self._sides = (legacy, modern) if self._settings.brief else (modern, legacy)  # the truth first
 
     def _complete(self, definition: str) -> None:
-        """The scaffolding comes down under reads, which may not notice."""
+        """`complete` runs under reads, which must not fail."""
         load = Load(self._arena.target, self._settings.entity, 0, FEW_READS, self._settings.seed + 1).start()
         try:
-            self._walk(completion(self._settings.entity), 99)
+            self._play(completion(self._settings.entity), 99)
         finally:
             history = load.stop()
         for attempt in history.failures:
@@ -193,10 +193,10 @@ class Run:
         )
 
     def _evidence(self) -> dict[str, str]:
-        """What the runbook and the functions tell of a run that went wrong, by the name of a file."""
+        """What the runbook and the functions say about a run that went wrong, by the name of a file."""
         this = ("--entity", self._settings.entity, "--json")
         asked = {"status": ("status", *this), "quarantine": ("quarantine", "list", *this)}
         asked |= {"journal": ("history", *this, "--limit", "200"), "verify": ("verify", *this)}
-        told = {f"{name}.json": self._runbook.once(words).out for name, words in asked.items()}
+        said = {f"{name}.json": self._runbook.once(words).out for name, words in asked.items()}
         lines = logs.Logs(lifecycle.find(self._settings.name), "").last(LOG_LINES)
-        return told | {"functions.log": "\n".join(map(str, lines))}
+        return said | {"functions.log": "\n".join(map(str, lines))}

@@ -1,4 +1,4 @@
-"""The road of one run: its stretches in order, and which faults may hit in which."""
+"""The scenario of one run: its stretches in order, and which faults may hit in which."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ class Stretch:
         faults: what may hit; one that is there twice comes twice as often.
         many: how many at least and at most.
         span: seconds in which they come; about as long as the command takes.
-        switch: whether the longest wait of the clients is to be told.
+        switch: whether the longest wait of the clients is reported.
         strict: whether reads surely see every acknowledged write from the end of this stretch on.
     """
 
@@ -35,18 +35,18 @@ class Stretch:
     strict: bool = False
 
 
-def road(entity: str, *, brief: bool = False) -> tuple[Stretch, ...]:
+def stretches(entity: str, *, brief: bool = False) -> tuple[Stretch, ...]:
     """The commands from the first copy to where everything is modern and only `complete` is left.
 
     Args:
         entity: what moves.
-        brief: only over and back, so that it ends where it began.
+        brief: only cutover and rollback, so that it ends where it began.
     """
-    stretches = _whole(entity)
+    chosen = _all(entity)
     if not brief:
-        return stretches
-    back = next(place for place, one in enumerate(stretches) if one.name == "rollback writes")
-    return tuple(replace(one, faults=_cheap(one.faults), many=(1, 1), span=2.0) for one in stretches[: back + 1])
+        return chosen
+    back = next(place for place, one in enumerate(chosen) if one.name == "rollback writes")
+    return tuple(replace(one, faults=_cheap(one.faults), many=(1, 1), span=2.0) for one in chosen[: back + 1])
 
 
 def _cheap(faults: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _cheap(faults: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in faults if name in {*CRASHES, "restart_database", "kill_bridge"})
 
 
-def _whole(entity: str) -> tuple[Stretch, ...]:
+def _all(entity: str) -> tuple[Stretch, ...]:
     this, act = ("--entity", entity), "--execute"
     cutover = Stretch(
         name="cutover writes",
@@ -119,13 +119,13 @@ def _whole(entity: str) -> tuple[Stretch, ...]:
     )
 
 
-def settling(entity: str) -> Stretch:
+def comparison(entity: str) -> Stretch:
     """When the clients have stopped: both sides become equal."""
     return Stretch(name="verify at rest", words=("verify", "--entity", entity))
 
 
 def completion(entity: str) -> Stretch:
-    """The scaffolding comes down while clients read."""
+    """`complete` runs while clients read."""
     return Stretch(
         name="complete",
         words=("complete", "--entity", entity, "--execute"),

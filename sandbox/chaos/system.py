@@ -1,4 +1,4 @@
-"""What the faults and the road of one run share: the sandbox, its clients, the diary of what happened."""
+"""What the faults and the scenario of one run share: the sandbox, its clients, the diary of what happened."""
 
 import threading
 import time

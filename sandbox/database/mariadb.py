@@ -21,7 +21,7 @@ from sandbox.errors import SandboxError
 if TYPE_CHECKING:
     from pymysql import Connection
 
-PATIENCE = 60.0  # seconds for a start; a crash recovery takes 0.2
+TIMEOUT = 60.0  # seconds for a start; a crash recovery takes 0.2
 SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -89,14 +89,14 @@ class MariaDB:
         process = self._process()
         if process is None:
             return
-        processes.end(process, PATIENCE)
+        processes.end(process, TIMEOUT)
         self._pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         process = self._process()
         if process is not None:
             process.kill()
-            processes.wait(process, PATIENCE)
+            processes.wait(process, TIMEOUT)
 
     def running(self) -> bool:
         return self._process() is not None
@@ -164,7 +164,7 @@ class MariaDB:
         ]
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
@@ -179,7 +179,7 @@ class MariaDB:
 
 
 def _user() -> list[str]:
-    # mariadbd refuses to run as root unless told so by name.
+    # mariadbd refuses to run as root unless its user is given by name.
     return ["--user=root"] if os.geteuid() == 0 else []
 
 

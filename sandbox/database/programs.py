@@ -33,7 +33,7 @@ PACKAGES = (
     "libssl3t64",
 )
 HELP = "Install it with `apt-get install mariadb-server` (or put mariadbd on the PATH) and try again."
-LOCK_PATIENCE = 120  # seconds that apt waits for another one's lock
+LOCK_TIMEOUT = 120  # seconds that apt waits for another one's lock
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _download(folder: Path, lists: Path) -> str:
 
 def _apt(*arguments: str, folder: Path | None = None) -> str:
     """Run apt-get; returns its last words when it failed."""
-    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_PATIENCE}", *arguments]
+    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}", *arguments]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     done = subprocess.run(  # noqa: S603  # fixed words
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Runs MiniStack in this process with every gap filled, until it is told to stop."""
+"""Runs MiniStack in this process with every gap filled, until it is asked to stop."""
 
 # pyright: basic
 # MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 THREADS = "256"  # function calls at a time, nested ones included: the caller holds its own while it waits
-GRACE = 2  # seconds for requests that are under way when it is told to stop
+GRACE = 2  # seconds for requests that are under way when it is asked to stop
 KEEP_ALIVE = 75  # seconds; longer than boto3 keeps a connection
 
 
@@ -76,7 +76,7 @@ def _application(socket: Path) -> Any:
 
 
 class _Server(uvicorn.Server):
-    """Ends with success when it is told to end; uvicorn's own would end by the signal itself."""
+    """Ends with success when it is asked to end; uvicorn's own would end by the signal itself."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

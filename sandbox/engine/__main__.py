@@ -52,7 +52,7 @@ def _writer(answers: TextIO) -> Callable[[Event], None]:
 
 
 def _write(answers: TextIO, document: dict[str, Any]) -> None:
-    # Sorted, as `pulumi stack output --json` prints: protobuf keeps no order, and nobody may come to rely on one.
+    # Sorted, as `pulumi stack output --json` prints: protobuf keeps no order, and no reader may come to rely on one.
     answers.write(json.dumps(document, sort_keys=True) + "\n")
     answers.flush()
 

@@ -38,7 +38,7 @@ class Deployment:
     Args:
         state: what is there.
         aws: where it is.
-        report: told of each event.
+        report: called for each event.
         preview: only say what would happen.
         anew: replace every resource that holds data.
     """
@@ -101,7 +101,7 @@ class Deployment:
         return (self._anew and handler.holds_data) or bool(whole & self._replaced)
 
     def _foresee(self, goal: Goal, record: Record | None, todo: Plan) -> tuple[str, dict[str, Any]]:
-        self._tell(todo.change, goal.urn, goal.type, time.monotonic())
+        self._report_change(todo.change, goal.urn, goal.type, time.monotonic())
         if todo.change is Change.REPLACE:
             self._replaced.add(goal.urn)
         if record is None or todo.change is Change.REPLACE:
@@ -121,7 +121,7 @@ class Deployment:
         record.protect, record.retain = goal.protect, goal.retain
         if todo.change is not Change.SAME or kept != (goal.protect, goal.retain):
             self._state.put(record)
-        self._tell(todo.change, goal.urn, goal.type, begun)
+        self._report_change(todo.change, goal.urn, goal.type, begun)
         return record.id, record.properties
 
     def _make(self, goal: Goal, old: Record | None, todo: Plan, worker: Handler) -> Record:
@@ -156,7 +156,7 @@ class Deployment:
         if not self.preview:
             self._delete(record)
         if change is Change.DELETE and not record.replaced:
-            self._tell(change, record.urn, record.type, begun)
+            self._report_change(change, record.urn, record.type, begun)
 
     def _delete(self, record: Record) -> None:
         try:
@@ -176,6 +176,6 @@ class Deployment:
         if record.protect and not self._anew:
             raise ResourceError(record.urn, record.type, "is protected: the program may not delete or replace it")
 
-    def _tell(self, change: Change, urn: str, type_: str, begun: float) -> None:
+    def _report_change(self, change: Change, urn: str, type_: str, begun: float) -> None:
         name = urn.rsplit("::", 1)[-1]
         self._report(Event(change=change, urn=urn, type=type_, name=name, seconds=time.monotonic() - begun))

@@ -63,7 +63,7 @@ class State:
             return next((record for record in self.records if record.urn == urn and not record.replaced), None)
 
     def begin(self, urn: str) -> None:
-        """Note that `urn` is being made: should this process die, nobody knows how far it got."""
+        """Note that `urn` is being made: if this process dies, it is unknown how far it got."""
         with self._lock:
             self.creating.add(urn)
             self._write()

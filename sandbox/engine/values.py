@@ -16,7 +16,7 @@ from sandbox.engine.errors import EngineError
 
 # Pulumi marks special objects on the wire by a key and one of these values (sdk/proto, unchanged since 2018).
 SIGNATURE = "4dabf18193072939515e22adb298388d"
-SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # a marker, not a secret
+SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # a constant, not a secret
 ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same files must give the same archive; zip knows no earlier date

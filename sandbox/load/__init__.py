@@ -27,7 +27,7 @@ PER_WRITER, PER_READER = (
     8.0,
 )  # operations a second of one thread: so slow that a held answer delays no other
 MOST_THREADS = 64  # of a kind
-PATIENCE = 120.0  # seconds for the last answers
+TIMEOUT = 120.0  # seconds for the last answers
 
 
 def shape_of(target: Target, entity: str, seed: int = 0) -> Shape:
@@ -43,7 +43,7 @@ def shape_of(target: Target, entity: str, seed: int = 0) -> Shape:
 
 
 class Load:
-    """Clients that write and read at a given pace, however long each answer takes.
+    """Clients that write and read at a given rate, however long each answer takes.
 
     Use it as a context manager, or `start()` and `stop()`. A documented 503 is waited out and tried again, with a new
     value: each attempt has a record of its own. Nothing else is tried again.
@@ -95,9 +95,9 @@ class Load:
         stdin, stdout = cast("Any", self._process.stdin), cast("Any", self._process.stdout)
         stdin.write(json.dumps(self._settings) + "\n")
         stdin.flush()
-        self._hear(stdout.readline())
+        self._receive(stdout.readline())
         self._listener = threading.Thread(
-            target=lambda: [self._hear(line) for line in stdout], name="load", daemon=True
+            target=lambda: [self._receive(line) for line in stdout], name="load", daemon=True
         )
         self._listener.start()
         self.mark("start")
@@ -129,7 +129,7 @@ class Load:
             raise SandboxError("The load was not started.")
         cast("Any", process.stdin).close()
         try:
-            code = process.wait(PATIENCE)
+            code = process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()
@@ -148,7 +148,7 @@ class Load:
         if self._process is not None:
             self.stop()
 
-    def _hear(self, line: str) -> None:
+    def _receive(self, line: str) -> None:
         if not line:
             raise SandboxError("The process that makes the load did not start.")
         self.counts = json.loads(line)

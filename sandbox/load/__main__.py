@@ -44,11 +44,11 @@ def main() -> None:
         worker.start()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     while not over.wait(TICK):
-        _tell(notebook)
+        _print_counts(notebook)
     for worker in workers:
         worker.join()
     records.write(Path(settings["history"]), notebook.attempts)
-    _tell(notebook)
+    _print_counts(notebook)
 
 
 def _workers(settings: dict[str, Any], notebook: Notebook, over: threading.Event) -> list[Worker]:
@@ -70,7 +70,7 @@ def _workers(settings: dict[str, Any], notebook: Notebook, over: threading.Event
     ]
 
 
-def _tell(notebook: Notebook) -> None:
+def _print_counts(notebook: Notebook) -> None:
     print(notebook.line(), flush=True)  # noqa: T201  # the protocol with the parent
 
 

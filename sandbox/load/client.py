@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from runbook.aws.clients import Clients
 from runbook.aws.outputs import Target
 
-TIMEOUT = 35.0  # seconds; API Gateway itself gives up after 29
+TIMEOUT = 35.0  # seconds; API Gateway itself times out after 29
 ALGORITHM = "AWS4-HMAC-SHA256"
 
 

@@ -22,8 +22,8 @@ class Keys:
                 self._all.append(key)
             self._recent = [*self._recent[1 - RECENT :], key]
 
-    def any(self, dice: random.Random) -> str:
+    def any(self, rng: random.Random) -> str:
         """A key to read, every second time one that was just written; empty when there is none."""
         with self._lock:
-            chosen = self._recent if self._recent and dice.random() < 0.5 else self._all  # noqa: PLR2004  # every second
-            return dice.choice(chosen) if chosen else ""
+            chosen = self._recent if self._recent and rng.random() < 0.5 else self._all  # noqa: PLR2004  # every second
+            return rng.choice(chosen) if chosen else ""

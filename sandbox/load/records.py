@@ -62,10 +62,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long clients waited, in seconds, from the first attempt to the answer that settled it.
+    """How long clients waited, in seconds, from the first attempt to the final answer.
 
     Args:
-        reads, writes: how many were settled.
+        reads, writes: how many were answered.
         retried: attempts that were answered with the documented 503.
         failed: attempts that were answered with anything the API must not say.
         read, write: the waits, sorted.
@@ -106,9 +106,9 @@ class History:
         first: dict[tuple[int, int], float] = {}
         for one in self.attempts:
             first.setdefault((one.client, one.operation), one.begun)
-        settled = [one for one in chosen if not one.retried]
-        read = [one.ended - first[one.client, one.operation] for one in settled if not one.writes]
-        write = [one.ended - first[one.client, one.operation] for one in settled if one.writes]
+        answered = [one for one in chosen if not one.retried]
+        read = [one.ended - first[one.client, one.operation] for one in answered if not one.writes]
+        write = [one.ended - first[one.client, one.operation] for one in answered if one.writes]
         return Waits(
             reads=len(read),
             writes=len(write),

@@ -81,7 +81,7 @@ class Ground:
 
 
 class Worker(threading.Thread):
-    """Sends at its own pace until the load is over, whatever others wait for.
+    """Sends at its own rate until the load is over, whatever others wait for.
 
     Args:
         ground: what it shares with the others.
@@ -93,17 +93,17 @@ class Worker(threading.Thread):
         super().__init__(name=f"load-{number}", daemon=True)
         self.ground = ground
         self.number = number
-        self.dice = random.Random(f"{ground.seed}/{number}")  # noqa: S311  # a load, not a secret
+        self.rng = random.Random(f"{ground.seed}/{number}")  # noqa: S311  # a load, not a secret
         self.operation = 0
         self._every = 1 / rate
         self._client = Client(ground.endpoint)
 
     def run(self) -> None:
-        due = time.monotonic() + self.dice.random() * max(self._every, RAMP)
+        due = time.monotonic() + self.rng.random() * max(self._every, RAMP)
         while not self.ground.over.wait(max(0.0, due - time.monotonic())):
             self.operation += 1
             self.act()
-            due = max(due + self._every * self.dice.uniform(0.5, 1.5), time.monotonic())
+            due = max(due + self._every * self.rng.uniform(0.5, 1.5), time.monotonic())
         self._client.close()
 
     def act(self) -> None:
@@ -113,7 +113,7 @@ class Worker(threading.Thread):
     def attempt(self, kind: str, key: str = "", value: str = "", body: Any = None) -> tuple[Attempt, Answer | None]:
         """One request, noted; the answer is None where none came."""
         path = f"/{self.ground.shape.entity}" + (f"/{quote(key, safe='')}" if key else "")
-        query = f"limit={self.dice.choice(PAGE_SIZES)}" if kind == LIST else ""
+        query = f"limit={self.rng.choice(PAGE_SIZES)}" if kind == LIST else ""
         begun = time.monotonic()
         try:
             answer, outcome = self._client.send(GET if kind == LIST else kind, path, query, body), ""
@@ -126,7 +126,7 @@ class Worker(threading.Thread):
         self.ground.note(done)
         return done, answer
 
-    def settle(self, send: Callable[[], tuple[Attempt, Answer | None]]) -> Attempt:
+    def until_answered(self, send: Callable[[], tuple[Attempt, Answer | None]]) -> Attempt:
         """Send until there is an answer that is no "try again"; the load's end does not cut it short."""
         while True:
             done, answer = send()
@@ -159,26 +159,26 @@ class Writer(Worker):
         self._values = 0
 
     def act(self) -> None:
-        choice = self.dice.random()
+        choice = self.rng.random()
         if len(self._own) < FEW or choice < 0.35:  # noqa: PLR2004  # a mix: 35 POST, 45 PUT, 20 DELETE of 100
             self._create()
         elif choice < 0.8:  # noqa: PLR2004  # likewise
-            self._replace(self.dice.choice(self._own))
+            self._replace(self.rng.choice(self._own))
         else:
-            self._remove(self.dice.choice(self._own))
+            self._remove(self.rng.choice(self._own))
 
     def _create(self) -> None:
-        done = self.settle(lambda: self._write(POST))
+        done = self.until_answered(lambda: self._write(POST))
         if done.status in EXPECTED[POST]:
             self._own.append(done.key)
             self.ground.keys.written(done.key, new=True)
 
     def _replace(self, key: str) -> None:
-        done = self.settle(lambda: self._write(PUT, key))
+        done = self.until_answered(lambda: self._write(PUT, key))
         self._note_own(key, gone=done.status == NOT_FOUND)
 
     def _remove(self, key: str) -> None:
-        done = self.settle(lambda: self.attempt(DELETE, key))
+        done = self.until_answered(lambda: self.attempt(DELETE, key))
         self._note_own(key, gone=done.status in EXPECTED[DELETE])
 
     def _note_own(self, key: str, *, gone: bool) -> None:
@@ -194,9 +194,9 @@ class Writer(Worker):
 
 class Reader(Worker):
     def act(self) -> None:
-        key = self.ground.keys.any(self.dice)
-        kind = LIST if not key or self.dice.random() < LISTS else GET
-        self.settle(lambda: self.attempt(kind, key if kind == GET else ""))
+        key = self.ground.keys.any(self.rng)
+        kind = LIST if not key or self.rng.random() < LISTS else GET
+        self.until_answered(lambda: self.attempt(kind, key if kind == GET else ""))
 
 
 def _excuse(answer: Answer) -> str:

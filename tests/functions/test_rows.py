@@ -58,7 +58,7 @@ def test_a_listing_shows_every_record_once_whatever_their_sizes(make_legacy):
 
 def test_many_records_are_found_by_key_and_missing_ones_left_out(legacy):
     made = [legacy.store.create(None, {"firstName": f"{number}", "lastName": ""}) for number in range(5)]
-    found = legacy.store.many([*[record.key for record in made], "nobody", "999999"])
+    found = legacy.store.many([*[record.key for record in made], "absent", "999999"])
     assert list(found.values()) == made
 
 

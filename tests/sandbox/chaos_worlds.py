@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sandbox.chaos.checker import Found, Kind, Story, check
 from sandbox.load.records import DELETE, GET, MAYBE, NOTHING, POST, PUT, Attempt
 
-SETTLED = (POST, PUT, PUT, PUT, DELETE, GET, GET, GET)
+KINDS = (POST, PUT, PUT, PUT, DELETE, GET, GET, GET)
 ERRORS = ("", "", "", NOTHING, MAYBE)
 
 
@@ -24,7 +24,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.before = dict(self.held)
-        self._dice = random.Random(self.seed)
+        self._rng = random.Random(self.seed)
         self._own = {client: list(self.held)[client : client + 1] for client in range(self.clients)}
         self._next = 0
         for step in range(self.steps):
@@ -36,15 +36,15 @@ class World:
         return Story(before=self.before, attempts=self.attempts, source=found, other=found, strict=[(0.0, 1e9)])
 
     def _act(self, step: int, now: float) -> None:
-        client = self._dice.randrange(self.clients)
-        kind = self._dice.choice(SETTLED)
-        error = self._dice.choice(ERRORS) if kind != GET else ""
+        client = self._rng.randrange(self.clients)
+        kind = self._rng.choice(KINDS)
+        error = self._rng.choice(ERRORS) if kind != GET else ""
         own = self._own[client]
         if kind != POST and not own:
             kind = POST
-        key = "" if kind == POST else self._dice.choice(own)
+        key = "" if kind == POST else self._rng.choice(own)
         value = "" if kind in {DELETE, GET} else f"v{step}"
-        happens = error == "" or (error == MAYBE and self._dice.random() < 0.5)
+        happens = error == "" or (error == MAYBE and self._rng.random() < 0.5)
         status, key, value = self._send(kind, key, value, happens)
         if kind == POST and status == 201 and not error:
             own.append(key)

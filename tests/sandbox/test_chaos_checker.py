@@ -92,7 +92,7 @@ def test_two_rows_of_one_key_are_doubled(world, pick):
 
 
 @given(worlds)
-def test_a_record_that_nobody_wrote_is_a_phantom(world):
+def test_a_record_that_no_client_wrote_is_a_phantom(world):
     assert Kind.PHANTOM in kinds(holding(world.story(), add=(record("ghost", "never written"),)))
 
 
@@ -138,7 +138,7 @@ def test_a_side_that_lacks_a_record_is_different(world, pick):
     assert kinds(replace(found, other=other)) == {Kind.DIFFERENT}
 
 
-def test_a_violation_tells_the_whole_history_of_its_key():
+def test_a_violation_shows_the_whole_history_of_its_key():
     run = story(attempt(POST, value="a"), attempt(PUT, value="b", at=1), holds=[record("k", "a")])
     (violation,) = check(run)
     assert violation.kind == Kind.LOST

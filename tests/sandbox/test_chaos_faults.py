@@ -1,4 +1,4 @@
-"""Each fault does the harm it tells of, and leaves the machine whole again."""
+"""Each fault does the harm that its name says, and leaves the machine whole again."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from functions.domain import names
 from sandbox.chaos import faults, final_state
 from sandbox.chaos.commands import Runbook, StuckError
 from sandbox.chaos.faults import FAULTS, Attack
-from sandbox.chaos.nemesis import Monkey
-from sandbox.chaos.scenario import Stretch, completion, road
+from sandbox.chaos.nemesis import Nemesis
+from sandbox.chaos.scenario import Stretch, completion, stretches
 from sandbox.chaos.system import Arena
 from sandbox.load import Load, shape_of
 
 STATUS = ("status", "--entity", "chefs")
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,14 @@ def attack(arena):
 
 
 def wait_for(happened):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 class Low:
-    """Dice that begin at the beginning and take all."""
+    """Random choices that begin at the beginning and take all."""
 
     randrange = staticmethod(lambda _: 0)
     randint = staticmethod(lambda _, most: most)
@@ -111,7 +111,7 @@ def test_an_old_batch_that_comes_again_changes_nothing(arena, attack):
         arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item={key: {"S": "again"}, **item})
     wait_for(lambda: [one.value for one in final_state.legacy(arena, shape) if one.key == "again"] == ["second"])
     before = final_state.legacy(arena, shape)
-    attack.dice = Low()
+    attack.rng = Low()
     faults.deliver_again(attack)
     assert "on delivered again" in arena.diary[-1]
     assert "failed" not in arena.diary[-1]
@@ -156,12 +156,12 @@ def test_the_same_seed_plans_the_same_faults(arena):
     stretch = Stretch(name="any", words=STATUS, faults=tuple(FAULTS), many=(3, 6))
 
     def plan(seed):
-        return Monkey(arena, Runbook(arena), stretch, seed, Counter())._plan
+        return Nemesis(arena, Runbook(arena), stretch, seed, Counter())._plan
 
     assert plan("1/0") == plan("1/0")
     assert plan("1/0") != plan("2/0")
 
 
-def test_every_fault_of_the_road_exists_and_every_fault_is_on_the_road():
-    on_the_road = {name for stretch in (*road("chefs"), completion("chefs")) for name in stretch.faults}
-    assert on_the_road == set(FAULTS)
+def test_every_fault_of_the_scenario_exists_and_every_fault_is_in_the_scenario():
+    in_the_scenario = {name for stretch in (*stretches("chefs"), completion("chefs")) for name in stretch.faults}
+    assert in_the_scenario == set(FAULTS)

@@ -1,4 +1,4 @@
-"""The load sends at its pace, tells the truth about each answer, and its clients sign as AWS wants it."""
+"""The load sends at its rate, records each answer as it was, and its clients sign as AWS wants it."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_a_read_of_fields_from_two_writes_is_torn(server, ground):
     ]
 
 
-def test_a_wait_lasts_from_the_first_attempt_to_the_answer_that_settles_it():
+def test_a_wait_lasts_from_the_first_attempt_to_the_final_answer():
     tried = [
         attempt(status=503, outcome=NOTHING, begun=1.0, ended=2.0),
         attempt(begun=4.0, ended=4.5),
@@ -220,7 +220,7 @@ def test_a_history_outlives_its_process(tmp_path):
 def test_readers_prefer_what_was_just_written():
     keys = Keys([str(number) for number in range(1000)])
     keys.written("fresh", new=True)
-    dice = __import__("random").Random(1)
-    seen = Counter(keys.any(dice) for _ in range(200))
+    rng = __import__("random").Random(1)
+    seen = Counter(keys.any(rng) for _ in range(200))
     assert seen["fresh"] > 50
     assert len(seen) > 50

@@ -1,4 +1,4 @@
-"""A short run of the chaos checker with a fixed seed, and what a run tells when it broke a promise."""
+"""A short run of the chaos checker with a fixed seed, and what a run reports when it broke a promise."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_broken_promise_leaves_all_that_is_needed_to_understand_it(broken, tmp
     assert "k" in (folder / "source.txt").read_text()
 
 
-def test_the_table_tells_seed_faults_waits_and_verdict(broken):
+def test_the_table_shows_seed_faults_waits_and_verdict(broken):
     console = Console(record=True, width=120)
     console.print(report.table(broken))
     text = console.export_text()

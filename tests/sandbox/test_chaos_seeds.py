@@ -18,7 +18,7 @@ from sandbox.chaos.commands import Runbook
 from sandbox.chaos.system import Arena
 from sandbox.load import shape_of
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +29,23 @@ def arena(sandbox):
 
 
 def wait_for(happened):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def probe(key, sequence):
+def heartbeat(key, sequence):
     keys = {"ChefId": {"S": key}}
     image = {**keys, names.HEARTBEAT_ATTRIBUTE: {"S": "token"}}
     data = {"Keys": keys, "SequenceNumber": str(sequence), "NewImage": image}
     return {"eventName": "INSERT", "dynamodb": data}
 
 
-def test_seed_1_a_marker_of_who_follows_the_stream_does_not_overtake_the_probe(arena):
-    found = changes.from_stream(arena.entity, [probe(names.HEARTBEAT_KEY, 1), probe(f"{names.HEARTBEAT_KEY}-0001", 2)])
+def test_seed_1_a_watermark_does_not_overtake_the_heartbeat(arena):
+    found = changes.from_stream(
+        arena.entity, [heartbeat(names.HEARTBEAT_KEY, 1), heartbeat(f"{names.HEARTBEAT_KEY}-0001", 2)]
+    )
     assert [change.sequence for change in found] == [1]
 
 
@@ -101,7 +103,7 @@ def test_seed_6_without_a_database_a_command_says_so_and_does_not_fall(arena, mo
     assert "Aurora" in ended.output
 
 
-def test_seed_9_a_poison_record_that_was_mended_is_not_parked_again_by_an_old_batch(arena):
+def test_seed_9_a_poison_record_that_was_corrected_is_not_quarantined_again_by_an_old_batch(arena):
     shape, key = shape_of(arena.target, "chefs"), arena.entity.modern.key
     runbook = Runbook(arena)
 
@@ -109,14 +111,14 @@ def test_seed_9_a_poison_record_that_was_mended_is_not_parked_again_by_an_old_ba
         item = {name: {"S": text} for name, text in shape.body(value).items()}
         arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item={key: {"S": "seed-9"}, **item})
 
-    def parked():
+    def quarantined():
         return "seed-9" in runbook.once(("quarantine", "list", "--entity", "chefs", "--json")).out
 
     put("x" * 400)
-    wait_for(parked)
+    wait_for(quarantined)
     put("mended")
     wait_for(lambda: "mended" in {found.value for found in final_state.legacy(arena, shape)})
     runbook.once(("quarantine", "drop", "seed-9", "--entity", "chefs", "--execute"))
-    assert not parked()
+    assert not quarantined()
     faults.deliver(arena, [one for one in faults.stream(arena) if "x" * 400 in str(one)])
-    assert not parked()
+    assert not quarantined()

@@ -12,7 +12,7 @@ from ministack.core import lambda_runtime as runtime
 from sandbox.emulator.performance import cold_starts
 from sandbox.emulator.performance.cold_starts import AT_ONCE, Starts
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 class Pool:
@@ -43,7 +43,7 @@ class Pool:
 
     @staticmethod
     def _spawn(worker):
-        assert worker.may_start.wait(PATIENCE)
+        assert worker.may_start.wait(TIMEOUT)
         worker.started = True
 
     def call(self):
@@ -67,12 +67,12 @@ def run(pool, count):
 
 def end(threads):
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert not thread.is_alive()
 
 
 def wait_for(happened):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.005)

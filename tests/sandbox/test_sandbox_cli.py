@@ -82,7 +82,7 @@ def test_a_setting_without_a_value_is_a_usage_error(run):
     assert "KEY=VALUE" in answer.stderr
 
 
-def test_a_wrong_setting_is_told_in_the_programs_words(run):
+def test_a_wrong_setting_is_reported_in_the_programs_words(run):
     answer = run("preview", "--name", "test-nothing", "--config", "apiAuth=SOME")
     assert answer.exit_code == 1
     assert "streamback:apiAuth: expected" in answer.stderr

@@ -128,7 +128,7 @@ def test_the_same_urn_twice_is_an_error(programs):
         programs.up(LOGS + LOGS)
 
 
-def test_an_error_of_the_program_is_told_in_its_own_words(programs):
+def test_an_error_of_the_program_is_reported_in_its_own_words(programs):
     with pytest.raises(SandboxError, match=r"^the colour is missing$"):
         programs.up('raise pulumi.RunError("the colour is missing")')
 

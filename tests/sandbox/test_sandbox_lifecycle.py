@@ -1,4 +1,4 @@
-"""A sandbox's life: side by side, twice, after a crash, emptied, and gone without a trace."""
+"""Sandboxes from up to down: side by side, twice, after a crash, emptied, and gone without a trace."""
 
 from __future__ import annotations
 

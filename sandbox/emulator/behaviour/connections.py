@@ -18,7 +18,7 @@ from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
 
 IDLE_LIMIT = 180.0  # seconds after which AWS ends an idle transaction
-RESTING_CHECK = 1.0  # seconds a connection may rest before it is asked whether it lives
+RESTING_CHECK = 1.0  # seconds a connection may rest before it is checked
 # Lost, refused or ended connections; PyMySQL says 0 where it noticed the loss before.
 LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013})
 # Times and dates as the server writes them: PyMySQL's own objects cannot hold all of them.
@@ -137,7 +137,7 @@ class Connections:
                 rested, connection = idle.pop() if idle else (0.0, None)
             if connection is None:
                 return None
-            if time.monotonic() - rested < RESTING_CHECK or _lives(connection):
+            if time.monotonic() - rested < RESTING_CHECK or _is_alive(connection):
                 return connection
             self._close(connection)
 
@@ -146,7 +146,7 @@ class Connections:
             self._idle.setdefault(login, []).append((time.monotonic(), connection))
 
     def _forget(self) -> None:
-        """Close what rests: after a crash of the server none of it lives."""
+        """Close what rests: after a crash of the server no connection works."""
         with self._lock:
             idle, self._idle = self._idle, {}
         for rested in idle.values():
@@ -171,7 +171,7 @@ def lost(error: BaseException) -> bool:
     return bool(error.args) and error.args[0] in LOST
 
 
-def _lives(connection: Any) -> bool:
+def _is_alive(connection: Any) -> bool:
     try:
         connection.ping(reconnect=False)
     except pymysql.err.MySQLError:

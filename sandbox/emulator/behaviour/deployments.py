@@ -48,7 +48,7 @@ def _matching(stock: Any) -> Any:
         if snapshot is None:
             return stock(api_id, *more)
         live = api._resources
-        api._resources = {api_id: snapshot}  # the match runs to its end on the event loop, so nobody else sees this
+        api._resources = {api_id: snapshot}  # the match runs to its end on the event loop: no other request sees this
         try:
             return stock(api_id, *more)
         finally:

@@ -1,4 +1,4 @@
-"""What a stream mapping gives up, put into S3 with the whole payload.
+"""The dead-lettered batches of a stream mapping, put into S3 with the whole payload.
 
 On AWS an on-failure bucket gets one object a batch: the invocation record, and in `payload` the event as text; its key
 is `aws/lambda/<mapping>/<shard>/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-<UUID>` (Lambda's guide, "Retain discarded records for a
@@ -46,7 +46,7 @@ def _record(
         },
         "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
         "version": "1.0",
-        "timestamp": _told(now, "milliseconds"),
+        "timestamp": _text(now, "milliseconds"),
         "DDBStreamBatchInfo": {
             "shardId": SHARD,
             "startSequenceNumber": str(first["SequenceNumber"]),
@@ -61,8 +61,8 @@ def _record(
 
 
 def _moment(data: dict[str, Any]) -> str:
-    return _told(dt.datetime.fromtimestamp(float(data["ApproximateCreationDateTime"]), dt.UTC), "seconds")
+    return _text(dt.datetime.fromtimestamp(float(data["ApproximateCreationDateTime"]), dt.UTC), "seconds")
 
 
-def _told(moment: dt.datetime, precision: str) -> str:
+def _text(moment: dt.datetime, precision: str) -> str:
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")

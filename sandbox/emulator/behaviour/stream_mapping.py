@@ -3,8 +3,9 @@
 """Stream mappings that fail as AWS's do.
 
 On AWS a mapping delivers a DynamoDB stream in order per key, several keys at a time, retries a failed batch until it
-succeeds, is too old or was tried too often, halves it if asked to, honours partial failures, and puts what it gives up
-whole into S3. MiniStack takes a partial failure for success and moves on, and knows neither retries nor bisecting nor
+succeeds, is too old or was tried too often, halves it if asked to, honours partial failures, and puts what
+it dead-letters whole into S3.
+MiniStack takes a partial failure for success and moves on, and knows neither retries nor bisecting nor
 parallelisation. This file can go when it does.
 """
 
@@ -181,7 +182,7 @@ class Stream:
         return min((sequences.index(one) if one in sequences else 0) for one in failed)
 
     def _young(self, batch: list[Record], answer: dict[str, Any], attempt: int) -> list[Record]:
-        """What is young enough to be delivered; the rest is given up, tried or not."""
+        """What is young enough to be delivered; the rest is dead-lettered, tried or not."""
         limit = int(self._mapping.get("MaximumRecordAgeInSeconds") or FOR_EVER)
         if limit <= 0:
             return batch

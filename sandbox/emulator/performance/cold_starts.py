@@ -58,7 +58,7 @@ class Starts:
         return acquire
 
     def releasing(self, stock: Any) -> Any:
-        """Tell those who wait that a worker is free."""
+        """Notify waiting calls that a worker is free."""
 
         def release(worker: Any) -> None:
             stock(worker)
@@ -67,7 +67,7 @@ class Starts:
         return release
 
     def spawning(self, stock: Any) -> Any:
-        """Tell them that a start has ended, well or not."""
+        """Notify them that a start has ended, well or not."""
 
         def spawn(worker: Any) -> None:
             try:

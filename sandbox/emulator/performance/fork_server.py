@@ -101,7 +101,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = [request["script"]]
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # the worker's for its life
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # the worker's until it ends
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # likewise
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115  # likewise
 

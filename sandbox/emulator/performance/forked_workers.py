@@ -31,10 +31,10 @@ WORKER = "_worker.py"
 
 def install() -> None:
     version.check("performance/forked_workers")
-    runtime.subprocess = Births()  # pyright: ignore[reportAttributeAccessIssue]  # it uses Popen and PIPE
+    runtime.subprocess = ForkingSubprocess()  # pyright: ignore[reportAttributeAccessIssue]  # it uses Popen and PIPE
 
 
-class Births:
+class ForkingSubprocess:
     """Stands in for the module `subprocess`: Python workers come from the fork server, all else as ever."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class ForkServer:
         theirs = [pairs[0][0], pairs[1][1], pairs[2][1]]
         ours = [pairs[0][1], pairs[1][0], pairs[2][0]]
         try:
-            pid = self._born(request, theirs)
+            pid = self._forked(request, theirs)
         except OSError:
             for each in ours:
                 os.close(each)
@@ -75,11 +75,11 @@ class ForkServer:
                 os.close(each)
         return Worker(pid, ours)
 
-    def _born(self, request: bytes, streams: list[int]) -> int:
+    def _forked(self, request: bytes, streams: list[int]) -> int:
         with self._lock:
             with contextlib.suppress(OSError):
                 return self._ask(request, streams)
-            self._start()  # it has died, or never lived
+            self._start()  # it has died, or was never started
             return self._ask(request, streams)
 
     def _ask(self, request: bytes, streams: list[int]) -> int:
@@ -103,7 +103,7 @@ class ForkServer:
 
 
 class Worker:
-    """A worker that is nobody's child here, with what MiniStack asks of a process.
+    """A worker that is no child of this process, with what MiniStack asks of a process.
 
     Args:
         pid: its process.
@@ -117,19 +117,19 @@ class Worker:
         self.stdout = os.fdopen(streams[1], encoding="utf-8")
         self.stderr = os.fdopen(streams[2], encoding="utf-8")
         try:
-            self._life: int | None = os.pidfd_open(pid)
+            self._pidfd: int | None = os.pidfd_open(pid)
         except ProcessLookupError:
-            self._life, self.returncode = None, 1
+            self._pidfd, self.returncode = None, 1
 
     def poll(self) -> int | None:
-        """Its return code, of which only "ended" is known; None while it lives."""
+        """Its return code, of which only "ended" is known; None while it runs."""
         return self._ended(0)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end.
 
         Raises:
-            subprocess.TimeoutExpired: it lives on.
+            subprocess.TimeoutExpired: it still runs.
         """
         code = self._ended(timeout)
         if code is None:
@@ -143,22 +143,22 @@ class Worker:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        if self._life is not None:
+        if self._pidfd is not None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._life, number)
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def _ended(self, seconds: float | None) -> int | None:
-        if self._life is None:
+        if self._pidfd is None:
             return self.returncode
         watch = select.poll()  # descriptors may be more than select takes
-        watch.register(self._life, select.POLLIN)
+        watch.register(self._pidfd, select.POLLIN)
         if not watch.poll(None if seconds is None else seconds * 1000):
             return None
-        os.close(self._life)
-        self._life, self.returncode = None, 1
+        os.close(self._pidfd)
+        self._pidfd, self.returncode = None, 1
         return self.returncode
 
     def __del__(self) -> None:
-        if getattr(self, "_life", None) is not None:
-            os.close(self._life)  # pyright: ignore[reportArgumentType]  # it is not None
-            self._life = None
+        if getattr(self, "_pidfd", None) is not None:
+            os.close(self._pidfd)  # pyright: ignore[reportArgumentType]  # it is not None
+            self._pidfd = None

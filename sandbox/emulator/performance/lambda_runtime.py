@@ -22,7 +22,7 @@ from sandbox.errors import SandboxError
 
 END = "\x1eEND-OF-CALL"
 MARK = "__raised__"
-LOG_PATIENCE = 0.25  # seconds to wait for the mark that a dying worker never writes
+LOG_TIMEOUT = 0.25  # seconds to wait for the mark that a dying worker never writes
 
 # The worker's own text, to the letter.
 RAISED_STOCK = """        except Exception as e:
@@ -55,7 +55,7 @@ def install() -> None:
     script = _replaced(runtime._PYTHON_WORKER_SCRIPT, RAISED_STOCK, RAISED)
     runtime._PYTHON_WORKER_SCRIPT = _replaced(script, IMPORT_STOCK, BEFORE_IMPORT + IMPORT_STOCK)
     wrap(runtime.Worker, "_drain_stderr_bounded", _draining)
-    wrap(functions, "_execute_function_warm", _telling)
+    wrap(functions, "_execute_function_warm", _reporting)
 
 
 def _replaced(script: str, old: str, new: str) -> str:
@@ -70,7 +70,7 @@ def _draining(stock: Any) -> Any:
     def drain(self: Any, *more: Any, **named: Any) -> str:
         if not self.config.get("Runtime", "").startswith("python"):
             return stock(self, *more, **named)
-        lines, deadline = [], time.monotonic() + LOG_PATIENCE
+        lines, deadline = [], time.monotonic() + LOG_TIMEOUT
         while True:
             try:
                 line = self._stderr_queue.get(timeout=max(0, deadline - time.monotonic()))
@@ -84,7 +84,7 @@ def _draining(stock: Any) -> Any:
     return drain
 
 
-def _telling(stock: Any) -> Any:
+def _reporting(stock: Any) -> Any:
     def execute(function: Any, event: Any, request: str) -> Any:
         answer = stock(function, event, request)
         body = answer.get("body")

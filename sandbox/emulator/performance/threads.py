@@ -3,7 +3,7 @@
 """Threads that MiniStack starts for each call of a function are kept and used again, and ids take no system call.
 
 The event loop waits in `Thread.start` until the new thread runs, and gives the interpreter's lock up for random ids:
-with other threads at work that is milliseconds of every request, in which it serves nobody. This file can go when
+with other threads at work that is milliseconds of every request, in which it serves no request. This file can go when
 MiniStack keeps its threads.
 """
 
@@ -35,7 +35,7 @@ def install() -> None:
 
 
 def random_id() -> uuid.UUID:
-    """A random UUID; nothing of the sandbox is secret to whoever could guess it."""
+    """A random UUID; nothing of the sandbox must be unguessable."""
     return uuid.UUID(int=RANDOM.getrandbits(128), version=4)
 
 
@@ -86,7 +86,7 @@ class Thread:
         assert self._ended
         try:
             self._target(*self._args, **self._kwargs)
-        except BaseException:  # noqa: BLE001  # as a thread of its own would: told, and nobody else ends
+        except BaseException:  # noqa: BLE001  # as a thread of its own would: reported, and no other thread ends
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), None)))
         finally:
             self._ended.set()

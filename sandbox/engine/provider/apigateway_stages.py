@@ -12,7 +12,7 @@ from sandbox.engine.state import Record
 
 @handles("aws:apigateway/deployment:Deployment", properties="restApi triggers variables", updates="description")
 class Deployment(Handler):
-    """A snapshot of the API; `triggers` only tell when to take another."""
+    """A snapshot of the API; `triggers` only say when to take another."""
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
         made = self.aws.client("apigateway").create_deployment(
