@@ -24,6 +24,7 @@ def _files() -> list[str]:
 
 
 FILES = _files()
+TEXTS = {name: (ROOT / name).read_text() for name in FILES}
 
 
 def _applies(entry: dict[str, str], name: str) -> bool:
@@ -46,7 +47,7 @@ def hits(area: str) -> list[str]:
     for name in FILES:
         if name.split("/")[0] == area or (area == "." and "/" not in name):
             found += [f"{name}: {match[0]}: the file's name" for match in ANY.finditer(_cleaned(name, name))]
-            for number, line in enumerate(_cleaned(name, (ROOT / name).read_text()).splitlines(), 1):
+            for number, line in enumerate(_cleaned(name, TEXTS[name]).splitlines(), 1):
                 found += [f"{name}:{number}: {match[0]} -> {_instead(match[0])}" for match in ANY.finditer(line)]
     return found
 
@@ -60,4 +61,4 @@ def test_no_refused_word_comes_back(area):
 @pytest.mark.parametrize("entry", ALLOWED, ids=lambda entry: entry["text"])
 def test_every_allowed_text_gives_its_reason_and_is_used(entry):
     assert len(entry["reason"].split()) >= 3
-    assert any(re.search(entry["text"], (ROOT / name).read_text()) for name in FILES if _applies(entry, name))
+    assert any(re.search(entry["text"], TEXTS[name]) for name in FILES if _applies(entry, name))
