@@ -8,7 +8,9 @@ import zipfile
 from google.protobuf import struct_pb2
 
 from sandbox.engine import values
-from sandbox.engine.values import ARCHIVE, ASSET, SECRET, SIGNATURE, Archive
+from sandbox.engine.values import ARCHIVE, SECRET, SIGNATURE, Archive
+
+ASSET = "c44067f5952c0a294b673a41bacd8c17"  # Pulumi's signature of an asset
 
 
 def struct(**properties):

@@ -14,8 +14,11 @@ from runbook.checks.grants import MysqlGrant
 
 
 @pytest.fixture
-def settings(database):
+def settings(database, prepared):
     """Changes global variables until the test ends."""
+    # why: the Data API keeps connections, and one of the bridge's user that opened meanwhile would serve later tests
+    bridge = prepared.aurora
+    replace(bridge, master_secret_arn=bridge.bridge_secret_arn).query("", "SELECT 1")
     changed: list[tuple[str, str]] = []
     with database.cursor() as cursor:
 
