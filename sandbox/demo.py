@@ -164,7 +164,7 @@ class Demo:
         self._step(load, "reads at 10%", *reads, "10", "--watch", "5", "--execute", says="API Gateway's canary")
         self._step(load, "reads at 100%", *reads, "100", "--watch", "0", "--execute", says="all reads")
         ready = ("--warm", f"{WRITES}", "--execute")  # as many as come in the second that they may be held
-        self._step(load, SWITCHES[0], "cutover", "writes", *ready, says="gate, fence, last rows, modern")
+        self._step(load, SWITCHES[0], "cutover", "writes", *ready, says="copies the last rows, switches")
         if self._kill_database:
             self._outage()
         time.sleep(PAUSE)
@@ -240,7 +240,7 @@ def table(result: Result) -> Table:
             f"{waits.failed}",
         )
     shown.caption = (
-        f"{result.rows:,} keys copied under load, {result.rate:,.0f} a second; "
+        f"{result.rows:,} keys copied under load, {result.rate:,.0f} a second.\n"
         f"{result.equal:,} records equal on both sides, {result.different} different.\n"
         f"The longest wait in a switch was {result.longest:.1f} s, expected under {LONGEST:.0f} s"
         f"{'' if result.swift else ': this machine is too slow or too busy for the load'}."
@@ -275,7 +275,7 @@ def main() -> int:
     try:
         lifecycle.down(NAME)
         begun = time.monotonic()
-        console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and the way back\n")
+        console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and back\n")
         sandbox = lifecycle.up(NAME)
         resources = len(state.read_json(sandbox.location.resources).get("records", []))
         _done("sandbox up", time.monotonic() - begun, f"{resources} resources")
