@@ -11,22 +11,19 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from functions.aws.retry import retry
 from runbook.aws.api_gateway import ALL
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.cutover.steps import OperationKind, Part
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal import remedies
-from runbook.journal.journal import Event, Journal, Lock, State
-from runbook.journal.lock import LEASE, Lease, held
+from runbook.journal.journal import Event, Lock, State
+from runbook.journal.lock import LEASE, Lease, held, held_canary
 from runbook.journal.operation import Step
 from runbook.stack import Context
 
 CHECK = "canary"
 LOCK_TIMEOUT_SECONDS = 1.2 * LEASE  # a change takes 2 s at most; a lock whose process died is free then
-RETRY_SECONDS = 0.2
-LOCK = "the canary of the API"  # whose lock this is in the journal; no entity can have this name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +185,7 @@ class _Moving:
 
     @contextmanager
     def _canary_locked(self) -> Generator[None]:
-        journal, lock = self.context.journal, self._lock
-        if journal.find(LOCK) is None:
-            made = Event(entity=LOCK, command=lock.command, result="first used", operator=lock.holder)
-            journal.create(LOCK, "", made)
-        with held_when_free(journal, LOCK, lock.holder, lock.command, LOCK_TIMEOUT_SECONDS):
+        with held_canary(self.context.journal, self._lock, LOCK_TIMEOUT_SECONDS):
             yield
 
     @contextmanager
@@ -225,23 +218,6 @@ class _Moving:
     def _lock(self) -> Lock:
         assert self.lease is not None, "steps without a lease are for plans"
         return self.lease.lock
-
-
-@contextmanager
-def held_when_free(journal: Journal, entity: str, holder: str, command: str, timeout: float) -> Generator[Lease]:
-    """Hold a lock as soon as the present holder has released it.
-
-    Raises:
-        RefusedError: it is still held after `timeout` seconds.
-    """
-    with ExitStack() as stack:
-        yield retry(
-            lambda: stack.enter_context(held(journal, entity, holder, command)),
-            RefusedError,
-            timeout=timeout,
-            first=RETRY_SECONDS,
-            longest=RETRY_SECONDS,
-        )
 
 
 def _demand_no_operation(state: State) -> None:

@@ -10,13 +10,13 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks import heartbeat, plans
 from runbook.checks.check import Check
 from runbook.cutover import canary
-from runbook.cutover.canary import Move, held_when_free
+from runbook.cutover.canary import Move
 from runbook.cutover.canary_analysis import CanaryOptions, CanaryVerdict, watch_all
 from runbook.cutover.command import EntityCommand, SwitchResult, record_event, resume, run_operation
 from runbook.cutover.steps import Part
 from runbook.errors import PreconditionError, RunbookError
 from runbook.journal.journal import State
-from runbook.journal.lock import LEASE
+from runbook.journal.lock import LEASE, held_when_free
 
 TAKE_BACK = "watch of reads"  # the operation that takes reads back
 TAKE_BACK_TIMEOUT_SECONDS = 2 * LEASE  # that another operator may keep the entity locked meanwhile

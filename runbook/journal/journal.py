@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
@@ -65,14 +65,12 @@ class Operation:
     operator: str
     started_at: str
     step: str
-    step_state: str = "doing"  # doing | done
     direction: str = "do"  # do | undo
     reason: str = ""
     urgent: bool = False  # copy's lanes read it
 
-    def at(self, step: str, state: str, direction: str, reason: str = "", *, urgent: bool = False) -> Operation:
-        kept = reason or self.reason
-        return replace(self, step=step, step_state=state, direction=direction, reason=kept, urgent=urgent)
+    def at(self, step: str, direction: str, reason: str = "", *, urgent: bool = False) -> Operation:
+        return replace(self, step=step, direction=direction, reason=reason or self.reason, urgent=urgent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -398,9 +396,15 @@ def _state(item: Mapping[str, Any]) -> State:
         phase_since=item.get("phase_since", ""),
         stream_arn=item.get("stream_arn", ""),
         undrained=bool(item.get("undrained")),
-        operation=Operation(**operation) if operation else None,
+        operation=_operation(operation) if operation else None,
         lock=Lock(**lock) if lock else None,
     )
+
+
+def _operation(stored: Mapping[str, Any]) -> Operation:
+    """An operation; attributes that an earlier version stored and this one does not know are left out."""
+    known = {each.name for each in fields(Operation)}
+    return Operation(**{name: value for name, value in stored.items() if name in known})
 
 
 def _event(item: Mapping[str, Any]) -> Event:

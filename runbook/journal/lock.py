@@ -1,6 +1,6 @@
-"""The operator's lock on an entity.
+"""The operator's lock: a lease in the journal, renewed by a thread while its holder runs, taken over when it is dead.
 
-A lease in the journal, renewed while its holder runs, taken over when it is dead.
+An entity has one, and so has the API's canary, whose percentage all entities of a stack share.
 """
 
 import os
@@ -9,16 +9,19 @@ import threading
 import time
 import uuid
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from functions.aws.retry import retry
 from runbook.errors import LockLostError, RefusedError
 from runbook.journal.journal import Event, Journal, Lock
 
 LEASE = 30.0  # seconds; how long an operator whose machine died keeps others out
+CANARY = "the canary of the API"  # the key of its lock in the journal
+RETRY_SECONDS = 0.2
 RENEWALS = 3  # renewals a lease, so that two may fail before it is lost
 
 
@@ -109,6 +112,36 @@ def held(journal: Journal, entity: str, holder: str, command: str) -> Generator[
         yield lease
     finally:
         lease.end()
+
+
+@contextmanager
+def held_when_free(journal: Journal, entity: str, holder: str, command: str, timeout: float) -> Generator[Lease]:
+    """Hold a lock as soon as the present holder has released it.
+
+    Raises:
+        RefusedError: it is still held after `timeout` seconds.
+    """
+    with ExitStack() as stack:
+        yield retry(
+            lambda: stack.enter_context(held(journal, entity, holder, command)),
+            RefusedError,
+            timeout=timeout,
+            first=RETRY_SECONDS,
+            longest=RETRY_SECONDS,
+        )
+
+
+@contextmanager
+def held_canary(journal: Journal, lock: Lock, timeout: float) -> Generator[Lease]:
+    """Hold the lock of the API's canary, which all entities of the stack share, beside the lock of an entity.
+
+    It stands in the journal under a name that no entity can have, and is made when it is first used.
+    """
+    if journal.find(CANARY) is None:
+        made = Event(entity=CANARY, command=lock.command, result="first used", operator=lock.holder)
+        journal.create(CANARY, "", made)
+    with held_when_free(journal, CANARY, lock.holder, lock.command, timeout) as lease:
+        yield lease
 
 
 def _taken_over(before: Lock, lock: Lock, entity: str) -> Event:

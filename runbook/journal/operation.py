@@ -61,7 +61,7 @@ def finishes(steps: Sequence[Step], operation: Operation) -> bool:
 
     Otherwise it will be undone.
     """
-    return operation.direction == "do" and _committed(steps, operation, _index(steps, operation))
+    return operation.direction == "do" and _committed(steps, _index(steps, operation))
 
 
 def _index(steps: Sequence[Step], operation: Operation) -> int:
@@ -74,11 +74,9 @@ def _index(steps: Sequence[Step], operation: Operation) -> int:
     )
 
 
-def _committed(steps: Sequence[Step], operation: Operation, at: int) -> bool:
+def _committed(steps: Sequence[Step], at: int) -> bool:
     step = steps[at]
-    return any(earlier.commit for earlier in steps[:at]) or (
-        step.commit and (operation.step_state == "done" or step.done())
-    )
+    return any(earlier.commit for earlier in steps[:at]) or (step.commit and step.done())
 
 
 class Runner:
@@ -122,15 +120,15 @@ class Runner:
         at = _index(self._steps, operation)
         if operation.direction == "undo":
             return self._undo(operation, at, operation.reason)
-        if not _committed(self._steps, operation, at):
+        if not _committed(self._steps, at):
             return self._undo(operation, at, f"it was interrupted at {operation.step}")
-        return self._forward(operation, at + (operation.step_state == "done"))
+        return self._forward(operation, at)
 
     def _forward(self, operation: Operation, start: int) -> Outcome:
         for index in range(start, len(self._steps)):
             step = self._steps[index]
             try:
-                self._boundary(operation.at(step.name, "doing", "do", urgent=step.urgent))
+                self._boundary(operation.at(step.name, "do", urgent=step.urgent))
                 self._say(step.says)
                 step.do()  # that it is done is recorded by the next one's beginning: clients may be waiting
             except LockLostError:
@@ -151,7 +149,7 @@ class Runner:
 
     def _undo(self, operation: Operation, start: int, reason: str) -> Outcome:
         for step in reversed(self._steps[: start + 1]):
-            self._boundary(operation.at(step.name, "doing", "undo", reason))
+            self._boundary(operation.at(step.name, "undo", reason))
             if step.unsays:
                 self._say(step.unsays)
             try:
