@@ -15,7 +15,7 @@ from functions.domain import names
 
 BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
 INSTALL_TIMEOUT = 300  # seconds; an index on a large table takes its time
-LATE = 15 * 60  # seconds of iterator age after which somebody should look
+LATE = 15 * 60  # seconds of iterator age after which an operator should look
 
 
 @dataclass(frozen=True, kw_only=True)

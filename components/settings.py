@@ -1,4 +1,4 @@
-"""The stack's settings: the one place that reads Pulumi's configuration, and says what is wrong with it."""
+"""The stack's settings: the one place that reads Pulumi's configuration, and reports what is wrong with it."""
 
 from __future__ import annotations
 
@@ -184,6 +184,6 @@ def _entities(path: Path, problems: list[str]) -> mapping.Entities | None:
     try:
         return mapping.load(path)
     except mapping.EntitiesError as error:
-        remedy = f"mend {path.name}, or name another file with `pulumi config set {PROJECT}:entitiesFile FILE`"
+        remedy = f"correct {path.name}, or name another file with `pulumi config set {PROJECT}:entitiesFile FILE`"
         problems += [f"{PROJECT}:entitiesFile: {problem}; {remedy}" for problem in error.problems]
         return None

@@ -1,4 +1,4 @@
-"""Composes the parts that a stack asks for, and says what the runbook must know of them."""
+"""Composes the parts that a stack asks for, and exports what the runbook must know of them."""
 
 from pathlib import Path
 from typing import Any

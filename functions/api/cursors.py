@@ -1,4 +1,4 @@
-"""Where a listing goes on: opaque to the client, and of use only to the system and entity that wrote it."""
+"""Cursors of a listing: opaque to the client, valid only for the system and entity that wrote them."""
 
 import base64
 import json

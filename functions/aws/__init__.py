@@ -1,1 +1,1 @@
-"""The functions' way to AWS: the Data API, the quarantine, their settings."""
+"""Calls to AWS: the Data API, DynamoDB, the quarantine table, and retrying."""

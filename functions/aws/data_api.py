@@ -1,4 +1,4 @@
-"""Statements to Aurora through the RDS Data API, with errors that say what they mean."""
+"""Statements to Aurora through the RDS Data API, and what a cell of an answer holds."""
 
 from __future__ import annotations
 

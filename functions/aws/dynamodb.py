@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=5)
-LONGEST = 8.0  # seconds after which a request has surely ended: both timeouts, and one more
+LONGEST_CALL_SECONDS = 8.0  # seconds after which a request has surely ended: both timeouts, and one more
 READ_AT_ONCE, WRITTEN_AT_ONCE = 100, 25  # limits of BatchGetItem and BatchWriteItem
 BATCH_TIMEOUT_SECONDS = 60.0
 BATCH_WAITS = (0.2, 5.0)  # seconds before what was left over is sent again, the first and the longest
 INVALID, REFUSED = "ValidationException", "ConditionalCheckFailedException"
 
 
-class PassingError(Exception):
+class TransientDynamoError(Exception):
     """It may work when tried again."""
 
 
-class ThrottledError(PassingError):
+class ThrottledError(TransientDynamoError):
     """A batch was left over for too long: the table is throttled."""
 
 
-class InDoubtError(PassingError):
-    """No answer came: what was asked may still be done, for a moment. Wait `LONGEST` before doing anything else."""
+class InDoubtError(TransientDynamoError):
+    """No answer came, and the request may still be done: wait `LONGEST_CALL_SECONDS` before anything else."""
 
 
 class ItemRefusedError(Exception):
@@ -47,7 +47,7 @@ class ItemRefusedError(Exception):
 
 
 class InvalidError(Exception):
-    """DynamoDB takes no such request; repeating it helps nothing."""
+    """DynamoDB takes no such request; a retry cannot help."""
 
 
 @cache
@@ -60,7 +60,7 @@ def called(call: Callable[[], Answer]) -> Answer:
     """What a call to DynamoDB answers.
 
     Raises:
-        PassingError: or one of this file's others; an unknown error is boto3's own.
+        TransientDynamoError: or one of this file's others; an unknown error is boto3's own.
     """
     try:
         return call()
@@ -70,13 +70,13 @@ def called(call: Callable[[], Answer]) -> Answer:
 
 def _meaning(error: ClientError | BotoCoreError) -> Exception:
     if isinstance(error, ConnectTimeoutError | EndpointConnectionError):
-        return PassingError(f"DynamoDB could not be reached: {error}")
+        return TransientDynamoError(f"DynamoDB could not be reached: {error}")
     if not isinstance(error, ClientError):
         return InDoubtError(f"DynamoDB did not answer: {error}")
     details = cast("dict[str, str]", error.response.get("Error", {}))
     name, text = details.get("Code", ""), details.get("Message", "")
     if name in TRANSIENT_CODES:
-        return PassingError(f"{name}: {text}")
+        return TransientDynamoError(f"{name}: {text}")
     if name == REFUSED:
         return ItemRefusedError(text)
     return InvalidError(text) if name == INVALID else error

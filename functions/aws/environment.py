@@ -1,4 +1,4 @@
-"""What a function knows of its surroundings: its environment variables, the mapping in its archive, its clients."""
+"""Reads a function's environment variables and the mapping in its archive, and makes its clients."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the bridge needs in the legacy database."""
+"""The bridge: applies DynamoDB's stream to Aurora, and replays quarantined changes."""

@@ -92,7 +92,7 @@ class Applier:
         return outcome
 
     def _quarantine_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: BatchOutcome) -> None:
-        """Quarantine what can never be written, unless it comes again after a newer change was applied."""
+        """Quarantine what can never be written, unless a newer change of the key was applied before."""
         present = self._present([change for change, _ in misfits if mapping.usable_key(change.key)])
         for change, reason in misfits:
             if change.key in present and present[change.key].sequence >= change.sequence:
@@ -171,11 +171,11 @@ class Applier:
         return found
 
     def _confirm(self, updated: Sequence[Change]) -> None:
-        """An update does not say that its row has gone, so look: an older delete may have run in between."""
+        """Check that the rows exist: an update does not report a row that an older delete took meanwhile."""
         present = self._present(updated)
         for change in updated:
             if change.key not in present or present[change.key].sequence < change.sequence:
-                raise TransientError("a row went away while it was updated: another run is at work")
+                raise TransientError("a row was deleted while it was updated: another run applies the same batch")
 
     def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> None:
         if not deletes:
@@ -230,7 +230,7 @@ class Applier:
             return list(range(len(changes)))
         present = self._present(changes)
         if any(change.key in present and present[change.key].sequence < change.sequence for change in changes):
-            raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
+            raise TransientError(f"another run applies this batch: {error}", error.code) from error
         outcome.stale += sum(change.key in present for change in changes)
         return [i for i, change in enumerate(changes) if change.key not in present]
 
@@ -242,7 +242,7 @@ class Applier:
         if own is None:
             self._put(change, str(error), error.code, outcome)
         elif own.sequence < change.sequence:
-            raise TransientError(f"another run of this batch is at work: {error}", error.code) from error
+            raise TransientError(f"another run applies this batch: {error}", error.code) from error
         else:
             outcome.stale += 1
 

@@ -1,7 +1,7 @@
 """Brings a row to what its item is now, for a quarantined change; the runbook runs it as the bridge's user.
 
 Replay never writes an old image: the item is read, consistently, and written by the code that applies the stream. What
-is to be chosen is the sequence to write it under, so that what is newer wins, whenever it comes:
+is to be chosen is the sequence to write it under, so that a newer change prevails, whenever it arrives:
 
 * The sequence must not be above that of the item's last change, or the stream's record of a later change would be
   taken for an old one. So it is one that a record of this very item is known to have had: the quarantined change's, the
@@ -110,7 +110,7 @@ class Replay:
             read: reads the item, consistently; called after Aurora was looked at.
 
         Raises:
-            TransientError: the database is not there now, or another run is at work; do the same again.
+            TransientError: the database is not there now, or another run applies the same change; repeat the call.
             DataApiError: an unknown error.
         """
         place = self.place(key)
@@ -186,7 +186,7 @@ class Replay:
         return {**self._sql.entity_value, "item": {"stringValue": key}}
 
     def _confirm(self, change: Change) -> None:
-        """Believe nothing: the row is what was written or newer, or it is gone by this or a newer delete."""
+        """Check that the row is what was written or newer, or was deleted by this or a newer delete."""
         now = self.place(change.key)
         if change.kind == ChangeKind.DELETE:
             done = not now.primary_key or now.sequence > change.sequence
@@ -195,4 +195,4 @@ class Replay:
         else:
             done = True
         if not done:
-            raise TransientError("the row is not what was written: another run is at work")
+            raise TransientError("the row is not what was written: another run applies the same change")

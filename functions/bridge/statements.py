@@ -1,4 +1,7 @@
-"""The SQL of the bridge for one entity, in the language that Aurora MySQL 3 and MariaDB share."""
+"""The SQL of the bridge for one entity: how an item key, a UUID too, finds its row or becomes one.
+
+It uses only what Aurora MySQL 3 and MariaDB share.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The backfill: puts every key there is into copy's queue, a step at a time; one lane does it.
+"""The backfill: puts every key of the table into copy's queue, a step at a time; one lane does it.
 
 The triggers were there before it began, so a row that is written meanwhile is in the queue by itself.
 """
@@ -19,7 +19,7 @@ class Backfill:
     Args:
         store: its rows.
         queue: where the keys go.
-        records: where its position is kept.
+        records: where its position is stored.
     """
 
     def __init__(self, store: LegacyStore, queue: ChangeQueue, records: Records) -> None:
@@ -30,7 +30,7 @@ class Backfill:
     def advance(self, copy: CopyRecord) -> int:
         """Enqueue some keys while the queue is short; returns how many.
 
-        The position is kept only after its keys are in the queue: killed in between, they are enqueued twice.
+        The position is stored only after its keys are in the queue: killed in between, they are enqueued twice.
         """
         room = 0 if copy.backfilled else copy.bound - self._queue.length(copy.bound)
         position, done = copy.position, 0

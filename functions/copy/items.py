@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.aws.dynamodb import InvalidError, PassingError, called
+from functions.aws.dynamodb import InvalidError, TransientDynamoError, called
 from functions.aws.retry import back_off
 from functions.domain import mapping
 
@@ -100,7 +100,7 @@ class Items:
 
 def _wait(attempt: int, verb: str) -> None:
     if attempt == ATTEMPTS - 1:
-        raise PassingError(f"DynamoDB would not {verb} all items: the table is throttled")
+        raise TransientDynamoError(f"DynamoDB would not {verb} all items: the table is throttled")
     time.sleep(back_off(attempt))
 
 

@@ -1,7 +1,7 @@
 """One lane of an entity's copy: a round takes keys from the queue, writes their items, and removes them from it.
 
-A lane has the keys of one hash value and, by its lease, one worker, so that no two write one item. Everything is done
-in an order that a worker may be killed in: a key leaves the queue only after its item is written.
+A lane has the keys of one hash value and, by its lease, one worker, so that no two write one item. A key leaves the
+queue only after its item is written, so a worker may be killed at any point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from functions.copy.lease import LaneLease
 from functions.copy.queue import ChangeQueue, Taken
 from functions.copy.state import CopyRecord, Records
 from functions.copy.throttle import Bucket, Load
-from functions.copy.writer import ItemWriter, Park, WriteOutcome
+from functions.copy.writer import ItemWriter, QuarantineKey, WriteOutcome
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
@@ -29,30 +29,27 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROUND, FIRST, FEWEST = 500, 25, 5  # rows of the queue taken at once: at most, at first, at least
-FAST, SLOW = (
-    1.0,
-    3.0,
-)  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
+FAST, SLOW = 1.0, 3.0  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
 SLICE = 200  # keys whose records are in memory at once; of 400 KB each, they stay under the function's memory
 REPORT_SECONDS = 1.0  # between two notes of the changes done; the backfill notes each round
 PAUSE = 1.0  # seconds between two rounds while Aurora is busy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class LaneTargets:
     """Where a lane reads and writes.
 
     Attributes:
         database: the Data API, on the entity's database, as the bridge's user: it passes the triggers.
         dynamodb: must not repeat calls by itself.
-        park: takes the records that cannot be items.
+        quarantine: takes the records that cannot be items.
     """
 
     database: DataApi
     dynamodb: DynamoDBClient
     table: str
     journal: str
-    park: Park
+    quarantine: QuarantineKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +78,7 @@ class CopyLane:
 
     Args:
         lane: 0 to `names.LANES` - 1; the first does the backfill.
-        places: where it reads and writes.
+        targets: where it reads and writes.
         owner: the worker's name; no two workers share one.
         clock: monotonic seconds.
     """
@@ -90,20 +87,20 @@ class CopyLane:
         self,
         entity: Entity,
         lane: int,
-        places: Places,
+        targets: LaneTargets,
         owner: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        store = LegacyStore(entity, places.database)
+        store = LegacyStore(entity, targets.database)
         self._lane = lane
-        self.records = Records(places.dynamodb, places.journal, entity.name)
-        self.lease = LaneLease(places.dynamodb, places.journal, entity.name, lane, owner, clock)
-        self.queue = ChangeQueue(places.database, entity)
-        items = Items(places.dynamodb, places.table, entity.modern.key, self.lease.check)
-        self._writer = ItemWriter(entity, store, items, places.park)
+        self.records = Records(targets.dynamodb, targets.journal, entity.name)
+        self.lease = LaneLease(targets.dynamodb, targets.journal, entity.name, lane, owner, clock)
+        self.queue = ChangeQueue(targets.database, entity)
+        items = Items(targets.dynamodb, targets.table, entity.modern.key, self.lease.check)
+        self._writer = ItemWriter(entity, store, items, targets.quarantine)
         self._backfill = Backfill(store, self.queue, self.records)
         self._bucket = Bucket(clock)
-        self._load = Load(places.database, clock)
+        self._load = Load(targets.database, clock)
         self._clock = clock
         self._most = FIRST
         self._done: Counter[str] = Counter()
@@ -114,7 +111,7 @@ class CopyLane:
 
         Raises:
             LeaseLostError: another worker has the lane; nothing was written since.
-            TransientError, PassingError: try again later; everything can be repeated.
+            TransientError, TransientDynamoError: try again later; everything can be repeated.
         """
         copy = self.records.read()
         if not copy.runs:

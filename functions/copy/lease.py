@@ -1,7 +1,7 @@
 """A lane's lease in the journal: who works on the lane now, so that each key has one writer.
 
-A worker may write while its lease lasts for longer than the longest request could take; who takes an expired lease
-over finds nothing of its predecessor's still on the way.
+A worker may write only while its lease lasts longer than the longest request could take. So a worker that takes over
+an expired lease meets no request of its predecessor.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.dynamodb import LONGEST, ItemRefusedError, called
+from functions.aws.dynamodb import LONGEST_CALL_SECONDS, ItemRefusedError, called
 from functions.domain import names
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SECONDS = 20.0  # of a lease
-RENEWED = 2.0  # seconds after which it is renewed
-SILENT = 6.0  # seconds without a renewal after which its owner is taken for dead: still it lasts to its end
+LEASE_SECONDS = 20.0
+RENEW_SECONDS = 2.0  # after which it is renewed
+SILENT_SECONDS = 6.0  # without a renewal, after which its owner counts as dead; the lease still lasts to its end
 TAKEN = "attribute_not_exists(#expires) OR #expires < :now OR #owner = :owner"
 OURS = "#owner = :owner"
 
@@ -68,7 +68,7 @@ class LaneLease:
         found = called(lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True))
         expires = float(found.get("Item", {}).get("expires", {}).get("N", "0"))
         left = max(0.0, expires - time.time())
-        return left + 0.1 if left < SECONDS - SILENT else 0.0
+        return left + 0.1 if left < LEASE_SECONDS - SILENT_SECONDS else 0.0
 
     def note(self, rows: int = 0, lag: float | None = None) -> None:
         """What the next renewal stores: rows done, and the age in seconds of the oldest change seen."""
@@ -81,7 +81,7 @@ class LaneLease:
         Raises:
             LeaseLostError: another worker has the lane.
         """
-        if self._clock() - self._renewed < RENEWED:
+        if self._clock() - self._renewed < RENEW_SECONDS:
             return
         try:
             self._write(OURS)
@@ -91,7 +91,7 @@ class LaneLease:
 
     def may_write(self) -> bool:
         """Whether a write that begins now ends while the lane is surely ours."""
-        return self._until - self._clock() > LONGEST
+        return self._until - self._clock() > LONGEST_CALL_SECONDS
 
     def check(self) -> None:
         """Before each write.
@@ -112,7 +112,7 @@ class LaneLease:
         finally:
             self._until = float("-inf")
 
-    def _write(self, condition: str, seconds: float = SECONDS) -> None:
+    def _write(self, condition: str, seconds: float = LEASE_SECONDS) -> None:
         began, wall = self._clock(), time.time()
         values: dict[str, Any] = {
             ":owner": {"S": self._owner},

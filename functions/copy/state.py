@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.aws.dynamodb import ItemRefusedError, PassingError, called
+from functions.aws.dynamodb import ItemRefusedError, TransientDynamoError, called
 from functions.aws.retry import back_off
 from functions.domain import names
 from functions.domain.phase import Phase
@@ -121,7 +121,7 @@ class Records:
             if not left:
                 return [found.get(record, {}) for record in records]
             time.sleep(back_off(attempt))
-        raise PassingError("DynamoDB would not read the journal: it is throttled")
+        raise TransientDynamoError("DynamoDB would not read the journal: it is throttled")
 
     def _some(self, keys: list[dict[str, Any]]) -> tuple[list[Any], list[dict[str, Any]]]:
         wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}

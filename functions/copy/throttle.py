@@ -1,11 +1,11 @@
-"""What holds copy back: a rate in rows a second, and Aurora's own load."""
+"""Limits copy: to a rate in rows a second, and by Aurora's own load."""
 
 import time
 from collections.abc import Callable
 
 from functions.aws.data_api import DataApi, cell_text
 
-LOOKS = 3.0  # seconds between two looks at Aurora's load
+LOOK_SECONDS = 3.0  # seconds between two looks at Aurora's load
 # Every user may see its own threads; those of others take a right that ours has not.
 OWN = (
     "SELECT COUNT(*) FROM information_schema.processlist "
@@ -72,7 +72,7 @@ class Load:
         """Why copy should wait; empty when Aurora has at most `limit` threads at work, or there is no limit."""
         if not limit:
             return ""
-        if self._clock() - self._at >= LOOKS:
+        if self._clock() - self._at >= LOOK_SECONDS:
             self._running, self._at = self._look(), self._clock()
         return f"Aurora has {self._running} threads running, above {limit}" if self._running > limit else ""
 

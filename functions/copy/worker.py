@@ -17,11 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws import dynamodb, environment
 from functions.aws.data_api import DataApi
-from functions.aws.dynamodb import LONGEST, InDoubtError, PassingError
+from functions.aws.dynamodb import LONGEST_CALL_SECONDS, InDoubtError, TransientDynamoError
 from functions.aws.mysql_errors import TransientError
 from functions.aws.quarantine import Quarantine
 from functions.aws.retry import back_off
-from functions.copy.lane import CopyLane, Places, Round
+from functions.copy.lane import CopyLane, LaneTargets, Round
 from functions.copy.lease import LeaseLostError
 from functions.domain.entities import Entity
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_rds_data import RDSDataServiceClient
 
-END = 15.0  # seconds before the function's timeout at which it begins no further round
-SOON, LATE = 0.1, 0.5  # seconds between two looks at an empty queue, at first and at last
-HURRY = 0.15  # the same, while clients wait or are about to: a hundred looks a second would make them wait longer
-FEW = 20  # rows of a round after which more are waited for, since a round costs ten requests
-GATHER = 0.3  # seconds of that; no client waits for this lag, and none is added while clients wait
-BEGINNINGS = 8  # tries to read the journal and take the lease
+STOP_BEFORE_SECONDS = 15.0  # seconds before the function's timeout at which it begins no further round
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.1, 0.5  # seconds between two looks at an empty queue, at first and at last
+URGENT_LOOK_SECONDS = 0.15  # while clients wait or are about to; with a hundred looks a second they would wait longer
+FEW_ROWS = 20  # rows of a round after which more are waited for, since a round costs ten requests
+GATHER_SECONDS = 0.3  # of that wait; no client waits for this lag, and none is added while clients wait
+START_ATTEMPTS = 8  # tries to read the journal and take the lease
 READ_TIMEOUT = 15  # seconds for a statement: copy's are short, and Aurora may be failing over
 STOPPED, HELD, LOST, OVER = "stopped", "held", "lost", "over"
 
@@ -46,10 +46,10 @@ logger = Logger()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Takes {"entity", "lane"}; answers how it ended: `stopped`, `held` by another worker, `lost` to one, or `over`.
 
-    Errors that pass are waited out; any other is raised once the lane is free again.
+    After a transient error it waits; any other is raised once the lane is released.
     """
     entity, lane = environment.mapping()[event["entity"]], int(event["lane"])
-    work = Work(_lane(entity, lane, context), lambda: context.get_remaining_time_in_millis() / 1000)
+    work = LaneWork(_lane(entity, lane, context), lambda: context.get_remaining_time_in_millis() / 1000)
     ended = work.run()
     logger.info("copy ended", extra={"entity": entity.name, "lane": lane, "ended": ended, "rows": work.rows})
     if ended == OVER:
@@ -58,8 +58,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 @dataclass
-class Work:
-    """A worker on its lane, until its time is over.
+class LaneWork:
+    """A worker on its lane, until its time is up.
 
     Args:
         remaining: seconds that it may still run.
@@ -70,7 +70,7 @@ class Work:
     remaining: Callable[[], float]
     sleep: Callable[[float], None] = time.sleep
     rows: int = field(default=0, init=False)
-    _idle: float = field(default=SOON, init=False)
+    _idle: float = field(default=FIRST_LOOK_SECONDS, init=False)
     _failures: int = field(default=0, init=False)
 
     def run(self) -> str:
@@ -96,10 +96,10 @@ class Work:
         return bool(wait) and self._retried(lease.take)
 
     def _rounds(self) -> str:
-        while self.remaining() > END:
+        while self.remaining() > STOP_BEFORE_SECONDS:
             try:
                 done = self.lane.round()
-            except (TransientError, PassingError) as error:
+            except (TransientError, TransientDynamoError) as error:
                 self._recover(error)
                 continue
             self._failures = 0
@@ -112,29 +112,29 @@ class Work:
     def _recover(self, error: Exception) -> None:
         """Wait: after a write in doubt for as long as it could still be done, or the next owner might meet it."""
         self._failures += 1
-        wait = LONGEST if isinstance(error, InDoubtError) else back_off(self._failures)
+        wait = LONGEST_CALL_SECONDS if isinstance(error, InDoubtError) else back_off(self._failures)
         logger.warning("copy waits", extra={"reason": str(error), "seconds": round(wait, 2)})
         self.sleep(wait)
 
     def _rest(self, done: Round) -> None:
         if done.rows or done.enqueued:
-            self._idle = SOON
-            if done.rows < FEW and not done.enqueued and not done.hurries:
-                self.sleep(SOON if done.attends else GATHER)
+            self._idle = FIRST_LOOK_SECONDS
+            if done.rows < FEW_ROWS and not done.enqueued and not done.hurries:
+                self.sleep(FIRST_LOOK_SECONDS if done.attends else GATHER_SECONDS)
         elif done.wait:
             self.sleep(min(done.wait, 1.0))  # why a bound: limits change while it runs
         elif done.attends:
-            self.sleep(HURRY)
+            self.sleep(URGENT_LOOK_SECONDS)
         else:
             self.sleep(self._idle)
-            self._idle = min(LATE, self._idle * 1.5)
+            self._idle = min(LAST_LOOK_SECONDS, self._idle * 1.5)
 
     def _retried(self, call: Callable[[], Any]) -> Any:
-        for attempt in range(BEGINNINGS):
+        for attempt in range(START_ATTEMPTS):
             try:
                 return call()
-            except PassingError:
-                if attempt == BEGINNINGS - 1:
+            except TransientDynamoError:
+                if attempt == START_ATTEMPTS - 1:
                     raise
             self.sleep(back_off(attempt))
         return None
@@ -143,7 +143,7 @@ class Work:
         try:
             self._retried(self.lane.report)
             self._retried(self.lane.lease.release)
-        except PassingError:
+        except TransientDynamoError:
             logger.warning("the lane was not released; its lease ends by itself")
 
 
@@ -151,7 +151,7 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
     quarantine = Quarantine(
         environment.dynamodb(), environment.variable("QUARANTINE_TABLE"), context.aws_request_id, stream=""
     )
-    places = Places(
+    targets = LaneTargets(
         database=DataApi(
             _rds_data(),
             environment.variable("CLUSTER_ARN"),
@@ -161,14 +161,14 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
         dynamodb=dynamodb.dynamodb(),
         table=json.loads(environment.variable("TABLES"))[entity.name],
         journal=environment.variable("JOURNAL_TABLE"),
-        park=partial(quarantine.put_key, entity.name, "copy"),
+        quarantine=partial(quarantine.put_key, entity.name, "copy"),
     )
     # why not the request's id alone: a retry of an invocation has the same one
-    return CopyLane(entity, lane, places, owner=f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}")
+    return CopyLane(entity, lane, targets, owner=f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}")
 
 
 def _call_successor(event: dict[str, Any], context: LambdaContext) -> None:
-    """Go on without a gap; should it fail, the schedule starts a worker within a minute."""
+    """Start the next worker; if that fails, the schedule starts one within a minute."""
     try:
         _functions().invoke(
             FunctionName=context.function_name, InvocationType="Event", Payload=json.dumps(event).encode()

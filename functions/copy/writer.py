@@ -20,7 +20,7 @@ DELETING = {names.DELETING_ATTRIBUTE: {"BOOL": True}}
 TOO_LARGE = "its item would have more than 400 KB"
 
 
-class Park(Protocol):
+class QuarantineKey(Protocol):
     """Where a record goes that cannot be an item."""
 
     def __call__(self, key: str, reason: str) -> None:
@@ -50,21 +50,21 @@ class ItemWriter:
     Args:
         store: its rows.
         items: its items.
-        park: takes what cannot be written.
+        quarantine: takes what cannot be written.
     """
 
-    def __init__(self, entity: Entity, store: LegacyStore, items: Items, park: Park) -> None:
+    def __init__(self, entity: Entity, store: LegacyStore, items: Items, quarantine: QuarantineKey) -> None:
         self._entity = entity
         self._store = store
         self._items = items
-        self._park = park
+        self._quarantine = quarantine
 
     def copy(self, keys: Sequence[str]) -> WriteOutcome:
-        """Read rows and items, and write those that differ. It can be broken off anywhere and repeated.
+        """Read rows and items, and write those that differ. It can be interrupted anywhere and repeated.
 
         Raises:
             LeaseLostError: before a write that must not be done.
-            TransientError, PassingError: try again later.
+            TransientError, TransientDynamoError: try again later.
         """
         outcome = WriteOutcome()
         rows = self._rows([key for key in keys if self._usable(key, outcome)], outcome)
@@ -83,11 +83,11 @@ class ItemWriter:
         return False
 
     def _refuse(self, key: str, reason: str, outcome: WriteOutcome) -> None:
-        self._park(key, reason)
+        self._quarantine(key, reason)
         outcome.quarantined += 1
 
     def _rows(self, keys: Sequence[str], outcome: WriteOutcome) -> dict[str, Record | None]:
-        """The record of each key, None where the row is gone; without those that do not fit the mapping."""
+        """The record of each key, None where there is no row; without those that do not fit the mapping."""
         try:
             found = self._store.many(keys)
         except UnmappableError as error:

@@ -1,4 +1,4 @@
-"""What can be wrong with a record, said without the words of any database."""
+"""What can be wrong with a record, in words that no database owns."""
 
 from decimal import Decimal
 

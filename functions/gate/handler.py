@@ -14,7 +14,7 @@ from functions.api import http_api
 from functions.api.store import NotFoundError
 from functions.aws import environment
 from functions.gate.gate import WriteGate, WriterFunction
-from functions.gate.inflight import Phases
+from functions.gate.inflight import GateRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -56,7 +56,7 @@ def _gate(entity: str) -> WriteGate:
         raise NotFoundError(entity)
     modern = json.loads(environment.variable("MODERN_WRITE_FUNCTIONS"))
     return WriteGate(
-        phases=Phases(_dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
+        phases=GateRecord(_dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
         legacy=WriterFunction(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")),
         modern=WriterFunction(_functions(), modern[entity]),
         limit=HOLD_LIMIT,

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 REFUSED = "ConditionalCheckFailedException"
-LEAVINGS = 50
-LEAVING_WAIT = 0.05  # seconds at most between two of them
+LEAVE_ATTEMPTS = 50
+LEAVE_WAIT_SECONDS = 0.05  # seconds at most between two of them
 
 
-class Phases:
+class GateRecord:
     """One entity's gate record in the journal: `phase`, and `inflight`, the requests inside modern's writer.
 
     Args:
@@ -60,13 +60,13 @@ class Phases:
 
         Any other failure may have counted. Should it fail for good, the way back waits for as long as a writer may run.
         """
-        for _ in range(LEAVINGS):
+        for _ in range(LEAVE_ATTEMPTS):
             try:
                 return self._count(-1)
             except ClientError as error:
                 if _name(error) not in BUSY_CODES:
                     raise
-            time.sleep(random.uniform(LEAVING_WAIT / 2, LEAVING_WAIT))  # noqa: S311  # jitter
+            time.sleep(random.uniform(LEAVE_WAIT_SECONDS / 2, LEAVE_WAIT_SECONDS))  # noqa: S311  # jitter
         return self._count(-1)
 
     def _count(self, step: int, phase: str = "", **condition: str) -> None:

@@ -73,7 +73,7 @@ def install(server: DataApi, followed: Mapping[str, str], without: Collection[st
     problems = [problem for entity in entities.values() for problem in schema_check.problems(server, entity)]
     if problems:
         raise MappingMismatchError("; ".join(problems))
-    deadline = time.monotonic() + online_ddl.TIMEOUT  # of all of them together
+    deadline = time.monotonic() + online_ddl.TIMEOUT_SECONDS  # of all of them together
     for entity in entities.values():
         tables.prepare(server, entity, deadline)
         if followed.get(entity.name):

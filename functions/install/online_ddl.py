@@ -1,7 +1,7 @@
-"""Changes the shape of an entity's table, however long that takes, while its writers go on.
+"""Runs ALTER TABLE on an entity's table, however long it takes, without blocking its writers.
 
 An index on a large table takes longer than the 45 seconds of a Data API call and than a function may run. So the
-statement goes on in the database when its caller is gone, and who comes next finds it there and waits for it.
+database continues the statement after its caller has ended. The next caller finds it there and waits for it.
 """
 
 import time
@@ -13,21 +13,21 @@ from functions.aws.mysql_errors import LOCK_WAIT, NO_PROCEDURE, PROCEDURE_EXISTS
 from functions.domain import names
 from functions.domain.entities import Entity
 
-TIMEOUT = 200.0  # seconds; with a last call of 50 it is under the function's own limit of 300
+TIMEOUT_SECONDS = 200.0  # seconds; with a last call of 50 it is under the function's own limit of 300
 LOCK_SECONDS = 3  # that a change of the table or a trigger may wait; every user of the table waits behind it
 ATTEMPTS = 5
-LOOK = 1.0  # seconds between two looks at a statement that goes on
+LOOK_SECONDS = 1.0  # between two looks at a statement that still runs
 PROCEDURE = f"{names.RESERVED_PREFIX}alter_"
-# Columns, indexes or procedures that are there already or no longer: somebody else did the same at the same time.
+# Columns, indexes or procedures that are there already or no longer: another caller did the same at the same time.
 DONE_ALREADY = frozenset({1060, 1061, 1091, NO_PROCEDURE})
 
 
 class TableBusyError(Exception):
-    """A transaction holds the table; no writer was kept waiting for longer than a few seconds."""
+    """A transaction holds the table; no writer waited for it longer than a few seconds."""
 
 
 class StillAlteringError(Exception):
-    """The statement goes on in the database; call again to wait for it."""
+    """The statement still runs in the database; call again to wait for it."""
 
 
 def alter(
@@ -42,10 +42,10 @@ def alter(
         deadline: monotonic seconds until which one that goes on is waited for.
 
     Raises:
-        StillAlteringError: it goes on.
-        TableBusyError: a transaction uses the table all the time; no writer was kept waiting behind it for long.
+        StillAlteringError: it still runs.
+        TableBusyError: a transaction uses the table all the time; no writer waited behind it for long.
     """
-    end = time.monotonic() + TIMEOUT if deadline is None else deadline
+    end = time.monotonic() + TIMEOUT_SECONDS if deadline is None else deadline
     for _ in range(ATTEMPTS):
         _await(server, entity, end)
         if done():
@@ -77,8 +77,8 @@ def running(server: DataApi, entity: Entity) -> str:
 def _await(server: DataApi, entity: Entity, deadline: float) -> None:
     while text := running(server, entity):
         if time.monotonic() > deadline:
-            raise StillAlteringError(f"Aurora is at it still: {text}")
-        time.sleep(LOOK)
+            raise StillAlteringError(f"Aurora still runs this statement: {text}")
+        time.sleep(LOOK_SECONDS)
 
 
 def _run(server: DataApi, entity: Entity, change: str) -> None:

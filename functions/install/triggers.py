@@ -204,10 +204,10 @@ def by_name(rows: Sequence[Sequence[str]]) -> dict[str, Trigger]:
 
 
 def change(server: DataApi, entity: Entity, statements: list[str]) -> None:
-    """Run DDL on the entity's table, again while somebody uses it.
+    """Run DDL on the entity's table, again while a transaction uses it.
 
     Raises:
-        TableBusyError: it was in use all the time; no writer was kept waiting for longer than a few seconds.
+        TableBusyError: it was in use all the time; no writer waited for it longer than a few seconds.
     """
     for _ in range(ATTEMPTS):
         try:

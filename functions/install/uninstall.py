@@ -57,7 +57,7 @@ def _triggers(server: DataApi, entity: Entity) -> list[str]:
 
 def _columns(server: DataApi, entity: Entity) -> list[str]:
     """Drop the index, then the columns: apart, so that the second needs no rebuild of the table."""
-    deadline = time.monotonic() + online_ddl.TIMEOUT
+    deadline = time.monotonic() + online_ddl.TIMEOUT_SECONDS
     if tables.has_index(server, entity):
         online_ddl.alter(
             server,

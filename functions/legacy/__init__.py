@@ -1,1 +1,1 @@
-"""The legacy API on Aurora MySQL, and the bridge that is its writer."""
+"""The legacy API on Aurora MySQL."""

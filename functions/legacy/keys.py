@@ -1,4 +1,4 @@
-"""Keys of legacy rows: which item keys can be counted ones, and how a set of keys is asked for."""
+"""Item keys in legacy's table: which are AUTO_INCREMENT numbers (a UUID is not), and the IN list that selects them."""
 
 import re
 from collections.abc import Sequence

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from functions.aws.quarantine import Quarantine
-from functions.copy.lane import CopyLane, Places
-from functions.copy.worker import END, Work
+from functions.copy.lane import CopyLane, LaneTargets
+from functions.copy.worker import STOP_BEFORE_SECONDS, LaneWork
 from functions.domain import names
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
@@ -65,13 +65,13 @@ class Workers:
     def _work(self, entity: EntityTarget, lane: int) -> None:
         try:
             while not self._ending.is_set():
-                Work(self._lane(entity, lane), self._remaining, self._sleep).run()
+                LaneWork(self._lane(entity, lane), self._remaining, self._sleep).run()
                 self._ending.wait(LANE_RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001  # because a thread cannot raise to its starter; `check` does
             self._problem = error
 
     def _remaining(self) -> float:
-        return END if self._ending.is_set() else REMAINING_SECONDS
+        return STOP_BEFORE_SECONDS if self._ending.is_set() else REMAINING_SECONDS
 
     def _sleep(self, seconds: float) -> None:
         self._ending.wait(seconds)
@@ -80,11 +80,11 @@ class Workers:
         target, clients = self._context.target, self._context.clients
         described = target.mapping[entity.name]
         quarantine = Quarantine(clients.dynamodb, target.quarantine_table, "run by hand", stream="")
-        places = Places(
+        targets = LaneTargets(
             database=self._context.aurora.as_bridge(described.legacy.database),
             dynamodb=clients.dynamodb_once,
             table=entity.modern_table,
             journal=target.journal_table,
-            park=partial(quarantine.put_key, entity.name, "copy"),
+            quarantine=partial(quarantine.put_key, entity.name, "copy"),
         )
-        return CopyLane(described, lane, places, owner=f"{socket.gethostname()}/{uuid.uuid4().hex[:8]}")
+        return CopyLane(described, lane, targets, owner=f"{socket.gethostname()}/{uuid.uuid4().hex[:8]}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.copy.lane import CopyLane, Places, Round
+from functions.copy.lane import CopyLane, LaneTargets, Round
 from functions.copy.queue import ChangeQueue
 from functions.domain import mapping, names
 from functions.install import triggers
@@ -37,14 +37,14 @@ class Copying:
         return self.legacy.entity
 
     def lane(self, lane: int, dynamodb: Any = None, **given: Any) -> CopyLane:
-        places = Places(
+        targets = LaneTargets(
             database=given.pop("database", self.legacy.database),
             dynamodb=dynamodb or self.dynamodb,
             table=self.table,
             journal=self.journal,
-            park=self.quarantined.__setitem__,
+            quarantine=self.quarantined.__setitem__,
         )
-        return CopyLane(self.entity, lane, places, owner=uuid.uuid4().hex, **given)
+        return CopyLane(self.entity, lane, targets, owner=uuid.uuid4().hex, **given)
 
     def lanes(self) -> list[CopyLane]:
         return [self.lane(n) for n in range(names.LANES)]

@@ -10,10 +10,21 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from copying import Faulty, KilledError, failing, killed_after, make_copying
 
-from functions.aws.dynamodb import LONGEST, PassingError
-from functions.copy.lease import SECONDS, LeaseLostError
+from functions.aws.dynamodb import LONGEST_CALL_SECONDS, TransientDynamoError
+from functions.copy.lease import LEASE_SECONDS, LeaseLostError
 from functions.copy.queue import ChangeQueue
-from functions.copy.worker import END, GATHER, HELD, HURRY, LATE, LOST, OVER, SOON, STOPPED, Work
+from functions.copy.worker import (
+    FIRST_LOOK_SECONDS,
+    GATHER_SECONDS,
+    HELD,
+    LAST_LOOK_SECONDS,
+    LOST,
+    OVER,
+    STOP_BEFORE_SECONDS,
+    STOPPED,
+    URGENT_LOOK_SECONDS,
+    LaneWork,
+)
 from functions.domain import names
 
 
@@ -85,7 +96,7 @@ def test_a_worker_that_was_away_for_too_long_writes_nothing(chefs):
     late = chefs.lane(0, clock=clock)
     assert late.lease.take()
     _of_lane(chefs, 0, 1)
-    clock.now += SECONDS
+    clock.now += LEASE_SECONDS
     chefs.forget_leases()
     assert chefs.lane(0).lease.take()
     with pytest.raises(LeaseLostError):
@@ -100,7 +111,7 @@ def test_a_lane_that_is_lost_while_rows_are_read_is_not_written_to(chefs):
     def slow(name, call):
         answer = call()
         if name == "batch_get_item":
-            clock.now += SECONDS
+            clock.now += LEASE_SECONDS
             chefs.forget_leases()
             assert chefs.lane(0).lease.take()
         return answer
@@ -121,7 +132,7 @@ def test_a_dead_workers_lane_is_taken_when_its_lease_ends(chefs, monkeypatch):
     work, slept = _work(chefs, chefs.lane(0), rounds=1)
     work.sleep = lambda seconds: (slept.append(seconds), monkeypatch.setattr(time, "time", lambda: now + 21))
     assert work.run() == OVER
-    assert slept[0] == pytest.approx(SECONDS - 10, abs=1)
+    assert slept[0] == pytest.approx(LEASE_SECONDS - 10, abs=1)
 
 
 def test_rounds_are_small_while_rows_are_slow_to_read(chefs):
@@ -147,7 +158,7 @@ def test_an_expired_lease_that_no_other_worker_took_continues(chefs):
     clock = Clock()
     lane = chefs.lane(0, clock=clock)
     assert lane.lease.take()
-    clock.now += SECONDS - LONGEST
+    clock.now += LEASE_SECONDS - LONGEST_CALL_SECONDS
     assert not lane.lease.may_write()
     lane.lease.check()
     assert lane.lease.may_write()
@@ -169,10 +180,10 @@ def test_the_lane_reports_its_beat_its_rows_and_its_lag(chefs):
     assert chefs.record("lane#1")["beat"]["S"].endswith("+00:00")
 
 
-def _work(chefs, lane, rounds: int = 50) -> tuple[Work, list[float]]:
+def _work(chefs, lane, rounds: int = 50) -> tuple[LaneWork, list[float]]:
     slept: list[float] = []
-    left = itertools.chain([END + 1] * rounds, itertools.repeat(0.0))
-    return Work(lane, lambda: next(left), slept.append), slept
+    left = itertools.chain([STOP_BEFORE_SECONDS + 1] * rounds, itertools.repeat(0.0))
+    return LaneWork(lane, lambda: next(left), slept.append), slept
 
 
 def test_a_worker_waits_out_what_passes(chefs):
@@ -247,7 +258,7 @@ def test_after_a_write_in_doubt_it_waits_until_that_must_have_ended(chefs):
 
     work, slept = _work(chefs, chefs.lane(0, Faulty(chefs.dynamodb, lost)), rounds=5)
     assert work.run() == OVER
-    assert slept[0] == LONGEST
+    assert slept[0] == LONGEST_CALL_SECONDS
     assert len(chefs.items()) == 1
 
 
@@ -262,7 +273,7 @@ def test_an_unknown_error_is_raised_and_the_lane_is_free(chefs):
 
 def test_a_journal_that_does_not_answer_is_an_error(chefs):
     dynamodb = Faulty(chefs.dynamodb, failing("batch_get_item", times=99))
-    with pytest.raises(PassingError):
+    with pytest.raises(TransientDynamoError):
         _work(chefs, chefs.lane(0, dynamodb))[0].run()
 
 
@@ -292,7 +303,7 @@ def test_a_worker_ends_when_its_time_is_up_when_copy_stops_or_when_the_lane_is_a
     work, _ = _work(chefs, chefs.lane(0, clock=clock))
 
     def robbed(_seconds: float) -> None:
-        clock.now += SECONDS
+        clock.now += LEASE_SECONDS
         chefs.forget_leases()
         assert chefs.lane(0).lease.take()
 
@@ -307,12 +318,12 @@ def test_it_looks_often_while_clients_wait_and_seldom_when_idle(chefs):
     chefs.begin(backfilled=True)
     work, slept = _work(chefs, chefs.lane(0), rounds=8)
     work.run()
-    assert slept[0] == SOON
-    assert slept[-1] == LATE > SOON
+    assert slept[0] == FIRST_LOOK_SECONDS
+    assert slept[-1] == LAST_LOOK_SECONDS > FIRST_LOOK_SECONDS
     chefs.begin("switching", backfilled=True)
     work, slept = _work(chefs, chefs.lane(0), rounds=3)
     work.run()
-    assert slept == [HURRY] * 3
+    assert slept == [URGENT_LOOK_SECONDS] * 3
 
 
 def test_after_a_few_rows_it_lets_more_gather_unless_clients_wait(chefs):
@@ -320,7 +331,7 @@ def test_after_a_few_rows_it_lets_more_gather_unless_clients_wait(chefs):
     _of_lane(chefs, 0, 1)
     work, slept = _work(chefs, chefs.lane(0), rounds=1)
     work.run()
-    assert slept == [GATHER]
+    assert slept == [GATHER_SECONDS]
     chefs.begin("switching", backfilled=True)
     _of_lane(chefs, 0, 1)
     work, slept = _work(chefs, chefs.lane(0), rounds=1)

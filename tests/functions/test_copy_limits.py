@@ -8,7 +8,7 @@ import pytest
 from copying import make_copying
 
 from functions.copy.state import BOUND
-from functions.copy.throttle import LOOKS, Bucket, Load
+from functions.copy.throttle import LOOK_SECONDS, Bucket, Load
 from functions.domain import names
 
 
@@ -118,7 +118,7 @@ def test_a_busy_aurora_is_noticed_within_seconds_and_its_own_work_does_not_count
         each.start()
     _until_waiting(connections[0], 3)
     assert load.excess(1) == before
-    clock.now += LOOKS
+    clock.now += LOOK_SECONDS
     busy = load.excess(1)
     with connections[0].cursor() as cursor:
         cursor.execute(f"SELECT RELEASE_LOCK('{name}')")

@@ -14,7 +14,7 @@ from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
 from functions.domain import names
 from functions.gate.gate import NotStartedError, WriteGate, WriterFunction
-from functions.gate.inflight import Phases
+from functions.gate.inflight import GateRecord
 
 CREATED = {"statusCode": 201, "headers": {}, "body": "{}"}
 FENCED = {"statusCode": 503, "headers": {FENCED_HEADER.lower(): "1"}, "body": "{}"}
@@ -30,8 +30,8 @@ class Journal:
     entity: str = field(default_factory=lambda: f"e{uuid.uuid4().hex}")
 
     @property
-    def phases(self) -> Phases:
-        return Phases(self.client, self.table, self.entity)
+    def phases(self) -> GateRecord:
+        return GateRecord(self.client, self.table, self.entity)
 
     @property
     def _key(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Busy:
 class Looks:
     """The journal, and how often it was asked for the phase."""
 
-    phases: Phases
+    phases: GateRecord
     looks: int = 0
 
     def now(self) -> str:
@@ -200,7 +200,7 @@ def test_a_503_of_another_cause_is_passed_on_as_it_is(journal):
 def test_a_busy_record_is_counted_out_all_the_same(journal):
     journal.enter("modern")
     assert journal.phases.enter("modern")
-    phases = Phases(Busy(journal.client, times=3), journal.table, journal.entity)
+    phases = GateRecord(Busy(journal.client, times=3), journal.table, journal.entity)
     phases.leave()
     assert journal.inflight() == 0
 
@@ -209,7 +209,7 @@ def test_a_count_whose_answer_was_lost_is_not_made_again(journal):
     journal.enter("modern")
     assert journal.phases.enter("modern")
     with pytest.raises(ClientError):
-        Phases(Busy(journal.client, times=1, code="InternalServerError"), journal.table, journal.entity).leave()
+        GateRecord(Busy(journal.client, times=1, code="InternalServerError"), journal.table, journal.entity).leave()
     assert journal.inflight() == 1
 
 

@@ -33,7 +33,7 @@ def test_a_database_that_wakes_is_asked_again(answers):
 
 def test_a_long_change_of_a_table_is_waited_for_beyond_the_timeout_for_a_waking_one(answers, monkeypatch):
     monkeypatch.setattr(lambda_calls, "TIMEOUT_SECONDS", 0.0)
-    assert answers(*["StillAlteringError: Aurora is at it still: ALTER TABLE"] * 5) == 6
+    assert answers(*["StillAlteringError: Aurora still runs this statement: ALTER TABLE"] * 5) == 6
 
 
 def test_a_function_that_ran_out_of_time_is_not_taken_for_a_database_that_wakes(answers):

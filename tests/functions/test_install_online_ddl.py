@@ -23,7 +23,7 @@ def _until(holds) -> None:
 
 @pytest.fixture
 def legacy(make_legacy, monkeypatch):
-    monkeypatch.setattr(online_ddl, "LOOK", 0.02)
+    monkeypatch.setattr(online_ddl, "LOOK_SECONDS", 0.02)
     return make_legacy("chefs")
 
 

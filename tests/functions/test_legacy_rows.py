@@ -7,7 +7,7 @@ import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from test_mapping_shapes import bodies
+from test_domain_mapping import bodies
 
 from functions.api.store import NotFoundError
 from functions.domain import entities, mapping
