@@ -2,12 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
+
+
+def archive(folder: Path, entities_file: Path) -> pulumi.AssetArchive:
+    """Source files only, by name, so that the archive changes when the code does and not before."""
+    sources = {
+        str(path.relative_to(folder)): pulumi.FileAsset(str(path))
+        for path in sorted((folder / "functions").rglob("*.py"))
+    }
+    return pulumi.AssetArchive({**sources, "entities.toml": pulumi.FileAsset(str(entities_file))})
+
 
 RUNTIME, ARCHITECTURE = "python3.13", "arm64"
 API_TIMEOUT = 60  # seconds; the article's, and more than API Gateway's 29

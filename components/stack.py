@@ -9,12 +9,11 @@ import pulumi_aws as aws
 from components.api import Api, ApiArgs, Handlers
 from components.bridge import StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
-from components.function import FunctionDefaults
+from components.function import FunctionDefaults, archive
 from components.gate import Gate, GateArgs
 from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
 from components.modern import ModernSystem, ModernSystemArgs
-from components.package import archive
 from components.routes import routes
 from components.settings import PARTS, Settings
 from functions.domain import names

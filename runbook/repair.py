@@ -21,9 +21,9 @@ from runbook.checks import plans
 from runbook.checks.check import Check, demand
 from runbook.checks.plans import CheckScope
 from runbook.errors import PreconditionError
-from runbook.journal import remedies
 from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease, held
+from runbook.journal.operation import first
 from runbook.quarantine.entry import Entry, EntryKind
 from runbook.quarantine.resolve import (
     ITEM_ACTIONS,
@@ -99,7 +99,7 @@ class Repair:
         if state.operation or state.phase in {Phase.SWITCHING, Phase.RETURNING}:
             raise PreconditionError(
                 f"{self.entity.name} is {state.phase}, with a switch under way: the source of truth is not decided yet",
-                remedies.first(state),
+                first(state),
             )
         if state.phase == Phase.COMPLETE:
             raise PreconditionError(f"{self.entity.name} is complete: its legacy table is no longer kept up to date")

@@ -9,8 +9,8 @@ from typing import Any
 
 from functions.aws.retry import poll
 from functions.domain.entities import Entity
-from functions.domain.fields import Field
 from functions.domain.mapping import Record, body_from_record, fields_from_body
+from functions.domain.values import Field
 from runbook.aws.http import Answer, path
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from functions.domain import names as words
-from sandbox import daemon, deploy, principal, state
+from sandbox import daemon, deploy, state
 from sandbox.database.mariadb import MariaDB
 from sandbox.deploy import Report, Step
-from sandbox.engine.aws import Aws
+from sandbox.engine.aws import Aws, create_operator
 from sandbox.errors import SandboxError
 from sandbox.state import PROJECT, Daemon, Folder
 
@@ -225,7 +225,7 @@ def _deploy(folder: Folder, served: Daemon, report: Report | None, *, anew: bool
 def _access(folder: Folder, served: Daemon) -> dict[str, str]:
     path = folder.path / "operator.json"
     if not path.exists():
-        key, secret = principal.create(Aws(served.endpoint))
+        key, secret = create_operator(Aws(served.endpoint))
         state.write_json(path, {"accessKeyId": key, "secretAccessKey": secret})
     return {"endpointUrl": served.endpoint, **state.read_json(path)}
 

@@ -1,5 +1,6 @@
 """The HTTP contract, one for both systems: routes, checks, paging, errors. A client cannot see which one answered."""
 
+import base64
 import contextlib
 import json
 import re  # PREFIXES is annotated with it
@@ -16,12 +17,44 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
 
-from functions.api import cursors
 from functions.api.store import ConflictError, NotFoundError, Store, TooLargeError, UnavailableError
 from functions.aws.mysql_errors import FencedError, PermanentError, TransientError
 from functions.domain import mapping
 from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
+
+AGAIN = "start the listing again"
+
+
+def write(system: str, entity: str, after: str) -> str | None:
+    """A cursor for the place `after`; None at the end."""
+    if not after:
+        return None
+    text = json.dumps([system, entity, after], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read(cursor: str | None, system: str, entity: str) -> str:
+    """The place that a cursor names; "" for none, the start.
+
+    Raises:
+        InvalidFieldError: it is not a cursor, or belongs to another listing (the endpoint has moved meanwhile).
+    """
+    if not cursor:
+        return ""
+    found = _decoded(cursor)
+    if found[:2] != [system, entity] or len(found) != 3 or not isinstance(found[2], str):  # noqa: PLR2004
+        raise InvalidFieldError("cursor", f"is not one of this listing; {AGAIN}")
+    return found[2]
+
+
+def _decoded(cursor: str) -> list[Any]:
+    try:
+        found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError as error:
+        raise InvalidFieldError("cursor", f"is not a cursor; {AGAIN}") from error
+    return cast("list[Any]", found) if isinstance(found, list) else []
+
 
 PREFIXES: list[str | re.Pattern[str]] = ["/aurora", "/dynamo"]
 DEFAULT_LIMIT, HIGHEST_LIMIT = 100, 1000
@@ -82,13 +115,13 @@ class Contract:
         described, store = self._of(entity)
         event = self.app.current_event
         limit = _limit(event.get_query_string_value("limit"))
-        after = cursors.read(event.get_query_string_value("cursor"), store.system, entity)
+        after = read(event.get_query_string_value("cursor"), store.system, entity)
         page = store.page(limit, after)
         return answer(
             200,
             {
                 "items": [mapping.body_from_record(described, record) for record in page.records],
-                "cursor": cursors.write(store.system, entity, page.after),
+                "cursor": write(store.system, entity, page.after),
             },
         )
 

@@ -10,7 +10,7 @@ from functions.aws.data_api import Row, Values, cell_text
 from functions.domain import mapping, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
-from functions.legacy.keys import is_counted_key, within
+from functions.legacy.table import is_counted_key, within
 
 # Text compared with DECIMAL would be compared as doubles, which cannot keep two sequences apart.
 SEQUENCE = "CAST(:sequence AS DECIMAL(40,0))"

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions.aws.data_api import DataApi
-from functions.copy import backfill
-from functions.copy.backfill import Backfill
 from functions.copy.items import Items
 from functions.copy.lease import LaneLease
 from functions.copy.queue import ChangeQueue, Taken
@@ -27,6 +25,46 @@ from functions.legacy.table import LegacyStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+from functions.domain import mapping
+
+LANE = 0
+STEP = 500  # keys in one answer; of 255 bytes each, written as JSON, they stay under the Data API's 1 MiB
+STEPS = names.LANES  # in a round: the lane that fills the queue does its own share of it meanwhile
+
+
+class Backfill:
+    """The backfill of one entity.
+
+    Args:
+        store: its rows.
+        queue: where the keys go.
+        records: where its position is stored.
+    """
+
+    def __init__(self, store: LegacyStore, queue: ChangeQueue, records: Records) -> None:
+        self._store = store
+        self._queue = queue
+        self._records = records
+
+    def advance(self, copy: CopyRecord) -> int:
+        """Enqueue some keys while the queue is short; returns how many.
+
+        The position is stored only after its keys are in the queue: killed in between, they are enqueued twice.
+        """
+        room = 0 if copy.backfilled else copy.bound - self._queue.length(copy.bound)
+        position, done = copy.position, 0
+        for _ in range(STEPS):
+            if room <= done:
+                break
+            keys, following = self._store.keys(STEP, position)
+            # Keys that no item can have are left out, as the triggers do; preflight and verify report them.
+            self._queue.enqueue([key for key in keys if mapping.usable_key(key)], backfill=True)
+            self._records.checkpoint(copy, following, len(keys))
+            position, done = following, done + len(keys)
+            if not following:
+                break
+        return done
+
 
 ROUND, FIRST, FEWEST = 500, 25, 5  # rows of the queue taken at once: at most, at first, at least
 FAST, SLOW = 1.0, 3.0  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
@@ -142,7 +180,7 @@ class CopyLane:
     def _held_back(self, copy: CopyRecord) -> float:
         """Seconds to wait before anything is taken; none while clients wait."""
         reason = "" if copy.hurries else self._load.excess(copy.threads)
-        if reason != copy.paused and self._lane == backfill.LANE:
+        if reason != copy.paused and self._lane == LANE:
             self.records.pause(reason)
         if reason or copy.hurries:
             return PAUSE if reason else 0.0
@@ -173,7 +211,7 @@ class CopyLane:
         self._reported = self._clock()
 
     def _fill(self, copy: CopyRecord) -> int:
-        if self._lane != backfill.LANE or copy.backfilled or copy.hurries:
+        if self._lane != LANE or copy.backfilled or copy.hurries:
             return 0
         return self._backfill.advance(copy)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from functions.domain import names, values
 from functions.domain.errors import ValueProblemError
-from functions.domain.fields import DECIMAL_DIGITS, DECIMAL_SCALE, MOST_DIGITS, TYPES, Field
+from functions.domain.values import DECIMAL_DIGITS, DECIMAL_SCALE, MOST_DIGITS, TYPES, Field
 
 KEY_TYPES = ("integer", "string")
 RESERVED_ENTITIES = frozenset({"aurora", "dynamo"})

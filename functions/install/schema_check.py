@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functions.aws.data_api import DataApi, Row, cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.domain.fields import Field
+from functions.domain.values import Field
 
 INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})

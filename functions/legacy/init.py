@@ -8,10 +8,49 @@ from aws_lambda_powertools import Logger
 
 from functions.api import http_api
 from functions.aws import environment
-from functions.legacy import schema
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+from functions.domain.entities import Entity
+from functions.domain.values import Field
+
+TYPES = {
+    "integer": "BIGINT",
+    "boolean": "TINYINT(1)",
+    "datetime": "DATETIME(6)",
+    "date": "DATE",
+    "json": "JSON",
+}
+WIDEST = 4096  # characters or bytes of a VARCHAR or VARBINARY; longer ones become TEXT or BLOB
+KEYS = {
+    "integer": "BIGINT NOT NULL AUTO_INCREMENT",
+    "string": "VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL",
+}
+
+
+def statements(entity: Entity) -> list[str]:
+    """What makes an entity's database and table where they are missing; a table that is there stays as it is."""
+    legacy = entity.legacy
+    columns = ", ".join(
+        f"`{field.column}` {column_type(field)} {'NOT NULL' if field.required else 'NULL'}"
+        for field in entity.fields.values()
+    )
+    table = (
+        f"CREATE TABLE IF NOT EXISTS `{legacy.database}`.`{legacy.table}` "
+        f"(`{legacy.key}` {KEYS[legacy.key_type]} PRIMARY KEY, {columns}) CHARACTER SET utf8mb4"
+    )
+    return [f"CREATE DATABASE IF NOT EXISTS `{legacy.database}` CHARACTER SET utf8mb4", table]
+
+
+def column_type(field: Field) -> str:
+    if field.type == "decimal":
+        return f"DECIMAL({field.precision}, {field.scale})"
+    if field.type in TYPES:
+        return TYPES[field.type]
+    short, long = ("VARCHAR", "MEDIUMTEXT") if field.type == "string" else ("VARBINARY", "MEDIUMBLOB")
+    fits = field.max_length is not None and field.max_length <= WIDEST
+    return f"{short}({field.max_length})" if fits else long
+
 
 logger = Logger()
 
@@ -25,6 +64,6 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _initialise() -> dict[str, Any]:
     entities = environment.mapping()
     for entity in entities.values():
-        for statement in schema.statements(entity):
+        for statement in statements(entity):
             environment.database().execute(statement)
     return {"initialised": list(entities)}

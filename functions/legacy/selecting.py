@@ -11,7 +11,7 @@ from functions.aws.data_api import DataApi, Row, cell_text
 from functions.aws.mysql_errors import TransientError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.domain.fields import Field
+from functions.domain.values import Field
 
 PAGE_BYTES = 150 * 1024  # of values in one answer; six times that stays under 1 MiB
 ROW_BYTES = 10 * 1024  # of values in one row; six times that stays under 64 KB

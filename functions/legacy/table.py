@@ -1,5 +1,6 @@
 """The rows of an entity's legacy table, read and written one record at a time or a page at a time."""
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,8 +12,22 @@ from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
 from functions.domain.mapping import Record
-from functions.legacy.keys import is_counted_key, within
 from functions.legacy.selecting import Select, SliceReader
+
+HIGHEST_KEY, KEY_DIGITS = 2**63 - 1, 19
+COUNTED = re.compile("[1-9][0-9]*")
+
+
+def is_counted_key(key: str) -> bool:
+    """Whether a key can be an AUTO_INCREMENT value in its one decimal spelling."""
+    return len(key) <= KEY_DIGITS and COUNTED.fullmatch(key) is not None and int(key) <= HIGHEST_KEY
+
+
+def within(column: str, cells: Sequence[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """`column IN (…)` for some values, and its parameters."""
+    values = {f"k{i}": cell for i, cell in enumerate(cells)}
+    return f"{column} IN ({', '.join(f':{name}' for name in values)})", values
+
 
 Answer = TypeVar("Answer")
 MANY = 200  # keys in one statement

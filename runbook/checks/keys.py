@@ -3,7 +3,7 @@
 import re
 
 from functions.domain import names
-from functions.legacy.keys import HIGHEST_KEY
+from functions.legacy.table import HIGHEST_KEY
 from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
 from runbook.checks.schema import ColumnFacts, Facts

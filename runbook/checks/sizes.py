@@ -1,8 +1,8 @@
 """Rows that would be items over DynamoDB's limit: ruled out by the columns' types, or looked for in a sample."""
 
 from functions.domain import names
-from functions.domain.fields import Field
 from functions.domain.mapping import ITEM_LIMIT
+from functions.domain.values import Field
 from runbook.aws.aurora import Aurora
 from runbook.checks.check import Check
 from runbook.checks.schema import ColumnFacts, Facts

@@ -16,10 +16,9 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.cutover.steps import OperationKind, Part
 from runbook.errors import PreconditionError, RefusedError
-from runbook.journal import remedies
 from runbook.journal.journal import Event, Lock, State
 from runbook.journal.lock import LEASE, Lease, held, held_canary
-from runbook.journal.operation import Step
+from runbook.journal.operation import Step, first
 from runbook.stack import Context
 
 CHECK = "canary"
@@ -222,4 +221,4 @@ class _Moving:
 
 def _demand_no_operation(state: State) -> None:
     if state.operation is not None:
-        raise PreconditionError(f"`{state.operation.command}` of {state.entity} was interrupted", remedies.first(state))
+        raise PreconditionError(f"`{state.operation.command}` of {state.entity} was interrupted", first(state))

@@ -18,7 +18,7 @@ from functions.bridge.apply import Applier
 from functions.bridge.statements import Statements
 from functions.domain import changes, mapping, names
 from functions.domain.entities import Entity
-from functions.legacy.keys import within
+from functions.legacy.table import within
 from runbook.aws.aurora import refusal
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower, Seen

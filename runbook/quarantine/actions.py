@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import PreconditionError
-from runbook.journal import remedies
 from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease, held
+from runbook.journal.operation import first
 from runbook.quarantine.both_sides import FieldPair
 from runbook.quarantine.entry import Entry
 from runbook.quarantine.resolve import Action, Resolution, Resolver
@@ -177,9 +177,7 @@ class EntityQuarantine:
                 f"{name} is complete: the bridge, which replay needs, is gone",
                 f"Drop what is left: `runbook quarantine drop --all --entity {name} --execute`.",
             )
-        raise PreconditionError(
-            f"{name} is {state.phase}: the source of truth is not decided yet", remedies.first(state)
-        )
+        raise PreconditionError(f"{name} is {state.phase}: the source of truth is not decided yet", first(state))
 
     def _resolver(self, phase: Phase) -> Resolver:
         return Resolver(self.context, self.entity, self.store, phase)

@@ -9,9 +9,9 @@ from typing import Any
 from functions.domain import values
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError, ValueProblemError
-from functions.domain.fields import Field
 from functions.domain.mapping import Record
 from functions.domain.masking import MASKED
+from functions.domain.values import Field
 
 ABSENT = "(none)"
 

@@ -1,10 +1,16 @@
 """The emulated account: its region, its number and its clients."""
 
+import json
 import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
+
+USER = "operator"
+# The user who deploys a stack administers its account. What must be narrow is what the functions may do.
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -55,3 +61,12 @@ class Aws:
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:{PARTITION}:{service}:{self.region}:{self.account}:{resource}"
+
+
+def create_operator(aws: Aws) -> tuple[str, str]:
+    """Make the operator; its access key id and secret access key."""
+    iam = aws.client("iam")
+    iam.create_user(UserName=USER)
+    iam.put_user_policy(UserName=USER, PolicyName="administrator", PolicyDocument=json.dumps(POLICY))
+    key = iam.create_access_key(UserName=USER)["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]

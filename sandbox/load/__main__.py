@@ -10,8 +10,7 @@ from typing import Any
 
 from sandbox.load import records
 from sandbox.load.client import Endpoint
-from sandbox.load.keys import Keys
-from sandbox.load.workers import Ground, Reader, Shape, Worker, Writer
+from sandbox.load.workers import Ground, Keys, Reader, Shape, Worker, Writer
 
 TICK = 0.25  # seconds between two lines of counts
 

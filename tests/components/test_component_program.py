@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi_aws as aws
 import pytest
 
-from components import package
+from components.function import archive
 from functions.domain import names
 from runbook.aws import outputs as target
 
@@ -125,7 +125,7 @@ def test_every_handler_is_in_the_archive(stack):
 
 
 def test_the_archive_has_the_sources_and_the_mapping_and_nothing_else():
-    held = package.archive(ROOT, Path(SPECIMENS)).assets
+    held = archive(ROOT, Path(SPECIMENS)).assets
     assert [path for path in held if not path.endswith(".py")] == ["entities.toml"]
     assert all(path.startswith("functions/") for path in held if path != "entities.toml")
     assert held["entities.toml"].path == SPECIMENS

@@ -13,7 +13,7 @@ from legacy_world import Legacy
 from functions.aws.data_api import DataApi
 from functions.domain import entities, names
 from functions.install import tables
-from functions.legacy import schema
+from functions.legacy.init import statements
 
 EVERY_TYPE = Path(__file__).parents[1] / "entities.toml"
 
@@ -39,7 +39,7 @@ def make_legacy(data_api):
         described = {**raw, "legacy": {**raw["legacy"], "database": database, **legacy}}
         entity = entities.parse({name: described})[name]
         server = data_api()
-        for statement in schema.statements(entity):
+        for statement in statements(entity):
             server.execute(statement)
         tables.prepare(server, entity)
         return Legacy(entity, server, data_api(database))

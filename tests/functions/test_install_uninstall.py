@@ -9,7 +9,7 @@ import pytest
 
 from functions.domain import entities, names
 from functions.install import tables, triggers, uninstall
-from functions.legacy import schema
+from functions.legacy.init import statements
 
 COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
 FIELDS = {"a": {"column": "a", "type": "string"}, "b": {"column": "b", "type": "integer"}}
@@ -116,7 +116,7 @@ def test_the_projects_own_tables_are_byte_for_byte_as_before(name, make_legacy, 
     uninstall.remove(data_api(), entity)
     with database.cursor() as cursor:
         cursor.execute(f"DROP TABLE {tables.place(entity)}")
-    for statement in schema.statements(entity):
+    for statement in statements(entity):
         data_api().execute(statement)
     assert shown(entity) == before
 
@@ -124,7 +124,7 @@ def test_the_projects_own_tables_are_byte_for_byte_as_before(name, make_legacy, 
 def test_what_another_entity_of_the_database_needs_stays_with_its_triggers(data_api, database, place, shown):
     first, second = _entity("first", place), _entity("second", place)
     for entity in (first, second):
-        for statement in schema.statements(entity):
+        for statement in statements(entity):
             data_api().execute(statement)
     _installed(data_api(), first, second)
     before = shown(second)
@@ -141,7 +141,7 @@ def test_what_another_entity_of_the_database_needs_stays_with_its_triggers(data_
 
 def test_again_it_finds_nothing_to_do(data_api, place):
     entity = _entity("first", place)
-    for statement in schema.statements(entity):
+    for statement in statements(entity):
         data_api().execute(statement)
     _installed(data_api(), entity)
     uninstall.remove(data_api(), entity)
@@ -157,7 +157,7 @@ def test_killed_before_any_change_the_next_run_ends_as_one_clean_run(data_api, d
     while killed:
         count += 1
         data_api().execute(f"DROP TABLE IF EXISTS {tables.place(entity)}")
-        for statement in schema.statements(entity):
+        for statement in statements(entity):
             data_api().execute(statement)
         before = shown(entity)
         _installed(data_api(), entity)

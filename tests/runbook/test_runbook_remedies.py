@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from runbook.commands.cli import app
 from runbook.cutover.reads import TAKE_BACK
-from runbook.journal import remedies
 from runbook.journal.journal import Operation, State
+from runbook.journal.operation import first, resuming
 
 
 def _operation(command: str) -> Operation:
@@ -22,12 +22,12 @@ def _operation(command: str) -> Operation:
     ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", TAKE_BACK],
 )
 def test_every_operation_is_resumed_by_an_existing_command(command):
-    line = remedies.resuming(_operation(command), "chefs")
+    line = resuming(_operation(command), "chefs")
     assert line.endswith(" --entity chefs --execute")
     result = CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"])
     assert result.exit_code == 0, result.output
-    assert line in remedies.first(State(entity="chefs", operation=_operation(command)))
+    assert line in first(State(entity="chefs", operation=_operation(command)))
 
 
 def test_without_an_operation_status_is_the_next_thing_to_look_at():
-    assert "`runbook status --entity chefs`" in remedies.first(State(entity="chefs"))
+    assert "`runbook status --entity chefs`" in first(State(entity="chefs"))

@@ -14,7 +14,6 @@ from botocore.credentials import Credentials
 
 from sandbox.load import History
 from sandbox.load.client import Client, Endpoint
-from sandbox.load.keys import Keys
 from sandbox.load.records import (
     DELETE,
     GET,
@@ -28,7 +27,7 @@ from sandbox.load.records import (
     read,
     write,
 )
-from sandbox.load.workers import Ground, Reader, Shape, Writer
+from sandbox.load.workers import Ground, Keys, Reader, Shape, Writer
 
 
 class Answers(BaseHTTPRequestHandler):
