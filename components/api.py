@@ -155,10 +155,7 @@ class Api(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                ignore_changes=[
-                    "variables",
-                    "canarySettings",
-                ],  # why: the runbook owns them from now on (ADR 0001)
+                ignore_changes=["variables", "canarySettings"],  # why: the runbook owns them from now on (ADR 0001)
             ),
         )
 

@@ -196,11 +196,7 @@ class StreamBridge(pulumi.ComponentResource):
         return Function(
             f"{self._name}-{role}",
             FunctionArgs(
-                handler=handler,
-                defaults=args.defaults,
-                statements=rights,
-                variables=variables,
-                timeout=timeout,
+                handler=handler, defaults=args.defaults, statements=rights, variables=variables, timeout=timeout
             ),
             self._child,
         )

@@ -31,11 +31,7 @@ def logging(log_group_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def sql(
-    cluster_arn: pulumi.Input[str],
-    secret_arn: pulumi.Input[str],
-    *,
-    batches: bool = False,
-    transactions: bool = False,
+    cluster_arn: pulumi.Input[str], secret_arn: pulumi.Input[str], *, batches: bool = False, transactions: bool = False
 ) -> list[dict[str, Any]]:
     actions = ["rds-data:ExecuteStatement", *(["rds-data:BatchExecuteStatement"] if batches else [])]
     if transactions:
@@ -77,21 +73,13 @@ def invoke(function_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
 
 
 def read_stream(stream_arn: pulumi.Input[str]) -> dict[str, Any]:
-    actions = [
-        "dynamodb:DescribeStream",
-        "dynamodb:GetRecords",
-        "dynamodb:GetShardIterator",
-        "dynamodb:ListStreams",
-    ]
+    actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
     return allow(actions, [stream_arn])
 
 
 def put_failures(bucket_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
     """Put dead-lettered batches into one bucket; Lambda names the objects, hence the `*` at the end."""
-    return [
-        allow(["s3:PutObject"], [pulumi.Output.concat(bucket_arn, "/*")]),
-        allow(["s3:ListBucket"], [bucket_arn]),
-    ]
+    return [allow(["s3:PutObject"], [pulumi.Output.concat(bucket_arn, "/*")]), allow(["s3:ListBucket"], [bucket_arn])]
 
 
 def make_account(secret_arn: pulumi.Input[str]) -> list[dict[str, Any]]:

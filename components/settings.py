@@ -153,10 +153,7 @@ def _order(values: Mapping[str, Any]) -> list[str]:
 
 
 def _capacity(values: Mapping[str, Any]) -> list[str]:
-    low, high = (
-        values.get("minCapacity", Settings.min_capacity),
-        values.get("maxCapacity", Settings.max_capacity),
-    )
+    low, high = (values.get("minCapacity", Settings.min_capacity), values.get("maxCapacity", Settings.max_capacity))
     if low <= high:
         return []
     return [_problem("minCapacity", f"at most maxCapacity, {high}", low, f"{PROJECT}:minCapacity {high}")]
@@ -164,19 +161,11 @@ def _capacity(values: Mapping[str, Any]) -> list[str]:
 
 def _window(values: Mapping[str, Any]) -> list[str]:
     """Lambda gathers batches of more than ten only when it may wait."""
-    size, window = (
-        values.get("bridgeBatchSize", Settings.bridge_batch_size),
-        values.get("bridgeWindowSeconds", 1),
-    )
+    size, window = (values.get("bridgeBatchSize", Settings.bridge_batch_size), values.get("bridgeWindowSeconds", 1))
     if window or size <= 10:  # noqa: PLR2004  # AWS's limit
         return []
     return [
-        _problem(
-            "bridgeWindowSeconds",
-            "at least 1 with a batch size over 10",
-            0,
-            f"{PROJECT}:bridgeWindowSeconds 1",
-        )
+        _problem("bridgeWindowSeconds", "at least 1 with a batch size over 10", 0, f"{PROJECT}:bridgeWindowSeconds 1")
     ]
 
 

@@ -25,15 +25,7 @@ from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease, held
 from runbook.journal.operation import first
 from runbook.quarantine.entry import Entry, EntryKind
-from runbook.quarantine.resolve import (
-    ITEM_ACTIONS,
-    QUEUE_ACTIONS,
-    ROW_ACTIONS,
-    TIMEOUT,
-    Action,
-    Resolution,
-    Resolver,
-)
+from runbook.quarantine.resolve import ITEM_ACTIONS, QUEUE_ACTIONS, ROW_ACTIONS, TIMEOUT, Action, Resolution, Resolver
 from runbook.stack import Context
 from runbook.verify import run
 from runbook.verify.compare import Difference

@@ -120,8 +120,7 @@ def _from_file(path: Path, source: str) -> Mapping[str, Any]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise UsageError(
-            f"{source}: cannot read {path.name}: {reason}",
-            "Write it with `pulumi stack output --json > FILE`.",
+            f"{source}: cannot read {path.name}: {reason}", "Write it with `pulumi stack output --json > FILE`."
         ) from error
     return _document(text, source)
 

@@ -176,10 +176,7 @@ class Bench:
 
     def _gate(self) -> Iterator[Figure]:
         """A POST straight to legacy's writer, and through the gate in phase legacy."""
-        ways = {
-            "straight": self._target.legacy_write_function,
-            "through the gate": self._target.gate_function,
-        }
+        ways = {"straight": self._target.legacy_write_function, "through the gate": self._target.gate_function}
         found: dict[str, list[float]] = {way: [] for way in ways}
         client = Client(Endpoint.of(self._target))
         for round_ in range(ROUNDS + 1):

@@ -93,13 +93,7 @@ class Demo:
         with Load(self._target, ENTITY, writes_per_s=EASY_WRITES, reads_per_s=EASY_READS) as easy:
             copied = self._copy(easy)
             _paced(WRITES, READS)
-            more = Load(
-                self._target,
-                ENTITY,
-                writes_per_s=WRITES - EASY_WRITES,
-                reads_per_s=READS - EASY_READS,
-                seed=1,
-            )
+            more = Load(self._target, ENTITY, writes_per_s=WRITES - EASY_WRITES, reads_per_s=READS - EASY_READS, seed=1)
             with more as load:
                 time.sleep(PAUSE)
                 self._over_and_back(load)
@@ -126,10 +120,7 @@ class Demo:
             tuple(each.get(name, field.default) for name, field in fields.items())
             for each in chefs.generate(self._count)
         ]
-        with (
-            self._sandbox.mariadb.connect(database=self._legacy.database) as client,
-            client.cursor() as cursor,
-        ):
+        with self._sandbox.mariadb.connect(database=self._legacy.database) as client, client.cursor() as cursor:
             for start in range(0, len(rows), AT_ONCE):
                 cursor.executemany(sql, rows[start : start + AT_ONCE])
             client.commit()
@@ -151,11 +142,7 @@ class Demo:
         seconds = time.monotonic() - begun
         load.mark("between")
         status = json.loads(self._call("copy", "status", "--entity", ENTITY, "--json"))["entities"][0]
-        _done(
-            f"runbook copy start --rate {RATE}, watch",
-            seconds,
-            f"{status['rows_done']:,} keys done, under load",
-        )
+        _done(f"runbook copy start --rate {RATE}, watch", seconds, f"{status['rows_done']:,} keys done, under load")
         self._verify("every record on both sides, while both change")
         return {**status, "rate": status["rows_done"] / seconds}
 

@@ -233,8 +233,7 @@ def _access(folder: Folder, served: Daemon) -> dict[str, str]:
 def _drop_databases(database: MariaDB) -> None:
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN %s",
-            [SYSTEM_DATABASES],
+            "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN %s", [SYSTEM_DATABASES]
         )
         for (schema,) in cursor.fetchall():
             cursor.execute(f"DROP DATABASE `{schema}`")

@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.mysql_errors import (
-    DataApiError,
-    TransientError,
-    classify,
-)
+from functions.aws.mysql_errors import DataApiError, TransientError, classify
 from functions.aws.retry import LOST_LOCK
 
 if TYPE_CHECKING:

@@ -126,10 +126,7 @@ class Applier:
         new = [change for change in upserts if change.key not in present]
         outcome.stale += len(known) - len(newer)
         updated = self._run(
-            self._sql.update,
-            newer,
-            lambda c: self._sql.update_values(c, present[c.key].primary_key),
-            outcome,
+            self._sql.update, newer, lambda c: self._sql.update_values(c, present[c.key].primary_key), outcome
         )
         outcome.upserts += len(updated) + len(self._run(self._sql.insert, new, self._sql.insert_values, outcome))
         return updated
@@ -187,10 +184,7 @@ class Applier:
         outcome.stale += len(deletes) - len(known)
         outcome.deletes += len(
             self._run(
-                self._sql.delete,
-                known,
-                lambda c: self._sql.delete_values(c, present[c.key].primary_key),
-                outcome,
+                self._sql.delete, known, lambda c: self._sql.delete_values(c, present[c.key].primary_key), outcome
             )
         )
         self._database.execute(self._sql.expire_tombstones)

@@ -151,10 +151,7 @@ class Replay:
         return self._stream
 
     def _record(self, key: str, sequence: int, item: Item | None) -> dict[str, Any]:
-        data: dict[str, Any] = {
-            "Keys": {self._entity.modern.key: {"S": key}},
-            "SequenceNumber": str(sequence),
-        }
+        data: dict[str, Any] = {"Keys": {self._entity.modern.key: {"S": key}}, "SequenceNumber": str(sequence)}
         if item is None:
             return {"eventName": "REMOVE", "dynamodb": data}
         return {"eventName": "MODIFY", "dynamodb": {**data, "NewImage": item}}

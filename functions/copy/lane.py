@@ -122,12 +122,7 @@ class CopyLane:
     """
 
     def __init__(
-        self,
-        entity: Entity,
-        lane: int,
-        targets: LaneTargets,
-        owner: str,
-        clock: Callable[[], float] = time.monotonic,
+        self, entity: Entity, lane: int, targets: LaneTargets, owner: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         store = LegacyStore(entity, targets.database)
         self._lane = lane

@@ -103,9 +103,7 @@ class Records:
         values: dict[str, Any] = {"enqueued": {"N": str(enqueued)}, "backfilled": {"BOOL": not position}}
         values["position"] = {"S": position or seen.position}
         self._update(
-            "SET #position = :position, #backfilled = :backfilled ADD #enqueued :enqueued",
-            values,
-            seen.started_at,
+            "SET #position = :position, #backfilled = :backfilled ADD #enqueued :enqueued", values, seen.started_at
         )
 
     def pause(self, reason: str) -> None:

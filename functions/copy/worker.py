@@ -153,10 +153,7 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
     )
     targets = LaneTargets(
         database=DataApi(
-            _rds_data(),
-            environment.variable("CLUSTER_ARN"),
-            environment.variable("SECRET_ARN"),
-            entity.legacy.database,
+            _rds_data(), environment.variable("CLUSTER_ARN"), environment.variable("SECRET_ARN"), entity.legacy.database
         ),
         dynamodb=dynamodb.dynamodb(),
         table=json.loads(environment.variable("TABLES"))[entity.name],

@@ -34,10 +34,7 @@ DRAINED_RECORD = "drained"  # the moment before which Aurora has all that the st
 # The list is an OR. On AWS `anything-but` does not match a missing attribute, so absence has its own line.
 BRIDGE_FILTERS: tuple[dict[str, Any], ...] = (
     {"eventName": ["REMOVE"]},
-    {
-        "eventName": ["INSERT", "MODIFY"],
-        "dynamodb": {"NewImage": {ORIGIN_ATTRIBUTE: {"S": [{"exists": False}]}}},
-    },
+    {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {ORIGIN_ATTRIBUTE: {"S": [{"exists": False}]}}}},
     {
         "eventName": ["INSERT", "MODIFY"],
         "dynamodb": {"NewImage": {ORIGIN_ATTRIBUTE: {"S": [{"anything-but": [ORIGIN_LEGACY]}]}}},

@@ -278,12 +278,7 @@ CODECS: Mapping[str, Codec] = {
         lambda c: canonical(Decimal(_cell_text(c))),
     ),
     "boolean": Codec(
-        _boolean,
-        _same,
-        lambda v: {"BOOL": v},
-        lambda a: a["BOOL"],
-        lambda v: {"longValue": int(v)},
-        _cell_boolean,
+        _boolean, _same, lambda v: {"BOOL": v}, lambda a: a["BOOL"], lambda v: {"longValue": int(v)}, _cell_boolean
     ),
     "datetime": Codec(
         _datetime,

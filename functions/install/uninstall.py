@@ -60,11 +60,7 @@ def _columns(server: DataApi, entity: Entity) -> list[str]:
     deadline = time.monotonic() + online_ddl.TIMEOUT_SECONDS
     if tables.has_index(server, entity):
         online_ddl.alter(
-            server,
-            entity,
-            f"DROP INDEX {names.KEY_COLUMN}",
-            lambda: not tables.has_index(server, entity),
-            deadline,
+            server, entity, f"DROP INDEX {names.KEY_COLUMN}", lambda: not tables.has_index(server, entity), deadline
         )
     found = _present_columns(server, entity)
     if found:

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 from functions.domain.entities import Entity
 from functions.domain.values import Field
 
-TYPES = {
-    "integer": "BIGINT",
-    "boolean": "TINYINT(1)",
-    "datetime": "DATETIME(6)",
-    "date": "DATE",
-    "json": "JSON",
-}
+TYPES = {"integer": "BIGINT", "boolean": "TINYINT(1)", "datetime": "DATETIME(6)", "date": "DATE", "json": "JSON"}
 WIDEST = 4096  # characters or bytes of a VARCHAR or VARBINARY; longer ones become TEXT or BLOB
 KEYS = {
     "integer": "BIGINT NOT NULL AUTO_INCREMENT",

@@ -70,9 +70,7 @@ class Routing:
         """Where the entity's reads and writes go now."""
         stage = self.stage()
         reads = _side(
-            stage.variables.get(entity.reads_variable),
-            self._target.legacy_read_function,
-            entity.read_function,
+            stage.variables.get(entity.reads_variable), self._target.legacy_read_function, entity.read_function
         )
         return Routes(
             reads=Side.SPLIT if 0 < _percent(stage, entity) < ALL else reads,
@@ -172,9 +170,7 @@ class Routing:
         """One UpdateStage; False when the stage was busy, or no longer as it was read, and nothing changed."""
         try:
             self._client.update_stage(
-                restApiId=self._target.api_id,
-                stageName=self._target.stage_name,
-                patchOperations=operations,
+                restApiId=self._target.api_id, stageName=self._target.stage_name, patchOperations=operations
             )
         except self._client.exceptions.ClientError as error:
             code = error.response.get("Error", {}).get("Code")

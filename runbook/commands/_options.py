@@ -92,8 +92,7 @@ HeartbeatOption = Annotated[
     float, typer.Option("--probe-timeout", metavar="SECONDS", min=1, help="Wait this many seconds for the heartbeat.")
 ]
 SettleOption = Annotated[
-    float,
-    _holding("--settle", metavar="SECONDS", min=0, help="Give API Gateway this many seconds to apply the route."),
+    float, _holding("--settle", metavar="SECONDS", min=0, help="Give API Gateway this many seconds to apply the route.")
 ]
 HoldOption = Annotated[
     float, _holding("--hold", metavar="SECONDS", min=1, max=15, help="Hold clients for at most this many seconds.")

@@ -208,12 +208,7 @@ def _document(session: Session, done: Sequence[CopyResult]) -> None:
 
 
 def _watch(
-    session: Session,
-    entities: Sequence[EntityTarget],
-    *,
-    every: float | None,
-    until_caught_up: bool,
-    run_here: bool,
+    session: Session, entities: Sequence[EntityTarget], *, every: float | None, until_caught_up: bool, run_here: bool
 ) -> list[CopyProgress]:
     """Show progress until the end; returns the last one."""
     session.progress.end()

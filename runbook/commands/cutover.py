@@ -38,8 +38,7 @@ PercentOption = Annotated[
 ]
 SharedOption = Annotated[bool, typer.Option("--shared", help="Also move the other entities in the canary.")]
 WatchOption = Annotated[
-    float,
-    _watching("--watch", metavar="SECONDS", min=0, help="Watch modern for this many seconds; 0 for not at all."),
+    float, _watching("--watch", metavar="SECONDS", min=0, help="Watch modern for this many seconds; 0 for not at all.")
 ]
 ErrorsOption = Annotated[
     float, _watching("--max-errors", metavar="SHARE", min=0, max=1, help="Allow this share of requests to fail.")

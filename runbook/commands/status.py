@@ -48,11 +48,7 @@ def _print(found: EntityStatus) -> None:
 def _facts(found: EntityStatus) -> Mapping[str, str]:
     state = found.state
     split = f", {state.reads}% on modern" if state and found.routes.reads == Side.SPLIT else ""
-    facts = {
-        "phase": _phase(state),
-        "reads": f"→ {found.routes.reads}{split}",
-        "writes": f"→ {found.routes.writes}",
-    }
+    facts = {"phase": _phase(state), "reads": f"→ {found.routes.reads}{split}", "writes": f"→ {found.routes.writes}"}
     if not found.agree:
         facts["note"] = "[red]the journal has another route; run the command for the side you want again[/]"
     if state and state.operation:

@@ -42,8 +42,7 @@ SampleOption = Annotated[
     float, _comparing("--sample", metavar="SHARE", min=0, max=1, help="Compare this share of the records.")
 ]
 GraceOption = Annotated[
-    float,
-    _comparing("--settle", metavar="SECONDS", min=0, help="Give a difference this many seconds to disappear."),
+    float, _comparing("--settle", metavar="SECONDS", min=0, help="Give a difference this many seconds to disappear.")
 ]
 RepairOption = Annotated[
     bool, in_panel("Repair")("--repair", help="Plan the repair of each difference; --execute repairs.")

@@ -140,11 +140,7 @@ def steps(context: Context, entity: EntityTarget, lease: Lease | None, move: Mov
             done=lambda: context.routing.reads_percent(entity) == move.percent,
             commit=True,
         ),
-        Step(
-            name="record-share",
-            says=f"{move.percent}% of reads on modern, in the journal",
-            do=moving.record,
-        ),
+        Step(name="record-share", says=f"{move.percent}% of reads on modern, in the journal", do=moving.record),
     ]
 
 

@@ -37,10 +37,7 @@ class Forward:
             Step(name="compare", says="compare the records that changed since the last verify", do=self._compare),
             run.gate_on(Side.LEGACY, run.entity.write_function),
             Step(
-                name="catch-up",
-                says="wait until copy is right behind legacy's writers",
-                do=self._catch_up,
-                urgent=True,
+                name="catch-up", says="wait until copy is right behind legacy's writers", do=self._catch_up, urgent=True
             ),
             run.phase(Phase.SWITCHING, undo=Phase.LEGACY),
             Step(

@@ -68,10 +68,7 @@ class Reverse:
         run = self.run
         journal, name = run.context.journal, run.entity.name
         poll(
-            lambda: journal.inflight(name) <= 0,
-            timeout=WRITER_LIMIT_SECONDS,
-            first=POLL_SECONDS,
-            longest=POLL_SECONDS,
+            lambda: journal.inflight(name) <= 0, timeout=WRITER_LIMIT_SECONDS, first=POLL_SECONDS, longest=POLL_SECONDS
         )
         run.held_since = time.monotonic()  # the limit of the hold is for what comes now
 
@@ -79,11 +76,5 @@ class Reverse:
 def fence_down(run: SwitchRun) -> list[Step]:
     """The steps where only the fence is wrong: up in phase legacy."""
     return [
-        Step(
-            name="fence",
-            says=FENCE_DOWN,
-            do=run.fence.undo_raise,
-            done=lambda: not run.fence.is_up(),
-            commit=True,
-        )
+        Step(name="fence", says=FENCE_DOWN, do=run.fence.undo_raise, done=lambda: not run.fence.is_up(), commit=True)
     ]

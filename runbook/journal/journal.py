@@ -159,15 +159,7 @@ class Journal:
     def release(self, lock: Lock, entity: str) -> None:
         """Let the lock go if it is still ours."""
         self._transact(
-            [
-                self._update(
-                    entity,
-                    "REMOVE #lock",
-                    "#lock.#id = :id",
-                    {"#lock": "lock", "#id": "id"},
-                    {":id": lock.id},
-                )
-            ]
+            [self._update(entity, "REMOVE #lock", "#lock.#id = :id", {"#lock": "lock", "#id": "id"}, {":id": lock.id})]
         )
 
     def write(self, lock: Lock, entity: str, changes: Mapping[str, Any], event: Event | None = None) -> None:
@@ -300,12 +292,7 @@ class Journal:
         return {"Put": {"TableName": self._table, "Item": _typed({**vars(event), "record": record})}}
 
     def _update(
-        self,
-        entity: str,
-        expression: str,
-        condition: str,
-        attributes: dict[str, str],
-        values: Mapping[str, Any],
+        self, entity: str, expression: str, condition: str, attributes: dict[str, str], values: Mapping[str, Any]
     ) -> TransactWriteItemTypeDef:
         return {
             "Update": {
@@ -344,8 +331,7 @@ def _assignments(changes: Mapping[str, Any]) -> str:
 
 def _lock_lost(entity: str) -> LockLostError:
     return LockLostError(
-        f"another operator took over {entity} while this command ran",
-        "See `runbook status` and `runbook history`.",
+        f"another operator took over {entity} while this command ran", "See `runbook status` and `runbook history`."
     )
 
 

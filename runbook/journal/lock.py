@@ -95,13 +95,7 @@ def held(journal: Journal, entity: str, holder: str, command: str) -> Generator[
         PreconditionError: when the entity is not in the journal.
     """
     state, taken = journal.state(entity), time.monotonic()
-    lock = Lock(
-        id=uuid.uuid4().hex,
-        holder=holder,
-        command=command,
-        process=this_process(),
-        until=time.time() + LEASE,
-    )
+    lock = Lock(id=uuid.uuid4().hex, holder=holder, command=command, process=this_process(), until=time.time() + LEASE)
     dead = state.lock.id if state.lock and is_dead(state.lock.process) else lock.id
     if not journal.take(lock, entity, dead, time.time()):
         raise _refusal(journal.state(entity).lock, entity)

@@ -13,11 +13,7 @@ from runbook.errors import FailedError, LockLostError, PreconditionError, Runboo
 from runbook.journal.journal import Event, Journal, Operation, State, now
 from runbook.journal.lock import Lease
 
-COMMANDS = (
-    "cutover",
-    "rollback",
-    "complete",
-)  # what an operation's command begins with when an operator typed it
+COMMANDS = ("cutover", "rollback", "complete")  # what an operation's command begins with when an operator typed it
 BACK = "rollback reads"  # for what the runbook began by itself: the watch that takes reads back
 
 
@@ -131,8 +127,7 @@ class Runner:
         outcome = self._forward(operation, 0)
         if outcome.result == "undone":
             raise PreconditionError(
-                f"{command} was stopped and everything put back: {outcome.reason}",
-                "Mend the cause, run it again.",
+                f"{command} was stopped and everything put back: {outcome.reason}", "Mend the cause, run it again."
             )
         return outcome
 

@@ -185,9 +185,7 @@ class Resolver:
 
     def _item(self, key: str) -> Mapping[str, Any] | None:
         return self._context.clients.dynamodb.get_item(
-            TableName=self._entity.modern_table,
-            Key={self._described.modern.key: {"S": key}},
-            ConsistentRead=True,
+            TableName=self._entity.modern_table, Key={self._described.modern.key: {"S": key}}, ConsistentRead=True
         ).get("Item")
 
     def pairs(self, entry: Entry) -> list[FieldPair]:

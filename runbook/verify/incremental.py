@@ -65,6 +65,5 @@ def _captured(context: Context, entity: EntityTarget) -> None:
     copy = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
     if not copy.get("backfilled") or not context.aurora.control(context.target.mapping[entity.name]).epoch:
         raise PreconditionError(
-            f"copy has not read every row of {entity.name} yet: what has changed in Aurora is unknown",
-            FULL,
+            f"copy has not read every row of {entity.name} yet: what has changed in Aurora is unknown", FULL
         )

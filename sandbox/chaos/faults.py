@@ -32,12 +32,7 @@ class Attack:
     """What a fault may use: the arena, the runbook, random choices, the stretch's command, and whether it has ended."""
 
     def __init__(
-        self,
-        arena: Arena,
-        runbook: Runbook,
-        rng: random.Random,
-        words: Sequence[str],
-        over: Callable[[], bool],
+        self, arena: Arena, runbook: Runbook, rng: random.Random, words: Sequence[str], over: Callable[[], bool]
     ) -> None:
         self.arena = arena
         self.runbook = runbook
@@ -98,11 +93,7 @@ def kill_workers(attack: Attack) -> None:
 
 def kill_bridge(attack: Attack) -> None:
     """Kill -9 of the bridge's workers."""
-    _kill(
-        attack,
-        attack.arena.workers(frozenset({attack.arena.deployed.bridge_function})),
-        "workers of the bridge",
-    )
+    _kill(attack, attack.arena.workers(frozenset({attack.arena.deployed.bridge_function})), "workers of the bridge")
 
 
 def kill_lane(attack: Attack) -> None:

@@ -96,8 +96,7 @@ class Run:
     def _prepare(self) -> str:
         """Tables and rows that were there before anybody thought of moving; returns the table's definition."""
         self._arena.clients.functions.invoke(
-            FunctionName=self._arena.target.legacy_init_function,
-            Payload=b'{"httpMethod": "GET", "path": "/aurora"}',
+            FunctionName=self._arena.target.legacy_init_function, Payload=b'{"httpMethod": "GET", "path": "/aurora"}'
         )
         definition = final_state.definition(self._arena)
         self._before = final_state.seed(self._arena, self._shape, self._settings.rows)

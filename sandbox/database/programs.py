@@ -143,10 +143,7 @@ def _download(folder: Path, lists: Path) -> str:
     if said:
         for part in ("state/lists/partial", "cache/archives/partial"):
             (lists / part).mkdir(parents=True)
-        options = [
-            *("-o", f"Dir::State::lists={lists / 'state/lists'}"),
-            *("-o", f"Dir::Cache={lists / 'cache'}"),
-        ]
+        options = [*("-o", f"Dir::State::lists={lists / 'state/lists'}"), *("-o", f"Dir::Cache={lists / 'cache'}")]
         _apt(*options, "update", "-qq")
         said = _apt(*options, "download", "-qq", needed, folder=folder)
     if not said:

@@ -47,13 +47,7 @@ def _application(socket: Path) -> Any:
         stream_mapping,
         throttling,
     )
-    from sandbox.emulator.performance import (  # noqa: PLC0415  # likewise
-        cold_starts,
-        forked_workers,
-        lambda_runtime,
-        scans,
-        threads,
-    )
+    from sandbox.emulator.performance import cold_starts, forked_workers, lambda_runtime, scans, threads  # noqa: PLC0415  # likewise
 
     data_api.install(socket)
     for gap in (

@@ -44,8 +44,7 @@ def _writer(answers: TextIO) -> Callable[[Event], None]:
     def report(event: Event) -> None:
         kind, name = event.type, event.name
         _write(
-            answers,
-            {"change": event.change, "urn": event.urn, "type": kind, "name": name, "seconds": event.seconds},
+            answers, {"change": event.change, "urn": event.urn, "type": kind, "name": name, "seconds": event.seconds}
         )
 
     return report

@@ -44,13 +44,7 @@ class Deployment:
     """
 
     def __init__(
-        self,
-        state: State,
-        aws: Aws,
-        report: Callable[[Event], None],
-        *,
-        preview: bool = False,
-        anew: bool = False,
+        self, state: State, aws: Aws, report: Callable[[Event], None], *, preview: bool = False, anew: bool = False
     ) -> None:
         self._state = state
         self._aws = aws

@@ -68,10 +68,7 @@ def _configure(project: str, monitor: Monitor, preview: bool) -> None:
 
 def _set_config(project: str, folder: Path, overrides: Mapping[str, Any]) -> None:
     """The program's configuration: Pulumi.sandbox.yaml if there is one, then the overrides."""
-    config: dict[str, Any] = {
-        "aws:region": REGION,
-        **(_yaml(folder / f"Pulumi.{STACK}.yaml").get("config") or {}),
-    }
+    config: dict[str, Any] = {"aws:region": REGION, **(_yaml(folder / f"Pulumi.{STACK}.yaml").get("config") or {})}
     config |= {key if ":" in key else f"{project}:{key}": value for key, value in overrides.items()}
     pulumi.runtime.set_all_config({key: _text(value) for key, value in config.items()})
 

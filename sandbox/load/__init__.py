@@ -22,10 +22,7 @@ from sandbox.load.workers import Shape
 
 __all__ = ["Attempt", "History", "Load", "Shape", "Waits", "shape_of"]
 
-PER_WRITER, PER_READER = (
-    1.0,
-    8.0,
-)  # operations a second of one thread: so slow that a held answer delays no other
+PER_WRITER, PER_READER = (1.0, 8.0)  # operations a second of one thread: so slow that a held answer delays no other
 MOST_THREADS = 64  # of a kind
 TIMEOUT = 120.0  # seconds for the last answers
 

@@ -46,13 +46,7 @@ class Endpoint:
         if credentials is None:
             return cls(target.api_url, target.region)
         frozen = credentials.get_frozen_credentials()
-        return cls(
-            target.api_url,
-            target.region,
-            frozen.access_key or "",
-            frozen.secret_key or "",
-            frozen.token or "",
-        )
+        return cls(target.api_url, target.region, frozen.access_key or "", frozen.secret_key or "", frozen.token or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,7 @@ from pulumi.runtime.stack import run_in_stack
 
 ROOT = Path(__file__).parents[2]
 STACK = "pulumi:pulumi:Stack"
-FEATURES = (
-    resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
-    resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
-)
+FEATURES = (resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS, resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH)
 ANSWERS = {
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "111122223333"},
     "aws:index/getRegion:getRegion": {"region": "us-east-1"},

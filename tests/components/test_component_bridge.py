@@ -51,10 +51,7 @@ def test_the_mapping_drops_exactly_what_the_domain_says(stack):
 def test_the_mappings_numbers_are_settings(describe):
     found = mapping(
         describe(
-            bridgeBatchSize="10",
-            bridgeWindowSeconds="0",
-            bridgeParallelization="2",
-            bridgeMaxRecordAgeSeconds="600",
+            bridgeBatchSize="10", bridgeWindowSeconds="0", bridgeParallelization="2", bridgeMaxRecordAgeSeconds="600"
         )
     )
     assert (found["batchSize"], found["maximumBatchingWindowInSeconds"]) == (10, 0)
@@ -66,10 +63,7 @@ def test_an_alarm_reports_a_late_bridge_long_before_a_record_is_dead_lettered(st
     assert (late["metricName"], late["statistic"]) == ("IteratorAge", "Maximum")
     assert late["threshold"] == 15 * 60 * 1000
     short = describe(
-        bridgeBatchSize="10",
-        bridgeWindowSeconds="0",
-        bridgeParallelization="2",
-        bridgeMaxRecordAgeSeconds="600",
+        bridgeBatchSize="10", bridgeWindowSeconds="0", bridgeParallelization="2", bridgeMaxRecordAgeSeconds="600"
     )
     assert alarm(short, "late")["threshold"] == 150 * 1000
 

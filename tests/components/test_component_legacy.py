@@ -47,10 +47,7 @@ def test_triggers_can_be_made_beside_a_binary_log(stack):
 
 
 def test_the_network_has_two_zones_and_no_way_in_or_out(stack):
-    assert {each["inputs"]["availabilityZone"] for each in stack.of("subnet:Subnet")} == {
-        "us-east-1a",
-        "us-east-1b",
-    }
+    assert {each["inputs"]["availabilityZone"] for each in stack.of("subnet:Subnet")} == {"us-east-1a", "us-east-1b"}
     group = stack.one("securityGroup:SecurityGroup")["inputs"]
     assert not group.get("ingress")
     assert not group.get("egress")

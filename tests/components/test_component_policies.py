@@ -130,10 +130,7 @@ def test_only_install_may_store_a_password_and_only_the_bridges(stack):
 def test_only_api_gateway_may_call_a_function_from_outside_and_by_one_method_of_this_apis_stage(stack):
     for permission in stack.of("permission:Permission"):
         inputs = permission["inputs"]
-        assert (inputs["action"], inputs["principal"]) == (
-            "lambda:InvokeFunction",
-            "apigateway.amazonaws.com",
-        )
+        assert (inputs["action"], inputs["principal"]) == ("lambda:InvokeFunction", "apigateway.amazonaws.com")
         # a star stands where the id is, as API Gateway's own console writes it, or for any path
         path = r"arn:aws:execute-api:us-east-1:\d+:api/prod/(GET|POST|PUT|DELETE)/([a-z/]+(/\*)?|\*)"
         assert re.fullmatch(path, inputs["sourceArn"])

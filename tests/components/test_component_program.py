@@ -222,8 +222,5 @@ def test_the_outputs_of_a_part_that_is_not_deployed_are_absent(describe):
     bridges = {"quarantineTable", "bridgeSecretArn", "bridgeInstallFunction", "failureBucket"}
     assert not (bridges | {"copyFunction", "gateFunction"}) & outputs.keys()
     assert outputs["entities"] == {
-        "chefs": {
-            "readsVariable": names.reads_variable("chefs"),
-            "writesVariable": names.writes_variable("chefs"),
-        }
+        "chefs": {"readsVariable": names.reads_variable("chefs"), "writesVariable": names.writes_variable("chefs")}
     }

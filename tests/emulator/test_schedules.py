@@ -42,11 +42,7 @@ class Schedules:
         moment = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
         target = {"Arn": self.function, "RoleArn": role, **({"Input": json.dumps(given)} if given else {})}
         self.client.create_schedule(
-            Name=name,
-            ScheduleExpression=f"at({moment})",
-            FlexibleTimeWindow={"Mode": "OFF"},
-            Target=target,
-            **more,
+            Name=name, ScheduleExpression=f"at({moment})", FlexibleTimeWindow={"Mode": "OFF"}, Target=target, **more
         )
         return name
 

@@ -81,12 +81,7 @@ class Copying:
             name: {"BOOL": value}
             if isinstance(value, bool)
             else ({"S": value} if isinstance(value, str) else {"N": str(value)})
-            for name, value in {
-                "state": "running",
-                "backfilled": False,
-                "started_at": START,
-                **attributes,
-            }.items()
+            for name, value in {"state": "running", "backfilled": False, "started_at": START, **attributes}.items()
         }
         self._journal_put(names.STATE_RECORD, {"phase": {"S": phase}})
         self._journal_put(names.COPY_RECORD, typed)

@@ -16,9 +16,7 @@ from functions.legacy.table import LegacyStore
 
 BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double cannot distinguish from the next one
 EXAMPLES = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -9,20 +9,7 @@ from hypothesis import strategies as st
 
 text = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=60)
 awkward = st.sampled_from(
-    [
-        "",
-        " ",
-        "a ",
-        "'\"`\\;--",
-        "%s :name",
-        "\x00\x01",
-        "👩‍🍳",
-        "𒀀" * 20,
-        "ß" * 60,
-        "\u200f\u202e",
-        "x" * 60,
-        "\ufffe",
-    ]
+    ["", " ", "a ", "'\"`\\;--", "%s :name", "\x00\x01", "👩‍🍳", "𒀀" * 20, "ß" * 60, "\u200f\u202e", "x" * 60, "\ufffe"]
 )
 strings = text | awkward
 integers = st.integers(-(2**63), 2**63 - 1)

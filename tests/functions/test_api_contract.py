@@ -71,12 +71,7 @@ def test_a_bad_body_is_refused_with_its_fields_name(api, system, body, field):
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [
-        ({"limit": 0}, "limit"),
-        ({"limit": 1001}, "limit"),
-        ({"limit": "x"}, "limit"),
-        ({"cursor": "x"}, "cursor"),
-    ],
+    [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"limit": "x"}, "limit"), ({"cursor": "x"}, "cursor")],
 )
 def test_a_bad_query_is_refused_with_its_parameters_name(api, system, query, field):
     answer = api.get(f"{system}/chefs", **query)

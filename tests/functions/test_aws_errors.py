@@ -50,8 +50,7 @@ def test_an_error_means_the_same_in_every_wording(name, text, kind, code):
 
 
 @pytest.mark.parametrize(
-    "quoted",
-    ["ERROR 1213", "Error code: 1205; SQLState: 40001", "deadlock found", "streamback: all is fenced"],
+    "quoted", ["ERROR 1213", "Error code: 1205; SQLState: 40001", "deadlock found", "streamback: all is fenced"]
 )
 @pytest.mark.parametrize("end", ["; Error code: 1062; SQLState: 23000", ""])
 def test_what_a_client_wrote_is_never_taken_for_the_databases_word(quoted, end):

@@ -141,10 +141,7 @@ def test_what_a_delete_frees_an_insert_of_the_same_batch_may_take(make_legacy):
         record("c", BASE + 5, firstName="two"),
         record("b", BASE + 4, "MODIFY", firstName="one"),
     )
-    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
-        "b": "one",
-        "c": "two",
-    }
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"b": "one", "c": "two"}
     assert not legacy.quarantined.changes
 
 

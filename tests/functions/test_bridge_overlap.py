@@ -104,11 +104,7 @@ def test_a_run_in_the_middle_of_another_changes_nothing_of_the_end(legacy, overl
 @pytest.mark.parametrize("step", range(1, 6))
 def test_an_old_insert_in_the_middle_of_a_delete_leaves_no_row(legacy, step):
     old = [change("a", 1, alive=True)]
-    deliver(
-        legacy,
-        [change("a", 2, alive=False)],
-        Interrupted(legacy.database, step, lambda: deliver(legacy, old)),
-    )
+    deliver(legacy, [change("a", 2, alive=False)], Interrupted(legacy.database, step, lambda: deliver(legacy, old)))
     assert shown(legacy) == {}
 
 

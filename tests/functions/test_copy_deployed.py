@@ -37,8 +37,7 @@ def deployed(prepared, sandbox, data_api, bridge_user):
 
 def _install(sandbox, action: str) -> None:
     answer = sandbox.client("lambda").invoke(
-        FunctionName=sandbox.outputs["bridgeInstallFunction"],
-        Payload=json.dumps({"action": action, "entity": "chefs"}),
+        FunctionName=sandbox.outputs["bridgeInstallFunction"], Payload=json.dumps({"action": action, "entity": "chefs"})
     )
     assert "FunctionError" not in answer, answer["Payload"].read()
 
@@ -60,8 +59,7 @@ def test_the_deployed_function_copies_until_it_is_stopped(sandbox, deployed):
 
     def call(lane: int) -> None:
         answer = sandbox.client("lambda").invoke(
-            FunctionName=sandbox.outputs["copyFunction"],
-            Payload=json.dumps({"entity": "chefs", "lane": lane}),
+            FunctionName=sandbox.outputs["copyFunction"], Payload=json.dumps({"entity": "chefs", "lane": lane})
         )
         answers.append(json.loads(answer["Payload"].read()))
 

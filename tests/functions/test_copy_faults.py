@@ -278,8 +278,7 @@ def test_a_journal_that_does_not_answer_is_an_error(chefs):
 
 
 @pytest.mark.parametrize(
-    ("phase", "state"),
-    [("legacy", "stopped"), ("modern", "running"), ("returning", "running"), ("complete", "")],
+    ("phase", "state"), [("legacy", "stopped"), ("modern", "running"), ("returning", "running"), ("complete", "")]
 )
 def test_it_does_nothing_unless_copy_runs_and_legacy_is_the_source_of_truth(chefs, phase, state):
     _of_lane(chefs, 0, 1)

@@ -30,12 +30,7 @@ def test_a_good_mapping_is_read_with_its_defaults():
 
 
 def test_every_mistake_is_reported_at_once_and_by_its_key():
-    raw = {
-        "Cooks": {
-            "legacy": {"database": "d", "tabel": "t"},
-            "fields": {"id": {"type": "strng", "column": "a b"}},
-        }
-    }
+    raw = {"Cooks": {"legacy": {"database": "d", "tabel": "t"}, "fields": {"id": {"type": "strng", "column": "a b"}}}}
     keys = [problem.split(": ")[0] for problem in problems(raw)]
     assert keys == [
         "Cooks",

@@ -145,11 +145,7 @@ def test_the_fence_stops_api_raw_clients_and_procedures_but_not_the_bridge(legac
     with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
         cursor.execute("DROP PROCEDURE IF EXISTS sneak")
         cursor.execute(f"CREATE PROCEDURE sneak() INSERT INTO {table} (cheffirst) VALUES ('x')")
-        for statement in (
-            f"DELETE FROM {table}",
-            f"REPLACE INTO {table} (id) VALUES ({key})",
-            "CALL sneak()",
-        ):
+        for statement in (f"DELETE FROM {table}", f"REPLACE INTO {table} (id) VALUES ({key})", "CALL sneak()"):
             with pytest.raises(pymysql.err.MySQLError, match=FENCED):
                 cursor.execute(statement)
     bridge.apply(record("a", BASE, firstName="Bea"))
@@ -215,20 +211,13 @@ def test_a_late_record_of_what_legacy_did_not_touch_is_applied(legacy, bridge):
     bridge.apply(record("a", BASE, firstName="modern"))
     _control(legacy, legacy_stamp=2, generation=2, fenced=0)
     bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), record("c", BASE + 2, firstName="new"))
-    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
-        "a": "late",
-        "c": "new",
-    }
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "late", "c": "new"}
     assert not legacy.quarantined.changes
 
 
 def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, bridge):
     _control(legacy, legacy_stamp=0, fenced=1)
-    first = [
-        record("a", BASE, firstName="1"),
-        record("b", BASE, firstName="1"),
-        record("c", BASE, firstName="1"),
-    ]
+    first = [record("a", BASE, firstName="1"), record("b", BASE, firstName="1"), record("c", BASE, firstName="1")]
     bridge.apply(*first)
     _control(legacy, legacy_stamp=2, generation=2, fenced=0)
     legacy.store.replace("a", {"firstName": "legacy", "lastName": "x"})
@@ -238,10 +227,7 @@ def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, 
     bridge.apply(conflict)
     _control(legacy, legacy_stamp=0, fenced=1)
     bridge.apply(*first, conflict)
-    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
-        "a": "legacy",
-        "c": "legacy",
-    }
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "legacy", "c": "legacy"}
     bridge.apply(record("a", BASE + 9, "MODIFY", firstName="modern"), record("b", BASE + 9, firstName="again"))
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {
         "a": "modern",

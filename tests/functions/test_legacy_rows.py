@@ -30,8 +30,7 @@ def test_a_record_of_every_type_comes_back_from_the_database_as_it_went_in(speci
 
 def test_a_record_of_400_kb_can_be_read_back_and_listed(specimens):
     fields = mapping.fields_from_body(
-        specimens.entity,
-        {"label": "big", "price": "1", "found": "2026-01-31T10:00:00Z", "notes": "ü\x01" * 130_000},
+        specimens.entity, {"label": "big", "price": "1", "found": "2026-01-31T10:00:00Z", "notes": "ü\x01" * 130_000}
     )
     made = specimens.store.create(None, {**fields, "genome": bytes(range(256)) * 300})
     assert specimens.store.get(made.key) == made

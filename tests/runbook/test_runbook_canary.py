@@ -87,9 +87,7 @@ def test_after_a_deploy_the_canary_serves_the_new_deployment(bare):
     operations = [("/canarySettings/deploymentId", old), ("/deploymentId", new)]
     for place, value in operations:
         client.update_stage(
-            restApiId=api,
-            stageName="prod",
-            patchOperations=[{"op": "replace", "path": place, "value": value}],
+            restApiId=api, stageName="prod", patchOperations=[{"op": "replace", "path": place, "value": value}]
         )
     assert bare.routing.renew_canary()
     assert settings(bare)["deploymentId"] == new
@@ -102,10 +100,7 @@ def test_after_a_deploy_the_canary_serves_the_new_deployment(bare):
 def test_a_share_is_in_the_journal_and_status_agrees(bare, open_checks):
     done = reads(bare, 10).execute()
     assert (done.changed, done.percent, where(bare)) == (True, 10, (10, 10))
-    assert history(bare)[:2] == [
-        ("cutover reads --percent 10", "done"),
-        ("cutover reads --percent 10", "started"),
-    ]
+    assert history(bare)[:2] == [("cutover reads --percent 10", "done"), ("cutover reads --percent 10", "started")]
     assert not reads(bare, 10).execute().changed
     state = bare.journal.state(ENTITY)
     assert (state.operation, state.lock) == (None, None)
@@ -244,10 +239,7 @@ def test_a_shared_change_that_fails_puts_all_of_them_back(two, monkeypatch, befo
 
 def test_shared_does_not_touch_an_entity_that_another_operator_holds(two):
     reads(two, 20, "menus").execute()
-    with (
-        locks.held(two.journal, "menus", "another", "something"),
-        pytest.raises(PreconditionError, match="locked"),
-    ):
+    with locks.held(two.journal, "menus", "another", "something"), pytest.raises(PreconditionError, match="locked"):
         reads(two, 30, shared=True).execute()
     assert (where(two), where(two, "menus")) == ((0, 0), (20, 20))
 

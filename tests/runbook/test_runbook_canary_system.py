@@ -181,9 +181,7 @@ def test_lambdas_own_count_is_a_witness_too(live, broken, monkeypatch):
     """What fails without any request of ours being among it."""
     monkeypatch.setattr(canary_analysis, "LAMBDA_INTERVAL_SECONDS", 0.0)
     monkeypatch.setattr(
-        canary_analysis,
-        "invocations",
-        lambda client, function, _: figures(failures=40 if function == broken else 0),
+        canary_analysis, "invocations", lambda client, function, _: figures(failures=40 if function == broken else 0)
     )
     monkeypatch.setattr(canary_analysis.Requests, "send", lambda _: None)
     verdict = canary_analysis.watch_all(live, [live.target.entity(ENTITY)], QUICK)

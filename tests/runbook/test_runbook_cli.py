@@ -111,13 +111,7 @@ def test_a_held_lock_exits_5(runbook, bare, open_checks, command):
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [
-        ([], 5),
-        (["--yes", "another"], 5),
-        (["--json"], 5),
-        (["--yes", "live"], 0),
-        (["--json", "--yes", "live"], 0),
-    ],
+    [([], 5), (["--yes", "another"], 5), (["--json"], 5), (["--yes", "live"], 0), (["--json", "--yes", "live"], 0)],
 )
 def test_in_production_the_stacks_name_must_be_given(runbook, bare, open_checks, options, code):
     result = runbook(*READS, "--execute", *options, production=True, stack="live")

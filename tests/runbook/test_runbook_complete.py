@@ -126,8 +126,7 @@ def test_after_the_complete_migration_no_trace_is_left_and_traffic_stays_modern(
     chefs = live.target.entity(CHEFS)
     with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')",
-            [(f"chef {n}",) for n in range(ROWS)],
+            "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')", [(f"chef {n}",) for n in range(ROWS)]
         )
         client.commit()
     for words in (
@@ -335,12 +334,7 @@ def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(live, specimens, m
 def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(system, live, before, specimens):
     force_phase(live, SPECIMENS, Phase.COMPLETE)
     command = Completion(live, specimens, Choices())
-    assert [step.name for step in command.plan().steps] == [
-        "phase-complete",
-        "bridge-off",
-        "copy-off",
-        "remove",
-    ]
+    assert [step.name for step in command.plan().steps] == ["phase-complete", "bridge-off", "copy-off", "remove"]
     assert command.execute().changed
     assert live.mapping_state(specimens) == "Disabled"
     assert _shown(system, live, SPECIMENS) == before[SPECIMENS]

@@ -49,8 +49,7 @@ def chefs(live, database):
         cursor.execute("USE chefdb")
         cursor.execute("DELETE FROM cheftable")
         cursor.executemany(
-            "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')",
-            [(f"chef {n}",) for n in range(ROWS)],
+            "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')", [(f"chef {n}",) for n in range(ROWS)]
         )
         cursor.execute(f"DELETE FROM {names.CHANGES_TABLE}")
     yield live.target.entity(CHEFS)

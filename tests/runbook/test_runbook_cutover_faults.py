@@ -6,18 +6,7 @@ import threading
 import time
 
 import pytest
-from writes_world import (
-    ENTITY,
-    FORCED,
-    LEGACY,
-    MODERN,
-    control,
-    first_name,
-    stands,
-    switch,
-    until,
-    write,
-)
+from writes_world import ENTITY, FORCED, LEGACY, MODERN, control, first_name, stands, switch, until, write
 
 from functions.copy.state import Records
 from functions.domain import names
@@ -308,8 +297,7 @@ def test_without_copy_or_a_recent_verify_the_checks_fail(live, chefs):
     finally:
         copying.start(live, chefs, CopyLimits(), again=False)
     live.clients.dynamodb.delete_item(
-        TableName=live.target.journal_table,
-        Key={"entity": {"S": ENTITY}, "record": {"S": names.VERIFIED_RECORD}},
+        TableName=live.target.journal_table, Key={"entity": {"S": ENTITY}, "record": {"S": names.VERIFIED_RECORD}}
     )
     plan = switch(live, "cutover").plan()
     assert [check.name for check in plan.checks if not check.ok] == ["last verify"]

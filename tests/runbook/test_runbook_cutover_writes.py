@@ -209,8 +209,7 @@ def _fail(*_) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
-    [(KeyboardInterrupt(), "interrupted by the operator"), (ValueError("odd"), "ValueError: odd")],
+    ("error", "said"), [(KeyboardInterrupt(), "interrupted by the operator"), (ValueError("odd"), "ValueError: odd")]
 )
 def test_an_interrupt_while_writes_are_held_puts_everything_back(live, chefs, monkeypatch, error, said):
     real = forward.demand_equal

@@ -23,12 +23,7 @@ def _event(result: str) -> Event:
 
 def _operation() -> Operation:
     return Operation(
-        id="1",
-        command="cutover reads",
-        arguments={"verb": "cutover"},
-        operator="a",
-        started_at="now",
-        step="one",
+        id="1", command="cutover reads", arguments={"verb": "cutover"}, operator="a", started_at="now", step="one"
     )
 
 
@@ -77,10 +72,7 @@ def test_a_second_operator_is_refused_and_sees_who_holds_the_lock(bare):
 def test_an_expired_lock_is_taken_over_and_its_late_holder_can_write_no_more(bare):
     late = Lock(id="late", holder="a", command="c", process="elsewhere|1|2", until=time.time() - 1)
     assert bare.journal.take(late, ENTITY, late.id, time.time())
-    with (
-        locks.held(bare.journal, ENTITY, "b", "c"),
-        pytest.raises(LockLostError),
-    ):
+    with locks.held(bare.journal, ENTITY, "b", "c"), pytest.raises(LockLostError):
         bare.journal.write(late, ENTITY, {"reads": 9})
     assert bare.journal.state(ENTITY).reads == 0
 

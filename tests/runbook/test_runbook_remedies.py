@@ -18,8 +18,7 @@ def _operation(command: str) -> Operation:
 
 
 @pytest.mark.parametrize(
-    "command",
-    ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", TAKE_BACK],
+    "command", ["cutover writes", "cutover reads --percent 20 --shared", "rollback both --force", "complete", TAKE_BACK]
 )
 def test_every_operation_is_resumed_by_an_existing_command(command):
     line = resuming(_operation(command), "chefs")

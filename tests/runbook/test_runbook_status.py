@@ -56,14 +56,7 @@ def test_with_aurora_down_all_else_is_reported_and_what_is_not_known_is_null(con
     assert (one["modern"]["exact"], one["state"]["operation"]["step"]) == (True, "drain")
     assert {"fence", "legacy"} == set(one["unknown"])
     assert human[0] == 0
-    for part in (
-        "phase",
-        "→ legacy",
-        "cutover writes at drain",
-        "unknown legacy",
-        "specimens",
-        "does not answer",
-    ):
+    for part in ("phase", "→ legacy", "cutover writes at drain", "unknown legacy", "specimens", "does not answer"):
         assert part in human[1]
 
 

@@ -122,11 +122,7 @@ def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_
     seen = follower.take()
     assert {ours, copied, overwritten, deleted} & set(seen) == {ours, overwritten, deleted}
     assert not [key for key in (ours, overwritten, deleted) if seen[key].legacy or seen[key].removed]
-    assert [key for key in (ours, copied, overwritten, deleted) if follower.record(key)] == [
-        ours,
-        overwritten,
-        deleted,
-    ]
+    assert [key for key in (ours, copied, overwritten, deleted) if follower.record(key)] == [ours, overwritten, deleted]
 
 
 @pytest.mark.parametrize("left", [1, 140])

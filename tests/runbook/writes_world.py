@@ -51,11 +51,7 @@ def control(context: Context) -> Control:
 def stands(context: Context) -> tuple[Phase, Side | None, bool]:
     """Phase, the route of writes, and whether the fence is up."""
     entity = context.target.entity(ENTITY)
-    return (
-        context.journal.state(ENTITY).phase,
-        context.routing.routes(entity).writes,
-        control(context).fenced,
-    )
+    return (context.journal.state(ENTITY).phase, context.routing.routes(entity).writes, control(context).fenced)
 
 
 def write(context: Context, first: str, key: str = "", system: str = "") -> str:

@@ -20,10 +20,7 @@ region, partition = aws.get_region(), aws.get_partition()
 identity = aws.get_caller_identity_output()
 document = aws.iam.get_policy_document_output(
     statements=[
-        {
-            "actions": ["sts:AssumeRole"],
-            "principals": [{"type": "Service", "identifiers": ["lambda.amazonaws.com"]}],
-        }
+        {"actions": ["sts:AssumeRole"], "principals": [{"type": "Service", "identifiers": ["lambda.amazonaws.com"]}]}
     ]
 )
 
@@ -65,11 +62,7 @@ cluster = aws.rds.Cluster(
     db_subnet_group_name=subnet_group.name,
     vpc_security_group_ids=[group.id],
     db_cluster_parameter_group_name=parameters.name,
-    serverlessv2_scaling_configuration={
-        "min_capacity": 0,
-        "max_capacity": 16,
-        "seconds_until_auto_pause": 300,
-    },
+    serverlessv2_scaling_configuration={"min_capacity": 0, "max_capacity": 16, "seconds_until_auto_pause": 300},
     skip_final_snapshot=True,
     tags=TAGS,
 )
@@ -129,11 +122,7 @@ rights = aws.iam.RolePolicy(
                 ],
                 "Resource": arns[0],
             },
-            {
-                "Effect": "Allow",
-                "Action": ["s3:PutObject", "s3:ListBucket"],
-                "Resource": [arns[1], f"{arns[1]}/*"],
-            },
+            {"Effect": "Allow", "Action": ["s3:PutObject", "s3:ListBucket"], "Resource": [arns[1], f"{arns[1]}/*"]},
         )
     ),
 )

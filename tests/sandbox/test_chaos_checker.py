@@ -150,9 +150,7 @@ def test_a_violation_shows_the_whole_history_of_its_key():
 @pytest.mark.parametrize("held", ["a", "b"])
 def test_a_write_without_a_clear_answer_may_have_happened_or_not(held):
     run = story(
-        attempt(POST, value="a"),
-        attempt(PUT, value="b", at=1, status=503, outcome=MAYBE),
-        holds=[record("k", held)],
+        attempt(POST, value="a"), attempt(PUT, value="b", at=1, status=503, outcome=MAYBE), holds=[record("k", held)]
     )
     assert check(run) == []
 

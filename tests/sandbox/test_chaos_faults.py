@@ -121,10 +121,7 @@ def test_an_old_batch_that_comes_again_changes_nothing(arena, attack):
 def test_a_replayed_stream_has_no_record_that_the_filter_drops(arena):
     shape = shape_of(arena.target, "chefs")
     item = {name: {"S": text} for name, text in shape.body("copied").items()}
-    item |= {
-        arena.entity.modern.key: {"S": "copied"},
-        names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY},
-    }
+    item |= {arena.entity.modern.key: {"S": "copied"}, names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
     arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item=item)
     keys = [record["dynamodb"]["Keys"][arena.entity.modern.key]["S"] for record in faults.stream(arena)]
     assert "copied" not in keys

@@ -14,19 +14,7 @@ from botocore.credentials import Credentials
 
 from sandbox.load import History
 from sandbox.load.client import Client, Endpoint
-from sandbox.load.records import (
-    DELETE,
-    GET,
-    LIST,
-    MAYBE,
-    NOTHING,
-    POST,
-    PUT,
-    TORN,
-    Attempt,
-    read,
-    write,
-)
+from sandbox.load.records import DELETE, GET, LIST, MAYBE, NOTHING, POST, PUT, TORN, Attempt, read, write
 from sandbox.load.workers import Ground, Keys, Reader, Shape, Writer
 
 
@@ -181,10 +169,7 @@ def test_a_read_of_fields_from_two_writes_is_torn(server, ground):
     reader = Reader(shared, 0, 1.0)
     reader.attempt(GET, "1")
     reader.attempt(GET, "1")
-    assert [(one.value, one.outcome, one.failed) for one in attempts] == [
-        ("load-1", TORN, True),
-        ("a", "", False),
-    ]
+    assert [(one.value, one.outcome, one.failed) for one in attempts] == [("load-1", TORN, True), ("a", "", False)]
 
 
 def test_a_wait_lasts_from_the_first_attempt_to_the_final_answer():
@@ -201,11 +186,7 @@ def test_a_wait_lasts_from_the_first_attempt_to_the_final_answer():
 def test_a_window_has_what_was_under_way_in_it():
     tried = [attempt(operation=n, begun=float(n), ended=n + 0.5) for n in range(6)]
     history = History(tried, [(0.9, "first"), (2.7, "second"), (4.0, "between")])
-    assert {name: waits.writes for name, waits in history.windows()} == {
-        "first": 2,
-        "second": 2,
-        "between": 2,
-    }
+    assert {name: waits.writes for name, waits in history.windows()} == {"first": 2, "second": 2, "between": 2}
     with pytest.raises(KeyError):
         history.window("third")
 

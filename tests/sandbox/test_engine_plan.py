@@ -88,11 +88,7 @@ def test_replace_on_changes_replaces_where_an_update_would_do():
         ("colour", {"colour": "blue"}, {"colour": "red"}),
         ("colour", {}, {"colour": "red"}),
         ("colour", {"colour": "blue"}, {}),
-        (
-            "labels.first",
-            {"labels": {"first": "a", "second": "b"}},
-            {"labels": {"first": "z", "second": "b"}},
-        ),
+        ("labels.first", {"labels": {"first": "a", "second": "b"}}, {"labels": {"first": "z", "second": "b"}}),
     ],
 )
 def test_a_change_of_an_ignored_property_is_no_change(path, old, new):

@@ -49,12 +49,7 @@ def _choosing(stock: Any) -> Any:
 
 def _naming(stock: Any) -> Any:
     async def invoke(
-        integration: dict[str, Any],
-        api_id: str,
-        stage_name: str,
-        stage: dict[str, Any],
-        *more: Any,
-        **named: Any,
+        integration: dict[str, Any], api_id: str, stage_name: str, stage: dict[str, Any], *more: Any, **named: Any
     ) -> Any:
         overrides = (_canary.get() or {}).get("stageVariableOverrides") or {}
         variables = {**(stage.get("variables") or {}), **overrides}

@@ -32,21 +32,13 @@ API = "name description minimumCompressionSize disableExecuteApiEndpoint policy 
 
 
 @handles(
-    "aws:apigateway/restApi:RestApi",
-    properties="endpointConfiguration tags",
-    updates=API,
-    name=AutoName("name", 255),
+    "aws:apigateway/restApi:RestApi", properties="endpointConfiguration tags", updates=API, name=AutoName("name", 255)
 )
 class RestApi(Handler):
     def create(self, inputs: Mapping[str, Any]) -> Made:
         api = self.aws.client("apigateway")
         made = api.create_rest_api(
-            tags=section(inputs, "tags"),
-            endpointConfiguration={"types": _types(inputs)},
-            **take(
-                inputs,
-                API,
-            ),
+            tags=section(inputs, "tags"), endpointConfiguration={"types": _types(inputs)}, **take(inputs, API)
         )
         root = next(item for item in api.get_resources(restApiId=made["id"])["items"] if item["path"] == "/")
         return Made(
@@ -85,11 +77,7 @@ class Resource(Handler):
 
 
 def _place(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "restApiId": inputs["restApi"],
-        "resourceId": inputs["resourceId"],
-        "httpMethod": inputs["httpMethod"],
-    }
+    return {"restApiId": inputs["restApi"], "resourceId": inputs["resourceId"], "httpMethod": inputs["httpMethod"]}
 
 
 def _place_id(prefix: str, inputs: Mapping[str, Any], *more: str) -> str:

@@ -48,13 +48,7 @@ class Stage(Handler):
         self.aws.client("apigateway").create_stage(
             tags=section(inputs, "tags"),
             canarySettings=_canary(inputs),
-            **take(
-                inputs,
-                wanted,
-                restApiId="restApi",
-                deploymentId="deployment",
-                tracingEnabled="xrayTracingEnabled",
-            ),
+            **take(inputs, wanted, restApiId="restApi", deploymentId="deployment", tracingEnabled="xrayTracingEnabled"),
         )
         if "accessLogSettings" in inputs:
             self._patch(inputs, _access_log(inputs["accessLogSettings"]))

@@ -80,9 +80,6 @@ def _dimensions(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
 def _query(query: Mapping[str, Any]) -> dict[str, Any]:
     found = pascal({key: value for key, value in query.items() if key != "metric"})
     if metric := query.get("metric"):
-        which = {
-            **pick(metric, "namespace metricName"),
-            "Dimensions": _dimensions(section(metric, "dimensions")),
-        }
+        which = {**pick(metric, "namespace metricName"), "Dimensions": _dimensions(section(metric, "dimensions"))}
         found["MetricStat"] = {"Metric": which, **pick(metric, "period unit", Stat="stat")}
     return found

@@ -23,10 +23,7 @@ class Table(Handler):
     """A table with its stream, point-in-time recovery and expiry."""
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
-        keys = [
-            (inputs["hashKey"], "HASH"),
-            *([(inputs["rangeKey"], "RANGE")] if "rangeKey" in inputs else []),
-        ]
+        keys = [(inputs["hashKey"], "HASH"), *([(inputs["rangeKey"], "RANGE")] if "rangeKey" in inputs else [])]
         table = self.aws.client("dynamodb").create_table(
             TableName=inputs["name"],
             KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
@@ -75,10 +72,7 @@ class Table(Handler):
 def _settings(inputs: Mapping[str, Any]) -> dict[str, Any]:
     arguments = pick(inputs, "billingMode tableClass deletionProtectionEnabled")
     if "readCapacity" in inputs:
-        throughput = {
-            "ReadCapacityUnits": inputs["readCapacity"],
-            "WriteCapacityUnits": inputs["writeCapacity"],
-        }
+        throughput = {"ReadCapacityUnits": inputs["readCapacity"], "WriteCapacityUnits": inputs["writeCapacity"]}
         arguments["ProvisionedThroughput"] = throughput
     return arguments
 
@@ -97,8 +91,5 @@ def _encryption(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outputs(table: Mapping[str, Any]) -> dict[str, Any]:
-    stream = {
-        "streamArn": table.get("LatestStreamArn", ""),
-        "streamLabel": table.get("LatestStreamLabel", ""),
-    }
+    stream = {"streamArn": table.get("LatestStreamArn", ""), "streamLabel": table.get("LatestStreamLabel", "")}
     return {"arn": table["TableArn"], **stream}

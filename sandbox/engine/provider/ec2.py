@@ -16,11 +16,7 @@ def tagged(kind: str, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"ResourceType": kind, "Tags": tags(inputs)}] if inputs.get("tags") else []
 
 
-@handles(
-    "aws:ec2/vpc:Vpc",
-    properties="cidrBlock instanceTenancy tags",
-    updates="enableDnsHostnames enableDnsSupport",
-)
+@handles("aws:ec2/vpc:Vpc", properties="cidrBlock instanceTenancy tags", updates="enableDnsHostnames enableDnsSupport")
 class Vpc(Handler):
     """A VPC and the two DNS switches that are set one by one."""
 
@@ -60,11 +56,7 @@ class Vpc(Handler):
         return getattr(self.aws.client("ec2"), f"describe_{what}")(Filters=filters)[key][0]
 
 
-@handles(
-    "aws:ec2/subnet:Subnet",
-    properties="vpcId cidrBlock availabilityZone tags",
-    updates="mapPublicIpOnLaunch",
-)
+@handles("aws:ec2/subnet:Subnet", properties="vpcId cidrBlock availabilityZone tags", updates="mapPublicIpOnLaunch")
 class Subnet(Handler):
     def create(self, inputs: Mapping[str, Any]) -> Made:
         arguments = pick(inputs, "vpcId cidrBlock availabilityZone")

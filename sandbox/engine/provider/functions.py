@@ -74,10 +74,7 @@ class Function(Handler):
 
 def _configuration(inputs: Mapping[str, Any]) -> dict[str, Any]:
     variables = section(known(section(inputs, "environment"), "variables"), "variables")
-    return {
-        **pick(inputs, VERBATIM, DeadLetterConfig="deadLetterConfig"),
-        "Environment": {"Variables": variables},
-    }
+    return {**pick(inputs, VERBATIM, DeadLetterConfig="deadLetterConfig"), "Environment": {"Variables": variables}}
 
 
 @handles(

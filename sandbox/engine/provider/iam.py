@@ -60,9 +60,5 @@ class RolePolicy(Handler):
         self.aws.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
 
     def _put(self, inputs: Mapping[str, Any]) -> None:
-        arguments = {
-            "RoleName": inputs["role"],
-            "PolicyName": inputs["name"],
-            "PolicyDocument": inputs["policy"],
-        }
+        arguments = {"RoleName": inputs["role"], "PolicyName": inputs["name"], "PolicyDocument": inputs["policy"]}
         self.aws.client("iam").put_role_policy(**arguments)

@@ -62,8 +62,7 @@ class ClusterParameterGroup(Handler):
         gone = [parameter for parameter in record.inputs.get("parameters", []) if parameter["name"] not in names]
         if gone:
             self.aws.client("rds").reset_db_cluster_parameter_group(
-                DBClusterParameterGroupName=record.id,
-                Parameters=[_parameter(parameter) for parameter in gone],
+                DBClusterParameterGroupName=record.id, Parameters=[_parameter(parameter) for parameter in gone]
             )
         self._set(record.id, inputs.get("parameters", []))
         return {}
@@ -74,8 +73,7 @@ class ClusterParameterGroup(Handler):
     def _set(self, name: str, parameters: list[dict[str, str]]) -> None:
         if parameters:
             self.aws.client("rds").modify_db_cluster_parameter_group(
-                DBClusterParameterGroupName=name,
-                Parameters=[_parameter(parameter) for parameter in parameters],
+                DBClusterParameterGroupName=name, Parameters=[_parameter(parameter) for parameter in parameters]
             )
 
 

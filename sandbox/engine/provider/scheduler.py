@@ -14,12 +14,7 @@ SCHEDULE = (
 )
 
 
-@handles(
-    "aws:scheduler/schedule:Schedule",
-    properties="name groupName",
-    updates=SCHEDULE,
-    name=AutoName("name", 64),
-)
+@handles("aws:scheduler/schedule:Schedule", properties="name groupName", updates=SCHEDULE, name=AutoName("name", 64))
 class Schedule(Handler):
     """A schedule; an update puts it whole."""
 

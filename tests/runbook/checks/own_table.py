@@ -64,11 +64,7 @@ class OwnTable:
         self.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.* TO {names.BRIDGE_USER}@'%'")
         raw = json.loads(json.dumps(self.sandbox.outputs))
         mapped = raw["mapping"][ENTITY]
-        mapped["legacy"] |= {
-            "database": name,
-            "table": "chefs",
-            "key_type": changes.get("key_type", "integer"),
-        }
+        mapped["legacy"] |= {"database": name, "table": "chefs", "key_type": changes.get("key_type", "integer")}
         mapped["fields"] |= changes.get("fields", {})
         if prepared:
             self._prepare(self._of(raw))
@@ -93,8 +89,7 @@ class OwnTable:
         self._undo.append(f"DROP USER {name}@'%'")
         self.sql(f"CREATE USER {name}@'%' IDENTIFIED BY 'secret'", f"GRANT {grants} TO {name}@'%' {option}")
         secret = self.sandbox.client("secretsmanager").create_secret(
-            Name=f"{name}-{uuid.uuid4().hex[:6]}",
-            SecretString=json.dumps({"username": name, "password": "secret"}),
+            Name=f"{name}-{uuid.uuid4().hex[:6]}", SecretString=json.dumps({"username": name, "password": "secret"})
         )
         return aimed(context, master_secret_arn=secret["ARN"])
 

@@ -27,8 +27,7 @@ def test_clocks_that_differ_are_red(context, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("said", "step", "expected"),
-    [(3, 0, 0), (7, 0, 2), (-2, 0, -2), (-2, 1, -1), (-0.5, 1, 0), (0, 0, 0), (5, 0, 0)],
+    ("said", "step", "expected"), [(3, 0, 0), (7, 0, 2), (-2, 0, -2), (-2, 1, -1), (-0.5, 1, 0), (0, 0, 0), (5, 0, 0)]
 )
 def test_a_slow_answer_is_not_taken_for_a_skewed_clock(said, step, expected):
     begin = datetime(2026, 1, 1, tzinfo=UTC)
@@ -91,12 +90,7 @@ def changed_mapping(context):
     """Changes chefs' mapping until the test ends."""
     uuid_, functions = context.target.entity(ENTITY).bridge_mapping_id, context.clients.functions
     before = functions.get_event_source_mapping(UUID=uuid_)
-    kept = (
-        "BisectBatchOnFunctionError",
-        "MaximumRetryAttempts",
-        "MaximumRecordAgeInSeconds",
-        "FilterCriteria",
-    )
+    kept = ("BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "FilterCriteria")
     yield lambda **changes: functions.update_event_source_mapping(UUID=uuid_, **changes)
     functions.update_event_source_mapping(UUID=uuid_, Enabled=True, **{name: before[name] for name in kept})
 

@@ -130,10 +130,7 @@ def test_a_cluster_that_pauses_needs_a_newer_engine(context):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (
-            "GRANT SELECT (`a`, `b`), INSERT ON `db`.`t` TO `u`@`%`",
-            MysqlGrant(frozenset({"INSERT"}), "db", "t"),
-        ),
+        ("GRANT SELECT (`a`, `b`), INSERT ON `db`.`t` TO `u`@`%`", MysqlGrant(frozenset({"INSERT"}), "db", "t")),
         (
             "GRANT ALL PRIVILEGES ON `chef\\_%`.* TO `u`@`%` IDENTIFIED BY PASSWORD '*x' WITH GRANT OPTION",
             MysqlGrant(frozenset({"ALL PRIVILEGES", "GRANT OPTION"}), "chef\\_%", "*"),

@@ -41,12 +41,7 @@ RED_CASES = [
     Case(check="legacy table", says="no preflight_", then=("DROP TABLE chefs",)),
     Case(check="legacy table", says="MyISAM", table=f"{TABLE} ENGINE = MyISAM"),
     Case(check="legacy table", says="view", table="CREATE VIEW chefs AS SELECT 1 AS id", prepared=False),
-    Case(
-        check="partitions",
-        says="partitioned",
-        table=f"{TABLE} PARTITION BY HASH (id) PARTITIONS 2",
-        prepared=False,
-    ),
+    Case(check="partitions", says="partitioned", table=f"{TABLE} PARTITION BY HASH (id) PARTITIONS 2", prepared=False),
     Case(check="bridge's columns", says="streamback_key is missing", prepared=False),
     Case(
         check="bridge's columns",
@@ -60,16 +55,8 @@ RED_CASES = [
     ),
     Case(check="helper tables", says="no streamback_probes", then=("DROP TABLE streamback_probes",)),
     Case(check="helper tables", says="no streamback_changes", prepared=False),
-    Case(
-        check="cascades",
-        says="of_kitchen: ON DELETE CASCADE",
-        then=(PARENT[0], f"{PARENT[1]} ON DELETE CASCADE"),
-    ),
-    Case(
-        check="cascades",
-        says="ON DELETE SET NULL",
-        then=(PARENT[0], f"{PARENT[1]} ON DELETE SET NULL"),
-    ),
+    Case(check="cascades", says="of_kitchen: ON DELETE CASCADE", then=(PARENT[0], f"{PARENT[1]} ON DELETE CASCADE")),
+    Case(check="cascades", says="ON DELETE SET NULL", then=(PARENT[0], f"{PARENT[1]} ON DELETE SET NULL")),
     Case(check="cascades", says="ON UPDATE CASCADE", then=(PARENT[0], f"{PARENT[1]} ON UPDATE CASCADE")),
     Case(
         check="triggers",
@@ -123,11 +110,7 @@ RED_CASES = [
         then=("INSERT INTO chefs (id) VALUES (REPEAT('k', 260))",),
         **natural("VARCHAR(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY"),
     ),
-    Case(
-        check="fields",
-        says="no column stars",
-        more={"fields": {"stars": {"column": "stars", "type": "integer"}}},
-    ),
+    Case(check="fields", says="no column stars", more={"fields": {"stars": {"column": "stars", "type": "integer"}}}),
     Case(check="fields", says="max_length", table=f"CREATE TABLE chefs ({KEY}, {NAMES.replace('255', '20')})"),
     Case(check="unmapped columns", says="stars is NOT NULL", table=f"{TABLE[:-1]}, stars INT NOT NULL)"),
     Case(

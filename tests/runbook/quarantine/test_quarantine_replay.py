@@ -39,10 +39,7 @@ def test_in_modern_the_row_becomes_what_the_item_is(world, run):
     assert (code, said["resolved"], world.row(key), world.entry(key)) == (0, 1, "mended", None)
     world.item(key, "later")
     until(lambda: world.row(key) == "later")
-    assert run("replay", "--all", "--execute") == (
-        0,
-        {"executed": True, "resolved": 0, "stay": 0, "entries": []},
-    )
+    assert run("replay", "--all", "--execute") == (0, {"executed": True, "resolved": 0, "stay": 0, "entries": []})
 
 
 def test_in_modern_replay_passes_the_fence(world, run):

@@ -153,11 +153,7 @@ def test_in_phase_legacy_the_plan_names_the_item_as_wrong_and_changes_nothing(wo
     key = world.both()
     world.item(key, "wrong")
     (intent,) = world.repair.plan(world.found().differences)
-    assert (intent.wrong, intent.action, intent.difference.fields[0].modern) == (
-        "item",
-        Action.QUEUE,
-        "wrong",
-    )
+    assert (intent.wrong, intent.action, intent.difference.fields[0].modern) == ("item", Action.QUEUE, "wrong")
     assert (world.row(key), world.name(key)) == ("same", "wrong")
 
 

@@ -212,8 +212,7 @@ def test_what_is_no_moment_is_a_usage_error():
 
 
 @pytest.mark.parametrize(
-    "words",
-    [("--execute",), ("--changed-since", "last", "--sample", "0.5"), ("--changed-since", "yesterday")],
+    "words", [("--execute",), ("--changed-since", "last", "--sample", "0.5"), ("--changed-since", "yesterday")]
 )
 def test_options_that_do_not_go_together_are_usage_errors(sandbox, words):
     outputs = ("--outputs", str(sandbox.location.outputs))

@@ -284,10 +284,7 @@ def test_all_entities_leaves_out_a_complete_one_and_says_so(context, even, sandb
     force_phase(context, "chefs", Phase.LEGACY)
     assert (said.exit_code, alone.exit_code) == (0, 4), said.output
     assert "chefs is complete" in said.stdout
-    assert ([one["entity"] for one in document["entities"]], list(document["skipped"])) == (
-        ["specimens"],
-        ["chefs"],
-    )
+    assert ([one["entity"] for one in document["entities"]], list(document["skipped"])) == (["specimens"], ["chefs"])
 
 
 def test_the_command_to_run_next_repeats_every_option():
