@@ -7,31 +7,31 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help setup demo chaos bench picture test lint lock clean
 
-help:  ## this list
+help:  ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(INSTALLED)  ## the virtual environment with the locked packages
+setup: $(INSTALLED)  ## create the virtual environment with the locked packages
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@sh sandbox/setup.sh $(PYTHON) $(VENV)
 	@touch $@
 
-demo: $(INSTALLED)  ## the complete migration on this machine (KEEP=1 leaves it running, KILL=1 also kills the database)
+demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database)
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 
-chaos: $(INSTALLED)  ## the migration under load while faults are injected (SEED=n, RUNS=n, KEEP=1)
+chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, KEEP=1)
 	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)
 
-bench: $(INSTALLED)  ## what capture, fence and gate cost, and how fast copy, bridge and verify are
+bench: $(INSTALLED)  ## measure latency and speed on this machine (KEEP=1)
 	@$(BIN)/python -m sandbox.bench $(if $(KEEP),--keep)
 
 picture: $(INSTALLED)  ## record docs/demo.svg from a run of the demo
 	@$(BIN)/python docs/make_picture.py
 
-test: $(INSTALLED) lint  ## every check and every test
+test: $(INSTALLED) lint  ## run every check and every test
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-lint: $(INSTALLED)  ## style, import rules, unused code, types
+lint: $(INSTALLED)  ## check style, import rules, unused code and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/vulture

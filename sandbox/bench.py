@@ -278,8 +278,8 @@ def table(figures: Sequence[Figure]) -> Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--writes", type=int, default=2000, help="per variant of a legacy write")
-    parser.add_argument("--rows", type=int, default=10_000, help="to copy, to verify, to bridge")
+    parser.add_argument("--writes", type=int, default=2000, help="set how many writes each variant makes")
+    parser.add_argument("--rows", type=int, default=10_000, help="set how many rows to copy, verify and bridge")
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
     chosen = parser.parse_args()
     figures: list[Figure] = []

@@ -245,7 +245,7 @@ def _curls(sandbox: Sandbox) -> None:
     signed = f'curl -s --aws-sigv4 "aws:amz:{found["region"]}:execute-api" --user "{user}"'
     body = """-X POST -d '{"firstName": "Ana", "lastName": "Roš"}'"""
     calls = (f'"{found["apiUrl"]}/chefs?limit=3"', f'{body} "{found["apiUrl"]}/chefs"')
-    console.print("\nIt is still up. Three things to try:\n")
+    console.print("\nThe sandbox is still running. Try these calls:\n")
     for call in (*calls, f'"{found["apiUrl"]}/aurora/chefs?limit=3"'):
         console.print(f"  {signed} {call}\n", soft_wrap=True, highlight=False, markup=False)
     console.print(f"The runbook is in .venv/bin. Take it down with: .venv/bin/sandbox down --name {NAME}")
@@ -255,8 +255,8 @@ def main() -> int:
     """Run the demo; 0 only if every promise held."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
-    parser.add_argument("--count", type=int, default=CHEFS, help="how many rows to begin with")
-    parser.add_argument("--kill-database", action="store_true", help="kill -9 the database for ten seconds meanwhile")
+    parser.add_argument("--count", type=int, default=CHEFS, help="set how many rows Aurora has at the start")
+    parser.add_argument("--kill-database", action="store_true", help="kill the database for ten seconds during the run")
     chosen = parser.parse_args()
     held = False
     try:

@@ -94,7 +94,7 @@ def up(  # noqa: PLR0913  # the program's inputs
         config: the program's settings, by the names they have in Pulumi.<stack>.yaml.
         entities: the mapping to use; the project's entities.toml without it.
         program: the folder of the Pulumi program.
-        current: whether `runbook` shall use it when nothing else is said.
+        current: whether `runbook` uses it by default.
         report: called for each resource.
 
     Raises:

@@ -80,7 +80,7 @@ def plan(steps: Iterable[Step]) -> None:
 
 def statuses(found: Sequence[Status]) -> None:
     if not found:
-        OUT.print("No sandbox is here. Bring one up with [bold]sandbox up[/].")
+        OUT.print("There is no sandbox. Bring one up with [bold]sandbox up[/].")
         return
     width = max(len(status.name) for status in found)
     for status in found:
@@ -92,7 +92,7 @@ def statuses(found: Sequence[Status]) -> None:
             soft_wrap=True,
         )
     if any(status.current for status in found):
-        OUT.print("* the one that `runbook` uses when nothing else is said")
+        OUT.print("* used by `runbook` by default")
 
 
 def log_line(line: str) -> None:

@@ -167,7 +167,7 @@ def names(root: Path | None = None) -> list[str]:
 
 
 def set_current(folder: Folder) -> None:
-    """Make this the sandbox that `runbook` uses when nothing else is said."""
+    """Make this the sandbox that `runbook` uses by default."""
     (folder.path.parent / "current").write_text(f"{folder.name}\n", encoding="utf-8")
 
 

@@ -19,12 +19,12 @@ console = Console()
 def main() -> int:
     """Run; 0 only if every run kept every promise."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, help="of the first run; the next ones count up")
+    parser.add_argument("--seed", type=int, help="set the seed of the first run; each next run adds one")
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--name", default="chaos", help="of the sandbox")
-    parser.add_argument("--rows", type=int, default=300, help="in Aurora before the first copy")
-    parser.add_argument("--writes", type=float, default=20, help="a second")
-    parser.add_argument("--reads", type=float, default=40, help="a second")
+    parser.add_argument("--name", default="chaos", help="set the name of the sandbox")
+    parser.add_argument("--rows", type=int, default=300, help="set how many rows Aurora has before the first copy")
+    parser.add_argument("--writes", type=float, default=20, help="set writes per second")
+    parser.add_argument("--reads", type=float, default=40, help="set reads per second")
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
     chosen = parser.parse_args()
     first = random.randrange(10**6) if chosen.seed is None else chosen.seed  # noqa: S311  # a seed

@@ -22,7 +22,7 @@ def table(verdict: Verdict) -> Table:
     statuses = Counter(one.status for one in verdict.history.attempts)
     rows = [
         ("took", f"{verdict.seconds:.0f} s, {verdict.tries} runs of the runbook"),
-        ("faults thrown", ", ".join(f"{name} {count}" for name, count in sorted(verdict.thrown.items())) or "none"),
+        ("faults injected", ", ".join(f"{name} {count}" for name, count in sorted(verdict.injected.items())) or "none"),
         ("requests", f"{waits.writes:,} writes, {waits.reads:,} reads"),
         ("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))),
         ("asked to retry (503)", f"{waits.retried:,}"),

@@ -51,7 +51,7 @@ class Verdict:
     violations: Sequence[Violation] = ()
     problems: Sequence[str] = ()
     diary: Sequence[str] = ()
-    thrown: Mapping[str, int] = field(default_factory=dict[str, int])
+    injected: Mapping[str, int] = field(default_factory=dict[str, int])
     switches: Sequence[tuple[str, Waits]] = ()
     history: History = field(default_factory=lambda: History(()))
     seconds: float = 0.0
@@ -69,7 +69,7 @@ class Run:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._say = say
-        self._thrown: Counter[str] = Counter()
+        self._injected: Counter[str] = Counter()
         self._strict: list[tuple[float, float]] = []
         self._strict_since: float | None = None
         self._switches: list[tuple[str, float, float]] = []
@@ -110,7 +110,7 @@ class Run:
         try:
             for number, stretch in enumerate(stretches(settings.entity, brief=settings.brief)):
                 self._play(stretch, number)
-                if stretch.name == "cutover writes" and settings.poison and "poison" not in self._thrown:
+                if stretch.name == "cutover writes" and settings.poison and "poison" not in self._injected:
                     self._poison()
             self._read_a_moment()
         finally:
@@ -123,7 +123,7 @@ class Run:
         if not stretch.strict:
             self._loosen(begun)
         seed = f"{self._settings.seed}/{number}"
-        with Nemesis(self._arena, self._runbook, stretch, seed, self._thrown):
+        with Nemesis(self._arena, self._runbook, stretch, seed, self._injected):
             self._runbook.until_done(stretch.words)
         ended = time.monotonic()
         if stretch.switch:
@@ -142,7 +142,7 @@ class Run:
         self._loosen(time.monotonic())
 
     def _poison(self) -> None:
-        self._thrown["poison"] += 1
+        self._injected["poison"] += 1
         rng = random.Random(f"{self._settings.seed}/poison")  # noqa: S311  # repeatable
         self._before |= Poison(self._arena, self._runbook, self._shape, rng).cure()
 
@@ -181,7 +181,7 @@ class Run:
             violations=violations,
             problems=self._arena.problems,
             diary=self._arena.diary,
-            thrown=self._thrown,
+            injected=self._injected,
             switches=[(name, history.waits(begun, ended)) for name, begun, ended in self._switches],
             history=history,
             seconds=time.monotonic() - self._arena.begun,

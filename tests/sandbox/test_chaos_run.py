@@ -28,7 +28,7 @@ def test_over_and_back_under_load_and_faults_every_promise_is_kept(name, capsys)
     settings = Settings(seed=SEED, name=name, rows=60, writes=8, reads=12, poison=False, brief=True)
     verdict = Run(settings, print).go()
     assert [*verdict.problems, *map(str, verdict.violations)] == []
-    assert verdict.thrown
+    assert verdict.injected
     assert verdict.history.waits().writes > 50
     assert [found.key for found in verdict.source]
 
@@ -41,7 +41,7 @@ def broken():
         violations=[Violation(Kind.LOST, "k", "holds nothing instead of v", [attempt])],
         problems=["it hung"],
         diary=["0.00 s  init"],
-        thrown={"kill_runbook": 2},
+        injected={"kill_runbook": 2},
         switches=[("cutover writes", History([attempt]).waits())],
         history=History([attempt]),
         source=[Found("k", "w", "{}")],
