@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import socket
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,11 +41,32 @@ def silent(_: str) -> None:
     """Ignore a progress line."""
 
 
-@dataclass(frozen=True)
-class Clients:
-    """One client per AWS service, made when first used."""
+def _lazily(service: str, config: Config = SETTINGS) -> Any:
+    """A client that is made when it is first used."""
 
-    target: Target
+    def make(clients: Clients) -> Any:
+        session = cast("Any", clients.session)  # its stubs know only the services that are installed
+        return session.client(service, endpoint_url=clients.target.endpoint_url, config=config)
+
+    return cached_property(make)
+
+
+class Clients:
+    """One client per AWS service."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    apigateway: APIGatewayClient = _lazily("apigateway")
+    cloudwatch: CloudWatchClient = _lazily("cloudwatch")
+    dynamodb: DynamoDBClient = _lazily("dynamodb")
+    dynamodb_once: DynamoDBClient = _lazily("dynamodb", COPY)  # without the SDK's retries, as copy's workers need it
+    functions: LambdaClient = _lazily("lambda")
+    rds: RDSClient = _lazily("rds")
+    rds_data: RDSDataServiceClient = _lazily("rds-data", DATA_API)
+    s3: S3Client = _lazily("s3")
+    streams: DynamoDBStreamsClient = _lazily("dynamodbstreams")
+    sts: STSClient = _lazily("sts")
 
     @cached_property
     def session(self) -> boto3.Session:
@@ -56,58 +76,6 @@ class Clients:
             aws_secret_access_key=self.target.secret_access_key,
             region_name=self.target.region,
         )
-
-    def _client(self, service: str, config: Config | None = None) -> Any:
-        session = cast("Any", self.session)  # its stubs know only the services that are installed
-        return session.client(service, endpoint_url=self.target.endpoint_url, config=config or SETTINGS)
-
-    @cached_property
-    def apigateway(self) -> APIGatewayClient:
-        """The REST API's stage and its variables."""
-        return self._client("apigateway")
-
-    @cached_property
-    def cloudwatch(self) -> CloudWatchClient:
-        """The stream mapping's iterator age."""
-        return self._client("cloudwatch")
-
-    @cached_property
-    def dynamodb(self) -> DynamoDBClient:
-        """The journal, the quarantine and the modern tables."""
-        return self._client("dynamodb")
-
-    @cached_property
-    def streams(self) -> DynamoDBStreamsClient:
-        return self._client("dynamodbstreams")
-
-    @cached_property
-    def dynamodb_once(self) -> DynamoDBClient:
-        """DynamoDB without the SDK's repetitions, as copy's workers need it."""
-        return self._client("dynamodb", COPY)
-
-    @cached_property
-    def functions(self) -> LambdaClient:
-        """The init and install functions and the stream mappings."""
-        return self._client("lambda")
-
-    @cached_property
-    def rds(self) -> RDSClient:
-        """The cluster's settings."""
-        return self._client("rds")
-
-    @cached_property
-    def rds_data(self) -> RDSDataServiceClient:
-        """Aurora through the Data API."""
-        return self._client("rds-data", DATA_API)
-
-    @cached_property
-    def s3(self) -> S3Client:
-        """The bridge's on-failure bucket."""
-        return self._client("s3")
-
-    @cached_property
-    def sts(self) -> STSClient:
-        return self._client("sts")
 
     @cached_property
     def operator(self) -> str:

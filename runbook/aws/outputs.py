@@ -1,7 +1,7 @@
 """The outputs of a deployed stack as typed values: the target of a command and its entities."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from functions.domain import entities as mapping
@@ -105,48 +105,26 @@ def parse(raw: Mapping[str, Any], source: str) -> Target:
 
 
 def _target(raw: Mapping[str, Any], entities: mapping.Entities, deployed: Mapping[str, EntityTarget]) -> Target:
-    def text(key: str) -> str:
-        return str(raw.get(key) or "")
-
-    return Target(
-        stack=text("stack"),
-        region=text("region"),
-        production=bool(raw.get("production")),
-        parts=frozenset(raw["parts"]),
-        api_url=text("apiUrl").rstrip("/"),
-        api_id=text("apiId"),
-        stage_name=text("stageName"),
-        api_auth=text("apiAuth"),
-        journal_table=text("journalTable"),
-        mapping=entities,
-        entities=deployed,
-        cluster_arn=text("clusterArn"),
-        master_secret_arn=text("masterSecretArn"),
-        legacy_init_function=text("legacyInitFunction"),
-        legacy_read_function=text("legacyReadFunction"),
-        legacy_write_function=text("legacyWriteFunction"),
-        quarantine_table=text("quarantineTable"),
-        bridge_secret_arn=text("bridgeSecretArn"),
-        bridge_install_function=text("bridgeInstallFunction"),
-        copy_function=text("copyFunction"),
-        gate_function=text("gateFunction"),
-        failure_bucket=text("failureBucket"),
-        endpoint_url=text("endpointUrl") or None,
-        access_key_id=text("accessKeyId") or None,
-        secret_access_key=text("secretAccessKey") or None,
-    )
+    values = _texts(Target, raw)
+    values |= {
+        "production": bool(raw.get("production")),
+        "parts": frozenset(raw["parts"]),
+        "api_url": values["api_url"].rstrip("/"),
+        "mapping": entities,
+        "entities": deployed,
+    }
+    values |= {name: values[name] or None for name in ("endpoint_url", "access_key_id", "secret_access_key")}
+    return Target(**values)
 
 
 def _entity(name: str, raw: Mapping[str, Any]) -> EntityTarget:
-    def text(key: str) -> str:
-        return str(raw.get(key) or "")
+    return EntityTarget(**_texts(EntityTarget, raw) | {"name": name})
 
-    return EntityTarget(
-        name=name,
-        modern_table=text("modernTable"),
-        stream_arn=text("streamArn"),
-        read_function=text("readFunction"),
-        write_function=text("writeFunction"),
-        bridge_function=text("bridgeFunction"),
-        bridge_mapping_id=text("bridgeMappingId"),
-    )
+
+def _texts(kind: type[Target | EntityTarget], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Each field's output as text: that of `api_url` is `apiUrl`; empty where there is none."""
+    found: dict[str, Any] = {}
+    for each in fields(kind):
+        first, *rest = each.name.split("_")
+        found[each.name] = str(raw.get(first + "".join(word.capitalize() for word in rest)) or "")
+    return found
