@@ -2,16 +2,55 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.failures import FailureBucket, FailureBucketArgs
 from components.function import Function, FunctionArgs, FunctionDefaults
 from functions.domain import names
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureBucketArgs:
+    """What the bucket is; outside production it can be destroyed with its contents."""
+
+    production: bool
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class FailureBucket(pulumi.ComponentResource):
+    def __init__(self, name: str, args: FailureBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("streamback:bridge:FailureBucket", name, None, opts)
+        self.bucket = aws.s3.Bucket(
+            f"{name}-bucket",
+            force_destroy=not args.production,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.production,  # why: what is in it is nowhere else once the stream has forgotten it
+            ),
+        )
+        child = pulumi.ResourceOptions(parent=self)
+        aws.s3.BucketPublicAccessBlock(
+            f"{name}-private",
+            bucket=self.bucket.id,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=child,
+        )
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            f"{name}-encrypted",
+            bucket=self.bucket.id,
+            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+            opts=child,
+        )
+        self.register_outputs({"bucket": self.bucket.id})
+
 
 BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
 INSTALL_TIMEOUT = 300  # seconds; an index on a large table takes its time

@@ -30,13 +30,13 @@ RATE = 500  # rows a second that copy may take, so that the clients keep their s
 AT_ONCE = 1000  # rows in one INSERT
 PAUSE = 3.0  # seconds of ordinary traffic between two switches
 OUTAGE = 10.0  # seconds, with --kill-database
-LONGEST = 1.0  # seconds that a switch should let anybody wait
+LONGEST = 1.0  # seconds that a switch should let a client wait
 SWITCHES = ("cutover writes", "rollback", "cutover writes again")
 
 console = Console()
 
 
-class StoryError(Exception):
+class DemoError(Exception):
     """A step of the demo failed."""
 
 
@@ -83,7 +83,7 @@ class Demo:
         """The story.
 
         Raises:
-            StoryError: a step failed.
+            DemoError: a step failed.
         """
         self._fill()
         self._runbook("init", says="beside the rows: invisible columns, the bridge's user, routes, journal")
@@ -131,7 +131,7 @@ class Demo:
         event = json.dumps({"httpMethod": "GET", "path": "/aurora"})
         answer = functions.invoke(FunctionName=name, Payload=event)
         if "FunctionError" in answer:
-            raise StoryError(f"{name} failed: {answer['Payload'].read()}")
+            raise DemoError(f"{name} failed: {answer['Payload'].read()}")
 
     def _copy(self, load: Load) -> dict[str, Any]:
         """Copy under load; returns copy's own figures."""
@@ -191,7 +191,7 @@ class Demo:
         command = [str(Path(sys.executable).parent / "runbook"), *words, "--outputs", str(self._outputs)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
         if done.returncode:
-            raise StoryError(f"`runbook {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise DemoError(f"`runbook {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
 
@@ -211,7 +211,7 @@ def _done(what: str, seconds: float, says: str = "") -> None:
     console.print(f"  [green]✓[/] {what}  [dim]{says}{', ' if says else ''}{seconds:.1f} s[/]", highlight=False)
 
 
-def table(result: Result) -> Table:
+def final_table(result: Result) -> Table:
     title = "Cutover, rollback, cutover again: nothing lost" if result.held else "It did not hold"
     shown = Table(title=title)
     for name in ("meanwhile", "reads", "longest", "writes", "longest", "asked to retry", "failed"):
@@ -269,12 +269,12 @@ def main() -> int:
         result = Demo(sandbox, count=chosen.count, kill_database=chosen.kill_database).run()
         held = result.held
         console.print()
-        console.print(table(result))
+        console.print(final_table(result))
         for failure in result.history.failures[:5]:
             console.print(f"  {failure}", markup=False)
         if chosen.keep:
             _curls(sandbox)
-    except (SandboxError, StoryError) as error:
+    except (SandboxError, DemoError) as error:
         console.print(f"[red]The demo failed:[/] {error}", markup=True, highlight=False)
     finally:
         if not chosen.keep:

@@ -5,7 +5,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
+
+from sandbox.errors import SandboxError
+
+PINNED = "1.5.33"
+
+
+def check_version(gap: str) -> None:
+    """Refuse to patch another MiniStack than the one that `gap` was written for.
+
+    Raises:
+        SandboxError: naming both versions.
+    """
+    found = version("ministack")
+    if found != PINNED:
+        raise SandboxError(
+            f"sandbox/emulator/{gap}.py fills a gap of ministack {PINNED}, but {found} is installed. "
+            "Install the packages of requirements.txt, or see whether the gap still exists."
+        )
 
 
 def wrap(module: Any, name: str, make: Callable[[Any], Any]) -> None:

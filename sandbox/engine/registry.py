@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sandbox.engine.aws import Aws
-from sandbox.engine.names import AutoName
+from sandbox.engine.shape import AutoName
 from sandbox.engine.state import Record
 
 TYPES: dict[str, type[Handler]] = {}

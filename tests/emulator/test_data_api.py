@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from emulator_parts import until
 
-from sandbox.emulator import version
+from sandbox.emulator import patching
 from sandbox.errors import SandboxError
 
 
@@ -95,6 +95,6 @@ def test_a_lock_wait_freezes_no_other_client(call, sandbox):
 
 
 def test_another_ministack_than_the_pinned_one_is_refused(monkeypatch):
-    monkeypatch.setattr(version, "PINNED", "0.0.1")
+    monkeypatch.setattr(patching, "PINNED", "0.0.1")
     with pytest.raises(SandboxError, match=r"data_api\.py fills a gap of ministack 0\.0\.1"):
-        version.check("data_api")
+        patching.check_version("data_api")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.engine.names import AutoName
 from sandbox.engine.plan import Change, Goal, plan
 from sandbox.engine.registry import Handler
+from sandbox.engine.shape import AutoName
 from sandbox.engine.state import Record
 
 

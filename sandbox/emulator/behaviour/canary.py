@@ -14,8 +14,7 @@ from typing import Any
 
 from ministack.services import apigateway_v1 as api
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 CREATED, OK = 201, 200
 ALL = 100
@@ -25,7 +24,7 @@ PARTS = ("percentTraffic", "deploymentId", "useStageCache")
 
 
 def install() -> None:
-    version.check("behaviour/canary")
+    check_version("behaviour/canary")
     wrap(api, "_create_stage", _keeping)
     wrap(api, "_update_stage", _changing)
 

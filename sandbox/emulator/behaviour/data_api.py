@@ -23,9 +23,9 @@ import pymysql
 from ministack.core.responses import json_response
 from ministack.services import rds_data as stock
 
-from sandbox.emulator import version
 from sandbox.emulator.behaviour import sql
 from sandbox.emulator.behaviour.connections import Connections, Login, lost
+from sandbox.emulator.patching import check_version
 
 MOST_SETS = 1000
 THREADS = 96  # statements at a time; on threads of their own: functions that wait for a statement hold MiniStack's
@@ -181,7 +181,7 @@ def _failed(failure: pymysql.err.MySQLError) -> Any:
 
 def install(socket: Path) -> None:
     """Put MariaDB behind the Data API."""
-    version.check("behaviour/data_api")
+    check_version("behaviour/data_api")
     api = DataApi(Connections(socket))
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="data-api")
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from ministack.services import apigateway_v1 as api
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 CREATED = 201
 
@@ -26,7 +25,7 @@ _snapshots: dict[tuple[str, str], Any] = {}
 
 
 def install() -> None:
-    version.check("behaviour/deployments")
+    check_version("behaviour/deployments")
     wrap(api, "_create_deployment", _keeping)
     wrap(api, "_match_resource_tree", _matching)
     wrap(api, "_match_greedy_fallback", _matching)

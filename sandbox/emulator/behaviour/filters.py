@@ -13,12 +13,11 @@ from typing import Any
 
 from ministack.services import lambda_svc as functions
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 
 def install() -> None:
-    version.check("behaviour/filters")
+    check_version("behaviour/filters")
     wrap(functions, "_match_esm_filter", _matching)
 
 

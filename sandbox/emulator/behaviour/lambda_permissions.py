@@ -15,8 +15,7 @@ from typing import Any
 from ministack.services import apigateway_v1 as api
 from ministack.services import lambda_svc as functions
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 SERVICE = "apigateway.amazonaws.com"
 MESSAGE = "Internal server error"
@@ -25,7 +24,7 @@ REGION = "us-east-1"
 
 def install() -> None:
     """Fill the gap; before stage_variables, which names the function that is looked at here."""
-    version.check("behaviour/lambda_permissions")
+    check_version("behaviour/lambda_permissions")
     wrap(api, "_invoke_lambda_proxy_v1", _asking)
     wrap(api, "_lambda_proxy_response", _hiding)
 

@@ -17,14 +17,13 @@ from ministack.services import apigateway_v1 as api
 from ministack.services import cloudwatch
 from ministack.services import lambda_svc as functions
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 
 def install() -> None:
-    version.check("behaviour/metrics")
+    check_version("behaviour/metrics")
     wrap(api, "_handle_execute_in_scope", _measuring_requests)
     wrap(functions, "_execute_function", _measuring_calls)
     wrap(api, "_call_lambda_raw", _measuring_functions)

@@ -19,8 +19,7 @@ from botocore.config import Config
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.services import eventbridge, iam, scheduler
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 from sandbox.errors import SandboxError
 
 SERVICE = "scheduler.amazonaws.com"
@@ -29,7 +28,7 @@ SWEEP = 1  # seconds between two looks at what is due
 
 
 def install() -> None:
-    version.check("behaviour/schedules")
+    check_version("behaviour/schedules")
     scheduler._SCHEDULE_TICK_INTERVAL = SWEEP
     wrap(eventbridge, "_invoke_target", _as_role)
 

@@ -16,9 +16,8 @@ from typing import Any
 
 from ministack.services import apigateway_v1 as api
 
-from sandbox.emulator import version
 from sandbox.emulator.behaviour import deployments
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
 
@@ -27,7 +26,7 @@ _canary: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
 
 
 def install() -> None:
-    version.check("behaviour/stage_variables")
+    check_version("behaviour/stage_variables")
     wrap(api, "_execute_in_scope", _choosing)
     wrap(api, "_invoke_lambda_proxy_v1", _naming)
 

@@ -23,8 +23,8 @@ from ministack.core.responses import _request_account_id, _request_region
 from ministack.services import dynamodb as tables
 from ministack.services import lambda_svc as functions
 
-from sandbox.emulator import version
 from sandbox.emulator.behaviour import on_failure
+from sandbox.emulator.patching import check_version
 
 POLL = 0.02  # seconds between two looks at a stream
 FIRST_DELAY, LONGEST_DELAY = 0.25, 10.0  # seconds between two tries
@@ -35,7 +35,7 @@ Mapping = dict[str, Any]
 
 
 def install() -> None:
-    version.check("behaviour/stream_mapping")
+    check_version("behaviour/stream_mapping")
     functions._poll_dynamodb_streams = Pollers().poll
 
 

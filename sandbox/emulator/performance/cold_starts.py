@@ -17,8 +17,7 @@ from typing import Any
 from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as functions
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 AT_ONCE = 2  # starts of one function at a time
 PAUSE = 0.1  # seconds after a start in which its worker may serve those who wait
@@ -26,7 +25,7 @@ FORGOTTEN = 10.0  # seconds after which a start that never ended no longer count
 
 
 def install() -> None:
-    version.check("performance/cold_starts")
+    check_version("performance/cold_starts")
     starts = Starts()
     wrap(functions, "acquire_worker", starts.acquiring)
     wrap(functions, "release_worker", starts.releasing)

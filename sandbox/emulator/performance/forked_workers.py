@@ -23,14 +23,14 @@ from typing import Any
 
 from ministack.core import lambda_runtime as runtime
 
-from sandbox.emulator import version
+from sandbox.emulator.patching import check_version
 
 FORK_SERVER = Path(__file__).with_name("fork_server.py")
 WORKER = "_worker.py"
 
 
 def install() -> None:
-    version.check("performance/forked_workers")
+    check_version("performance/forked_workers")
     runtime.subprocess = ForkingSubprocess()  # pyright: ignore[reportAttributeAccessIssue]  # it uses Popen and PIPE
 
 

@@ -16,8 +16,7 @@ from typing import Any
 from ministack.core import lambda_runtime as runtime
 from ministack.services import lambda_svc as functions
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 from sandbox.errors import SandboxError
 
 END = "\x1eEND-OF-CALL"
@@ -51,7 +50,7 @@ BEFORE_IMPORT = """    import logging as _logging
 
 
 def install() -> None:
-    version.check("performance/lambda_runtime")
+    check_version("performance/lambda_runtime")
     script = _replaced(runtime._PYTHON_WORKER_SCRIPT, RAISED_STOCK, RAISED)
     runtime._PYTHON_WORKER_SCRIPT = _replaced(script, IMPORT_STOCK, BEFORE_IMPORT + IMPORT_STOCK)
     wrap(runtime.Worker, "_drain_stderr_bounded", _draining)

@@ -17,15 +17,14 @@ from typing import Any
 
 from ministack.services import dynamodb
 
-from sandbox.emulator import version
-from sandbox.emulator.patching import wrap
+from sandbox.emulator.patching import check_version, wrap
 
 TABLES = 64  # whose keys are kept
 KEYS = type({}.keys())
 
 
 def install() -> None:
-    version.check("performance/scans")
+    check_version("performance/scans")
     order = Order()
     scan = Scan(order)
     wrap(dynamodb, "_set_item", order.noting)

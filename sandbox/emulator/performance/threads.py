@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ministack.core import concurrency, lambda_runtime
 
-from sandbox.emulator import version
+from sandbox.emulator.patching import check_version
 
 if TYPE_CHECKING:
     Job = Callable[[], None]
@@ -28,7 +28,7 @@ RANDOM = random.Random(random.SystemRandom().getrandbits(128))  # noqa: S311  # 
 
 
 def install() -> None:
-    version.check("performance/threads")
+    check_version("performance/threads")
     for module in (concurrency, lambda_runtime):
         module.threading = Threading()  # pyright: ignore[reportAttributeAccessIssue]
     uuid.uuid4 = random_id

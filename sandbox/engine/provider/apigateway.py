@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.engine.aws import PARTITION
-from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import known, section
+from sandbox.engine.shape import AutoName, known, section
 from sandbox.engine.state import Record
 
 

@@ -4,9 +4,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import capital, known, pick, section, tags
+from sandbox.engine.shape import AutoName, capital, known, pick, section, tags
 from sandbox.engine.state import Record
 
 

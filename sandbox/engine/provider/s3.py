@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.engine.aws import PARTITION
-from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import known, pick, tags
+from sandbox.engine.shape import AutoName, known, pick, tags
 from sandbox.engine.state import Record
 
 

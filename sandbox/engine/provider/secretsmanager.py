@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.engine.names import AutoName
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import pick, tags
+from sandbox.engine.shape import AutoName, pick, tags
 from sandbox.engine.state import Record
 
 
