@@ -77,13 +77,14 @@ def _meaning(error: ClientError | BotoCoreError) -> Exception:
     return InvalidError(text) if name == INVALID else error
 
 
-def read_batches(
+def read_batches(  # noqa: PLR0913  # what to read, and how to wait
     client: DynamoDBClient,
     table: str,
     keys: Sequence[Mapping[str, Any]],
     *,
     sleep: Callable[[float], object] = time.sleep,
     timeout: float = BATCH_TIMEOUT_SECONDS,
+    call: Callable[[Callable[[], Any]], Any] = lambda request: request(),
     **options: Any,
 ) -> Iterator[Mapping[str, Any]]:
     """The items of some keys, in no order, by as many BatchGetItem as it takes.
@@ -92,6 +93,7 @@ def read_batches(
         keys: each once.
         sleep: waits, and may raise to stop.
         timeout: seconds in which DynamoDB must take some of what is left.
+        call: makes each request, such as `called`.
         options: of the request, such as `ConsistentRead`.
 
     Raises:
@@ -102,7 +104,7 @@ def read_batches(
 
         def send(some: Any) -> tuple[list[Mapping[str, Any]], Any]:
             request: Any = {table: {"Keys": some, **options}}
-            answer: Any = client.batch_get_item(RequestItems=request)
+            answer: Any = call(lambda: client.batch_get_item(RequestItems=request))
             unprocessed: Any = answer.get("UnprocessedKeys") or {}
             return answer["Responses"].get(table, []), unprocessed.get(table, {}).get("Keys", [])
 

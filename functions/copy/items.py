@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from functions.aws.dynamodb import InvalidError, TransientDynamoError, called
+from functions.aws.dynamodb import WRITTEN_AT_ONCE, InvalidError, TransientDynamoError, called, read_batches
 from functions.aws.retry import back_off
 from functions.domain import mapping
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 Request = dict[str, Any]  # of a BatchWriteItem
-READ_AT_ONCE, WRITTEN_AT_ONCE = 100, 25  # DynamoDB's limits
+READ_TIMEOUT_SECONDS = 10.0  # in which DynamoDB must give some of what it left over
 BYTES_AT_ONCE = 2 * 2**20  # of items; JSON can write one byte as six, and a request has at most 16 MB
 ATTEMPTS = 8  # at what DynamoDB left over
 
@@ -36,16 +36,11 @@ class Items:
 
     def get(self, keys: Sequence[str]) -> dict[str, Item]:
         """Those of the items that are there, by key, as the last completed writes left them."""
-        found: dict[str, Item] = {}
-        for start in range(0, len(keys), READ_AT_ONCE):
-            left = [{self._key: {"S": key}} for key in keys[start : start + READ_AT_ONCE]]
-            for attempt in range(ATTEMPTS):
-                items, left = self._get(left)
-                found |= {item[self._key]["S"]: item for item in items}
-                if not left:
-                    break
-                _wait(attempt, "read")
-        return found
+        places = [{self._key: {"S": key}} for key in keys]
+        found = read_batches(
+            self._client, self._table, places, call=called, timeout=READ_TIMEOUT_SECONDS, ConsistentRead=True
+        )
+        return {item[self._key]["S"]: dict(item) for item in found}
 
     def put(self, items: Sequence[Item]) -> dict[str, str]:
         """Write items whole; returns why, for those that DynamoDB will never take, by key."""
@@ -55,12 +50,6 @@ class Items:
         refused = self._write([{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in keys])
         if refused:
             raise InvalidError(f"DynamoDB refuses to delete {refused}")
-
-    def _get(self, keys: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        answer = cast("dict[str, Any]", called(lambda: self._client.batch_get_item(RequestItems=wanted)))
-        left: dict[str, Any] = answer.get("UnprocessedKeys") or {}
-        return answer["Responses"].get(self._table, []), left.get(self._table, {}).get("Keys", [])
 
     def _write(self, requests: Sequence[Request]) -> dict[str, str]:
         refused: dict[str, str] = {}
@@ -91,17 +80,12 @@ class Items:
             left = unprocessed.get(self._table)
             if not left:
                 return
-            _wait(attempt, "write")
+            time.sleep(back_off(attempt))
+        raise TransientDynamoError("DynamoDB would not write all items: the table is throttled")
 
     def _key_of(self, request: Request) -> str:
         put = request.get("PutRequest")
         return (put["Item"] if put else request["DeleteRequest"]["Key"])[self._key]["S"]
-
-
-def _wait(attempt: int, verb: str) -> None:
-    if attempt == ATTEMPTS - 1:
-        raise TransientDynamoError(f"DynamoDB would not {verb} all items: the table is throttled")
-    time.sleep(back_off(attempt))
 
 
 def _runs(requests: Sequence[Request]) -> Iterator[list[Request]]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from functions.aws.dynamodb import ItemRefusedError, TransientDynamoError, called
-from functions.aws.retry import back_off
+from functions.aws.dynamodb import ItemRefusedError, called, read_batches
 from functions.domain import names
 from functions.domain.phase import Phase
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RUNNING = "running"
-ATTEMPTS = 4  # at what DynamoDB left over
+READ_TIMEOUT_SECONDS = 2.0  # in which DynamoDB must give some of what it left over
 BOUND = 20_000  # rows of the queue that the backfill may have waiting, when the record does not say
 
 
@@ -111,21 +109,12 @@ class Records:
         self._update("SET #paused = :paused", {"paused": {"S": reason}})
 
     def _get(self, *records: str) -> list[Mapping[str, Any]]:
-        found: dict[str, Mapping[str, Any]] = {}
-        left = [self._key(record) for record in records]
-        for attempt in range(ATTEMPTS):
-            items, left = self._some(left)
-            found |= {item["record"]["S"]: item for item in items}
-            if not left:
-                return [found.get(record, {}) for record in records]
-            time.sleep(back_off(attempt))
-        raise TransientDynamoError("DynamoDB would not read the journal: it is throttled")
-
-    def _some(self, keys: list[dict[str, Any]]) -> tuple[list[Any], list[dict[str, Any]]]:
-        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        answer = cast("dict[str, Any]", called(lambda: self._client.batch_get_item(RequestItems=wanted)))
-        left: dict[str, Any] = answer.get("UnprocessedKeys") or {}
-        return answer["Responses"].get(self._table, []), left.get(self._table, {}).get("Keys", [])
+        keys = [self._key(record) for record in records]
+        read = read_batches(
+            self._client, self._table, keys, call=called, timeout=READ_TIMEOUT_SECONDS, ConsistentRead=True
+        )
+        found = {item["record"]["S"]: item for item in read}
+        return [found.get(record, {}) for record in records]
 
     def _update(self, expression: str, values: Mapping[str, Any], started_at: str = "") -> None:
         condition, attributes = "attribute_exists(#entity)", {"#entity": "entity"}
