@@ -100,7 +100,7 @@ def test_a_watch_that_is_killed_leaves_the_share_and_the_journal_has_said_so(bar
 
 
 def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, open_checks, monkeypatch):
-    monkeypatch.setattr(canary, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "RETRY_SECONDS", 0.01)
     held, real = [], locks.held
 
     def busy_at_first(journal, entity, holder, command):
@@ -119,7 +119,7 @@ def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, op
 @pytest.mark.parametrize("fails", [RefusedError("menus is locked"), FailedError("the API stage is odd")])
 def test_reads_that_cannot_be_taken_back_are_reported_with_the_command_and_the_others_go(two, monkeypatch, fails):
     monkeypatch.setattr(service, "TAKE_BACK_TIMEOUT_SECONDS", 0.0)
-    monkeypatch.setattr(canary, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(locks, "RETRY_SECONDS", 0.0)
     reads(two, 20, "menus").execute()
     real = locks.held
 

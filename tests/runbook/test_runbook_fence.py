@@ -10,6 +10,7 @@ import pytest
 from functions.domain import names
 from functions.install.control_row import Control
 from runbook import init as init_service
+from runbook.aws.aurora import Aurora
 from runbook.cutover import fence as fences
 from runbook.cutover.fence import Fence
 from runbook.errors import FailedError, PreconditionError
@@ -85,6 +86,7 @@ def test_before_init_there_is_none(live, monkeypatch):
 def test_a_database_that_does_not_answer_is_reported_in_time(fence, monkeypatch, sandbox):
     for limit in ("RAISE_TIMEOUT_SECONDS", "TIMEOUT_SECONDS"):
         monkeypatch.setattr(fences, limit, 0.1)
+    monkeypatch.setattr(Aurora.find_control, "__kwdefaults__", {"timeout": 0.1})
     sandbox.mariadb.kill()
     try:
         with pytest.raises(FailedError, match="does not answer"):

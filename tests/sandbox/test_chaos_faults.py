@@ -8,7 +8,6 @@ import time
 from collections import Counter
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.domain import names
@@ -83,7 +82,7 @@ def test_workers_are_killed_by_the_name_of_their_function(arena, attack):
 
 
 def test_calls_to_one_service_are_throttled_for_a_while(arena, attack):
-    client = arena.clients._client("dynamodb", Config(retries={"total_max_attempts": 1}))
+    client = arena.clients.dynamodb_once
     faults.request_throttling(arena, "dynamodb", share=1.0, seconds=0.5)
     with pytest.raises(ClientError, match="ThrottlingException"):
         client.list_tables()
