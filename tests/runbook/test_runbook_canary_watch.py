@@ -8,7 +8,6 @@ import signal
 import pytest
 from reads_world import ENTITY, QUICK, end_watch, figures, history, reads, settings, verdict, where
 
-from runbook.cutover import canary
 from runbook.cutover import reads as service
 from runbook.cutover.canary_analysis import CanaryOptions, Figures, Witness, percentile
 from runbook.errors import FailedError, PreconditionError, RefusedError
@@ -109,7 +108,7 @@ def test_what_is_under_way_elsewhere_is_waited_for_before_reads_go_back(bare, op
             raise RefusedError("chefs is locked")
         return real(journal, entity, holder, command)
 
-    monkeypatch.setattr(canary, "held", busy_at_first)
+    monkeypatch.setattr(locks, "held", busy_at_first)
     end_watch(monkeypatch, verdict(False, "too slow"))
     with pytest.raises(PreconditionError, match="too slow"):
         reads(bare, 10, watch=QUICK).execute()
@@ -128,7 +127,7 @@ def test_reads_that_cannot_be_taken_back_are_reported_with_the_command_and_the_o
             raise fails
         return real(journal, entity, holder, command)
 
-    monkeypatch.setattr(canary, "held", held)
+    monkeypatch.setattr(locks, "held", held)
     end_watch(monkeypatch, verdict(False, "too slow"))
     with pytest.raises(PreconditionError, match="30% of reads of menus are still on modern") as said:
         reads(two, 30, shared=True, watch=QUICK).execute()
