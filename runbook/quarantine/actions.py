@@ -9,9 +9,8 @@ from runbook.errors import PreconditionError
 from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease, held
 from runbook.journal.operation import first
-from runbook.quarantine.both_sides import FieldPair
 from runbook.quarantine.entry import Entry
-from runbook.quarantine.resolve import Action, Resolution, Resolver
+from runbook.quarantine.resolve import Action, FieldPair, Resolution, Resolver
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
 

@@ -6,6 +6,8 @@ that was made in DynamoDB, and that legacy did not delete in this epoch, is take
 Otherwise an acknowledged write would be lost. See docs/design.md, "Verify".
 """
 
+import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,17 +20,72 @@ from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.bridge.replay import Place, Replay
 from functions.copy.queue import ChangeQueue
-from functions.domain import names
-from functions.domain.errors import UnmappableError
+from functions.domain import names, values
+from functions.domain.entities import Entity
+from functions.domain.errors import UnmappableError, ValueProblemError
 from functions.domain.mapping import Record
-from functions.domain.masking import without_masked
+from functions.domain.masking import MASKED, without_masked
+from functions.domain.values import Field
 from functions.legacy.table import LegacyStore
 from runbook.aws.outputs import EntityTarget
 from runbook.journal.journal import Phase
-from runbook.quarantine.both_sides import FieldPair, pairs
 from runbook.quarantine.entry import Entry, EntryKind
 from runbook.quarantine.rewrite import Rewriter
 from runbook.stack import Context
+
+ABSENT = "(none)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldPair:
+    """A field on both sides.
+
+    Attributes:
+        legacy: what a client would see; "(none)" without a row, the problem if the row is unreadable.
+        modern: the same of the item; an attribute that does not fit its field is shown in DynamoDB's typed form.
+    """
+
+    field: str
+    legacy: Any
+    modern: Any
+    same: bool
+
+
+def pairs(entity: Entity, item: Mapping[str, Any] | None, row: Record | UnmappableError | None) -> list[FieldPair]:
+    """Every mapped field; one that is masked shows whether both sides are the same, and no value."""
+    found: list[FieldPair] = []
+    for name, field in entity.fields.items():
+        legacy, modern = _of_row(field, row), _of_item(field, item)
+        same = legacy == modern
+        if field.masked:
+            legacy, modern = (value if value == ABSENT else MASKED for value in (legacy, modern))
+        found.append(FieldPair(field=name, legacy=legacy, modern=modern, same=same))
+    return found
+
+
+def _of_row(field: Field, row: Record | UnmappableError | None) -> Any:
+    if row is None:
+        return ABSENT
+    if isinstance(row, UnmappableError):
+        return f"(unreadable: {row})"
+    return values.to_json(field, row.fields[field.name])
+
+
+def _of_item(field: Field, item: Mapping[str, Any] | None) -> Any:
+    if item is None:
+        return ABSENT
+    if field.name not in item:
+        return values.to_json(field, field.default)
+    try:
+        return values.to_json(field, values.from_attribute(field, item[field.name], limited=False))
+    except ValueProblemError:
+        return json.loads(json.dumps(item[field.name], default=_encoded))
+
+
+def _encoded(value: Any) -> str | list[Any]:
+    """Bytes as base64, a set as a list."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else sorted(value)
+
 
 TIMEOUT = 60.0  # seconds for an Aurora that does not answer; it wakes in about 15, restarts in less than 60
 

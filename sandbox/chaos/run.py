@@ -10,7 +10,7 @@ from sandbox import lifecycle, logs
 from sandbox.chaos import checker, final_state
 from sandbox.chaos.checker import Found, Violation
 from sandbox.chaos.commands import Runbook, StuckError
-from sandbox.chaos.nemesis import Nemesis
+from sandbox.chaos.faults import Nemesis
 from sandbox.chaos.poison import Poison
 from sandbox.chaos.scenario import Stretch, comparison, completion, stretches
 from sandbox.chaos.system import Arena

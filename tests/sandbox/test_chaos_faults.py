@@ -13,8 +13,7 @@ from botocore.exceptions import ClientError
 from functions.domain import names
 from sandbox.chaos import faults, final_state
 from sandbox.chaos.commands import Runbook, StuckError
-from sandbox.chaos.faults import FAULTS, Attack
-from sandbox.chaos.nemesis import Nemesis
+from sandbox.chaos.faults import FAULTS, Attack, Nemesis
 from sandbox.chaos.scenario import Stretch, completion, stretches
 from sandbox.chaos.system import Arena
 from sandbox.load import Load, shape_of

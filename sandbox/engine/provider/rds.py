@@ -1,11 +1,11 @@
 """Aurora: subnet group, parameter groups, cluster, instance. The data itself is MariaDB's (sandbox/emulator)."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, capital, known, pick, section, tags
+from sandbox.engine.shape import AutoName, capital, known, pascal, pick, section, tags
 from sandbox.engine.state import Record
 
 
@@ -82,34 +82,23 @@ def _parameter(parameter: Mapping[str, str]) -> dict[str, str]:
     return {"ParameterName": parameter["name"], "ParameterValue": parameter["value"], "ApplyMethod": method}
 
 
-# Inputs that can change in place, by what modify_db_cluster calls them. `applyImmediately` is always so here.
-CLUSTER_UPDATES = {
-    "engineVersion": "EngineVersion",
-    "serverlessv2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
-    "deletionProtection": "DeletionProtection",
-    "backupRetentionPeriod": "BackupRetentionPeriod",
-    "preferredBackupWindow": "PreferredBackupWindow",
-    "preferredMaintenanceWindow": "PreferredMaintenanceWindow",
-    "dbClusterParameterGroupName": "DBClusterParameterGroupName",
-    "vpcSecurityGroupIds": "VpcSecurityGroupIds",
-    "copyTagsToSnapshot": "CopyTagsToSnapshot",
-    "enableHttpEndpoint": "EnableHttpEndpoint",
-    "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
-}
-CLUSTER_FIXED = {
+# Inputs that modify_db_cluster can change. `applyImmediately` is always so here.
+CLUSTER_UPDATES = (
+    "engineVersion serverlessv2ScalingConfiguration deletionProtection backupRetentionPeriod preferredBackupWindow "
+    "preferredMaintenanceWindow dbClusterParameterGroupName vpcSecurityGroupIds copyTagsToSnapshot enableHttpEndpoint "
+    "iamDatabaseAuthenticationEnabled"
+)
+CLUSTER_FIXED = (
+    "clusterIdentifier engine engineMode databaseName masterUsername masterPassword manageMasterUserPassword "
+    "masterUserSecretKmsKeyId dbSubnetGroupName storageEncrypted storageType kmsKeyId port"
+)
+AWS_NAMES = {  # where it is not the input's with a capital first letter
     "clusterIdentifier": "DBClusterIdentifier",
-    "engine": "Engine",
-    "engineMode": "EngineMode",
-    "databaseName": "DatabaseName",
-    "masterUsername": "MasterUsername",
-    "masterPassword": "MasterUserPassword",
-    "manageMasterUserPassword": "ManageMasterUserPassword",
-    "masterUserSecretKmsKeyId": "MasterUserSecretKmsKeyId",
+    "dbClusterParameterGroupName": "DBClusterParameterGroupName",
     "dbSubnetGroupName": "DBSubnetGroupName",
-    "storageEncrypted": "StorageEncrypted",
-    "storageType": "StorageType",
-    "kmsKeyId": "KmsKeyId",
-    "port": "Port",
+    "iamDatabaseAuthenticationEnabled": "EnableIAMDatabaseAuthentication",
+    "masterPassword": "MasterUserPassword",
+    "serverlessv2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
 }
 # enabledCloudwatchLogsExports and the like change the bill and the logs of a real Aurora, and nothing here.
 CLUSTER_WITHOUT_EFFECT = (
@@ -120,25 +109,20 @@ CLUSTER_WITHOUT_EFFECT = (
 
 @handles(
     "aws:rds/cluster:Cluster",
-    properties=" ".join([*CLUSTER_FIXED, "tags"]),
-    updates=" ".join([*CLUSTER_UPDATES, CLUSTER_WITHOUT_EFFECT]),
+    properties=f"{CLUSTER_FIXED} tags",
+    updates=f"{CLUSTER_UPDATES} {CLUSTER_WITHOUT_EFFECT}",
     name=AutoName("clusterIdentifier", 63, lower=True),
 )
 class Cluster(Handler):
     """An Aurora cluster with its managed master secret and its Data API."""
 
     def create(self, inputs: Mapping[str, Any]) -> Made:
-        both = {**CLUSTER_FIXED, **CLUSTER_UPDATES}
-        arguments = {argument: _scaling(name, inputs[name]) for name, argument in both.items() if name in inputs}
+        arguments = _cluster_arguments(inputs, f"{CLUSTER_FIXED} {CLUSTER_UPDATES}".split())
         cluster = self.aws.client("rds").create_db_cluster(**arguments, Tags=tags(inputs))["DBCluster"]
         return Made(cluster["DBClusterIdentifier"], _cluster_outputs(cluster))
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
-        arguments = {
-            CLUSTER_UPDATES[name]: _scaling(name, inputs[name])
-            for name in changed
-            if name in CLUSTER_UPDATES and name in inputs
-        }
+        arguments = _cluster_arguments(inputs, changed & set(CLUSTER_UPDATES.split()))
         cluster = self.aws.client("rds").modify_db_cluster(
             DBClusterIdentifier=record.id, ApplyImmediately=True, **arguments
         )["DBCluster"]
@@ -154,23 +138,19 @@ class Cluster(Handler):
         self.aws.client("rds").delete_db_cluster(DBClusterIdentifier=record.id, **keep)
 
 
-def _scaling(name: str, value: Any) -> Any:
-    if name != "serverlessv2ScalingConfiguration":
-        return value
-    return {capital(key): number for key, number in value.items()}
+def _cluster_arguments(inputs: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    given = {AWS_NAMES.get(name, capital(name)): inputs[name] for name in names if name in inputs}
+    return {
+        name: pascal(value) if name == "ServerlessV2ScalingConfiguration" else value for name, value in given.items()
+    }
 
 
 def _cluster_outputs(cluster: Mapping[str, Any]) -> dict[str, Any]:
-    secret = cluster.get("MasterUserSecret")
-    managed = (
-        {
-            "secretArn": secret["SecretArn"],
-            "secretStatus": secret["SecretStatus"],
-            "kmsKeyId": secret.get("KmsKeyId", ""),
-        }
-        if secret
-        else None
-    )
+    secrets = [
+        {"secretArn": each["SecretArn"], "secretStatus": each["SecretStatus"], "kmsKeyId": each.get("KmsKeyId", "")}
+        for each in (cluster.get("MasterUserSecret"),)
+        if each
+    ]
     return {
         "arn": cluster["DBClusterArn"],
         "endpoint": cluster["Endpoint"],
@@ -178,7 +158,7 @@ def _cluster_outputs(cluster: Mapping[str, Any]) -> dict[str, Any]:
         "clusterResourceId": cluster.get("DbClusterResourceId", ""),
         "engineVersionActual": cluster["EngineVersion"],
         "port": cluster["Port"],
-        "masterUserSecrets": [managed] if managed else [],
+        "masterUserSecrets": secrets,
     }
 
 

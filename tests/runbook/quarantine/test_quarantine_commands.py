@@ -15,7 +15,7 @@ from functions.domain.masking import MASKED, without_masked
 from runbook.commands.cli import app
 from runbook.journal.journal import Phase
 from runbook.journal.lock import held
-from runbook.quarantine.both_sides import pairs
+from runbook.quarantine.resolve import pairs
 
 
 def test_list_shows_everything_known_of_an_entry(world, run):
