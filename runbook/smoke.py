@@ -54,10 +54,7 @@ class Smoke:
     created: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def run(self) -> list[SmokeStep]:
-        """Every step in order; after a failed one the rest is skipped.
-
-        What was created is removed in any case.
-        """
+        """Every step in order; after a failed one the rest is skipped. What was created is removed in any case."""
         try:
             results = self._steps()
         finally:

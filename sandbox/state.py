@@ -41,15 +41,20 @@ class Daemon:
         return f"http://127.0.0.1:{self.port}"
 
 
-@dataclass(frozen=True)
 class Folder:
-    """The files of one sandbox: `.sandbox/<name>/` in the project's folder.
+    """The files of one sandbox: `.sandbox/<name>/` in the project's folder."""
 
-    Args:
-        path: the sandbox's own folder.
-    """
-
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.resources = path / "state.json"
+        self.outputs = path / "outputs.json"  # the stack's outputs and the address: all that the runbook needs
+        self.settings = path / "settings.json"  # the options of the last `up`; `reset` repeats it
+        self.server_log = path / "server.log"
+        self.engine_log = path / "engine.log"  # what the last run of the program printed
+        self.temporary = path / "tmp"  # the daemon's TMPDIR: its functions' code and whatever else it unpacks
+        self.mariadb = path / "mariadb"
+        self.cache = path.parent / CACHE  # what all sandboxes share and `down` keeps: an unpacked MariaDB
 
     @classmethod
     def of(cls, name: str, root: Path | None = None) -> Folder:
@@ -63,47 +68,6 @@ class Folder:
                 f"{name!r} cannot name a sandbox: use lower-case letters, digits and dashes, and not {CACHE!r}."
             )
         return cls((root or default_root()) / name)
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def resources(self) -> Path:
-        return self.path / "state.json"
-
-    @property
-    def outputs(self) -> Path:
-        """The stack's outputs, and how to reach the sandbox: all that the runbook needs."""
-        return self.path / "outputs.json"
-
-    @property
-    def settings(self) -> Path:
-        """What the last `up` was asked for; `reset` repeats it."""
-        return self.path / "settings.json"
-
-    @property
-    def server_log(self) -> Path:
-        return self.path / "server.log"
-
-    @property
-    def engine_log(self) -> Path:
-        """What the last run of the program printed."""
-        return self.path / "engine.log"
-
-    @property
-    def temporary(self) -> Path:
-        """The daemon's TMPDIR: its functions' code and whatever else it unpacks."""
-        return self.path / "tmp"
-
-    @property
-    def mariadb(self) -> Path:
-        return self.path / "mariadb"
-
-    @property
-    def cache(self) -> Path:
-        """What all sandboxes share and `down` keeps: an unpacked MariaDB."""
-        return self.path.parent / CACHE
 
     def daemon(self) -> Daemon | None:
         """The daemon, if it is alive and really this sandbox's."""

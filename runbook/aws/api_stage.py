@@ -19,14 +19,6 @@ CANARY = "/canarySettings"
 OVERRIDES = f"{CANARY}/stageVariableOverrides"
 
 
-def _texts() -> dict[str, str]:
-    return {}
-
-
-def _marks() -> dict[str, str | None]:
-    return {}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Canary:
     """The share of requests that get other values: `percent` of them, served by `deployment`."""
@@ -46,8 +38,8 @@ class StageChange:
         percent: the canary's percentage, should there be a canary afterwards.
     """
 
-    variables: Mapping[str, str] = field(default_factory=_texts)
-    overrides: Mapping[str, str | None] = field(default_factory=_marks)
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    overrides: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     percent: float | None = None
 
 

@@ -1,7 +1,4 @@
-"""The AWS clients that the services take, made from a target.
-
-Its region, and in the sandbox its address and key.
-"""
+"""The AWS clients that the services take, made from a target. Its region, and in the sandbox its address and key."""
 
 from __future__ import annotations
 

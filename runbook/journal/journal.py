@@ -54,10 +54,7 @@ class Lock:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A sequence of steps that is under way.
-
-    Which one was begun or ended last, and in which direction it runs.
-    """
+    """A sequence of steps that is under way. Which one was begun or ended last, and in which direction it runs."""
 
     id: str
     command: str

@@ -155,10 +155,7 @@ def _refusal(lock: Lock | None, entity: str) -> RefusedError:
 
 
 def this_process() -> str:
-    """This process, distinct from every other on this or another machine.
-
-    `host|boot|pid namespace|pid|start`.
-    """
+    """This process, distinct from every other on this or another machine. `host|boot|pid namespace|pid|start`."""
     return f"{_machine()}|{os.getpid()}|{_started(os.getpid())}"
 
 

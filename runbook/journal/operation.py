@@ -74,10 +74,7 @@ class Outcome:
 
 
 def finishes(steps: Sequence[Step], operation: Operation) -> bool:
-    """Whether an interrupted operation is past its commit, and so will be finished.
-
-    Otherwise it will be undone.
-    """
+    """Whether an interrupted operation is past its commit, and so will be finished. Otherwise it will be undone."""
     return operation.direction == "do" and _committed(steps, _index(steps, operation))
 
 

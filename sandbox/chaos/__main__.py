@@ -1,7 +1,5 @@
 """`make chaos [SEED=n] [RUNS=n]`: runs with different seeds, one after the other, until one breaks a promise."""
 
-from __future__ import annotations
-
 import argparse
 import random
 import sys

@@ -2,8 +2,6 @@
 # MiniStack has no types that a strict check could use.
 """Replaces a function of MiniStack by one that can call what it replaces."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any

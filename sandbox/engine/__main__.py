@@ -1,7 +1,5 @@
 """One run of the engine in a process of its own: a request on stdin, JSON lines on stdout (see sandbox/deploy.py)."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

@@ -1,7 +1,5 @@
 """The process that sends: settings as JSON on the first line of stdin, counts on stdout, until stdin ends."""
 
-from __future__ import annotations
-
 import json
 import sys
 import threading

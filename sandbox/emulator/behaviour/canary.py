@@ -7,8 +7,6 @@ On AWS the first `replace` of a part of canarySettings makes a canary with the s
 changes nothing. MiniStack keeps whatever is sent, numbers as text. This file can go when it does as AWS does.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -2,8 +2,6 @@
 
 # pyright: basic
 # MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

@@ -7,8 +7,6 @@ in threads. This file can go when MiniStack takes an external server and leaves 
 
 # pyright: basic
 # MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import contextvars

@@ -6,8 +6,6 @@ On AWS a stage serves the resources as they were when its deployment was made. M
 that a route appears before it is deployed. This file can go when it keeps snapshots.
 """
 
-from __future__ import annotations
-
 import contextvars
 import copy
 import json

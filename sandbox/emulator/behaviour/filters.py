@@ -7,8 +7,6 @@ only what is there. In MiniStack a missing attribute fails the whole pattern, an
 This file can go when it follows AWS in both.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from ministack.services import lambda_svc as functions

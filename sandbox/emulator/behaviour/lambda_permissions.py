@@ -7,8 +7,6 @@ with a fixed body when it may not or the function fails. MiniStack asks for no p
 to the client. This file can go when it does neither.
 """
 
-from __future__ import annotations
-
 import fnmatch
 from typing import Any
 

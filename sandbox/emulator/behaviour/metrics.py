@@ -7,8 +7,6 @@ MiniStack records none of the four (of functions only those called by Invoke); a
 `runbook cutover reads` look at them. This file can go when it does.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Any

@@ -6,8 +6,6 @@ DynamoDB event source").
 MiniStack knows queues and topics as destinations only. This file can go when it knows buckets.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 import os

@@ -7,8 +7,6 @@ asynchronously, within its minute. MiniStack fires schedules, but looks every te
 goes around Lambda's API, so that the call is neither tried again nor counted. This file can go when it asks the role.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from functools import cache

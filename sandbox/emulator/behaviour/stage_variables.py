@@ -7,8 +7,6 @@ for a request that the canary got, which is a random share of them. MiniStack ta
 (how its settings are kept is in canary.py). This file can go when it does both.
 """
 
-from __future__ import annotations
-
 import contextvars
 import random
 import re

@@ -9,8 +9,6 @@ MiniStack takes a partial failure for success and moves on, and knows neither re
 parallelisation. This file can go when it does.
 """
 
-from __future__ import annotations
-
 import contextvars
 import json
 import threading

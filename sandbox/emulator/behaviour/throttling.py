@@ -4,8 +4,6 @@ AWS throttles when an account or a table is asked for too much; MiniStack never 
 go untested. `make chaos` asks for it by a POST to PATH. This is no gap of MiniStack but a tool, and stays.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import re

@@ -8,8 +8,6 @@ as long: every call behind a switched route waits for seconds. Here a few start 
 whichever worker is free first, which is about as long as on AWS. This file can go when MiniStack bounds its starts.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from typing import Any

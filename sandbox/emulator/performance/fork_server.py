@@ -4,8 +4,6 @@ It is started by its path, and takes requests on the socket whose number is its 
 three descriptors of its standard streams. It ends when the other side of the socket is closed.
 """
 
-from __future__ import annotations
-
 import functools
 import gc
 import importlib

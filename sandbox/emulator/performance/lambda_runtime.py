@@ -7,8 +7,6 @@ group. MiniStack answers the text of the exception, waits 50 ms after each call 
 logger has no handler. This file can go when the worker marks the end of a call's log and reports exceptions whole.
 """
 
-from __future__ import annotations
-
 import queue
 import time
 from typing import Any

@@ -7,8 +7,6 @@ twenty milliseconds in which it serves no other request. Here the keys are kept 
 that its page can need. This file can go when MiniStack pages by itself.
 """
 
-from __future__ import annotations
-
 import bisect
 import hashlib
 from collections.abc import Callable, Iterable
