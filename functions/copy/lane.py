@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions.aws.data_api import DataApi
-from functions.copy.items import Items
 from functions.copy.lease import LaneLease
 from functions.copy.queue import ChangeQueue, Taken
 from functions.copy.state import CopyRecord, Records
 from functions.copy.throttle import Bucket, Load
-from functions.copy.writer import ItemWriter, QuarantineKey, WriteOutcome
+from functions.copy.writer import Items, ItemWriter, QuarantineKey, WriteOutcome
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore

@@ -13,8 +13,7 @@ from botocore.config import Config
 from functions.api import http_api
 from functions.api.store import NotFoundError
 from functions.aws import environment
-from functions.gate.gate import WriteGate, WriterFunction
-from functions.gate.inflight import GateRecord
+from functions.gate.gate import GateRecord, WriteGate, WriterFunction
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -13,8 +13,7 @@ from botocore.exceptions import ClientError
 from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
 from functions.domain import names
-from functions.gate.gate import NotStartedError, WriteGate, WriterFunction
-from functions.gate.inflight import GateRecord
+from functions.gate.gate import GateRecord, NotStartedError, WriteGate, WriterFunction
 
 CREATED = {"statusCode": 201, "headers": {}, "body": "{}"}
 FENCED = {"statusCode": 503, "headers": {FENCED_HEADER.lower(): "1"}, "body": "{}"}
