@@ -1,4 +1,7 @@
-"""Decides which errors are transient (the one list of codes), and retries calls that ended with one (the one loop)."""
+"""Decides which errors are transient, by the one list of codes, and retries calls that ended with one.
+
+mysql_errors.py and dynamodb.py apply the list to what boto3 raises. A lost connection is transient, too.
+"""
 
 import random
 import time

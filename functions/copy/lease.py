@@ -1,4 +1,6 @@
-"""A lane's lease in the journal: who works on the lane now, so that each key has one writer.
+"""A lane's lease in the journal: which worker has the lane now, so that each key has one writer.
+
+The operator's lock and its lease are another thing: runbook/journal/lock.py.
 
 A worker may write only while its lease lasts longer than the longest request could take. So a worker that takes over
 an expired lease meets no request of its predecessor.

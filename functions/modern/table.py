@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api.store import ConflictError, NotFoundError, Page, TooLargeError, UnavailableError
+from functions.aws.retry import TRANSIENT_CODES
 from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 
 PAGE_BYTES = 640 * 1024  # of items; JSON in JSON makes seven bytes of one, and Lambda answers up to 6 MB
 EXISTS = "attribute_exists(#key) AND attribute_not_exists(#heartbeat)"
-THROTTLED = frozenset(
-    {
-        "InternalServerError",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingException",
-    }
-)
 
 
 class ModernStore:
@@ -184,7 +175,7 @@ def _meaning(error: ClientError) -> Exception:
     name, text = details.get("Code", ""), details.get("Message", "")
     if name == "ConditionalCheckFailedException":
         return _ConditionError()
-    if name in THROTTLED:
+    if name in TRANSIENT_CODES:
         return UnavailableError(maybe_written=name == "InternalServerError")
     if name == "ValidationException" and "size" in text.lower():
         return TooLargeError()

@@ -1,8 +1,8 @@
 """Which checks are made when: the one registry of checks, with the scopes that each belongs to.
 
-To add a check: write a function that returns a `Check` into the module of the place that it looks at: server, table,
-keys, columns, sizes, deployment, bridge, triggers, copy or routes. If it belongs to preflight and `copy start`, add it
-to that module's `checks`. Else add a line to REGISTRY at the end of this file. docs/preflight.md has each reason.
+To add a check: write a function that returns a `Check` into the module of the place that it looks at. In server, table,
+keys, columns, sizes and deployment, add it to that module's `checks`, which preflight and `copy start` make. For every
+other module add a line to REGISTRY at the end of this file. docs/preflight.md has the reason of each check.
 
 Preflight reads the control planes and Aurora's dictionary. Of the table it reads both ends of the primary index and a
 bounded sample.

@@ -1,7 +1,8 @@
 """Raises and lowers an entity's fence in Aurora: its control row, which the triggers on the legacy table read.
 
-Raising it waits for every writer that is inside, for a few seconds at most. Writers that arrive meanwhile wait behind
-it, so it backs off, lets all of them through, and tries again.
+Raising it waits for every writer that is inside: the triggers hold a shared lock on the control row, and the change
+takes the exclusive one (functions/install/control_row.py). It waits a few seconds at most. Writers that arrive
+meanwhile wait behind it, so it backs off, lets all of them through, and tries again.
 """
 
 import contextlib

@@ -1,4 +1,7 @@
-"""The faults, each a function that does harm, waits as long as it must, and leaves the machine whole again."""
+"""The faults, each a function that does harm, waits as long as it must, and repairs it; `Nemesis` injects them.
+
+A new fault stands in FAULTS; scenario.py says during which commands it may be injected.
+"""
 
 from __future__ import annotations
 
