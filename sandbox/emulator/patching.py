@@ -1,6 +1,5 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Replaces a function of MiniStack by one that can call what it replaces."""
+# pyright: basic
 
 from collections.abc import Callable
 from importlib.metadata import version

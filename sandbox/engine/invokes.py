@@ -1,6 +1,5 @@
 """The provider functions that a program may call; all are answered without a request, so a preview can, too."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,37 +50,9 @@ def _partition(_: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"partition": aws.PARTITION, "id": aws.PARTITION, **names}
 
 
-def _policy_document(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    statements = [_statement(raw) for raw in arguments.get("statements", [])]
-    document = {"Version": arguments.get("version", "2012-10-17"), "Statement": statements}
-    compact = json.dumps(document, separators=(",", ":"))
-    return {"json": json.dumps(document, indent=2), "minifiedJson": compact, "id": str(abs(hash(compact)))}
-
-
-def _statement(raw: Mapping[str, Any]) -> dict[str, Any]:
-    statement: dict[str, Any] = {"Effect": raw.get("effect", "Allow")}
-    for argument, element in (
-        ("sid", "Sid"),
-        ("actions", "Action"),
-        ("notActions", "NotAction"),
-        ("resources", "Resource"),
-        ("notResources", "NotResource"),
-    ):
-        if raw.get(argument):
-            statement[element] = raw[argument]
-    if raw.get("principals"):
-        statement["Principal"] = {item["type"]: item["identifiers"] for item in raw["principals"]}
-    for condition in raw.get("conditions", []):
-        statement.setdefault("Condition", {}).setdefault(condition["test"], {})[condition["variable"]] = condition[
-            "values"
-        ]
-    return statement
-
-
 FUNCTIONS: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     "aws:index/getCallerIdentity:getCallerIdentity": _caller_identity,
     "aws:index/getRegion:getRegion": _region,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _availability_zones,
     "aws:index/getPartition:getPartition": _partition,
-    "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
 }

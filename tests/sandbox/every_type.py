@@ -18,11 +18,7 @@ def policy(*statements):
 zones = aws.get_availability_zones(state="available")
 region, partition = aws.get_region(), aws.get_partition()
 identity = aws.get_caller_identity_output()
-document = aws.iam.get_policy_document_output(
-    statements=[
-        {"actions": ["sts:AssumeRole"], "principals": [{"type": "Service", "identifiers": ["lambda.amazonaws.com"]}]}
-    ]
-)
+trust = policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}})
 
 vpc = aws.ec2.Vpc("net", cidr_block="10.0.0.0/16", enable_dns_hostnames=True, enable_dns_support=True, tags=TAGS)
 subnets = [
@@ -105,7 +101,7 @@ aws.s3.BucketServerSideEncryptionConfiguration(
     rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
 )
 
-role = aws.iam.Role("role", assume_role_policy=document.json, tags=TAGS)
+role = aws.iam.Role("role", assume_role_policy=trust, tags=TAGS)
 logs = aws.cloudwatch.LogGroup("logs", retention_in_days=7, tags=TAGS)
 rights = aws.iam.RolePolicy(
     "role-rights",

@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """A stage's canary settings, as UpdateStage changes them.
 
 On AWS the first `replace` of a part of canarySettings makes a canary with the stage's own deployment and 0 percent;
 `add` is not allowed, a single override may be removed and so may the whole, and a call with one wrong operation
 changes nothing. MiniStack keeps whatever is sent, numbers as text. This file can go when it does as AWS does.
 """
+# pyright: basic
 
 import re
 from typing import Any

@@ -1,10 +1,9 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Deployments as snapshots.
 
 On AWS a stage serves the resources as they were when its deployment was made. MiniStack serves them as they are now, so
 that a route appears before it is deployed. This file can go when it keeps snapshots.
 """
+# pyright: basic
 
 import contextvars
 import copy

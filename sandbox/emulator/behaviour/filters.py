@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Filters of stream mappings on attributes that are not there.
 
 On AWS `{"exists": false}` on a leaf matches a record that lacks the leaf or what is above it, and `anything-but` takes
 only what is there. In MiniStack a missing attribute fails the whole pattern, and `anything-but` matches a missing leaf.
 This file can go when it follows AWS in both.
 """
+# pyright: basic
 
 from typing import Any
 

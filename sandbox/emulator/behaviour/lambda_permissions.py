@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Permissions of API Gateway on functions, and its answer to a function that failed.
 
 On AWS API Gateway may invoke a function only by a permission whose source ARN fits the method, and answers 500 or 502
 with a fixed body when it may not or the function fails. MiniStack asks for no permission and shows the function's error
 to the client. This file can go when it does neither.
 """
+# pyright: basic
 
 import fnmatch
 from typing import Any

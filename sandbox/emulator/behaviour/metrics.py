@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Metrics that AWS records by itself.
 
 API Gateway's, those of a function that API Gateway calls, a stream mapping's iterator age, and those in the log (EMF).
 MiniStack records none of the four (of functions only those called by Invoke); alarms, `runbook status` and the watch of
 `runbook cutover reads` look at them. This file can go when it does.
 """
+# pyright: basic
 
 import json
 import time

@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Schedules that call a function as their role, and in time.
 
 On AWS a schedule takes on its role, which must trust EventBridge Scheduler, and calls its function by Lambda's own API,
 asynchronously, within its minute. MiniStack fires schedules, but looks every ten seconds, asks no role for anything and
 goes around Lambda's API, so that the call is neither tried again nor counted. This file can go when it asks the role.
 """
+# pyright: basic
 
 import json
 import os

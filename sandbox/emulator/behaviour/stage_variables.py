@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Stage variables in integration URIs, and the canary's overrides of them.
 
 On AWS `${stageVariables.x}` in an integration's URI becomes the stage's variable, or the canary's override
 for a request that the canary got, which is a random share of them. MiniStack takes the URI as it is and has no canary
 (how its settings are kept is in canary.py). This file can go when it does both.
 """
+# pyright: basic
 
 import contextvars
 import random

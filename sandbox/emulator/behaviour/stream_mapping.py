@@ -1,5 +1,3 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Stream mappings that fail as AWS's do.
 
 On AWS a mapping delivers a DynamoDB stream in order per key, several keys at a time, retries a failed batch until it
@@ -8,6 +6,7 @@ it dead-letters whole into S3.
 MiniStack takes a partial failure for success and moves on, and knows neither retries nor bisecting nor
 parallelisation. This file can go when it does.
 """
+# pyright: basic
 
 import contextvars
 import json

@@ -1,5 +1,3 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Cold starts one after the other, while calls take whatever worker is free first.
 
 On AWS each concurrent call without a free environment starts one, on a machine of its own, so that a burst of them
@@ -7,6 +5,7 @@ takes as long as one. MiniStack starts as many processes at once, and on a few c
 as long: every call behind a switched route waits for seconds. Here a few start at a time and the other calls wait for
 whichever worker is free first, which is about as long as on AWS. This file can go when MiniStack bounds its starts.
 """
+# pyright: basic
 
 import threading
 import time

@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Lambda's Python workers are forked from a process that has imported what they import.
 
 On AWS a cold start takes place on a machine of its own. Here all of them share a few cores, and Python's start with
 boto3 takes half a second of one: a burst of requests would wait for nothing else. This file can go when MiniStack
 forks its workers.
 """
+# pyright: basic
 
 from __future__ import annotations
 

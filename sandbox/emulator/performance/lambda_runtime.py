@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Lambda's Python runtime: failures with their type and trace, logs that arrive, no wait for them.
 
 On AWS a function that raises answers `errorType`, `errorMessage` and `stackTrace`, and what it logs is in its log
 group. MiniStack answers the text of the exception, waits 50 ms after each call for log lines, and its worker's root
 logger has no handler. This file can go when the worker marks the end of a call's log and reports exceptions whole.
 """
+# pyright: basic
 
 import queue
 import time

@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """A page of a Scan costs what the page has, not what the table has.
 
 MiniStack sorts all keys of a table, and hashes them for a parallel scan, for each page: with ten thousand items that is
 twenty milliseconds in which it serves no other request. Here the keys are kept in order, and a scan is shown only those
 that its page can need. This file can go when MiniStack pages by itself.
 """
+# pyright: basic
 
 import bisect
 import hashlib

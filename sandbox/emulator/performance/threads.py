@@ -1,11 +1,10 @@
-# pyright: basic
-# MiniStack has no types that a strict check could use.
 """Threads that MiniStack starts for each call of a function are kept and used again, and ids take no system call.
 
 The event loop waits in `Thread.start` until the new thread runs, and gives the interpreter's lock up for random ids:
 with other threads at work that is milliseconds of every request, in which it serves no request. This file can go when
 MiniStack keeps its threads.
 """
+# pyright: basic
 
 from __future__ import annotations
 
