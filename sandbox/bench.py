@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from functions.aws.retry import poll
 from functions.domain import names
 from runbook.aws.clients import Clients
 from runbook.stack import resolve
@@ -245,11 +246,8 @@ class Bench:
 
     @staticmethod
     def _wait(done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while not done():
-            if time.monotonic() > deadline:
-                raise SandboxError(f"What is measured did not end in {TIMEOUT:.0f} s.")
-            time.sleep(0.2)
+        if not poll(done, timeout=TIMEOUT, first=0.2, longest=0.2):
+            raise SandboxError(f"What is measured did not end in {TIMEOUT:.0f} s.")
 
     def _runbook(self, *words: str) -> str:
         program = str(Path(sys.executable).parent / "runbook")

@@ -5,13 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import psutil
 
+from functions.aws.retry import poll
 from sandbox import processes
 from sandbox.database.mariadb import MariaDB
 from sandbox.engine.aws import ACCOUNT, REGION
@@ -103,11 +103,9 @@ def _environment(folder: Folder, port: int) -> dict[str, str]:
 
 
 def _wait_until_up(folder: Folder, daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START
-    while process.poll() is None and time.monotonic() < deadline:
-        if healthy(daemon):
-            return
-        time.sleep(POLL)
+    poll(lambda: process.poll() is not None or healthy(daemon), timeout=START, first=POLL, longest=POLL)
+    if process.poll() is None and healthy(daemon):
+        return
     stop(folder)
     lines = folder.server_log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     said = "\n  ".join(lines[-LAST_LINES:]) or "it said nothing"

@@ -4,9 +4,9 @@ One that its parent has not collected yet is over, too, but psutil's wait() is n
 is its daemon's child, and a container's first process may collect no child.
 """
 
-import time
-
 import psutil
+
+from functions.aws.retry import poll
 
 POLL = 0.02  # seconds
 
@@ -20,12 +20,7 @@ def over(process: psutil.Process) -> bool:
 
 def wait(process: psutil.Process, timeout: float) -> bool:
     """Wait until it has ended, `timeout` seconds at most; whether it has."""
-    deadline = time.monotonic() + timeout
-    while not over(process):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL)
-    return True
+    return poll(lambda: over(process), timeout=timeout, first=POLL, longest=POLL)
 
 
 def end(process: psutil.Process, timeout: float) -> None:

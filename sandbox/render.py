@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -105,7 +106,7 @@ def say(text: str) -> None:
 
 def error(text: str) -> None:
     """What went wrong, on stderr."""
-    ERR.print(f"[red]error:[/] {_escaped(text)}", soft_wrap=True)
+    ERR.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
 
 
 def short(type_: str) -> str:
@@ -127,7 +128,3 @@ def _counted(counts: Counter[Change]) -> list[str]:
 def _planned(counts: Counter[Change]) -> list[str]:
     verbs = {Change.SAME: "unchanged"}
     return [f"{counts[change]} {verbs.get(change, f'to {change}')}" for change in Change if counts[change]]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")

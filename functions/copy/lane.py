@@ -157,7 +157,7 @@ class CopyLane:
         taken = self.queue.take(self._lane, self._most if copy.hurries else self._bucket.available(self._most))
         self._bucket.take(len(taken))
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
-        for some in _slices(taken):
+        for some in (taken[start : start + SLICE] for start in range(0, len(taken), SLICE)):
             self._finish(some)
         if not taken or any(row.backfill for row in taken) or self._clock() - self._reported >= REPORT_SECONDS:
             self.report()
@@ -208,7 +208,3 @@ class CopyLane:
         if self._lane != LANE or copy.backfilled or copy.hurries:
             return 0
         return self._backfill.advance(copy)
-
-
-def _slices(rows: Sequence[Taken]) -> list[Sequence[Taken]]:
-    return [rows[start : start + SLICE] for start in range(0, len(rows), SLICE)]

@@ -2,9 +2,9 @@
 
 import json
 import random
-import time
 from typing import Any
 
+from functions.aws.retry import poll
 from sandbox.chaos.commands import Runbook
 from sandbox.chaos.system import Arena
 from sandbox.load import Shape
@@ -48,11 +48,8 @@ class Poison:
         self._arena.clients.dynamodb.put_item(TableName=self._arena.deployed.modern_table, Item=item)
 
     def _wait(self, *, quarantined: bool) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while self._quarantined() != quarantined:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the record {self._key} is {'not ' if quarantined else ''}in quarantine")
-            time.sleep(POLL)
+        if not poll(lambda: self._quarantined() == quarantined, timeout=TIMEOUT, first=POLL, longest=POLL):
+            raise TimeoutError(f"the record {self._key} is {'not ' if quarantined else ''}in quarantine")
 
     def _quarantined(self) -> bool:
         ended = self._runbook.once(("quarantine", "list", "--entity", self._arena.name, "--json"))

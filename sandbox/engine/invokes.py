@@ -24,25 +24,14 @@ def _caller_identity(_: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _region(_: Mapping[str, Any]) -> Mapping[str, Any]:
-    endpoint = f"ec2.{aws.REGION}.amazonaws.com"
-    return {
-        "region": aws.REGION,
-        "name": aws.REGION,
-        "id": aws.REGION,
-        "description": "US East (N. Virginia)",
-        "endpoint": endpoint,
-    }
+    described = {"description": "US East (N. Virginia)", "endpoint": f"ec2.{aws.REGION}.amazonaws.com"}
+    return {**dict.fromkeys(("region", "name", "id"), aws.REGION), **described}
 
 
 def _availability_zones(_: Mapping[str, Any]) -> Mapping[str, Any]:
     zone_ids = [f"use1-az{number}" for number, _ in enumerate(aws.ZONES, start=1)]
-    return {
-        "names": list(aws.ZONES),
-        "zoneIds": zone_ids,
-        "groupNames": [aws.REGION],
-        "id": aws.REGION,
-        "region": aws.REGION,
-    }
+    names = {"names": list(aws.ZONES), "zoneIds": zone_ids, "groupNames": [aws.REGION]}
+    return {**names, "id": aws.REGION, "region": aws.REGION}
 
 
 def _partition(_: Mapping[str, Any]) -> Mapping[str, Any]:
