@@ -1,6 +1,5 @@
 """The bridge: per entity a stream mapping to the legacy writer's own code, with a user, a quarantine and alarms."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import Function, FunctionArgs, FunctionDefaults
-from functions.domain import names
+from components.function import METRICS, Function, FunctionArgs, FunctionDefaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +90,11 @@ class BridgeEntity:
 
 @dataclass(frozen=True)
 class Alarm:
-    """One alarm on a writer: its metric must stay at or under the threshold for all but `minutes` minutes."""
+    """One alarm on a writer: its metric must stay at or under the threshold for all but `minutes` minutes.
+
+    Attributes:
+        own: the metric is the function's own, not Lambda's.
+    """
 
     name: str
     says: str
@@ -100,6 +102,7 @@ class Alarm:
     statistic: str
     threshold: float
     minutes: int
+    own: bool = False
 
 
 class StreamBridge(pulumi.ComponentResource):
@@ -159,7 +162,7 @@ class StreamBridge(pulumi.ComponentResource):
         rights = [
             *policies.sql(args.cluster_arn, self.secret.arn, batches=True),
             policies.read_stream(table.stream_arn),
-            policies.put_items(self.quarantine.arn),
+            policies.quarantine_items(self.quarantine.arn),
             *policies.put_failures(self.failures.bucket.arn),
         ]
         variables = {
@@ -189,7 +192,7 @@ class StreamBridge(pulumi.ComponentResource):
             maximum_record_age_in_seconds=args.max_record_age_seconds,
             # why S3: it keeps the whole payload; SQS and SNS keep a pointer that the stream forgets
             destination_config={"on_failure": {"destination_arn": self.failures.bucket.arn}},
-            filter_criteria={"filters": [{"pattern": json.dumps(each)} for each in names.BRIDGE_FILTERS]},
+            # why no filter: whether copy made a change shows only in both images, and a filter sees one
             tags=args.defaults.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -203,14 +206,15 @@ class StreamBridge(pulumi.ComponentResource):
         alarms = (
             Alarm("late", "The bridge is late", "IteratorAge", "Maximum", late * 1000, minutes=1),
             Alarm("failing", "The bridge keeps failing", "Errors", "Sum", 0, minutes=5),
+            Alarm("quarantined", "Records are in quarantine", "BridgeQuarantined", "Sum", 0, minutes=1, own=True),
         )
         for alarm in alarms:
             aws.cloudwatch.MetricAlarm(
                 f"{self._name}-{entity}-{alarm.name}",
                 alarm_description=f"{alarm.says}: see `runbook status` and the function's log",
-                namespace="AWS/Lambda",
+                namespace=METRICS if alarm.own else "AWS/Lambda",
                 metric_name=alarm.metric,
-                dimensions={"FunctionName": writer.name},
+                dimensions={"service": writer.service} if alarm.own else {"FunctionName": writer.name},
                 statistic=alarm.statistic,
                 period=60,
                 evaluation_periods=alarm.minutes,

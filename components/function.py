@@ -23,6 +23,7 @@ def archive(folder: Path, entities_file: Path) -> pulumi.AssetArchive:
 RUNTIME, ARCHITECTURE = "python3.13", "arm64"
 API_TIMEOUT = 60  # seconds; the article's, and more than API Gateway's 29
 MEMORY = 512  # MB; below that Python's start costs more than the memory saves
+METRICS = "streamback"  # the namespace of what the functions measure themselves
 LONGEST_NAME = 64 - len("-0123456")  # AWS's limit for functions and roles, less what Pulumi appends
 
 
@@ -60,7 +61,10 @@ class FunctionArgs:
 
 
 class Function(pulumi.ComponentResource):
-    """A Lambda function; `name`, `arn` and `invoke_arn` are its function's, `role` is what it works as."""
+    """A Lambda function; `name`, `arn`, `invoke_arn` and `timeout` are its function's, `role` is what it works as.
+
+    `service` is the dimension of the metrics that it writes to the namespace METRICS.
+    """
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:compute:Function", name, None, opts)
@@ -96,7 +100,9 @@ class Function(pulumi.ComponentResource):
             tags=shared.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[rights]),
         )
+        self.service = name
         self.name = self.function.name
+        self.timeout = args.timeout
         self.arn = self.function.arn
         self.invoke_arn = self.function.invoke_arn
         self.register_outputs({"name": self.name, "arn": self.arn})
@@ -111,8 +117,4 @@ def _check(name: str) -> None:
 
 
 def _powertools(name: str) -> dict[str, str]:
-    return {
-        "POWERTOOLS_SERVICE_NAME": name,
-        "POWERTOOLS_METRICS_NAMESPACE": "streamback",
-        "POWERTOOLS_LOG_LEVEL": "INFO",
-    }
+    return {"POWERTOOLS_SERVICE_NAME": name, "POWERTOOLS_METRICS_NAMESPACE": METRICS, "POWERTOOLS_LOG_LEVEL": "INFO"}

@@ -1,4 +1,4 @@
-"""The gate: the function in front of public writes while the source of truth changes."""
+"""The gate: the function in front of public writes from `copy start` until `complete`."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ class Gate(pulumi.ComponentResource):
                     "JOURNAL_TABLE": args.journal.name,
                     "LEGACY_WRITE_FUNCTION": args.legacy.name,
                     "MODERN_WRITE_FUNCTIONS": pulumi.Output.json_dumps(writers),
+                    "MODERN_WRITE_TIMEOUT": str(max(writer.timeout for writer in args.modern.values())),
+                    "OWN_TIMEOUT": str(TIMEOUT),
                 },
                 timeout=TIMEOUT,
             ),

@@ -56,6 +56,11 @@ class Network(pulumi.ComponentResource):
         self.register_outputs({"subnet_ids": self.subnet_ids, "security_group_id": self.security_group_id})
 
 
+# MySQL's own default. Aurora's is empty: a value that does not fit would be cut without an error.
+SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+)
 ENGINE, FAMILY = "aurora-mysql", "aurora-mysql8.0"
 MASTER = "streamback_admin"
 BACKUP_DAYS = {True: 14, False: 1}  # by production
@@ -99,7 +104,10 @@ class LegacySystem(pulumi.ComponentResource):
             f"{name}-parameters",
             family=FAMILY,
             description="Lets streamback make triggers while the binary log is on",
-            parameters=[{"name": "log_bin_trust_function_creators", "value": "1"}],
+            parameters=[
+                {"name": "log_bin_trust_function_creators", "value": "1"},
+                {"name": "sql_mode", "value": SQL_MODE},
+            ],
             tags=args.defaults.tags,
             opts=self._child,
         )

@@ -1,7 +1,6 @@
 """The modern system: per entity a DynamoDB table with a stream, and the functions read and write."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -10,15 +9,23 @@ from components import policies
 from components.function import Function, FunctionArgs, FunctionDefaults
 from functions.domain.entities import Entities, Entity
 
-TIMEOUT = 28  # seconds; the way back waits as long for a request that was never counted out
+TIMEOUT = 28  # seconds; a rollback waits as long for a request whose gate died, and 29 more
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModernSystemArgs:
-    """What the modern system is; `table_prefix` stands before every table's name."""
+    """What the modern system is.
+
+    Attributes:
+        table_prefix: stands before every table's name.
+        journal: where a writer that is called past the gate counts its requests.
+        legacy: the writer that gets such a request while legacy is the source of truth.
+    """
 
     entities: Entities
     table_prefix: str
+    journal: aws.dynamodb.Table
+    legacy: Function
     production: bool
     defaults: FunctionDefaults
 
@@ -44,8 +51,36 @@ class ModernSystem(pulumi.ComponentResource):
         table = self._table(entity)
         return ModernEntity(
             table=table,
-            read=self._function(entity, table, "read", policies.read_items(table.arn)),
-            write=self._function(entity, table, "write", policies.write_items(table.arn)),
+            read=self._function(
+                f"{entity.name}-read",
+                FunctionArgs(
+                    handler="functions.modern.read.handler",
+                    defaults=self._args.defaults,
+                    statements=[policies.read_items(table.arn)],
+                    variables={"ENTITY": entity.name, "TABLE_NAME": table.name},
+                    timeout=TIMEOUT,
+                ),
+            ),
+            write=self._function(
+                f"{entity.name}-write",
+                FunctionArgs(
+                    handler="functions.gate.modern_write.handler",
+                    defaults=self._args.defaults,
+                    statements=[
+                        policies.write_items(table.arn),
+                        policies.count_records(self._args.journal.arn),
+                        policies.invoke([self._args.legacy.arn]),
+                    ],
+                    variables={
+                        "ENTITY": entity.name,
+                        "TABLE_NAME": table.name,
+                        "JOURNAL_TABLE": self._args.journal.name,
+                        "LEGACY_WRITE_FUNCTION": self._args.legacy.name,
+                        "OWN_TIMEOUT": str(TIMEOUT),
+                    },
+                    timeout=TIMEOUT,
+                ),
+            ),
         )
 
     def _table(self, entity: Entity) -> aws.dynamodb.Table:
@@ -67,16 +102,5 @@ class ModernSystem(pulumi.ComponentResource):
             ),
         )
 
-    def _function(self, entity: Entity, table: aws.dynamodb.Table, role: str, rights: dict[str, Any]) -> Function:
-        args = self._args
-        return Function(
-            f"{self._name}-{entity.name}-{role}",
-            FunctionArgs(
-                handler=f"functions.modern.{role}.handler",
-                defaults=args.defaults,
-                statements=[rights],
-                variables={"ENTITY": entity.name, "TABLE_NAME": table.name},
-                timeout=TIMEOUT,
-            ),
-            pulumi.ResourceOptions(parent=self),
-        )
+    def _function(self, role: str, args: FunctionArgs) -> Function:
+        return Function(f"{self._name}-{role}", args, pulumi.ResourceOptions(parent=self))

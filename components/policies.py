@@ -52,19 +52,25 @@ def put_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
     return allow(["dynamodb:PutItem"], [table_arn])
 
 
+def quarantine_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Put entries, and count tries."""
+    return allow(["dynamodb:PutItem", "dynamodb:UpdateItem"], [table_arn])
+
+
 def copy_items(table_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
     """Look many items up and write them; one statement, for a role's policies have 10,240 characters at most."""
-    verbs = ("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
+    verbs = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
     return allow([f"dynamodb:{verb}" for verb in verbs], table_arns)
 
 
 def keep_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Read records of the journal, several at once too, and change single ones."""
-    verbs = ("BatchGetItem", "GetItem", "PutItem", "UpdateItem")
+    """Read records of the journal, several at once too, change single ones, and make other writes depend on them."""
+    verbs = ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "UpdateItem")
     return allow([f"dynamodb:{verb}" for verb in verbs], [table_arn])
 
 
 def count_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Read and change the gate's records of the journal."""
     return allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn])
 
 

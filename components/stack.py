@@ -68,6 +68,8 @@ class Streamback:
         args = ModernSystemArgs(
             entities=settings.entities,
             table_prefix=settings.table_prefix,
+            journal=self.journal.table,
+            legacy=self.legacy.write,
             production=settings.production,
             defaults=self._defaults,
         )

@@ -5,6 +5,7 @@ import contextlib
 import json
 import re  # PREFIXES is annotated with it
 import time
+import uuid
 from collections.abc import (
     Callable,  # ERRORS is annotated with it
     Mapping,
@@ -18,10 +19,10 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
 
 from functions.api.store import ConflictError, NotFoundError, Store, TooLargeError, UnavailableError
-from functions.aws.mysql_errors import FencedError, PermanentError, TransientError
+from functions.aws.mysql_errors import FencedError, PermanentError, ReadOnlyError, TransientError
 from functions.domain import mapping
 from functions.domain.entities import Entity
-from functions.domain.errors import InvalidFieldError
+from functions.domain.errors import InvalidFieldError, UnmappableError
 
 AGAIN = "start the listing again"
 
@@ -64,6 +65,7 @@ FENCED_HEADER = "X-Streamback-Fenced"
 WARM = "warm"  # an event with this key only starts an instance
 NO_KEY = "streamback-warm"  # of no record
 LONGEST_WARMING = 20.0  # seconds
+IDEMPOTENCY_KEY = "Idempotency-Key"  # a header; lower case in HTTP/2
 UNMAPPED_COLUMN = "a value does not fit the record's place"
 
 logger = Logger()
@@ -117,13 +119,14 @@ class Contract:
         limit = _limit(event.get_query_string_value("limit"))
         after = read(event.get_query_string_value("cursor"), store.system, entity)
         page = store.page(limit, after)
-        return answer(
-            200,
-            {
-                "items": [mapping.body_from_record(described, record) for record in page.records],
-                "cursor": write(store.system, entity, page.after),
-            },
-        )
+        body: dict[str, Any] = {
+            "items": [mapping.body_from_record(described, record) for record in page.records],
+            "cursor": write(store.system, entity, page.after),
+        }
+        if page.unrepresentable:
+            logger.warning("records do not fit the mapping", entity=entity, keys=page.unrepresentable)
+            body["unrepresentable"] = page.unrepresentable
+        return answer(200, body)
 
     def _get(self, entity: str, key: str) -> Response[str]:
         described, store = self._of(entity)
@@ -135,20 +138,23 @@ class Contract:
         key = _given_key(described, body)
         fields = mapping.fields_from_body(described, body)
         _check_size(described, key or "0" * 36, fields)
-        record = store.create(key, fields)
+        record = store.create(key, fields, self._request())
         return answer(201, mapping.body_from_record(described, record))
 
     def _put(self, entity: str, key: str) -> Response[str]:
         described, store = self._of(entity)
         fields = mapping.fields_from_body(described, self._body(unquote(key)))
         _check_size(described, unquote(key), fields)
-        record = store.replace(unquote(key), fields)
+        record = store.replace(unquote(key), fields, self._request())
         return answer(200, mapping.body_from_record(described, record))
 
     def _delete(self, entity: str, key: str) -> Response[str]:
         _, store = self._of(entity)
-        store.delete(unquote(key))
+        store.delete(unquote(key), self._request())
         return answer(204)
+
+    def _request(self) -> str:
+        return request_token(cast("Mapping[str, Any]", self.app.current_event.raw_event))
 
     def _body(self, key: str | None = None) -> dict[str, Any]:
         """The request's JSON object; an `id` that repeats the path's is allowed, so that an answer can be sent back."""
@@ -166,8 +172,29 @@ class Contract:
 
 
 def resolve(app: APIGatewayRestResolver, event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer an API event. Its path is escaped again first: a route's pattern knows ASCII letters and a few signs."""
-    return app.resolve({**event, "path": quote(unquote(event["path"]))}, context)
+    """Answer an API event.
+
+    API Gateway gives the path as the client sent it, and clients escape differently; a route's pattern knows ASCII
+    letters and a few signs. So each part is decoded, and escaped again. A handler decodes its part, once.
+    """
+    parts = (quote(unquote(part), safe="") for part in event["path"].split("/"))
+    return app.resolve({**event, "path": "/".join(parts)}, context)
+
+
+def request_token(event: Mapping[str, Any]) -> str:
+    """A token of 36 characters for a client's request, the same however often the request reaches a writer.
+
+    It is made of the client's own key if there is one, else of the id that API Gateway gives. Not of `requestId`: a
+    client may set that one, and a later write with the same id would be taken for a repetition.
+    """
+    headers = cast("Mapping[str, str]", event.get("headers") or {})
+    own = next((value for name, value in headers.items() if name.lower() == IDEMPOTENCY_KEY.lower()), "")
+    given = str(cast("Mapping[str, Any]", event.get("requestContext") or {}).get("extendedRequestId") or "")
+    if own:
+        parts = [IDEMPOTENCY_KEY, event["httpMethod"], event["path"], own]
+    else:
+        parts = ["request", given or str(uuid.uuid4())]
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(parts)))
 
 
 def warm(store_of: Callable[[str], tuple[Entity, Store]], event: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,6 +266,12 @@ def _invalid(error: InvalidFieldError) -> Response[str]:
     return problem(400, "invalid", f"{error.field}: {error.problem}", field=error.field)
 
 
+def _unrepresentable(error: UnmappableError) -> Response[str]:
+    logger.warning("a record does not fit the mapping", field=error.field)
+    message = f"{error.field}: the stored value cannot be represented; replace or delete the record."
+    return problem(422, "unrepresentable", message, field=error.field)
+
+
 def _refused(error: PermanentError) -> Response[str]:
     logger.warning("the database refused a record", code=error.code)
     return problem(400, "invalid", UNMAPPED_COLUMN)
@@ -265,10 +298,12 @@ ERRORS: tuple[tuple[type[Exception], Callable[[Any], Response[str]]], ...] = (
     (InvalidFieldError, _invalid),
     (NotFoundError, lambda _: problem(404, "not_found", "There is no such record.")),
     (NoRouteError, lambda _: problem(404, "not_found", "There is no such route.")),
+    (UnmappableError, _unrepresentable),
     (ConflictError, lambda _: problem(409, "conflict", "The id, or a value that must be unique, exists.")),
     (TooLargeError, lambda _: problem(413, "too_large", "A record may have at most 400 KB.")),
     (UnavailableError, _unavailable),
     (FencedError, lambda _: _unavailable(UnavailableError(FENCE_PASSES, fenced=True))),
+    (ReadOnlyError, lambda _: problem(403, "read_only", "Legacy is read-only: the entity has moved.")),
     (TransientError, _transient),
     (PermanentError, _refused),
     (Exception, _unforeseen),

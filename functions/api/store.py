@@ -1,9 +1,11 @@
 """What the HTTP contract needs of a system: its records, whatever they are kept in."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from functions.domain.errors import UnmappableError
 from functions.domain.mapping import Record
 
 
@@ -37,14 +39,38 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """Some records, and where to go on: "" at the end."""
+    """Some records, and where to go on: "" at the end.
+
+    `unrepresentable` are the keys of records that would be on the page, but do not fit the mapping.
+    """
 
     records: list[Record]
     after: str
+    unrepresentable: list[str] = field(default_factory=list[str])
+
+
+def page_of(found: Iterable[tuple[str, Callable[[], Record]]], after: str) -> Page:
+    """A page of records by key, each made by a call; one that does not fit the mapping is named and hides no other."""
+    records, unrepresentable = list[Record](), list[str]()
+    for key, record in found:
+        try:
+            records.append(record())
+        except UnmappableError:
+            unrepresentable.append(key)
+    return Page(records, after, unrepresentable)
+
+
+def key_of_request(request: str) -> str:
+    """The key of the record that a request creates where the client names none: one request has one key."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, request))
 
 
 class Store(Protocol):
-    """The records of one entity in one system."""
+    """The records of one entity in one system.
+
+    `request` is the token of a client's request, at most 36 characters. It is the same whenever the request is repeated
+    on its way here. Without one, each call is a request of its own.
+    """
 
     @property
     def system(self) -> str: ...
@@ -54,17 +80,17 @@ class Store(Protocol):
         ...
 
     def get(self, key: str) -> Record:
-        """The record of a key; NotFoundError."""
+        """The record of a key; NotFoundError; UnmappableError if it does not fit the mapping."""
         ...
 
-    def create(self, key: str | None, fields: Mapping[str, Any]) -> Record:
+    def create(self, key: str | None, fields: Mapping[str, Any], request: str = "") -> Record:
         """A new record; without a key the system makes one; ConflictError."""
         ...
 
-    def replace(self, key: str, fields: Mapping[str, Any]) -> Record:
+    def replace(self, key: str, fields: Mapping[str, Any], request: str = "") -> Record:
         """Set every field; NotFoundError, ConflictError."""
         ...
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, request: str = "") -> None:
         """Remove the record; NotFoundError."""
         ...

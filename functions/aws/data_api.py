@@ -80,10 +80,10 @@ class DataApi:
             )
         )
 
-    def together(self, statements: Sequence[str], variables: Mapping[str, int]) -> None:
+    def together(self, statements: Sequence[str], variables: Mapping[str, int], closing: Sequence[str] = ()) -> None:
         """Run statements without parameters on one connection, in a transaction, under these session variables.
 
-        The variables have their defaults again when it ends, however it ends.
+        When it ends, however it ends, `closing` is run, and the variables have their defaults again.
         """
         with self._transaction() as run:
             try:
@@ -93,6 +93,8 @@ class DataApi:
                     run(statement)
             finally:
                 with contextlib.suppress(DataApiError):  # why: a connection that is lost needs no reset
+                    for statement in closing:
+                        run(statement)
                     for name in variables:
                         run(f"SET SESSION {name} = DEFAULT")
 

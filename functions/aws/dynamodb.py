@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -11,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from functions.aws.retry import TRANSIENT_CODES, waits
+from functions.aws.retry import BUSY_CODES, TRANSIENT_CODES, waits
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=5)
 LONGEST_CALL_SECONDS = 8.0  # seconds after which a request has surely ended: both timeouts, and one more
-READ_AT_ONCE, WRITTEN_AT_ONCE = 100, 25  # limits of BatchGetItem and BatchWriteItem
+READ_AT_ONCE, TRANSACTED_AT_ONCE = 100, 100  # limits of BatchGetItem and TransactWriteItems
 BATCH_TIMEOUT_SECONDS = 60.0
 BATCH_WAITS = (0.2, 5.0)  # seconds before what was left over is sent again, the first and the longest
 INVALID, REFUSED = "ValidationException", "ConditionalCheckFailedException"
+CANCELED = "TransactionCanceledException"
+# Errors after which a write may have been done, or may be done still.
+IN_DOUBT_CODES = (TRANSIENT_CODES - BUSY_CODES) | {"TransactionInProgressException"}
+# Why a transaction was canceled, nothing of it written: those that are final, and those that are transient.
+FINAL_REASONS = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
+TRANSIENT_REASONS = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
 
 
 class TransientDynamoError(Exception):
@@ -34,11 +41,11 @@ class ThrottledError(TransientDynamoError):
 
 
 class InDoubtError(TransientDynamoError):
-    """No answer came, and the request may still be done: wait `LONGEST_CALL_SECONDS` before anything else."""
+    """No answer came, or none that says whether the request was done. It may still be done later."""
 
 
 class ItemRefusedError(Exception):
-    """The condition of a write does not hold; nothing was written."""
+    """The condition of a write, or of one in its transaction, does not hold; nothing was written."""
 
 
 class InvalidError(Exception):
@@ -47,7 +54,7 @@ class InvalidError(Exception):
 
 @cache
 def dynamodb() -> DynamoDBClient:
-    """DynamoDB as copy calls it."""
+    """DynamoDB without the SDK's retries, as copy and modern's writers call it: they decide what may be repeated."""
     return boto3.Session().client("dynamodb", config=CONFIG)
 
 
@@ -60,21 +67,42 @@ def called(call: Callable[[], Answer]) -> Answer:
     try:
         return call()
     except (ClientError, BotoCoreError) as error:
-        raise _meaning(error) from error
+        raise meaning(error) from error
 
 
-def _meaning(error: ClientError | BotoCoreError) -> Exception:
+def answered_at(answer: Mapping[str, Any]) -> float:
+    """DynamoDB's own time when it answered, in seconds since 1970, rounded down; this machine's if it gives none."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return parsedate_to_datetime(date).timestamp() if date else time.time()
+
+
+def meaning(error: ClientError | BotoCoreError) -> Exception:
+    """One of this file's errors; an unknown one as it is."""
     if isinstance(error, ConnectTimeoutError | EndpointConnectionError):
         return TransientDynamoError(f"DynamoDB could not be reached: {error}")
     if not isinstance(error, ClientError):
         return InDoubtError(f"DynamoDB did not answer: {error}")
     details = cast("dict[str, str]", error.response.get("Error", {}))
     name, text = details.get("Code", ""), details.get("Message", "")
-    if name in TRANSIENT_CODES:
-        return TransientDynamoError(f"{name}: {text}")
+    if name == CANCELED:
+        return _canceled(error, text)
+    if name in IN_DOUBT_CODES | TRANSIENT_CODES:
+        return (InDoubtError if name in IN_DOUBT_CODES else TransientDynamoError)(f"{name}: {text}")
     if name == REFUSED:
         return ItemRefusedError(text)
     return InvalidError(text) if name == INVALID else error
+
+
+def _canceled(error: ClientError, text: str) -> Exception:
+    """The meaning of a canceled transaction, which wrote nothing. A condition that does not hold comes first."""
+    reasons = cast("list[dict[str, str]]", cast("Any", error.response).get("CancellationReasons") or [])
+    codes = {reason.get("Code", "") for reason in reasons}
+    if "ConditionalCheckFailed" in codes:
+        return ItemRefusedError(text)
+    final = next((reason for reason in reasons if reason.get("Code") in FINAL_REASONS), None)
+    if final:
+        return InvalidError(final.get("Message", text))
+    return TransientDynamoError(text) if codes & TRANSIENT_REASONS else error
 
 
 def read_batches(  # noqa: PLR0913  # what to read, and how to wait

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
 
 ENTITIES_FILE = Path(__file__).parents[2] / "entities.toml"
-# A lost answer to a conditional write must not be answered by the same write failing its own condition.
 DYNAMODB = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=2, read_timeout=5)
 
 
@@ -44,6 +43,11 @@ def variable(name: str) -> str:
 def database(name: str = "") -> DataApi:
     """A legacy database as this function's own MySQL user sees it; without a name, the server."""
     return DataApi(_rds_data(), variable("CLUSTER_ARN"), variable("SECRET_ARN"), name)
+
+
+def database_as_bridge(name: str) -> DataApi:
+    """A legacy database as the bridge's MySQL user sees it, for a function that is not the bridge."""
+    return DataApi(_rds_data(), variable("CLUSTER_ARN"), variable("BRIDGE_SECRET_ARN"), name)
 
 
 @cache

@@ -1,4 +1,14 @@
-"""What an error of the Data API means: transient (by `functions.aws.retry`), permanent, the fence, or unknown."""
+"""What an error of the Data API means. The numbers are those that MySQL 8 and MariaDB raise for our statements.
+
+| class | whose fault | what the bridge does |
+|---|---|---|
+| TransientError (`functions.aws.retry`) | none | applies the same batch again |
+| PermanentError, FINAL_CODES | one record's | puts it in quarantine |
+| UnwritableKeyError | one record's key | finds no row for it; an insert puts it in quarantine |
+| BlockedError, BLOCKED_CODES | the schema's or the user's rights | waits for an operator |
+| FencedError, ReadOnlyError | none | never meets them |
+| DataApiError | unknown | applies it again, and puts it in quarantine after some tries |
+"""
 
 import re
 from typing import cast
@@ -14,17 +24,36 @@ from functions.aws.retry import (
     TRANSIENT_CODES,
     TRANSIENT_NUMBERS,
 )
+from functions.domain import names
 
 UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, NO_PROCEDURE, DUPLICATE = 1054, 1146, 1049, 1305, 1062
 PROCEDURE_EXISTS = 1304
 
-# Errors of one record that no retry mends: null, duplicate, range, truncation, foreign key, bad value, check, bad JSON.
+# Errors of one record that no retry cures.
 FINAL_CODES = frozenset(
-    {1048, DUPLICATE, 1264, 1265, 1292, 1364, 1366, 1406, 1411, 1416, 1441, 1451, 1452, 1690}
-    | {3140, 3141, 3156, 3819, 4025}
+    {1048, 1364}  # null, or no value, where one is needed
+    | {DUPLICATE, 1169, 1557, 1569, 1586, 1761, 1762}  # what must be unique is there already
+    | {1264, 1365, 1441, 1690, 3752}  # out of range, division by zero
+    | {1265, 1292, 1366, 1411, 1416, 1525, 3751}  # cut, or not of the column's type
+    | {1406, 1118, 1153, 1301, 1713}  # too long for the column, the row, the packet, the undo log
+    | {1216, 1217, 1451, 1452}  # foreign keys
+    | {1526, 1591, 1748}  # no partition for it
+    | {3105, 1906, 1907}  # a generated column's value
+    | {1300, 3140, 3141, 3144, 3156, 3157, 3158, 3903, 3904, 3905, 3907}  # bad Unicode, bad JSON
+    | {3819, 4025}  # a check
 )
-SIGNALLED = 1644  # what a SIGNAL of our own triggers is called
+# The column's character set cannot write the text that it is compared with: no row has it.
+UNWRITABLE_CODES = frozenset({1267, 1270, 1271, 3854, 3988})
+# What an operator must cure: rights, passwords, tables, columns, procedures, space.
+BLOCKED_CODES = frozenset(
+    {1044, 1045, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 3159, 3955, 4151}  # rights and accounts
+    | {NO_DATABASE, UNKNOWN_COLUMN, NO_TABLE, NO_PROCEDURE, 1136, 1318, 1356, 1449, 1604}  # what is there
+    | {1021, 1030, 1041, 1114, 1419, 1785}  # space and settings
+)
+SIGNALLED = 1644  # what a SIGNAL is called, of our own triggers and of others
+OURS = "streamback: "  # at the start of what our own triggers and procedures say
 FENCE = re.compile(r"streamback: .*fenced")
+OWN_STATE = re.compile(r"SQLState: 45000\W*$", re.IGNORECASE)  # of a SIGNAL with a number of its owner's
 # Where MySQL's number stands: at the end since the Data API of Serverless v2, at the start in older forms. Never in
 # the middle, which may quote what a client sent.
 AT_THE_END = re.compile(r"error code:? (\d{4,5}); SQLState: \w+\W*$", re.IGNORECASE)
@@ -54,6 +83,8 @@ TEXTS = (
     (2013, "lost connection"),
     (2013, "communications link failure"),
     (1040, "too many connections"),
+    (1267, "illegal mix of collations"),
+    (3854, "cannot convert string"),
 )
 
 
@@ -81,8 +112,27 @@ class FencedError(DataApiError):
     """The fence is up: legacy writes of this entity are held. Nothing was written."""
 
 
+class ReadOnlyError(DataApiError):
+    """`complete` has left the table read-only. Nothing was written."""
+
+
 class PermanentError(DataApiError):
     """This record can never be written as it is."""
+
+
+class UnwritableKeyError(PermanentError):
+    """The column's character set cannot write the key, so no row has it."""
+
+
+class BlockedError(DataApiError):
+    """An operator must act: a right, a table, a column or space is missing. No record is at fault."""
+
+
+KINDS: tuple[tuple[frozenset[int], type[DataApiError]], ...] = (
+    (FINAL_CODES, PermanentError),
+    (UNWRITABLE_CODES, UnwritableKeyError),
+    (BLOCKED_CODES, BlockedError),
+)
 
 
 def classify(error: ClientError | BotoCoreError) -> DataApiError:
@@ -95,15 +145,24 @@ def classify(error: ClientError | BotoCoreError) -> DataApiError:
 
 
 def _by_code(code: int, name: str, text: str) -> DataApiError:
-    if code in (0, SIGNALLED) and FENCE.search(text):
-        return FencedError(text, SIGNALLED)
+    if code in {0, SIGNALLED} and (ours := _signalled(text)):
+        return ours
     if code in TRANSIENT_NUMBERS:
         return TransientError(text, code, maybe_written=code not in NOT_WRITTEN)
-    if code in FINAL_CODES:
-        return PermanentError(text, code)
+    if kind := next((kind for codes, kind in KINDS if code in codes), None):
+        return kind(text, code)
     if name in TRANSIENT_CODES and not code:
         return TransientError(f"{name}: {text}", maybe_written=name not in BUSY_CODES)
+    if OURS not in text and (code == SIGNALLED or OWN_STATE.search(text)):
+        return PermanentError(text, code)  # a rule of the table's owner, which this record breaks
     return DataApiError(f"{name}: {text}", code)
+
+
+def _signalled(text: str) -> DataApiError | None:
+    """What our own triggers say; None for all else."""
+    if names.READ_ONLY in text:
+        return ReadOnlyError(text, SIGNALLED)
+    return FencedError(text, SIGNALLED) if FENCE.search(text) else None
 
 
 def code_of(text: str) -> int:

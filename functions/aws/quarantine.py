@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from functions.aws.dynamodb import read_batches
 from functions.domain.changes import Change
@@ -13,8 +13,10 @@ from functions.domain.entities import Entity
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 LONGEST_REASON = 2000  # characters
+TRIES = "#tries"  # after an entity's name: the partition of counted tries
 Version = tuple[str | None, str | None]  # a record's `quarantined_at` and `sequence` as they were read
 
 
@@ -37,24 +39,43 @@ class Quarantine:
         """Quarantine a change. A failure is the caller's to raise: the record is nowhere else."""
         self.put_key(entity.name, change.kind.value, change.key, reason, code=code, sequence=change.sequence)
 
+    def tried(self, entity: str, change: Change) -> int:
+        """Count a try at a change that failed for an unknown reason; how many there were, this one included."""
+        counted = self._client.update_item(
+            TableName=self._table,
+            Key={"entity": {"S": f"{entity}{TRIES}"}, "item_key": {"S": f"{change.sequence} {change.key}"}},
+            UpdateExpression="ADD tries :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(counted.get("Attributes", {}).get("tries", {}).get("N", 0))
+
+    def put_copied(self, entity: str, key: str, reason: str, held: TransactWriteItemTypeDef) -> None:
+        """Quarantine a key that copy cannot write, if `held` holds: a late entry would replace one of the bridge."""
+        put = {"TableName": self._table, "Item": self._item(entity, "copy", key, reason)}
+        self._client.transact_write_items(TransactItems=[held, cast("Any", {"Put": put})])
+
     def put_key(  # noqa: PLR0913  # an entry's attributes
         self, entity: str, event: str, key: str, reason: str, *, code: int = 0, sequence: int = 0
     ) -> None:
         """Quarantine a key that failed without a change of the stream."""
-        self._client.put_item(
-            TableName=self._table,
-            Item={
-                "entity": {"S": entity},
-                "item_key": {"S": key},
-                "reason": {"S": reason[:LONGEST_REASON]},
-                "error_code": {"N": str(code)},
-                "sequence": {"S": str(sequence)},
-                "event_name": {"S": event},
-                "quarantined_at": {"S": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")},
-                "request_id": {"S": self._request},
-                "stream": {"S": self._stream},
-            },
-        )
+        item = self._item(entity, event, key, reason, code, sequence)
+        self._client.put_item(TableName=self._table, Item=item)
+
+    def _item(  # noqa: PLR0913, PLR0917  # an entry's attributes
+        self, entity: str, event: str, key: str, reason: str, code: int = 0, sequence: int = 0
+    ) -> dict[str, Any]:
+        return {
+            "entity": {"S": entity},
+            "item_key": {"S": key},
+            "reason": {"S": reason[:LONGEST_REASON]},
+            "error_code": {"N": str(code)},
+            "sequence": {"S": str(sequence)},
+            "event_name": {"S": event},
+            "quarantined_at": {"S": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")},
+            "request_id": {"S": self._request},
+            "stream": {"S": self._stream},
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

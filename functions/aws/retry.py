@@ -17,8 +17,10 @@ AUTO_INCREMENT_LOCK = 1467  # a deadlock on the table's counter
 LOST_LOCK = frozenset({AUTO_INCREMENT_LOCK, DEADLOCK, LOCK_WAIT})
 # Too many connections, failover to read-only, no connection: nothing was written.
 NOT_WRITTEN = LOST_LOCK | {1040, 1203, 1290, 1836, 2002, 2003}
-# Shutdown, lost connections, interruption, timeout: the write may have happened.
-TRANSIENT_NUMBERS = NOT_WRITTEN | {1053, 1158, 1159, 1160, 1161, 1317, 1927, 1969, 2006, 2013, 2055, 3024, 3169}
+# A definition that changed meanwhile, shutdown, lost connections, interruption, timeout: the write may have happened.
+TRANSIENT_NUMBERS = (
+    NOT_WRITTEN | {1412, 1615} | {1053, 1158, 1159, 1160, 1161, 1317, 1927, 1969, 2006, 2013, 2055, 3024, 3169}
+)
 
 # AWS' codes. The first set: the service was busy and did nothing.
 BUSY_CODES = frozenset(

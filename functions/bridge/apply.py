@@ -10,13 +10,19 @@ from typing import Protocol
 
 from functions.aws.data_api import DataApi, Values, cell_text, chunks
 from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
+from functions.bridge import ownership
+from functions.bridge.kept_columns import keeping
+from functions.bridge.ownership import Authority
 from functions.bridge.statements import Statements
 from functions.domain import mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
+from functions.legacy.table import of_writable
 
 CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay resolves it"
+OWNED = "conflict: legacy is the source of truth, and modern did not make this record; replay resolves it"
 KEYS_AT_ONCE = 500  # looked up in one statement; the answer stays under half a MiB
+BY_COPY = frozenset({ChangeKind.COPIED, ChangeKind.WRITTEN})
 
 
 class QuarantineSink(Protocol):
@@ -32,6 +38,8 @@ class BatchOutcome:
     heartbeats: int = 0
     stale: int = 0
     quarantined: int = 0
+    copied: int = 0
+    disconnected: int = 0
 
     def counts(self) -> dict[str, int]:
         return {
@@ -40,16 +48,26 @@ class BatchOutcome:
             "BridgeProbes": self.heartbeats,
             "BridgeStale": self.stale,
             "BridgeQuarantined": self.quarantined,
+            "BridgeCopied": self.copied,
+            "BridgeDisconnected": self.disconnected,
         }
 
 
 @dataclass(frozen=True)
 class Present:
-    """A row that exists: its primary key cell's value, its sequence (-1 for none), legacy's epoch (0 for none)."""
+    """A row that exists.
+
+    Attributes:
+        primary_key: its cell's value.
+        sequence: -1 for none.
+        epoch: in which legacy last wrote it; 0 for none.
+        made: whether modern made it.
+    """
 
     primary_key: str
     sequence: int
     epoch: int
+    made: bool
 
 
 class Applier:
@@ -58,47 +76,69 @@ class Applier:
     Args:
         database: the Data API as the bridge's user, on the entity's database.
         quarantine: where a record goes that can never be applied.
+        stream: the ARN that the changes' sequences belong to; nothing is changed when Aurora knows another.
     """
 
-    def __init__(self, entity: Entity, database: DataApi, quarantine: QuarantineSink) -> None:
+    def __init__(self, entity: Entity, database: DataApi, quarantine: QuarantineSink, stream: str) -> None:
         self._entity = entity
         self._database = database
         self._quarantine = quarantine
-        self._sql = Statements(entity)
+        self._sql = Statements(entity, stream)
 
-    def apply(self, changes: Sequence[Change]) -> BatchOutcome:
+    def apply(self, changes: Sequence[Change], authority: Authority | None = None) -> BatchOutcome:
         """Apply changes, at most one per key.
+
+        Args:
+            changes: what `functions.domain.changes` makes of a stream's records.
+            authority: as it was read before the records were looked at; read now by default.
 
         Raises:
             TransientError: the database is not there now; apply the same changes again.
             DataApiError: an unknown error; nothing is quarantined for it.
         """
-        outcome = BatchOutcome()
+        outcome = BatchOutcome(copied=sum(change.kind in BY_COPY for change in changes))
+        self._heartbeats([change for change in changes if change.kind == ChangeKind.HEARTBEAT], outcome)
+        own = [change for change in changes if change.kind not in {ChangeKind.HEARTBEAT, ChangeKind.WRITTEN}]
+        if own:
+            authority = authority or ownership.read(self._database, self._entity)
+            applicable = [change for change in own if authority.applies(change.created)]
+            outcome.disconnected = len(own) - len(applicable)
+            self._apply(applicable, outcome)
+        return outcome
+
+    def _apply(self, changes: Sequence[Change], outcome: BatchOutcome) -> None:
         reasons = [(change, _misfit(change)) for change in changes]
         misfits = [(change, reason) for change, reason in reasons if reason and change.kind != ChangeKind.COPIED]
         self._quarantine_misfits(misfits, outcome)
         usable = [change for change, reason in reasons if not reason]
-        self._heartbeats([change for change in usable if change.kind == ChangeKind.HEARTBEAT], outcome)
         # Deletes first: what they free, an upsert may need, if the table has a unique index of its owner's.
         deletes = [change for change in usable if change.kind == ChangeKind.DELETE]
-        self._deletes(deletes, outcome)
+        deleted = self._deletes(deletes, outcome)
         upserts = [change for change in usable if change.kind == ChangeKind.UPSERT]
         updated = self._upserts(upserts, outcome)
         conflicts = self._conflicts([*deletes, *upserts], outcome)
-        self._confirm([change for change in updated if change.key not in conflicts])
+        self._confirm(
+            [change for change in updated if change.key not in conflicts],
+            [change for change in deleted if change.key not in conflicts],
+        )
         # Only now that conflicts are found: copy's delete overtakes what modern wrote before. A row stays: it is back.
         copied = [change for change in usable if change.kind == ChangeKind.COPIED]
         self._run(self._sql.keep_tombstone, copied, self._sql.tombstone_values, outcome)
+
+    def give_up(self, change: Change, reason: str, code: int) -> BatchOutcome:
+        """Quarantine a change that failed too often, unless a newer one of its key has been applied meanwhile."""
+        outcome = BatchOutcome()
+        self._quarantine_misfits([(change, reason)], outcome, code)
         return outcome
 
-    def _quarantine_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: BatchOutcome) -> None:
+    def _quarantine_misfits(self, misfits: Sequence[tuple[Change, str]], outcome: BatchOutcome, code: int = 0) -> None:
         """Quarantine what can never be written, unless a newer change of the key was applied before."""
         present = self._present([change for change, _ in misfits if mapping.usable_key(change.key)])
         for change, reason in misfits:
             if change.key in present and present[change.key].sequence >= change.sequence:
                 outcome.stale += 1
             else:
-                self._put(change, reason, 0, outcome)
+                self._put(change, reason, code, outcome)
 
     def _put(self, change: Change, reason: str, code: int, outcome: BatchOutcome) -> None:
         self._quarantine.put(self._entity, change, reason, code)
@@ -113,10 +153,15 @@ class Applier:
         found: dict[str, Present] = {}
         for start in range(0, len(changes), KEYS_AT_ONCE):
             keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
-            for sql, values in self._sql.lookups(keys):
-                for row in self._database.query(sql, values):
-                    key, primary_key, sequence, epoch = self._sql.looked_up(row)
-                    found[key] = Present(primary_key, sequence, epoch)
+            found |= of_writable(keys, self._looked_up)
+        return found
+
+    def _looked_up(self, keys: Sequence[str]) -> dict[str, Present]:
+        found: dict[str, Present] = {}
+        for sql, values in self._sql.lookups(keys):
+            for row in self._database.query(sql, values):
+                key, primary_key, sequence, epoch, made = self._sql.looked_up(row)
+                found[key] = Present(primary_key, sequence, epoch, made)
         return found
 
     def _upserts(self, upserts: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
@@ -132,32 +177,48 @@ class Applier:
         return updated
 
     def _conflicts(self, changes: Sequence[Change], outcome: BatchOutcome) -> set[str]:
-        """Report changes that came after legacy had written their record in the current epoch.
+        """Report changes of rows that are legacy's while it is the source of truth.
 
         The statements left those rows alone. A change is noted as seen, so that the same one delivered in a later
         epoch is an old one.
         """
-        epoch = int(cell_text(self._database.query(self._sql.epoch, self._sql.entity_value)[0][0]))
-        if not epoch or not changes:
+        if not changes:
             return set()
-        present, found = self._present(changes), set[str]()
-        tombstones = self._tombstones([change for change in changes if change.key not in present], epoch)
-        for change in changes:
-            row = present.get(change.key)
-            if row is not None and row.epoch == epoch and row.sequence < change.sequence:
-                self._put(change, CONFLICT, 0, outcome)
-                self._database.execute(self._sql.pass_over, self._sql.delete_values(change, row.primary_key))
-            elif (
-                row is None
-                and change.kind == ChangeKind.UPSERT
-                and tombstones.get(change.key, change.sequence) < change.sequence
-            ):
-                self._put(change, CONFLICT, 0, outcome)
-                self._database.execute(self._sql.keep_tombstone, self._sql.tombstone_values(change))
-            else:
-                continue
-            found.add(change.key)
-        return found
+        authority = ownership.read(self._database, self._entity)
+        if authority.modern:
+            return set()
+        rows, gone = self._rows_kept(changes, authority), self._deletes_kept(changes, authority)
+        for change, row in rows:
+            self._put(change, CONFLICT if 0 < row.epoch == authority.epoch else OWNED, 0, outcome)
+        for change in gone:
+            self._put(change, CONFLICT, 0, outcome)
+        places = {change.key: row.primary_key for change, row in rows}
+        kept = [change for change, _ in rows]
+        if kept:
+            sql = self._sql.pass_over(keeping(self._database, self._entity))
+            self._run(sql, kept, lambda c: self._sql.pass_over_values(c, places[c.key]), outcome)
+        self._run(self._sql.keep_tombstone, gone, self._sql.tombstone_values, outcome)
+        return {change.key for change in [*kept, *gone]}
+
+    def _rows_kept(self, changes: Sequence[Change], authority: Authority) -> list[tuple[Change, Present]]:
+        """The changes of a row that is legacy's, with that row."""
+        present = self._present(changes)
+        found = [(change, present[change.key]) for change in changes if change.key in present]
+        return [
+            (change, row)
+            for change, row in found
+            if row.sequence < change.sequence and authority.keeps(change.created, epoch=row.epoch, made=row.made)
+        ]
+
+    def _deletes_kept(self, changes: Sequence[Change], authority: Authority) -> list[Change]:
+        """The upserts of a row that legacy deleted in this epoch."""
+        upserts = [change for change in changes if change.kind == ChangeKind.UPSERT]
+        if not authority.epoch or not upserts:
+            return []
+        present = self._present(upserts)
+        missing = [change for change in upserts if change.key not in present]
+        tombstones = self._tombstones(missing, authority.epoch)
+        return [change for change in missing if tombstones.get(change.key, change.sequence) < change.sequence]
 
     def _tombstones(self, changes: Sequence[Change], epoch: int) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -167,27 +228,34 @@ class Applier:
             found |= {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
         return found
 
-    def _confirm(self, updated: Sequence[Change]) -> None:
-        """Check that the rows exist: an update does not report a row that an older delete took meanwhile."""
-        present = self._present(updated)
+    def _confirm(self, updated: Sequence[Change], deleted: Sequence[Change]) -> None:
+        """Check that the rows are as written: neither statement reports a row that it did not find or left alone.
+
+        An older delete may have taken the row meanwhile, or the source of truth may have changed between the statement
+        and the look for conflicts.
+        """
+        present = self._present([*updated, *deleted])
         for change in updated:
             if change.key not in present or present[change.key].sequence < change.sequence:
                 raise TransientError("a row was deleted while it was updated: another run applies the same batch")
+        for change in deleted:
+            if change.key in present and present[change.key].sequence < change.sequence:
+                raise TransientError("a row was left alone while the source of truth changed: the batch is repeated")
 
-    def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> None:
+    def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
         if not deletes:
-            return
+            return []
         self._run(self._sql.keep_tombstone, deletes, self._sql.tombstone_values, outcome)
         # Only now: an older insert that came before the tombstone has its row by now.
         present = self._present(deletes)
         known = [change for change in deletes if change.key in present]
         outcome.stale += len(deletes) - len(known)
-        outcome.deletes += len(
-            self._run(
-                self._sql.delete, known, lambda c: self._sql.delete_values(c, present[c.key].primary_key), outcome
-            )
+        deleted = self._run(
+            self._sql.delete, known, lambda c: self._sql.delete_values(c, present[c.key].primary_key), outcome
         )
+        outcome.deletes += len(deleted)
         self._database.execute(self._sql.expire_tombstones)
+        return deleted
 
     def _run(
         self, sql: str, changes: Sequence[Change], values_of: Callable[[Change], Values], outcome: BatchOutcome
@@ -233,12 +301,22 @@ class Applier:
         own = None
         if sql == self._sql.insert and error.code == DUPLICATE:
             own = self._present([change]).get(change.key)
+        if own is None and self._freed(sql, change, error):
+            raise TransientError(f"a row that legacy moved had the key: {error}", error.code) from error
         if own is None:
             self._put(change, str(error), error.code, outcome)
         elif own.sequence < change.sequence:
             raise TransientError(f"another run applies this batch: {error}", error.code) from error
         else:
             outcome.stale += 1
+
+    def _freed(self, sql: str, change: Change, error: PermanentError) -> bool:
+        """Whether a row that legacy has moved to another key held the item's, which is now free for an insert."""
+        natural = self._entity.legacy.key_type == "string"
+        if not natural or sql != self._sql.insert or error.code != DUPLICATE:
+            return False
+        sql = self._sql.free_key(keeping(self._database, self._entity))
+        return self._database.execute(sql, {"item": {"stringValue": change.key}}) > 0
 
 
 def _misfit(change: Change) -> str:

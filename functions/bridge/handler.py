@@ -1,23 +1,34 @@
 """The bridge: applies batches of the DynamoDB stream to Aurora, as the bridge's MySQL user.
 
 An API event goes to the legacy writer, whose code this is deployed with.
+
+A batch that fails is delivered again, and halved by its mapping until the record at fault is alone. If that one fails
+for an unknown reason again and again, it goes to quarantine: it must not hold up the records behind it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 
 from functions.aws import environment
+from functions.aws.data_api import DataApi
+from functions.aws.mysql_errors import DataApiError
 from functions.aws.quarantine import Quarantine
-from functions.bridge import stream_guard
+from functions.bridge import ownership, stream_guard
 from functions.bridge.apply import Applier
 from functions.domain import changes
+from functions.domain.changes import Change, ChangeKind
+from functions.domain.entities import Entity
 from functions.legacy import write
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+OF_A_ROW = frozenset({ChangeKind.UPSERT, ChangeKind.DELETE})  # changes that quarantine can hold
+MOST_TRIES = 6  # at a record that fails alone, for an unknown reason
 
 logger = Logger()
 metrics = Metrics()
@@ -38,7 +49,27 @@ def _apply(event: dict[str, Any], context: LambdaContext) -> None:
     )
     database = environment.database(entity.legacy.database)
     stream_guard.check(database, entity, stream)
-    outcome = Applier(entity, database, quarantine).apply(changes.from_stream(entity, event["Records"]))
+    authority = ownership.read(database, entity)  # before the records: what came later is modern's
+    found = changes.from_stream(entity, event["Records"], authority.copy_idle)
+    applier = Applier(entity, database, quarantine, stream)
+    try:
+        outcome = applier.apply(found, authority)
+    except DataApiError as error:
+        if len(found) > 1 or type(error) is not DataApiError or not _is_given_up(entity, database, quarantine, found):
+            raise
+        reason = f"{MOST_TRIES} tries failed, for an unknown reason: {error}"
+        outcome = applier.give_up(found[0], reason, error.code)
+    stream_guard.check(database, entity, stream)  # a statement that came after the adoption of another did nothing
+    if outcome.disconnected:
+        logger.warning("the entity is disconnected: `runbook copy start` or `runbook init` connects it")
     logger.info("applied a batch", extra={"records": len(event["Records"]), **outcome.counts()})
     for name, count in outcome.counts().items():
         metrics.add_metric(name=name, unit="Count", value=count)
+
+
+def _is_given_up(entity: Entity, database: DataApi, quarantine: Quarantine, found: Sequence[Change]) -> bool:
+    """Whether a change has failed often enough, while its table can be read."""
+    if not found or found[0].kind not in OF_A_ROW or quarantine.tried(entity.name, found[0]) < MOST_TRIES:
+        return False
+    database.query(f"SELECT 1 FROM `{entity.legacy.table}` LIMIT 1")  # noqa: S608  # a checked name
+    return True

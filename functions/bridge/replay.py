@@ -13,12 +13,12 @@ is to be chosen is the sequence to write it under, so that a newer change prevai
 * Records between that sequence and the item's last change may still be on their way. They are applied after, in
   order, and end in the same item. A record that comes before this write makes it the older one, which does nothing.
 
-Sequences of another stream say nothing (see `functions.bridge.streams`): such a change brings none.
+Sequences of another stream say nothing (see `functions.bridge.stream_guard`): such a change brings none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,12 @@ from functions.aws.data_api import DataApi, Values, cell_text
 from functions.aws.mysql_errors import TransientError
 from functions.bridge import stream_guard
 from functions.bridge.apply import Applier
+from functions.bridge.kept_columns import keeping
 from functions.bridge.statements import SEQUENCE, Statements
 from functions.domain import changes, mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
+from functions.legacy.table import of_writable
 
 if TYPE_CHECKING:
     Item = Mapping[str, Any]
@@ -81,7 +83,6 @@ class Replay:
         self._entity = entity
         self._database = database
         self._sql = Statements(entity)
-        self._stream = ""
 
     def place(self, key: str) -> Place:
         """What Aurora knows of a key now."""
@@ -95,11 +96,15 @@ class Replay:
         return Place(primary_key=row[0], sequence=row[1], deleted=deleted, epoch=epoch)
 
     def _row(self, key: str) -> tuple[str, int]:
-        for sql, values in self._sql.lookups([key]):
+        return of_writable([key], self._looked_up).get(key, ("", NONE))
+
+    def _looked_up(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        found: dict[str, tuple[str, int]] = {}
+        for sql, values in self._sql.lookups(keys):
             for row in self._database.query(sql, values):
-                _, primary_key, sequence, _ = self._sql.looked_up(row)
-                return primary_key, sequence
-        return "", NONE
+                key, primary_key, sequence, _, _ = self._sql.looked_up(row)
+                found[key] = primary_key, sequence
+        return found
 
     def apply(self, key: str, noted: int, stream: str, read: Callable[[], Item | None]) -> Verdict:
         """Write what the item is now.
@@ -113,14 +118,17 @@ class Replay:
             TransientError: the database is not there now, or another run applies the same change; repeat the call.
             DataApiError: an unknown error.
         """
+        known = self._known()  # before the place, whose numbers are of this stream
+        if stream_guard.is_adopting(known):
+            return Verdict(reason="a new stream is being adopted: run `runbook init`")
         place = self.place(key)
-        sequence = max(place.highest, noted if stream and stream == self._known() else 0)
-        (change,) = changes.from_stream(self._entity, [self._record(key, sequence, read())])
+        sequence = max(place.highest, noted if stream and stream == known else 0)
+        change = changes.of_item(self._entity, key, sequence, read())
         verdict = Verdict()
-        self._shift(key, place, sequence, sequence - 1)
-        Applier(self._entity, self._database, verdict).apply([change])
+        self._shift(key, place, known, sequence, sequence - 1)
+        Applier(self._entity, self._database, verdict, known).apply([change])
         if verdict.reason:
-            self._shift(key, place, sequence - 1, sequence)
+            self._shift(key, place, known, sequence - 1, sequence)
         else:
             self._confirm(change)
         return verdict
@@ -138,35 +146,29 @@ class Replay:
         if not noted or not stream or not mapping.usable_key(key) or stream != self._known():
             return
         change = Change(key=key, sequence=noted, kind=ChangeKind.UPSERT)
+        sql = Statements(self._entity, stream)
         # The tombstone first: a row that legacy makes meanwhile goes on from there.
-        self._database.execute(self._sql.keep_tombstone, self._sql.tombstone_values(change))
+        self._database.execute(sql.keep_tombstone, sql.tombstone_values(change))
         place = self.place(key)
         if place.primary_key:
-            values = self._sql.delete_values(change, place.primary_key)
-            self._database.execute(self._sql.pass_over, values)
+            passing = sql.pass_over(keeping(self._database, self._entity))
+            self._database.execute(passing, sql.pass_over_values(change, place.primary_key))
 
     def _known(self) -> str:
-        if not self._stream:
-            self._stream = stream_guard.known(self._database, self._entity)
-        return self._stream
+        return stream_guard.known(self._database, self._entity)
 
-    def _record(self, key: str, sequence: int, item: Item | None) -> dict[str, Any]:
-        data: dict[str, Any] = {"Keys": {self._entity.modern.key: {"S": key}}, "SequenceNumber": str(sequence)}
-        if item is None:
-            return {"eventName": "REMOVE", "dynamodb": data}
-        return {"eventName": "MODIFY", "dynamodb": {**data, "NewImage": item}}
-
-    def _shift(self, key: str, place: Place, old: int, new: int) -> None:
+    def _shift(self, key: str, place: Place, stream: str, old: int, new: int) -> None:
         """Change the sequence that is noted at the row, or at the tombstone of a delete, if it is this one."""
         noted = max(old, new)
         values = {"old": {"stringValue": str(old)}, "sequence": {"stringValue": str(new)}}
-        held = "CAST(:old AS DECIMAL(40,0))"
+        values |= {"stream": {"stringValue": stream}}
+        held = f"CAST(:old AS DECIMAL(40,0)) AND {stream_guard.follows(':stream')}"
         if place.primary_key and place.sequence == noted:
             legacy, column = self._entity.legacy, names.SEQUENCE_COLUMN
             self._database.execute(
-                f"UPDATE `{legacy.table}` SET {column} = {SEQUENCE} "  # noqa: S608  # checked names
+                f"UPDATE `{legacy.table}` SET {column} = {SEQUENCE}{keeping(self._database, self._entity)} "  # noqa: S608
                 f"WHERE `{legacy.key}` = :pk AND {column} = {held}",
-                {**values, "pk": self._primary_key(place)},
+                {**values, **self._sql.entity_value, "pk": self._primary_key(place)},
             )
         if place.deleted == noted:
             self._database.execute(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions.aws.data_api import DataApi
+from functions.aws.dynamodb import InDoubtError
+from functions.bridge.inherit import Inheritance
 from functions.copy.lease import LaneLease
 from functions.copy.queue import ChangeQueue, Taken
 from functions.copy.state import CopyRecord, Records
@@ -38,27 +40,38 @@ class Backfill:
         store: its rows.
         queue: where the keys go.
         records: where its position is stored.
+        lease: of the lane that enqueues.
     """
 
-    def __init__(self, store: LegacyStore, queue: ChangeQueue, records: Records) -> None:
+    def __init__(self, store: LegacyStore, queue: ChangeQueue, records: Records, lease: LaneLease) -> None:
         self._store = store
         self._queue = queue
         self._records = records
+        self._lease = lease
 
     def advance(self, copy: CopyRecord) -> int:
         """Enqueue some keys while the queue is short; returns how many.
 
         The position is stored only after its keys are in the queue: killed in between, they are enqueued twice.
+
+        Raises:
+            LeaseLostError: the lane is not ours any more; nothing was enqueued.
         """
         room = 0 if copy.backfilled else copy.bound - self._queue.length(copy.bound)
+        if room <= 0:
+            return 0
         position, done = copy.position, 0
+        epoch = self._queue.epoch()
+        self._lease.confirm()  # only now: no switch has come in between, so the epoch is that of this lease
         for _ in range(STEPS):
             if room <= done:
                 break
             keys, following = self._store.keys(STEP, position)
             # Keys that no item can have are left out, as the triggers do; preflight and verify report them.
-            self._queue.enqueue([key for key in keys if mapping.usable_key(key)], backfill=True)
-            self._records.checkpoint(copy, following, len(keys))
+            usable = [key for key in keys if mapping.usable_key(key)]
+            if not self._queue.enqueue(usable, epoch, backfill=True):
+                break
+            self._records.checkpoint(copy, following, len(keys), self._lease.held())
             position, done = following, done + len(keys)
             if not following:
                 break
@@ -128,13 +141,15 @@ class CopyLane:
         self.records = Records(targets.dynamodb, targets.journal, entity.name)
         self.lease = LaneLease(targets.dynamodb, targets.journal, entity.name, lane, owner, clock)
         self.queue = ChangeQueue(targets.database, entity)
-        items = Items(targets.dynamodb, targets.table, entity.modern.key, self.lease.check)
-        self._writer = ItemWriter(entity, store, items, targets.quarantine)
-        self._backfill = Backfill(store, self.queue, self.records)
+        items = Items(targets.dynamodb, targets.table, entity.modern.key, self.lease)
+        self._inheritance = Inheritance(entity, targets.database)
+        self._writer = ItemWriter(entity, store, items, targets.quarantine, self.lease)
+        self._backfill = Backfill(store, self.queue, self.records, self.lease)
         self._bucket = Bucket(clock)
         self._load = Load(targets.database, clock)
         self._clock = clock
         self._most = FIRST
+        self._started_at = ""
         self._done: Counter[str] = Counter()
         self._reported = clock()
 
@@ -145,7 +160,17 @@ class CopyLane:
             LeaseLostError: another worker has the lane; nothing was written since.
             TransientError, TransientDynamoError: try again later; everything can be repeated.
         """
+        try:
+            return self._round()
+        except InDoubtError:
+            self.lease.doubt()
+            raise
+
+    def _round(self) -> Round:
         copy = self.records.read()
+        if copy.started_at != self._started_at:
+            self.report()  # of the backfill before
+            self._started_at = copy.started_at
         if not copy.runs:
             self.report()
             return Round(running=False)
@@ -175,15 +200,16 @@ class CopyLane:
         """Seconds to wait before anything is taken; none while clients wait."""
         reason = "" if copy.hurries else self._load.excess(copy.threads)
         if reason != copy.paused and self._lane == LANE:
-            self.records.pause(reason)
+            self.records.pause(reason, self.lease.held())
         if reason or copy.hurries:
             return PAUSE if reason else 0.0
         self._bucket.limit(copy.rate / names.LANES)
         return self._bucket.wait()
 
     def _finish(self, rows: Sequence[Taken]) -> None:
+        self._inheritance.correct(list(dict.fromkeys(row.key for row in rows if row.arrived)))
         outcome = self._writer.copy(list(dict.fromkeys(row.key for row in rows)))
-        self.queue.remove(row.id for row in rows)
+        self.queue.remove(rows)
         self._report(rows, outcome)
 
     def _report(self, rows: Sequence[Taken], outcome: WriteOutcome) -> None:
@@ -200,7 +226,7 @@ class CopyLane:
     def report(self) -> None:
         """Let the journal know what was done since the last time; in the end, too."""
         if self._done:
-            self.records.count(**self._done)
+            self.records.count(self._started_at, **self._done)
         self._done.clear()
         self._reported = self._clock()
 

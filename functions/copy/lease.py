@@ -2,14 +2,16 @@
 
 The operator's lock and its lease are another thing: runbook/journal/lock.py.
 
-A worker may write only while its lease lasts longer than the longest request could take. So a worker that takes over
-an expired lease meets no request of its predecessor.
+Each write of a worker is in one transaction with a check of the lane's record: that it has the token which the worker
+drew when it took the lease. The next worker draws another, and a command after which copy must write
+nothing removes it. So a write that was on its way meanwhile is refused where it arrives, however late: docs/adr/0020.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import time
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +20,17 @@ from functions.domain import names
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 LEASE_SECONDS = 20.0
 RENEW_SECONDS = 2.0  # after which it is renewed
 SILENT_SECONDS = 6.0  # without a renewal, after which its owner counts as dead; the lease still lasts to its end
 TAKEN = "attribute_not_exists(#expires) OR #expires < :now OR #owner = :owner"
-OURS = "#owner = :owner"
+OURS = "#token IN (:held, :token)"
 
 
 class LeaseLostError(Exception):
-    """Another worker has the lane, or may have it before a write would end; nothing was written."""
+    """Another worker has the lane, or copy must write nothing more; nothing was written."""
 
 
 class LaneLease:
@@ -53,17 +56,39 @@ class LaneLease:
         self._key = {"entity": {"S": entity}, "record": {"S": names.lane_record(lane)}}
         self._owner = owner
         self._clock = clock
+        self._token = self._next = ""
         self._renewed = self._until = float("-inf")
         self._rows = 0
         self._lag = 0.0
 
     def take(self) -> bool:
-        """Take the lane; False when a living worker has it."""
+        """Take the lane; False when a living worker has it. What was sent under its lease before is refused now."""
         try:
-            self._write(TAKEN)
+            self._write(TAKEN, _drawn())
         except ItemRefusedError:
             return False
         return True
+
+    def held(self) -> TransactWriteItemTypeDef:
+        """What makes a transaction fail unless the lane is ours under this lease."""
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": self._key,
+                "ConditionExpression": "#token = :token",
+                "ExpressionAttributeNames": {"#token": names.LEASE_TOKEN},
+                "ExpressionAttributeValues": {":token": {"S": self._token}},
+            }
+        }
+
+    def doubt(self) -> None:
+        """Replace the token before anything else, since a call may arrive late: then it is refused."""
+        self._next = self._next or _drawn()  # the same until it is stored, because storing it may be in doubt too
+
+    def lost(self) -> LeaseLostError:
+        """The error for a write that was refused."""
+        self._until = float("-inf")
+        return LeaseLostError()
 
     def vacancy(self) -> float:
         """Seconds until the lane falls free, if its owner seems dead; 0 when it is alive."""
@@ -83,16 +108,22 @@ class LaneLease:
         Raises:
             LeaseLostError: another worker has the lane.
         """
-        if self._clock() - self._renewed < RENEW_SECONDS:
-            return
+        if self._next or self._clock() - self._renewed >= RENEW_SECONDS:
+            self.confirm()
+
+    def confirm(self) -> None:
+        """Renew the lease now, which shows that it is ours at this moment.
+
+        Raises:
+            LeaseLostError: another worker has the lane, or copy must write nothing more.
+        """
         try:
-            self._write(OURS)
+            self._write(OURS, self._next or self._token)
         except ItemRefusedError as error:
-            self._until = float("-inf")
-            raise LeaseLostError from error
+            raise self.lost() from error
 
     def may_write(self) -> bool:
-        """Whether a write that begins now ends while the lane is surely ours."""
+        """Whether a write that begins now ends before another worker may take the lane, so that it is not in vain."""
         return self._until - self._clock() > LONGEST_CALL_SECONDS
 
     def check(self) -> None:
@@ -108,13 +139,13 @@ class LaneLease:
     def release(self) -> None:
         """Let the lane go, if it is still ours."""
         try:
-            self._write(OURS, seconds=-1.0)
+            self._write(OURS, _drawn(), seconds=-1.0)
         except ItemRefusedError:
             return
         finally:
             self._until = float("-inf")
 
-    def _write(self, condition: str, seconds: float = LEASE_SECONDS) -> None:
+    def _write(self, condition: str, token: str, seconds: float = LEASE_SECONDS) -> None:
         began, wall = self._clock(), time.time()
         values: dict[str, Any] = {
             ":owner": {"S": self._owner},
@@ -122,17 +153,24 @@ class LaneLease:
             ":beat": {"S": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")},
             ":lag": {"N": f"{self._lag:.3f}"},
             ":rows": {"N": str(self._rows)},
+            ":token": {"S": token},
         }
-        if ":now" in condition:
-            values[":now"] = {"N": f"{wall:.3f}"}
+        values |= {":now": {"N": f"{wall:.3f}"}} if condition == TAKEN else {":held": {"S": self._token}}
+        attributes = {f"#{name}": name for name in ("owner", "expires", "beat", "lag", "rows")}
         called(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=self._key,
-                UpdateExpression="SET #owner = :owner, #expires = :expires, #beat = :beat, #lag = :lag ADD #rows :rows",
+                UpdateExpression="SET #token = :token, #owner = :owner, #expires = :expires, #beat = :beat, "
+                "#lag = :lag ADD #rows :rows",
                 ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in ("owner", "expires", "beat", "lag", "rows")},
+                ExpressionAttributeNames=attributes | {"#token": names.LEASE_TOKEN},
                 ExpressionAttributeValues=values,
             )
         )
         self._renewed, self._until, self._rows = began, began + seconds, 0
+        self._token, self._next = token, ""
+
+
+def _drawn() -> str:
+    return uuid.uuid4().hex

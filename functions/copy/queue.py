@@ -15,17 +15,27 @@ from functions.domain.entities import Entity
 
 TABLE = names.CHANGES_TABLE
 AGE = "GREATEST(0, TIMESTAMPDIFF(MICROSECOND, {}, UTC_TIMESTAMP(6)))"
+BACKFILL = 1  # in the column `backfill`; 0 is a change
 READ_AT_ONCE, REMOVED_AT_ONCE = 1000, 5000  # rows in one statement
 
 
 @dataclass(frozen=True)
 class Taken:
-    """One row of the queue; it stays there until it is removed. `age` in seconds."""
+    """One row of the queue; it stays there until it is removed.
+
+    Attributes:
+        age: in seconds.
+        backfill: whether the backfill enqueued it.
+        arrived: whether a row came under this key, or the backfill read it: its sequence may be unknown.
+        at: when it was enqueued, as the table has it.
+    """
 
     id: int
     key: str
     age: float
     backfill: bool
+    arrived: bool
+    at: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,29 +61,46 @@ class ChangeQueue:
     def take(self, lane: int, most: int) -> list[Taken]:
         """The oldest rows of a lane. It must be done before their records are read, not after."""
         sql = (
-            f"SELECT change_id, item_key, {AGE.format('enqueued_at')}, backfill FROM {TABLE} "  # noqa: S608
-            f"WHERE entity = :entity AND lane = {int(lane)} ORDER BY change_id LIMIT {int(most)}"
+            f"SELECT change_id, item_key, {AGE.format('enqueued_at')}, backfill + 0, CAST(enqueued_at AS CHAR) "  # noqa: S608
+            f"FROM {TABLE} WHERE entity = :entity AND lane = {int(lane)} ORDER BY change_id LIMIT {int(most)}"
         )
         return [_taken(row) for row in self._database.query(sql, self._name)]
 
-    def remove(self, ids: Iterable[int]) -> None:
-        """Remove rows whose items are written."""
-        sets: list[dict[str, dict[str, Any]]] = [{"id": {"longValue": each}} for each in ids]
+    def remove(self, rows: Iterable[Taken]) -> None:
+        """Remove rows whose items are written, and no other: in a table that was made anew ids begin anew."""
+        sets: list[dict[str, dict[str, Any]]] = [
+            {**self._name, "id": {"longValue": row.id}, "at": {"stringValue": row.at}} for row in rows
+        ]
         if sets:
             # One by one: with a list of ids, MySQL may scan the table, and lock what legacy's writers insert.
-            self._database.batch(f"DELETE FROM {TABLE} WHERE change_id = :id", sets)  # noqa: S608
+            where = "change_id = :id AND entity = :entity AND enqueued_at = :at"
+            self._database.batch(f"DELETE FROM {TABLE} WHERE {where}", sets)  # noqa: S608
 
-    def enqueue(self, keys: Sequence[str], *, backfill: bool) -> None:
+    def epoch(self) -> int:
+        """Legacy's epoch now; 0 while it has none."""
+        sql = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608
+        return int(cell_text(self._database.query(sql, self._name)[0][0]))
+
+    def enqueue(self, keys: Sequence[str], epoch: int, *, backfill: bool) -> bool:
+        """Put keys into the queue in this epoch of legacy; False when it is over: nothing was done.
+
+        In phase modern, or after a rollback, a key that comes late would let copy write an old row over a newer item.
+        """
         if not keys:
-            return
-        rows = ", ".join(
-            f"(:entity, {names.lane_of(key)}, :k{i}, UTC_TIMESTAMP(6), {int(backfill)})" for i, key in enumerate(keys)
+            return True
+        rows = " UNION ALL ".join(
+            f"SELECT {names.lane_of(key)} AS lane, :k{i} AS item_key" for i, key in enumerate(keys)
         )
         values = {f"k{i}": {"stringValue": key} for i, key in enumerate(keys)}
-        self._database.execute(
-            f"INSERT INTO {TABLE} (entity, lane, item_key, enqueued_at, backfill) VALUES {rows}",  # noqa: S608
+        # The fence waits for this statement: of an INSERT … SELECT, MySQL locks what it reads.
+        done = self._database.execute(
+            f"INSERT INTO {TABLE} (entity, lane, item_key, enqueued_at, backfill) "  # noqa: S608
+            f"SELECT c.entity, k.lane, k.item_key, UTC_TIMESTAMP(6), {int(backfill)} FROM ({rows}) AS k "
+            f"JOIN {names.CONTROL_TABLE} AS c ON c.entity = :entity AND c.legacy_stamp = {int(epoch)} "
+            "AND c.legacy_stamp > 0",
             self._name | values,
         )
+        return done > 0
 
     def length(self, most: int) -> int:
         """How many rows wait, counted up to `most`."""
@@ -85,7 +112,7 @@ class ChangeQueue:
         """What waits, of at most `most` rows."""
         some = f"SELECT backfill, enqueued_at FROM {TABLE} WHERE entity = :entity LIMIT {int(most)}"  # noqa: S608
         oldest = f"COALESCE({AGE.format('MIN(enqueued_at)')}, 0)"
-        sql = f"SELECT COUNT(*), COALESCE(SUM(backfill), 0), {oldest} FROM ({some}) AS waiting"  # noqa: S608
+        sql = f"SELECT COUNT(*), COALESCE(SUM(backfill = {BACKFILL}), 0), {oldest} FROM ({some}) AS waiting"  # noqa: S608
         rows, backfill, age = (int(cell_text(cell)) for cell in self._database.query(sql, self._name)[0])
         return Waiting(rows=rows, backfill=backfill, age=age / 1e6)
 
@@ -103,12 +130,17 @@ class ChangeQueue:
                 return
             after = int(cell_text(rows[-1][0]))
 
-    def remove_some(self) -> bool:
-        """Remove some rows, done or not; whether there were any."""
-        sql = f"DELETE FROM {TABLE} WHERE entity = :entity LIMIT {REMOVED_AT_ONCE}"  # noqa: S608  # names of ours
-        return self._database.execute(sql, self._name) > 0
+    def remove_some(self, token: int) -> bool:
+        """Remove some rows, done or not, unless a token above `token` has acted; whether there were any."""
+        acted = f"(SELECT token FROM {names.TOKENS_TABLE} WHERE entity = :entity)"  # noqa: S608  # a name of ours
+        sql = (
+            f"DELETE FROM {TABLE} WHERE entity = :entity AND {acted} <= :token "  # noqa: S608  # names of ours
+            f"LIMIT {REMOVED_AT_ONCE}"
+        )
+        return self._database.execute(sql, {**self._name, "token": {"longValue": token}}) > 0
 
 
 def _taken(row: Row) -> Taken:
-    number, key, age, backfill = (cell_text(cell) for cell in row)
-    return Taken(int(number), key, int(age) / 1e6, backfill in ("1", "True"))
+    number, key, age, kind, at = (cell_text(cell) for cell in row)
+    backfill, arrived = int(kind) == BACKFILL, int(kind) in {BACKFILL, names.ARRIVED}
+    return Taken(int(number), key, int(age) / 1e6, backfill, arrived, at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from functions.aws.dynamodb import ItemRefusedError, called, read_batches
 from functions.domain import names
@@ -12,6 +12,7 @@ from functions.domain.phase import Phase
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 RUNNING = "running"
 READ_TIMEOUT_SECONDS = 2.0  # in which DynamoDB must give some of what it left over
@@ -89,24 +90,27 @@ class Records:
             paused=_text(copy, "paused"),
         )
 
-    def count(self, **counts: int) -> None:
-        """Add to counters of the copy record."""
+    def count(self, started_at: str, **counts: int) -> None:
+        """Add to counters of the copy record, unless the backfill was begun anew since."""
         some = {name: count for name, count in counts.items() if count}
         if some:
             adds = ", ".join(f"#{name} :{name}" for name in some)
-            self._update(f"ADD {adds}", {name: {"N": str(count)} for name, count in some.items()})
+            self._update(f"ADD {adds}", {name: {"N": str(count)} for name, count in some.items()}, started_at)
 
-    def checkpoint(self, seen: CopyRecord, position: str, enqueued: int) -> None:
-        """Note how far the backfill is, "" for the end, unless it was begun anew since `seen`."""
+    def checkpoint(self, seen: CopyRecord, position: str, enqueued: int, held: TransactWriteItemTypeDef) -> None:
+        """Note how far the backfill is, "" for the end, if `held` holds and it was not begun anew since `seen`."""
         values: dict[str, Any] = {"enqueued": {"N": str(enqueued)}, "backfilled": {"BOOL": not position}}
         values["position"] = {"S": position or seen.position}
         self._update(
-            "SET #position = :position, #backfilled = :backfilled ADD #enqueued :enqueued", values, seen.started_at
+            "SET #position = :position, #backfilled = :backfilled ADD #enqueued :enqueued",
+            values,
+            seen.started_at,
+            held,
         )
 
-    def pause(self, reason: str) -> None:
-        """Store why copy waits, "" when it continues."""
-        self._update("SET #paused = :paused", {"paused": {"S": reason}})
+    def pause(self, reason: str, held: TransactWriteItemTypeDef) -> None:
+        """Store why copy waits, "" when it continues, if `held` holds."""
+        self._update("SET #paused = :paused", {"paused": {"S": reason}}, held=held)
 
     def _get(self, *records: str) -> list[Mapping[str, Any]]:
         keys = [self._key(record) for record in records]
@@ -116,26 +120,35 @@ class Records:
         found = {item["record"]["S"]: item for item in read}
         return [found.get(record, {}) for record in records]
 
-    def _update(self, expression: str, values: Mapping[str, Any], started_at: str = "") -> None:
+    def _update(
+        self,
+        expression: str,
+        values: Mapping[str, Any],
+        started_at: str = "",
+        held: TransactWriteItemTypeDef | None = None,
+    ) -> None:
         condition, attributes = "attribute_exists(#entity)", {"#entity": "entity"}
         wanted = {f":{name}": value for name, value in values.items()}
         if started_at:
             condition += " AND #started_at = :started_at"
             attributes["#started_at"] = "started_at"
             wanted[":started_at"] = {"S": started_at}
+        update: Any = {
+            "TableName": self._table,
+            "Key": self._key(names.COPY_RECORD),
+            "UpdateExpression": expression,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": attributes | {f"#{name}": name for name in values},
+            "ExpressionAttributeValues": wanted,
+        }
+        actions = cast("Any", [held, {"Update": update}])
         try:
-            called(
-                lambda: self._client.update_item(
-                    TableName=self._table,
-                    Key=self._key(names.COPY_RECORD),
-                    UpdateExpression=expression,
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames=attributes | {f"#{name}": name for name in values},
-                    ExpressionAttributeValues=wanted,
-                )
-            )
+            if held:
+                called(lambda: self._client.transact_write_items(TransactItems=actions))
+            else:
+                called(lambda: self._client.update_item(**update))
         except ItemRefusedError:
-            return  # another start's record, or none: the next round reads it
+            return  # another start's record, or none, or another worker's lane: the next round reads it
 
     def _key(self, record: str) -> dict[str, Any]:
         return {"entity": {"S": self._entity}, "record": {"S": record}}

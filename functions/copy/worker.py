@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws import dynamodb, environment
 from functions.aws.data_api import DataApi
-from functions.aws.dynamodb import LONGEST_CALL_SECONDS, InDoubtError, TransientDynamoError
+from functions.aws.dynamodb import TransientDynamoError
 from functions.aws.mysql_errors import TransientError
 from functions.aws.quarantine import Quarantine
 from functions.aws.retry import back_off
@@ -110,9 +110,8 @@ class LaneWork:
         return OVER
 
     def _recover(self, error: Exception) -> None:
-        """Wait: after a write in doubt for as long as it could still be done, or the next owner might meet it."""
         self._failures += 1
-        wait = LONGEST_CALL_SECONDS if isinstance(error, InDoubtError) else back_off(self._failures)
+        wait = back_off(self._failures)
         logger.warning("copy waits", extra={"reason": str(error), "seconds": round(wait, 2)})
         self.sleep(wait)
 
@@ -158,7 +157,7 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
         dynamodb=dynamodb.dynamodb(),
         table=json.loads(environment.variable("TABLES"))[entity.name],
         journal=environment.variable("JOURNAL_TABLE"),
-        quarantine=partial(quarantine.put_key, entity.name, "copy"),
+        quarantine=partial(quarantine.put_copied, entity.name),
     )
     # why not the request's id alone: a retry of an invocation has the same one
     return CopyLane(entity, lane, targets, owner=f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}")

@@ -1,19 +1,28 @@
 """Makes the items of some keys what their rows are now.
 
-What copy writes carries the origin mark, which the bridge's filter drops. A removal has no new image to carry a mark,
-so an item is marked first and then deleted: the bridge knows it by its old image.
+What copy writes carries a mark of its origin, by which the bridge knows copy's changes (functions/domain/origin.py). A
+removal has no new image to carry one, so an item is marked first and then deleted.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-from functions.aws.dynamodb import WRITTEN_AT_ONCE, InvalidError, TransientDynamoError, called, read_batches
+from functions.aws.dynamodb import (
+    TRANSACTED_AT_ONCE,
+    InDoubtError,
+    InvalidError,
+    ItemRefusedError,
+    TransientDynamoError,
+    called,
+    read_batches,
+)
 from functions.aws.retry import back_off
-from functions.domain import mapping, names
+from functions.copy.lease import LaneLease
+from functions.domain import mapping, names, origin
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
 from functions.domain.mapping import Record
@@ -21,12 +30,14 @@ from functions.legacy.table import LegacyStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 Item = dict[str, Any]
-Request = dict[str, Any]  # of a BatchWriteItem
+Request = dict[str, Any]  # an action of a TransactWriteItems
 READ_TIMEOUT_SECONDS = 10.0  # in which DynamoDB must give some of what it left over
-BYTES_AT_ONCE = 2 * 2**20  # of items; JSON can write one byte as six, and a request has at most 16 MB
-ATTEMPTS = 8  # at what DynamoDB left over
+WRITTEN_AT_ONCE = TRANSACTED_AT_ONCE - 1  # beside the check of the lease
+BYTES_AT_ONCE = 640 * 2**10  # of items; JSON can write one byte as six, and a transaction has at most 4 MB
+ATTEMPTS = 8  # at a transaction that is throttled, or meets another write of its items
 
 
 class Items:
@@ -34,14 +45,14 @@ class Items:
 
     Args:
         client: boto3's `dynamodb`, which must not repeat calls by itself.
-        check: called before each write; it raises when the write must not be done.
+        lease: of the lane. Each write is refused where it takes effect unless the lane is ours.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, key: str, check: Callable[[], None]) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, key: str, lease: LaneLease) -> None:
         self._client = client
         self._table = table
         self._key = key
-        self._check = check
+        self._lease = lease
 
     def get(self, keys: Sequence[str]) -> dict[str, Item]:
         """Those of the items that are there, by key, as the last completed writes left them."""
@@ -53,10 +64,11 @@ class Items:
 
     def put(self, items: Sequence[Item]) -> dict[str, str]:
         """Write items whole; returns why, for those that DynamoDB will never take, by key."""
-        return self._write([{"PutRequest": {"Item": item}} for item in items])
+        return self._write([{"Put": {"TableName": self._table, "Item": item}} for item in items])
 
     def delete(self, keys: Sequence[str]) -> None:
-        refused = self._write([{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in keys])
+        places = ({self._key: {"S": key}} for key in keys)
+        refused = self._write([{"Delete": {"TableName": self._table, "Key": place}} for place in places])
         if refused:
             raise InvalidError(f"DynamoDB refuses to delete {refused}")
 
@@ -67,9 +79,9 @@ class Items:
         return refused
 
     def _run(self, requests: list[Request]) -> dict[str, str]:
-        """One batch; when DynamoDB refuses it whole for the sake of some, each on its own."""
+        """One transaction; when DynamoDB refuses it whole for the sake of some, each on its own."""
         try:
-            self._complete(requests)
+            self._transact(requests)
         except InvalidError as error:
             if len(requests) == 1:
                 return {self._key_of(requests[0]): str(error)}
@@ -79,28 +91,33 @@ class Items:
             return refused
         return {}
 
-    def _complete(self, requests: list[Request]) -> None:
-        left: Any = requests
-        for attempt in range(ATTEMPTS):
-            self._check()
-            wanted = {self._table: left}
-            answer = called(lambda some=wanted: self._client.batch_write_item(RequestItems=some))
-            unprocessed = cast("dict[str, Any]", answer.get("UnprocessedItems") or {})
-            left = unprocessed.get(self._table)
-            if not left:
+    def _transact(self, requests: list[Request]) -> None:
+        """Write all or none; what surely did nothing is repeated."""
+        for attempt in range(1, ATTEMPTS + 1):
+            self._lease.check()
+            actions: Any = [self._lease.held(), *requests]
+            try:
+                called(lambda all_=actions: self._client.transact_write_items(TransactItems=all_))
+            except ItemRefusedError as error:
+                raise self._lease.lost() from error
+            except InDoubtError:
+                raise
+            except TransientDynamoError:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
                 return
             time.sleep(back_off(attempt))
-        raise TransientDynamoError("DynamoDB would not write all items: the table is throttled")
 
     def _key_of(self, request: Request) -> str:
-        put = request.get("PutRequest")
-        return (put["Item"] if put else request["DeleteRequest"]["Key"])[self._key]["S"]
+        put = request.get("Put")
+        return (put["Item"] if put else request["Delete"]["Key"])[self._key]["S"]
 
 
 def _runs(requests: Sequence[Request]) -> Iterator[list[Request]]:
     run, size = list[Request](), 0
     for request in requests:
-        weight = mapping.item_size(request["PutRequest"]["Item"]) if "PutRequest" in request else 0
+        weight = mapping.item_size(request["Put"]["Item"]) if "Put" in request else 0
         if run and (len(run) == WRITTEN_AT_ONCE or size + weight > BYTES_AT_ONCE):
             yield run
             run, size = [], 0
@@ -110,16 +127,14 @@ def _runs(requests: Sequence[Request]) -> Iterator[list[Request]]:
         yield run
 
 
-ORIGIN = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
-DELETING = {names.DELETING_ATTRIBUTE: {"BOOL": True}}
 TOO_LARGE = "its item would have more than 400 KB"
 
 
 class QuarantineKey(Protocol):
     """Where a record goes that cannot be an item."""
 
-    def __call__(self, key: str, reason: str) -> None:
-        """Keep the key and the reason; a failure is raised, so that the key stays in the queue."""
+    def __call__(self, key: str, reason: str, held: TransactWriteItemTypeDef) -> None:
+        """Keep the key and the reason if `held` holds; a failure is raised, so that the key stays in the queue."""
         ...
 
 
@@ -146,19 +161,23 @@ class ItemWriter:
         store: its rows.
         items: its items.
         quarantine: takes what cannot be written.
+        lease: of the lane.
     """
 
-    def __init__(self, entity: Entity, store: LegacyStore, items: Items, quarantine: QuarantineKey) -> None:
+    def __init__(
+        self, entity: Entity, store: LegacyStore, items: Items, quarantine: QuarantineKey, lease: LaneLease
+    ) -> None:
         self._entity = entity
         self._store = store
         self._items = items
         self._quarantine = quarantine
+        self._lease = lease
 
     def copy(self, keys: Sequence[str]) -> WriteOutcome:
         """Read rows and items, and write those that differ. It can be interrupted anywhere and repeated.
 
         Raises:
-            LeaseLostError: before a write that must not be done.
+            LeaseLostError: at a write that must not be done.
             TransientError, TransientDynamoError: try again later.
         """
         outcome = WriteOutcome()
@@ -178,7 +197,10 @@ class ItemWriter:
         return False
 
     def _refuse(self, key: str, reason: str, outcome: WriteOutcome) -> None:
-        self._quarantine(key, reason)
+        try:
+            called(lambda: self._quarantine(key, reason, self._lease.held()))
+        except ItemRefusedError as error:
+            raise self._lease.lost() from error
         outcome.quarantined += 1
 
     def _rows(self, keys: Sequence[str], outcome: WriteOutcome) -> dict[str, Record | None]:
@@ -210,7 +232,7 @@ class ItemWriter:
         if self._equal(item, fresh):
             outcome.skipped += 1
             return
-        made = {**self._unmapped(item), **fresh, **ORIGIN}
+        made = {**self._unmapped(item), **fresh, **origin.mark(record.key, item)}
         if mapping.item_size(made) > mapping.ITEM_LIMIT:
             self._refuse(record.key, TOO_LARGE, outcome)
         else:
@@ -249,8 +271,9 @@ class ItemWriter:
 
     def _marked(self, item: Item) -> Item:
         """The item with both marks; where they make it too large, the marks alone, since it goes at once."""
-        marked = {**item, **ORIGIN, **DELETING}
+        key = mapping.key_of_item(self._entity, item)
+        marked = origin.marked_for_delete(key, item)
         if mapping.item_size(marked) <= mapping.ITEM_LIMIT:
             return marked
-        key = self._entity.modern.key
-        return {key: item[key], **ORIGIN, **DELETING}
+        own = {self._entity.modern.key, names.ORIGIN_ATTRIBUTE}
+        return origin.marked_for_delete(key, {name: value for name, value in item.items() if name in own})

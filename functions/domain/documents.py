@@ -1,14 +1,18 @@
-"""Values of type `json`: any document, which DynamoDB keeps as a native one and Aurora as JSON text."""
+"""Values of type `json`: any document, which DynamoDB keeps as a native one and Aurora as JSON text.
+
+MySQL's JSON keeps whole numbers of 64 bits, signed or unsigned, and any other number as a double. A number that neither
+keeps exactly is refused, as it would become another one.
+"""
 
 import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from functions.domain.errors import ValueProblemError, check_unicode, shown
 
-LOWEST, HIGHEST = -(2**63), 2**63 - 1
+LOWEST, HIGHEST = -(2**63), 2**64 - 1
 DEEPEST = 28  # levels of nesting; DynamoDB allows 32 with the item's own
 LARGEST = 1e125  # magnitude; DynamoDB's numbers reach 9.99e125, and these stay doubles
 
@@ -37,14 +41,19 @@ def canonical(value: Any, depth: int = 0) -> Any:
 
 
 def _number(value: Any) -> int | float:
-    """One spelling for each number: whole ones that 64 bits hold as int, all others as the nearest double."""
+    """One spelling for each number: whole ones of 64 bits as int, all others as the double that they are.
+
+    Raises:
+        ValueProblemError: it is neither.
+    """
     exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     number = float(exact)
     if not math.isfinite(number) or abs(number) > LARGEST or 0 < abs(number) < 1 / LARGEST:
         raise ValueProblemError(f"expected numbers below {LARGEST:g} in magnitude, got {shown(value)}")
-    for spelling in (exact, Decimal(repr(number))):
-        if spelling == spelling.to_integral_value() and LOWEST <= spelling <= HIGHEST:
-            return int(spelling)
+    if LOWEST <= exact <= HIGHEST and exact == exact.to_integral_value():
+        return int(exact)
+    if Decimal(repr(number)) != exact:
+        raise ValueProblemError(f"expected whole numbers of 64 bits, or numbers of a double, got {shown(value)}")
     return number
 
 
@@ -85,5 +94,24 @@ def dumped(value: Any) -> str:
 
 
 def loaded(text: str) -> Any:
-    """The document of a JSON column's text."""
-    return canonical(json.loads(text))
+    """The document of a JSON column's text.
+
+    Raises:
+        ValueProblemError: not both systems can hold it.
+        ValueError: it is no JSON.
+    """
+    found = json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_members)
+    return canonical(found)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueProblemError(f"expected each member name once, got {shown(repeated)}")
+    return found

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from functions.domain import names, values
 from functions.domain.errors import ValueProblemError
-from functions.domain.values import DECIMAL_DIGITS, DECIMAL_SCALE, MOST_DIGITS, TYPES, Field
+from functions.domain.moments import MICROSECONDS
+from functions.domain.values import (
+    DECIMAL_DIGITS,
+    DECIMAL_SCALE,
+    HALF_UP,
+    LONGEST_BITS,
+    MOST_DIGITS,
+    NULL,
+    REFUSE,
+    TYPES,
+    Field,
+)
 
 KEY_TYPES = ("integer", "string")
+COLUMN_BITS = (8, 16, 24, 32, 64)  # of TINYINT, SMALLINT, MEDIUMINT, INT and BIGINT
+LONGEST_FIXED = 255  # characters of a CHAR, bytes of a BINARY
 RESERVED_ENTITIES = frozenset({"aurora", "dynamo"})
 ENTITY_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,63}")
@@ -216,12 +229,28 @@ def _field(reader: _Reader, name: str) -> Field:
         type=kind,
         required=reader.flag("required"),
         default=reader.left.pop("default", None),
-        max_length=reader.number("max_length", 1, 2**24 - 1, None) if kind in ("string", "bytes") else None,
         masked=reader.flag("masked"),
-        **_digits(reader) if kind == "decimal" else {},
+        **_settings(reader, kind),
     )
     reader.close()
+    for setting in ("zero_date", "json_null"):
+        if made.required and getattr(made, setting) == NULL:
+            reader.problem(setting, f"{NULL!r} makes the field null, which required = true refuses")
     return _with_default(made, reader)
+
+
+def _settings(reader: _Reader, kind: str) -> dict[str, Any]:
+    """The settings that only some types have."""
+    readers: dict[str, tuple[Callable[[_Reader], dict[str, Any]], ...]] = {
+        "string": (_lengths, _choices),
+        "bytes": (_lengths,),
+        "integer": (_whole_numbers,),
+        "decimal": (_digits,),
+        "datetime": (_fraction, _zero_date),
+        "date": (_zero_date,),
+        "json": (_json_null,),
+    }
+    return {name: value for read in readers.get(kind, ()) for name, value in read(reader).items()}
 
 
 def _digits(reader: _Reader) -> dict[str, int]:
@@ -230,6 +259,43 @@ def _digits(reader: _Reader) -> dict[str, int]:
     if scale is not None and scale > precision:
         reader.problem("scale", f"expected at most the precision, {precision}, got {scale}")
     return {"precision": precision, "scale": scale or 0}
+
+
+def _lengths(reader: _Reader) -> dict[str, Any]:
+    length, fixed = reader.number("max_length", 1, 2**24 - 1, None), reader.flag("fixed")
+    if fixed and (length is None or length > LONGEST_FIXED):
+        reader.problem("fixed", f"expected max_length as the column has it, 1 to {LONGEST_FIXED}")
+    return {"max_length": length, "fixed": fixed}
+
+
+def _choices(reader: _Reader) -> dict[str, Any]:
+    found = reader.left.pop("choices", [])
+    choices = cast("list[Any]", found) if isinstance(found, list) else [found]
+    if not all(isinstance(each, str) for each in choices) or not isinstance(found, list):
+        reader.problem("choices", f"expected a list of texts, got {found!r}")
+        return {}
+    return {"choices": tuple(choices)}
+
+
+def _whole_numbers(reader: _Reader) -> dict[str, Any]:
+    bits = reader.left.pop("bits", LONGEST_BITS)
+    if type(bits) is not int or bits not in COLUMN_BITS:
+        reader.problem("bits", f"expected one of {', '.join(map(str, COLUMN_BITS))}, got {bits!r}")
+        bits = LONGEST_BITS
+    return {"bits": bits, "unsigned": reader.flag("unsigned")}
+
+
+def _fraction(reader: _Reader) -> dict[str, Any]:
+    fraction = reader.number("fraction", 0, MICROSECONDS, MICROSECONDS)
+    return {"fraction": fraction, "rounding": reader.choice("rounding", (REFUSE, HALF_UP), REFUSE)}
+
+
+def _zero_date(reader: _Reader) -> dict[str, str]:
+    return {"zero_date": reader.choice("zero_date", (REFUSE, NULL), REFUSE)}
+
+
+def _json_null(reader: _Reader) -> dict[str, str]:
+    return {"json_null": reader.choice("json_null", (REFUSE, NULL), REFUSE)}
 
 
 def _with_default(made: Field, reader: _Reader) -> Field:

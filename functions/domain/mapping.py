@@ -42,9 +42,14 @@ def _from_body(entity: Entity, name: str, given: Mapping[str, Any]) -> Any:
         value = values.from_json(field, given[name]) if name in given else field.default
     except ValueProblemError as problem:
         raise InvalidFieldError(name, str(problem)) from problem
-    if value is None and field.required:
+    if value is None and _is_missing(field, given):
         raise InvalidFieldError(name, "is required")
     return value
+
+
+def _is_missing(field: values.Field, given: Mapping[str, Any]) -> bool:
+    """Whether null breaks the field's rule: it is required, and null is no value of it or was not given."""
+    return field.required and not (field.null_is_a_value and field.name in given)
 
 
 def body_from_record(entity: Entity, record: Record) -> dict[str, Any]:
@@ -74,7 +79,7 @@ def record_from_item(entity: Entity, item: Item, *, limited: bool = True) -> Rec
                 value = values.from_attribute(field, item[name], limited=limited)
         except ValueProblemError as problem:
             raise UnmappableError(name, f"{problem}, in the item {key!r}") from problem
-        if value is None and field.required and limited:
+        if value is None and limited and _is_missing(field, item):
             raise UnmappableError(name, f"is required and missing, in the item {key!r}")
         fields[name] = value
     return Record(key, fields)
@@ -121,6 +126,23 @@ def record_from_row(entity: Entity, key: str, cells: Mapping[str, RowField]) -> 
         except ValueProblemError as problem:
             raise UnmappableError(name, str(problem)) from problem
     return Record(key, fields)
+
+
+def check_limits(entity: Entity, record: Record) -> Record:
+    """The same record of a row, if each value is within its field's limits, as those of an item must be.
+
+    Raises:
+        UnmappableError: one is not, or a required one is NULL.
+    """
+    for name, field in entity.fields.items():
+        value = record.fields[name]
+        try:
+            values.from_json(field, value)
+        except ValueProblemError as problem:
+            raise UnmappableError(name, f"column {field.column}: {problem}") from problem
+        if value is None and _is_missing(field, record.fields):
+            raise UnmappableError(name, f"column {field.column}: expected a value, since it is required, got NULL")
+    return record
 
 
 def row_from_record(entity: Entity, record: Record) -> dict[str, dict[str, Any]]:

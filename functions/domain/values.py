@@ -6,22 +6,30 @@ The domain's shapes: str, int, Decimal (normalised), bool, datetime and date as 
 
 import base64
 import binascii
-import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, cast
 
-from functions.domain import documents
+from functions.domain import documents, moments
 from functions.domain.errors import ValueProblemError, check_unicode, shown
 
 TYPES = ("string", "integer", "decimal", "boolean", "datetime", "date", "bytes", "json")
 DECIMAL_DIGITS, DECIMAL_SCALE, MOST_DIGITS = 38, 10, 38  # DynamoDB keeps 38 significant digits
+LONGEST_BITS = 64  # of a BIGINT
+REFUSE, NULL, HALF_UP = "refuse", "null", "half_up"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One field of a record: its JSON and item name, its column, its type and its limits."""
+    """One field of a record: its JSON and item name, its column, its type and its limits.
+
+    `fixed` is of a CHAR, which drops spaces at the end, and of a BINARY, which adds zero bytes. `choices` are the texts
+    that a string may be; empty for any. `bits` and `unsigned` say which whole numbers an integer has. `fraction` is how
+    many digits of a second a datetime has, `rounding` what becomes of more: an error, or rounded half up. `zero_date`
+    says what a zero date of the column means: an error of its record, or null. `json_null` says the same of a JSON null
+    in a column that may also be NULL.
+    """
 
     name: str
     column: str
@@ -29,18 +37,36 @@ class Field:
     required: bool = False
     default: Any = None
     max_length: int | None = None
+    fixed: bool = False
+    choices: tuple[str, ...] = ()
     precision: int = DECIMAL_DIGITS
     scale: int = DECIMAL_SCALE
+    bits: int = LONGEST_BITS
+    unsigned: bool = False
+    fraction: int = moments.MICROSECONDS
+    rounding: str = REFUSE
+    zero_date: str = REFUSE
+    json_null: str = REFUSE
     masked: bool = False
+
+    @property
+    def whole_numbers(self) -> tuple[int, int]:
+        """The lowest and the highest of an integer."""
+        return (0, 2**self.bits - 1) if self.unsigned else (-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
+
+    @property
+    def null_is_a_value(self) -> bool:
+        """Whether null is the JSON document null, in a column that is never NULL."""
+        return self.type == "json" and self.required
 
 
 Attribute = Mapping[str, Any]  # DynamoDB's typed form, e.g. {"S": "Alton"}
 RowField = Mapping[str, Any]  # the Data API's typed form, e.g. {"stringValue": "Alton"}
 
-LOWEST, HIGHEST = -(2**63), 2**63 - 1
+HIGHEST_LONG = 2**63 - 1  # of the Data API's longValue
+WIDEST_BITS = 120  # of any integer; DynamoDB keeps 38 digits
 MOST_EXPONENT = 128  # of a decimal; beyond it nothing fits 38 digits
 WIDEST = 2 * MOST_EXPONENT  # digits of any decimal
-FIRST_YEAR = 1000  # DATETIME and DATE begin there
 
 
 @dataclass(frozen=True)
@@ -52,7 +78,7 @@ class Codec:
     to_attribute: Callable[[Any], dict[str, Any]]
     from_attribute: Callable[[Attribute], Any]
     to_row: Callable[[Any], dict[str, Any]]
-    from_row: Callable[[RowField], Any]
+    from_row: Callable[[Field, RowField], Any]
 
 
 def from_json(field: Field, value: Any) -> Any:
@@ -85,7 +111,7 @@ def from_attribute(field: Field, attribute: Attribute, *, limited: bool = True) 
     if attribute.get("NULL"):
         return None
     codec = CODECS[field.type]
-    checked = field if limited else replace(field, max_length=None, precision=2 * WIDEST, scale=WIDEST)
+    checked = field if limited else _unlimited(field)
     try:
         return codec.from_json(checked, codec.from_attribute(attribute))
     except (KeyError, TypeError, binascii.Error) as error:
@@ -93,23 +119,43 @@ def from_attribute(field: Field, attribute: Attribute, *, limited: bool = True) 
         raise ValueProblemError(f"expected an attribute for {field.type}, got DynamoDB type {kind}") from error
 
 
+def _unlimited(field: Field) -> Field:
+    """The same field without its limits; what it rounds is still rounded."""
+    fraction = field.fraction if field.rounding == HALF_UP else moments.MICROSECONDS
+    digits: dict[str, Any] = {"precision": 2 * WIDEST, "scale": WIDEST, "fraction": fraction}
+    texts: dict[str, Any] = {"max_length": None, "fixed": False, "choices": ()}
+    return replace(field, bits=WIDEST_BITS, unsigned=False, **digits, **texts)
+
+
 def to_row(field: Field, value: Any) -> dict[str, Any]:
     """The Data API's parameter value for a domain value."""
-    return {"isNull": True} if value is None else CODECS[field.type].to_row(value)
+    if value is None and not field.null_is_a_value:
+        return {"isNull": True}
+    return CODECS[field.type].to_row(value)
 
 
 def from_row(field: Field, cell: RowField) -> Any:
     """The domain value of a column.
 
     Raises:
-        ValueProblemError: the column holds what the field's type cannot be.
+        ValueProblemError: the column holds what the field's type cannot be; names the column and the value.
     """
     if cell.get("isNull"):
+        if field.null_is_a_value:
+            raise ValueProblemError(f"column {field.column}: expected a JSON document, got NULL")
         return None
     try:
-        return CODECS[field.type].from_row(cell)
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise ValueProblemError(f"column {field.column} does not hold a {field.type}") from error
+        return CODECS[field.type].from_row(field, cell)
+    except ValueProblemError as problem:
+        raise ValueProblemError(f"column {field.column}: {problem}") from problem
+    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        value = shown(next(iter(cell.values())))
+        raise ValueProblemError(f"column {field.column}: expected a value for {field.type}, got {value}") from error
+
+
+def same(field: Field, one: Any, other: Any) -> bool:
+    """Whether two domain values are one. As Python values, the JSON documents true and 1 would be equal."""
+    return one == other and to_attribute(field, one) == to_attribute(field, other)
 
 
 def _text(field: Field, value: Any) -> str:
@@ -117,6 +163,10 @@ def _text(field: Field, value: Any) -> str:
         raise ValueProblemError(f"expected a string, got {shown(value)}")
     check_unicode(value)
     _check_length(field, len(value), "characters")
+    if field.fixed and value.endswith(" "):
+        raise ValueProblemError(f"expected no space at the end, which its column drops, got {shown(value)}")
+    if field.choices and value not in field.choices:
+        raise ValueProblemError(f"expected one of {', '.join(field.choices)}, got {shown(value)}")
     return value
 
 
@@ -125,14 +175,16 @@ def _check_length(field: Field, length: int, unit: str) -> None:
         raise ValueProblemError(f"expected at most {field.max_length} {unit}, got {length}")
 
 
-def _integer(_: Field, value: Any) -> int:
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
+def _integer(field: Field, value: Any) -> int:
+    lowest, highest = field.whole_numbers
+    number = value
+    if isinstance(value, Decimal) and lowest <= value <= highest and value == value.to_integral_value():
+        number = int(value)
+    if isinstance(number, bool) or not isinstance(number, (int, Decimal)):
         raise ValueProblemError(f"expected a whole number, got {shown(value)}")
-    if not LOWEST <= value <= HIGHEST:
-        raise ValueProblemError(f"expected a whole number from {LOWEST} to {HIGHEST}")
-    return value
+    if not isinstance(number, int) or not lowest <= number <= highest:
+        raise ValueProblemError(f"expected a whole number from {lowest} to {highest}, got {shown(value)}")
+    return number
 
 
 def _decimal(field: Field, value: Any) -> Decimal:
@@ -172,33 +224,8 @@ def _boolean(_: Field, value: Any) -> bool:
     return value
 
 
-def _datetime(_: Field, value: Any) -> str:
-    try:
-        moment = dt.datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueProblemError(f"expected an offset such as Z or +02:00, got {shown(value)}")
-        moment = moment.astimezone(dt.UTC)
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, ValueProblemError):
-            raise
-        raise ValueProblemError(f"expected an ISO 8601 time, got {shown(value)}") from error
-    return _instant(moment)
-
-
-def _instant(moment: dt.datetime) -> str:
-    if moment.year < FIRST_YEAR:
-        raise ValueProblemError(f"expected a year from {FIRST_YEAR} on")
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def _date(_: Field, value: Any) -> str:
-    try:
-        day = dt.date.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise ValueProblemError(f"expected a date such as 2026-01-31, got {shown(value)}") from error
-    if day.year < FIRST_YEAR:
-        raise ValueProblemError(f"expected a year from {FIRST_YEAR} on")
-    return day.isoformat()
+def _datetime(field: Field, value: Any) -> str:
+    return moments.instant(value, field.fraction, rounds=field.rounding == HALF_UP)
 
 
 def _bytes(field: Field, value: Any) -> bytes:
@@ -210,6 +237,8 @@ def _bytes(field: Field, value: Any) -> bytes:
     if not isinstance(value, bytes):
         raise ValueProblemError(f"expected base64 text, got {shown(value)}")
     _check_length(field, len(value), "bytes")
+    if field.fixed and len(value) != field.max_length:
+        raise ValueProblemError(f"expected exactly {field.max_length} bytes, got {len(value)}")
     return value
 
 
@@ -228,19 +257,43 @@ def _cell_bytes(cell: RowField) -> bytes:
     return _blob(cell["blobValue"]) if "blobValue" in cell else cell["stringValue"].encode()
 
 
+def _cell_integer(cell: RowField) -> int:
+    return int(_cell_text(cell))
+
+
+def _cell_decimal(cell: RowField) -> Decimal:
+    number = canonical(Decimal(_cell_text(cell)))
+    if len(number.as_tuple().digits) > MOST_DIGITS:
+        raise ValueProblemError(f"expected at most {MOST_DIGITS} digits, got {shown(number)}")
+    return number
+
+
 def _cell_boolean(cell: RowField) -> bool:
-    value = next(iter(cell.values()))
-    if isinstance(value, (bytes, bytearray)):
-        return any(value)
-    return bool(int(value))
+    text = _cell_text(cell)
+    if text not in ("0", "1"):
+        raise ValueProblemError(f"expected 0 or 1, got {shown(text)}")
+    return text == "1"
 
 
-def _cell_datetime(cell: RowField) -> str:
-    return _instant(dt.datetime.fromisoformat(cell["stringValue"].rstrip("Z")).replace(tzinfo=dt.UTC))
+def _cell_datetime(field: Field, cell: RowField) -> str | None:
+    text = _cell_text(cell)
+    return None if _is_null(field, text) else moments.instant_of_column(text, field.fraction)
 
 
-def _date_of(text: str) -> str:
-    return dt.date.fromisoformat(text[:10]).isoformat()
+def _cell_date(field: Field, cell: RowField) -> str | None:
+    text = _cell_text(cell)
+    return None if _is_null(field, text) else moments.day(text)
+
+
+def _is_null(field: Field, text: str) -> bool:
+    return field.zero_date == NULL and moments.is_zero(text)
+
+
+def _cell_document(field: Field, cell: RowField) -> Any:
+    document = documents.loaded(_cell_text(cell))
+    if document is None and not field.null_is_a_value and field.json_null != NULL:
+        raise ValueProblemError("expected NULL, or a document other than a JSON null, got 'null'")
+    return document
 
 
 def _same(value: Any) -> Any:
@@ -249,6 +302,11 @@ def _same(value: Any) -> Any:
 
 def _plain(number: Decimal) -> str:
     return format(number, "f")
+
+
+def _integer_cell(value: int) -> dict[str, Any]:
+    """As text past 2^63, which a longValue cannot be."""
+    return {"longValue": value} if value <= HIGHEST_LONG else {"stringValue": str(value)}
 
 
 def _string_attribute(value: str) -> dict[str, Any]:
@@ -260,14 +318,14 @@ def _string_cell(value: str) -> dict[str, Any]:
 
 
 CODECS: Mapping[str, Codec] = {
-    "string": Codec(_text, _same, _string_attribute, lambda a: a["S"], _string_cell, _cell_text),
+    "string": Codec(_text, _same, _string_attribute, lambda a: a["S"], _string_cell, lambda _, c: _cell_text(c)),
     "integer": Codec(
         _integer,
         _same,
         lambda v: {"N": str(v)},
         lambda a: Decimal(a["N"]),
-        lambda v: {"longValue": v},
-        lambda c: int(next(iter(c.values()))),  # AWS's driver takes TINYINT(1) for a boolean
+        _integer_cell,
+        lambda _, c: _cell_integer(c),
     ),
     "decimal": Codec(
         _decimal,
@@ -275,29 +333,32 @@ CODECS: Mapping[str, Codec] = {
         lambda v: {"N": _plain(v)},
         lambda a: Decimal(a["N"]),
         lambda v: {"stringValue": _plain(v)},
-        lambda c: canonical(Decimal(_cell_text(c))),
+        lambda _, c: _cell_decimal(c),
     ),
     "boolean": Codec(
-        _boolean, _same, lambda v: {"BOOL": v}, lambda a: a["BOOL"], lambda v: {"longValue": int(v)}, _cell_boolean
+        _boolean,
+        _same,
+        lambda v: {"BOOL": v},
+        lambda a: a["BOOL"],
+        lambda v: {"longValue": int(v)},
+        lambda _, c: _cell_boolean(c),
     ),
     "datetime": Codec(
         _datetime,
         _same,
         _string_attribute,
         lambda a: a["S"],
-        lambda v: {"stringValue": v.rstrip("Z").replace("T", " ")},
+        lambda v: {"stringValue": moments.to_column(v)},
         _cell_datetime,
     ),
-    "date": Codec(
-        _date, _same, _string_attribute, lambda a: a["S"], _string_cell, lambda c: _date_of(c["stringValue"])
-    ),
+    "date": Codec(lambda _, v: moments.day(v), _same, _string_attribute, lambda a: a["S"], _string_cell, _cell_date),
     "bytes": Codec(
         _bytes,
         lambda v: base64.b64encode(v).decode(),
         lambda v: {"B": v},
         lambda a: _blob(a["B"]),
         lambda v: {"blobValue": v},
-        _cell_bytes,
+        lambda _, c: _cell_bytes(c),
     ),
     "json": Codec(
         lambda _, v: documents.canonical(v),
@@ -305,6 +366,6 @@ CODECS: Mapping[str, Codec] = {
         documents.to_attribute,
         documents.from_attribute,
         lambda v: {"stringValue": documents.dumped(v)},
-        lambda c: documents.loaded(_cell_text(c)),
+        _cell_document,
     ),
 }

@@ -1,17 +1,19 @@
 """Sends each public write to the source of truth, and holds it for a moment while that changes.
 
-In phase `legacy` the fence decides: what it refuses was not written, so the gate waits and sends the request again. In
-phase `modern` the write that checks the phase also counts the request in. So once the phase has left `modern` and the
-count is back at zero, no request is inside. In every other phase the gate waits. Past the limit: 503, nothing written.
+In each phase that lets a request through (`legacy`, `modern`, `complete`) the write that checks the phase also counts
+the request in, by its own id. So once all gate records have another phase and hold no id, no request is inside a
+writer. In every other phase the gate waits. Past the limit: 503, nothing written.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import random
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -20,85 +22,115 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
+from functions.aws.dynamodb import answered_at
+from functions.aws.retry import TRANSIENT_CODES
+from functions.domain import names
 from functions.domain.phase import Phase
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
-from typing import TYPE_CHECKING
-
-from functions.aws.retry import BUSY_CODES, TRANSIENT_CODES
-from functions.domain import names
-
-if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
 
 REFUSED = "ConditionalCheckFailedException"
 LEAVE_ATTEMPTS = 50
 LEAVE_WAIT_SECONDS = 0.05  # seconds at most between two of them
+MARGIN_SECONDS = 6.0  # that an answer may take whose time is compared, and one that it is rounded by
+PHASE_HOLDS = "#phase = :phase"
+NO_PHASE = "attribute_not_exists(#phase)"  # before the entity's first switch
 
 
-class GateRecord:
-    """One entity's gate record in the journal: `phase`, and `inflight`, the requests inside modern's writer.
+class GateRecords:
+    """An entity's gate records in the journal: each has the phase, and the requests inside a writer that it counts.
 
-    Args:
-        client: boto3's `dynamodb`, which must not repeat a count by itself: one too many only delays the way back,
-            one too few would open it too early.
+    A request belongs to one record, which its id chooses. An id counts until it is taken out or its time has passed:
+    then its writer surely has ended, although the gate did not live to say so.
     """
 
     def __init__(self, client: DynamoDBClient, table: str, entity: str) -> None:
         self._client = client
-        self._place: dict[str, Any] = {
-            "TableName": table,
-            "Key": {"entity": {"S": entity}, "record": {"S": names.GATE_RECORD}},
-        }
+        self._table = table
+        self._entity = entity
+        self._ahead = 0.0  # seconds that DynamoDB's clock is ahead of this machine's, by its last answer
 
-    def now(self) -> Phase:
-        """The phase as the last completed write left it."""
+    def now(self, request: str) -> Phase:
+        """The phase that a request has to obey, as the last completed write left it."""
+        before = {"entity": {"S": self._entity}, "record": {"S": names.GATE_RECORD}}
         try:
-            found = self._client.get_item(**self._place, ConsistentRead=True)
+            found = self._phase(names.gate_key_of(self._entity, request)) or self._phase(before)
         except (ClientError, BotoCoreError) as error:
             if not _passes(error):
                 raise
             return Phase.SWITCHING  # requests are held while the journal does not answer
-        return Phase(cast("dict[str, Any]", found.get("Item", {})).get("phase", {}).get("S", Phase.LEGACY))
+        return Phase(found or Phase.LEGACY)
 
-    def enter(self, phase: Phase) -> bool:
-        """Count a request in, if it is that phase still: check and count are one write."""
+    def enter(self, request: str, phase: Phase, seconds: float, *, read: bool) -> bool:
+        """Count a request in, if it is that phase still: check and count are one write, which may be repeated.
+
+        Args:
+            request: its id.
+            phase: the one to obey.
+            seconds: after which the request surely has ended.
+            read: whether `now` has just answered that phase. If not, the record must be there.
+        """
+        until = {"N": str(round(time.time() + self._ahead + seconds))}
         try:
-            self._count(1, ConditionExpression="#phase = :phase", phase=phase)
+            self._client.update_item(
+                TableName=self._table,
+                Key=names.gate_key_of(self._entity, request),
+                UpdateExpression="SET #phase = :phase, #request = :until",
+                ConditionExpression=f"{PHASE_HOLDS} OR {NO_PHASE}" if read else PHASE_HOLDS,
+                ExpressionAttributeNames={"#phase": "phase", "#request": _attribute(request)},
+                ExpressionAttributeValues={":phase": {"S": phase}, ":until": until},
+            )
         except (ClientError, BotoCoreError) as error:
             if not _passes(error) and _name(error) != REFUSED:
                 raise
             return False
         return True
 
-    def leave(self) -> None:
-        """Count a request out, again and again while the record is busy: then it surely was not counted.
-
-        Any other failure may have counted. Should it fail for good, the way back waits for as long as a writer may run.
-        """
+    def leave(self, request: str) -> None:
+        """Count a request out, again and again while DynamoDB is busy. What is not there any more stays so."""
         for _ in range(LEAVE_ATTEMPTS):
             try:
-                return self._count(-1)
-            except ClientError as error:
-                if _name(error) not in BUSY_CODES:
+                return self._forget(request)
+            except (ClientError, BotoCoreError) as error:
+                if not _passes(error):
                     raise
             time.sleep(random.uniform(LEAVE_WAIT_SECONDS / 2, LEAVE_WAIT_SECONDS))  # noqa: S311  # jitter
-        return self._count(-1)
+        return self._forget(request)
 
-    def _count(self, step: int, phase: str = "", **condition: str) -> None:
-        values: dict[str, Any] = {":step": {"N": str(step)}}
-        named = {"#inflight": "inflight"}
-        if phase:
-            values[":phase"] = {"S": phase}
-            named["#phase"] = "phase"
-        self._client.update_item(
-            **self._place,
-            **cast("Any", condition),
-            UpdateExpression="ADD #inflight :step",
-            ExpressionAttributeNames=named,
-            ExpressionAttributeValues=values,
+    def _forget(self, request: str) -> None:
+        """Take a request out of its record, and with it those whose time has passed: their gate has died."""
+        left = self._remove(request, [_attribute(request)])
+        now = time.time() + self._ahead
+        ended = [name for name, until in left.items() if name.startswith(names.REQUEST_PREFIX) and _past(until, now)]
+        if ended:
+            self._remove(request, ended)
+
+    def _remove(self, request: str, attributes: list[str]) -> Mapping[str, Any]:
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=names.gate_key_of(self._entity, request),
+            UpdateExpression="REMOVE " + ", ".join(f"#a{number}" for number in range(len(attributes))),
+            ExpressionAttributeNames={f"#a{number}": name for number, name in enumerate(attributes)},
+            ReturnValues="ALL_NEW",
         )
+        self._ahead = answered_at(answer) - time.time()
+        return answer.get("Attributes", {})
+
+    def _phase(self, key: Any) -> str:
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        self._ahead = answered_at(answer) - time.time()
+        found: Any = answer.get("Item", {})
+        return str(found.get("phase", {}).get("S", ""))
+
+
+def _attribute(request: str) -> str:
+    return names.REQUEST_PREFIX + request
+
+
+def _past(until: Mapping[str, Any], now: float) -> bool:
+    return float(until.get("N", 0)) < now
 
 
 def _passes(error: ClientError | BotoCoreError) -> bool:
@@ -118,17 +150,24 @@ logger = Logger(child=True)
 
 
 class PhaseSource(Protocol):
-    def now(self) -> Phase: ...
+    def now(self, request: str) -> Phase: ...
 
-    def enter(self, phase: Phase) -> bool:
+    def enter(self, request: str, phase: Phase, seconds: float, *, read: bool) -> bool:
         """Count a request in, if it is that phase still."""
         ...
 
-    def leave(self) -> None: ...
+    def leave(self, request: str) -> None: ...
 
 
 class NotStartedError(Exception):
     """The writer took no request now."""
+
+
+class StillRunningError(UnavailableError):
+    """No answer came, and the writer may still run: the request stays counted until its time has passed."""
+
+    def __init__(self) -> None:
+        super().__init__(maybe_written=True)
 
 
 @dataclass(frozen=True)
@@ -137,10 +176,12 @@ class WriterFunction:
 
     Args:
         client: boto3's `lambda`, which must not repeat calls by itself.
+        marks: whether the event says that the request is counted in; a foreign function gets the event as it came.
     """
 
     client: LambdaClient
     function: str
+    marks: bool = False
 
     def get_ready(self) -> None:
         """Make the first call to Lambda, which takes longest, without starting the function."""
@@ -152,32 +193,53 @@ class WriterFunction:
 
         Raises:
             NotStartedError: nothing was written.
-            UnavailableError: it did not end well, and may have written.
+            StillRunningError: no answer came.
+            UnavailableError: it ended, not well, and may have written.
         """
+        sent = {**event, names.GATE_MARK: True} if self.marks else event
         try:
-            reply = self.client.invoke(FunctionName=self.function, Payload=json.dumps(event).encode())
+            reply = self.client.invoke(FunctionName=self.function, Payload=json.dumps(sent).encode())
         except ClientError as error:
             name = str(cast("Any", error).response["Error"]["Code"])
             if name in NOT_STARTED:
                 raise NotStartedError(name) from error
-            raise UnavailableError(maybe_written=True) from error
+            raise StillRunningError from error
         except BotoCoreError as error:
-            raise UnavailableError(maybe_written=True) from error
+            raise StillRunningError from error
         if reply.get("FunctionError"):
             logger.error("a writer failed", extra={"function": self.function})
             raise UnavailableError(maybe_written=True)
         return json.loads(reply["Payload"].read())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stays:
+    """Seconds after which a request that was let in surely has ended, however it ended.
+
+    Attributes:
+        legacy: until no client can receive its answer. A legacy writer that still runs meets the fence.
+        modern: until its writer cannot write any more.
+    """
+
+    legacy: float
+    modern: float
+
+    @classmethod
+    def of(cls, own: float, writer: float = 0.0) -> Stays:
+        """Of the timeouts in seconds of the gate's own function and of modern's writer; 0 where both are one."""
+        return cls(legacy=own + MARGIN_SECONDS, modern=own + writer + MARGIN_SECONDS)
+
+
 @dataclass(kw_only=True)
 class WriteGate:
     """The gate of one entity.
 
-    In phase `modern` it looks no more: counting in checks the phase.
+    After its first request it reads the phase only when counting in is refused: counting in checks the phase.
 
     Attributes:
         legacy: the legacy writer.
         modern: the modern writer.
+        stays: how long a request is inside at most.
         limit: seconds that a request is held at most.
         poll: seconds before the second look at a request that is held: no switch is shorter, and a hundred requests
             that look all the time would slow down what they wait for.
@@ -187,10 +249,11 @@ class WriteGate:
     phases: PhaseSource
     legacy: Callable[[Event], Answer]
     modern: Callable[[Event], Answer]
+    stays: Stays
     limit: float
     poll: float = 0.3
     again: float = 0.2
-    _counts: Phase | None = field(default=None, init=False)  # the phase in which the last request was counted in
+    phase: Phase | None = field(default=None, init=False)  # in which the last request was counted in
 
     def __call__(self, event: Event) -> Answer:
         """The answer of whichever system is the source of truth.
@@ -198,9 +261,10 @@ class WriteGate:
         Raises:
             UnavailableError: it was held for too long and nothing was written, or a writer did not end well.
         """
+        request = new_request()
         deadline, wait = time.monotonic() + self.limit, self.poll
         while True:
-            answer = self._attempt(event)
+            answer = self._attempt(request, event)
             if answer is not None:
                 return answer
             if time.monotonic() > deadline:
@@ -208,33 +272,46 @@ class WriteGate:
             time.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311  # jitter
             wait = self.again
 
-    def _attempt(self, event: Event) -> Answer | None:
-        answer = self._ask(self._counts, event) if self._counts else None
+    def _attempt(self, request: str, event: Event) -> Answer | None:
+        answer = self._ask(request, self.phase, event, read=False) if self.phase else None
         if answer is None:
-            phase = self.phases.now()
-            answer = self._ask(phase, event)
-            self._counts = phase if answer is not None and phase != Phase.LEGACY else None
+            phase = self.phases.now(request)
+            answer = self._ask(request, phase, event, read=True)
+            self.phase = phase if answer is not None else None
         return answer
 
-    def _ask(self, phase: Phase, event: Event) -> Answer | None:
+    def _ask(self, request: str, phase: Phase, event: Event, *, read: bool) -> Answer | None:
+        """The writer's answer; None when the request has to wait."""
+        if phase in {Phase.SWITCHING, Phase.RETURNING}:
+            return None
+        seconds = self.stays.legacy if phase == Phase.LEGACY else self.stays.modern
+        return self._counted(request, phase, event) if self.phases.enter(request, phase, seconds, read=read) else None
+
+    def _counted(self, request: str, phase: Phase, event: Event) -> Answer | None:
+        ended = True
         try:
-            if phase == Phase.LEGACY:
-                answer = self.legacy(event)
-                return None if _fenced(answer) else answer
-            if phase in (Phase.MODERN, Phase.COMPLETE) and self.phases.enter(phase):
-                return self._counted(event)
+            answer = (self.legacy if phase == Phase.LEGACY else self.modern)(event)
         except NotStartedError:
             logger.warning("a writer takes no request now")
-        return None
-
-    def _counted(self, event: Event) -> Answer:
-        try:
-            return self.modern(event)
+            return None
+        except StillRunningError:
+            ended = False
+            raise
         finally:
-            try:
-                self.phases.leave()
-            except (ClientError, BotoCoreError):
-                logger.exception("a request could not be counted out")
+            if ended:
+                self._leave(request)
+        return None if phase == Phase.LEGACY and _fenced(answer) else answer
+
+    def _leave(self, request: str) -> None:
+        try:
+            self.phases.leave(request)
+        except (ClientError, BotoCoreError):
+            logger.exception("a request could not be counted out")
+
+
+def new_request() -> str:
+    """The id of a request: a UUID in 22 characters, since DynamoDB counts the bytes of an attribute's name."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _fenced(answer: Answer) -> bool:

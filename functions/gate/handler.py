@@ -13,7 +13,7 @@ from botocore.config import Config
 from functions.api import http_api
 from functions.api.store import NotFoundError
 from functions.aws import environment
-from functions.gate.gate import GateRecord, WriteGate, WriterFunction
+from functions.gate.gate import GateRecords, Stays, WriteGate, WriterFunction, new_request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 HOLD_LIMIT = 18.0  # seconds; API Gateway waits for 29, and the writer needs its share
-WRITER_LIMIT = 28  # seconds that a writer's answer is waited for
+WRITER_LIMIT = 27  # seconds that a writer's answer is waited for; the rest of its 29 the gate needs to count out
 
 logger = Logger()
 
@@ -40,8 +40,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _warmed(event: dict[str, Any]) -> dict[str, Any]:
     """Do once what the first request of an instance would wait for."""
     entity = str(event[http_api.WARM])
-    _gate(entity).phases.now()
-    WriterFunction(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")).get_ready()
+    _gate(entity).phases.now(new_request())
+    WriterFunction(functions(), environment.variable("LEGACY_WRITE_FUNCTION")).get_ready()
     return http_api.occupied(event)
 
 
@@ -55,23 +55,26 @@ def _gate(entity: str) -> WriteGate:
         raise NotFoundError(entity)
     modern = json.loads(environment.variable("MODERN_WRITE_FUNCTIONS"))
     return WriteGate(
-        phases=GateRecord(_dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
-        legacy=WriterFunction(_functions(), environment.variable("LEGACY_WRITE_FUNCTION")),
-        modern=WriterFunction(_functions(), modern[entity]),
+        phases=GateRecords(dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
+        legacy=WriterFunction(functions(), environment.variable("LEGACY_WRITE_FUNCTION")),
+        modern=WriterFunction(functions(), modern[entity], marks=True),
+        stays=Stays.of(float(environment.variable("OWN_TIMEOUT")), float(environment.variable("MODERN_WRITE_TIMEOUT"))),
         limit=HOLD_LIMIT,
     )
 
 
 @cache
-def _functions() -> LambdaClient:
+def functions() -> LambdaClient:
+    """Lambda, as a gate calls writers."""
     return boto3.Session().client("lambda", config=_once(WRITER_LIMIT))
 
 
 @cache
-def _dynamodb() -> DynamoDBClient:
+def dynamodb() -> DynamoDBClient:
+    """DynamoDB, as a gate counts."""
     return boto3.Session().client("dynamodb", config=_once(5))
 
 
 def _once(read_timeout: int) -> Config:
-    """No repeats by the SDK: a write or a count whose answer was lost must not be done again."""
+    """No repeats by the SDK: a write whose answer was lost must not be done again, and a count must not take long."""
     return Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=read_timeout)

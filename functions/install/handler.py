@@ -15,14 +15,16 @@ from aws_lambda_powertools import Logger
 from functions.aws import environment
 from functions.aws.data_api import DataApi
 from functions.bridge import stream_guard
+from functions.bridge.stream_guard import Adoption
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import mysql_user, online_ddl, schema_check, tables, triggers, uninstall
+from functions.install import control_row, mysql_user, online_ddl, schema_check, tables, tokens, triggers, uninstall
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
+STRETCHES = 200  # of rows whose sequence numbers one call clears; it takes some seconds
 
 
 class UnknownActionError(Exception):
@@ -38,22 +40,56 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answers what was done, per entity; a failure is raised and reaches the invoker whole.
 
     The event is one of:
-        `{"action": "install", "streams": {entity: ARN of the stream that the bridge follows}, "without": [entity]}`,
-        `{"action": "capture", "entity": name}` adds the triggers of copy and fence,
-        `{"action": "release", "entity": name}` drops them,
-        `{"action": "remove", "entity": name}` leaves no trace of the entity.
+        `{"action": "install", "streams": {entity: ARN of the stream that the bridge follows}, "without": [entity],
+            "block_writers": whether writers may be blocked}` notes the stream where Aurora knows none yet,
+        `{"action": "adopt", "entity": name, "stream": ARN, "token": number, "progress": of the call before}`
+            makes a new stream the known one, in several calls where the table is large,
+        `{"action": "capture", "entity": name, "token": number}` adds the triggers of copy and fence, and connects the
+            bridge,
+        `{"action": "release", "entity": name, "token": number}` drops them, and disconnects the bridge,
+        `{"action": "remove", "entity": name, "block_writers": likewise}` leaves no trace of the entity.
+
+    `token` is the operator's fencing token; a call is refused when a higher one has acted.
     """
     action = event.get("action")
     if action == "install":
         without = event.get("without") or ()
-        return {"installed": install(environment.database(), event.get("streams") or {}, without)}
+        block = bool(event.get("block_writers"))
+        return {"installed": install(environment.database(), event.get("streams") or {}, without, block_writers=block)}
+    if action == "adopt":
+        return _adopt(event)
     if action == "capture":
-        return {"captured": triggers.install(environment.database(), _entity(event))}
+        return {"captured": _capture(environment.database(), _entity(event), _token(event))}
     if action == "release":
-        return {"released": triggers.remove(environment.database(), _entity(event))}
+        return {"released": _release(environment.database(), _entity(event), _token(event))}
     if action == "remove":
-        return {"removed": uninstall.remove(environment.database(), _entity(event))}
-    raise UnknownActionError(f"action: expected 'install', 'capture', 'release' or 'remove', got {action!r}")
+        block = bool(event.get("block_writers"))
+        return {"removed": uninstall.remove(environment.database(), _entity(event), block_writers=block)}
+    raise UnknownActionError(f"action: expected 'install', 'adopt', 'capture', 'release' or 'remove', got {action!r}")
+
+
+def _adopt(event: Mapping[str, Any]) -> dict[str, Any]:
+    entity = _entity(event)
+    adoption = Adoption(
+        entity=entity,
+        database=environment.database_as_bridge(entity.legacy.database),
+        server=environment.database(),
+        stream_arn=str(event["stream"]),
+        token=_token(event),
+    )
+    progress = adoption.run(event.get("progress"), STRETCHES)
+    return {"adopted": progress is None, "progress": progress}
+
+
+def _capture(server: DataApi, entity: Entity, token: int) -> list[str]:
+    made = triggers.install(server, entity, token)
+    control_row.connect(server, entity)  # only now: until then legacy's writes would carry no epoch
+    return made
+
+
+def _release(server: DataApi, entity: Entity, token: int) -> list[str]:
+    control_row.disconnect(server, entity, token)  # before the triggers go, for the same reason
+    return triggers.remove(server, entity, token)
 
 
 def _entity(event: Mapping[str, Any]) -> Entity:
@@ -63,7 +99,13 @@ def _entity(event: Mapping[str, Any]) -> Entity:
     return entities[name]
 
 
-def install(server: DataApi, followed: Mapping[str, str], without: Collection[str] = ()) -> dict[str, Any]:
+def _token(event: Mapping[str, Any]) -> int:
+    return int(event.get("token", tokens.NO_TOKEN))
+
+
+def install(
+    server: DataApi, followed: Mapping[str, str], without: Collection[str] = (), *, block_writers: bool = False
+) -> dict[str, Any]:
     """Check every mapping, then change the databases, then make the user; leaves alone what is complete.
 
     Raises:
@@ -75,7 +117,8 @@ def install(server: DataApi, followed: Mapping[str, str], without: Collection[st
         raise MappingMismatchError("; ".join(problems))
     deadline = time.monotonic() + online_ddl.TIMEOUT_SECONDS  # of all of them together
     for entity in entities.values():
-        tables.prepare(server, entity, deadline)
+        tables.prepare(server, entity, deadline, block_writers=block_writers)
+        control_row.connect(server, entity)
         if followed.get(entity.name):
             stream_guard.confirm(server, entity, followed[entity.name])
     if not entities:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 PASSWORD_LENGTH = 32
-PASSWORD = re.compile(r"[A-Za-z0-9]{16,64}")  # it stands in a statement that takes no parameters
+PASSWORD = re.compile(r"[A-Za-z0-9_.+-]{16,64}")  # it stands in a statement that takes no parameters
+UNSAFE = "".join(sign for sign in string.punctuation if sign not in "_.+-")  # likewise
 
 
 class Secret:
@@ -29,12 +31,12 @@ class Secret:
         self._arn = arn
 
     def password(self) -> str:
-        """The stored password, or a new one that is stored first."""
+        """The stored password, or a new one that is stored first; with a sign in it, as validate_password wants."""
         found = self.stored()
         if found and PASSWORD.fullmatch(found):
             return found
         made = self._client.get_random_password(
-            PasswordLength=PASSWORD_LENGTH, ExcludePunctuation=True, RequireEachIncludedType=True
+            PasswordLength=PASSWORD_LENGTH, ExcludeCharacters=UNSAFE, RequireEachIncludedType=True
         )["RandomPassword"]
         content = json.dumps({"username": names.BRIDGE_USER, "password": made})
         self._client.put_secret_value(SecretId=self._arn, SecretString=content)

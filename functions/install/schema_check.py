@@ -1,17 +1,21 @@
 """Whether a legacy table is what entities.toml says, before anything is changed."""
 
-from dataclasses import dataclass
+import json
+import re
+from dataclasses import dataclass, replace
 
 from functions.aws.data_api import DataApi, Row, cell_text
-from functions.domain import names
+from functions.domain import mapping, names
 from functions.domain.entities import Entity
-from functions.domain.values import Field
+from functions.domain.values import MOST_DIGITS, NULL, Field
 
-INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+INTEGERS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}  # bits
 TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
+MEASURED_IN_BYTES = frozenset({"tinytext", "text", "mediumtext", "longtext"})
+FIXED = frozenset({"char", "binary"})  # they drop or add what is at the end of a value
 FITTING = {
     "string": TEXTS | {"enum"},
-    "integer": INTEGERS,
+    "integer": frozenset(INTEGERS),
     "decimal": frozenset({"decimal"}),
     "boolean": frozenset({"tinyint", "bit"}),
     "datetime": frozenset({"datetime", "timestamp"}),
@@ -19,17 +23,26 @@ FITTING = {
     "bytes": frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}),
     "json": frozenset({"json", "longtext"}),  # MariaDB's JSON is LONGTEXT
 }
-MICROSECONDS = 6  # digits
+
+MEMBER = re.compile(r"'((?:[^']|'')*)'")  # of an ENUM's type
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
+    """One column.
+
+    `length` is in characters or bytes, `width` the most bytes of a character, `choices` the members of an ENUM.
+    """
+
     name: str
     kind: str
     length: int
+    width: int
+    choices: tuple[str, ...]
     precision: int
     scale: int
     fraction: int
+    unsigned: bool
     nullable: bool
     has_default: bool
     primary: bool
@@ -66,19 +79,58 @@ def _field_problems(path: str, field: Field, column: Column | None) -> list[str]
         return [f"{path}.column: there is no column {field.column}"]
     if column.kind not in FITTING[field.type]:
         return [f"{path}.type: {field.type} does not fit column {column.name}, which is {column.kind}"]
-    found: list[str] = []
-    if field.type in ("string", "bytes") and field.max_length and 0 < column.length < field.max_length:
-        found.append(f"{path}.max_length: {field.max_length} is more than column {column.name} holds, {column.length}")
+    found = _text_problems(path, field, column) if field.type in ("string", "bytes") else []
     if field.type == "decimal" and (
         field.scale > column.scale or field.precision - field.scale > column.precision - column.scale
     ):
+        digits = min(column.precision, MOST_DIGITS)
+        write = f"precision = {digits}, scale = {min(column.scale, digits)}"
         wide = f"DECIMAL({column.precision},{column.scale})"
-        found.append(f"{path}.precision: column {column.name} is {wide}; set precision and scale to fit it")
-    if field.type == "datetime" and column.fraction < MICROSECONDS:
-        found.append(f"{path}.type: column {column.name} keeps {column.fraction} digits of a second, expected 6")
-    if not column.nullable and not field.required:
-        found.append(f"{path}.required: column {column.name} is NOT NULL; say required = true")
+        found.append(f"{path}.precision: column {column.name} is {wide}; write {write}")
+    if field.type == "integer":
+        found += _integer_problems(path, field, column)
+    if field.type == "datetime" and column.fraction < field.fraction:
+        keeps = f"column {column.name} keeps {column.fraction} digits of a second"
+        found.append(f"{path}.fraction: {keeps}; write fraction = {column.fraction}")
+    if not column.nullable and field.zero_date == NULL:
+        found.append(f"{path}.zero_date: column {column.name} is NOT NULL, so that null cannot be written to it")
+    elif not column.nullable and not field.required:
+        found.append(f"{path}.required: column {column.name} is NOT NULL; write required = true")
     return found
+
+
+def _text_problems(path: str, field: Field, column: Column) -> list[str]:
+    """What the column cannot hold, or would change.
+
+    A TEXT is measured in bytes, so that it holds fewer characters. None needs to hold more than an item.
+    """
+    wanted, name = field.max_length or 0, f"column {column.name}"
+    if column.kind == "enum":
+        write = json.dumps(column.choices, ensure_ascii=False)
+        wrong = not field.choices or not set(field.choices) <= set(column.choices)
+        return [f"{path}.choices: {name} is an ENUM; write choices = {write}, or fewer of them"] if wrong else []
+    if column.kind in FIXED and not field.fixed:
+        changes = "drops spaces at the end" if column.kind == "char" else "adds zero bytes at the end"
+        write = f"fixed = true, max_length = {column.length}"
+        return [f"{path}.fixed: {name} is {column.kind.upper()}({column.length}), which {changes}; write {write}"]
+    if column.kind == "binary" and wanted != column.length:
+        return [f"{path}.max_length: {name} is BINARY({column.length}); write max_length = {column.length}"]
+    held = column.length
+    if column.kind in MEASURED_IN_BYTES:
+        held, wanted = held // column.width, min(wanted, mapping.ITEM_LIMIT)
+    if wanted > held:
+        return [f"{path}.max_length: {field.max_length} is more than {name} holds; write max_length = {held}"]
+    return []
+
+
+def _integer_problems(path: str, field: Field, column: Column) -> list[str]:
+    fitting = replace(field, bits=INTEGERS[column.kind], unsigned=column.unsigned)
+    (lowest, highest), (least, most) = field.whole_numbers, fitting.whole_numbers
+    if least <= lowest and highest <= most:
+        return []
+    kind = f"{column.kind.upper()}{' UNSIGNED' if column.unsigned else ''}"
+    setting = f"bits = {fitting.bits}, unsigned = {str(column.unsigned).lower()}"
+    return [f"{path}.bits: column {column.name} is {kind}, from {least} to {most}; write {setting}"]
 
 
 def _unmapped_problems(entity: Entity, columns: dict[str, Column]) -> list[str]:
@@ -95,10 +147,13 @@ def _unmapped_problems(entity: Entity, columns: dict[str, Column]) -> list[str]:
 
 def _columns(server: DataApi, entity: Entity) -> dict[str, Column]:
     sql = (
-        "SELECT column_name, data_type, COALESCE(character_maximum_length, 0), COALESCE(numeric_precision, 0), "
-        "COALESCE(numeric_scale, 0), COALESCE(datetime_precision, 0), is_nullable, "
-        "column_default IS NOT NULL OR extra LIKE '%GENERATED%', column_key, extra "
-        "FROM information_schema.columns WHERE table_schema = :database AND table_name = :table"
+        "SELECT c.column_name, c.data_type, COALESCE(c.character_maximum_length, 0), COALESCE(s.maxlen, 1), "
+        "c.column_type, COALESCE(c.numeric_precision, 0), COALESCE(c.numeric_scale, 0), "
+        "COALESCE(c.datetime_precision, 0), c.is_nullable, "
+        "c.column_default IS NOT NULL OR c.extra LIKE '%GENERATED%', c.column_key, c.extra "
+        "FROM information_schema.columns c "
+        "LEFT JOIN information_schema.character_sets s ON s.character_set_name = c.character_set_name "
+        "WHERE c.table_schema = :database AND c.table_name = :table"
     )
     place = {"database": entity.legacy.database, "table": entity.legacy.table}
     rows = server.query(sql, {name: {"stringValue": value} for name, value in place.items()})
@@ -106,14 +161,18 @@ def _columns(server: DataApi, entity: Entity) -> dict[str, Column]:
 
 
 def _column(row: Row) -> Column:
-    name, kind, length, precision, scale, fraction, nullable, default, key, extra = map(cell_text, row)
+    name, kind, length, width, full, precision, scale, fraction, nullable, default, key, extra = map(cell_text, row)
+    members = MEMBER.findall(full) if kind.lower() == "enum" else []
     return Column(
         name=name,
         kind=kind.lower(),
         length=int(length),
+        width=int(width),
+        choices=tuple(member.replace("''", "'") for member in members),
         precision=int(precision),
         scale=int(scale),
         fraction=int(fraction),
+        unsigned="unsigned" in full.lower(),
         nullable=nullable == "YES",
         has_default=default not in ("0", "False"),
         primary=key == "PRI",

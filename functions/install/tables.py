@@ -1,9 +1,10 @@
 """What streamback adds to a legacy database: invisible columns in each entity's table, and tables of its own."""
 
 from functions.aws.data_api import DataApi
+from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import control_row, online_ddl
+from functions.install import control_row, online_ddl, tokens, triggers
 
 COLUMNS = {
     names.KEY_COLUMN: f"VARBINARY({names.KEY_BYTES}) NULL INVISIBLE",
@@ -23,6 +24,7 @@ TABLES = {
     ),
     names.STREAMS_TABLE: "entity VARCHAR(64) NOT NULL PRIMARY KEY, stream_arn VARCHAR(1024) NOT NULL",
     names.CONTROL_TABLE: control_row.COLUMNS,
+    names.TOKENS_TABLE: tokens.COLUMNS,
     names.CHANGES_TABLE: (
         "change_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, entity VARCHAR(64) NOT NULL, "
         f"lane SMALLINT NOT NULL, item_key VARBINARY({names.KEY_BYTES}) NOT NULL, "
@@ -32,16 +34,19 @@ TABLES = {
 }
 
 
-def prepare(server: DataApi, entity: Entity, deadline: float | None = None) -> None:
+def prepare(server: DataApi, entity: Entity, deadline: float | None = None, *, block_writers: bool = False) -> None:
     """Add what is missing for one entity; a change of a large table is waited for until `deadline`.
 
     Raises:
         StillAlteringError: that change goes on; call again.
+        BlockedWritersError: it would block writers, and `block_writers` does not allow that.
     """
     database = entity.legacy.database
     for name, columns in TABLES.items():
         server.execute(f"CREATE TABLE IF NOT EXISTS `{database}`.{name} ({columns}) CHARACTER SET utf8mb4")
+    tokens.prepare(server, entity)
     control_row.prepare(server, entity)
+    _complete_control(server, entity)
     missing = [f"ADD COLUMN {name} {kind}" for name, kind in COLUMNS.items() if not has_column(server, entity, name)]
     if missing:
         online_ddl.alter(
@@ -50,10 +55,26 @@ def prepare(server: DataApi, entity: Entity, deadline: float | None = None) -> N
             ", ".join(missing),
             lambda: all(has_column(server, entity, name) for name in COLUMNS),
             deadline,
+            block_writers=block_writers,
         )
     if not has_index(server, entity):
         index = f"ADD UNIQUE INDEX {names.KEY_COLUMN} ({names.KEY_COLUMN})"
-        online_ddl.alter(server, entity, index, lambda: has_index(server, entity), deadline)
+        online_ddl.alter(
+            server, entity, index, lambda: has_index(server, entity), deadline, block_writers=block_writers
+        )
+
+
+def _complete_control(server: DataApi, entity: Entity) -> None:
+    """Add what the control table of an older version lacks; no writer waits longer than a few seconds for it."""
+    lacking = control_row.missing(server, entity)
+    if not lacking:
+        return
+    adds = ", ".join(f"ADD COLUMN {name} {control_row.LATER_COLUMNS[name]}" for name in lacking)
+    try:
+        triggers.change(server, entity, [f"ALTER TABLE {control_row.table(entity)} {adds}"])
+    except DataApiError:
+        if control_row.missing(server, entity):  # another call may just have added them
+            raise
 
 
 def grants(entity: Entity) -> list[str]:

@@ -12,7 +12,7 @@ from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import LOCK_WAIT, DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import control_row
+from functions.install import control_row, tokens
 from functions.install.online_ddl import ATTEMPTS, LOCK_SECONDS, TableBusyError
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")
@@ -33,7 +33,11 @@ class Trigger:
     body: str
 
 
-def install(server: DataApi, entity: Entity) -> list[str]:
+class OvertakenError(Exception):
+    """A newer operation has acted on the entity, or the fence is up and needs the triggers; nothing was changed."""
+
+
+def install(server: DataApi, entity: Entity, token: int = tokens.NO_TOKEN) -> list[str]:
     """Add the triggers that are missing or not as they should be, and begin the first epoch.
 
     What is written between the two statements that change a trigger is not captured; so after a change, only a
@@ -44,6 +48,7 @@ def install(server: DataApi, entity: Entity) -> list[str]:
 
     Raises:
         TableBusyError: a transaction uses the table all the time.
+        OvertakenError: a higher token has acted.
     """
     control_row.begin_first_epoch(server, entity)
     present, made = _present(server, entity), list[str]()
@@ -52,22 +57,39 @@ def install(server: DataApi, entity: Entity) -> list[str]:
         when, body = wanted[name]
         statements = [f"DROP TRIGGER {_place(entity)}.{name}"] if name in present else []
         statements.append(f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}")
-        change(server, entity, statements)
+        change(server, entity, statements, tokens.holding(entity, token, LOCK_SECONDS))
         made.append(name)
     return made
 
 
-def remove(server: DataApi, entity: Entity) -> list[str]:
-    """Drop the triggers that are there; returns their names."""
+def remove(server: DataApi, entity: Entity, token: int = tokens.NO_TOKEN) -> list[str]:
+    """Drop the triggers that are there, while the fence is down; returns their names.
+
+    Raises:
+        TableBusyError: a transaction uses the table all the time.
+        OvertakenError: a higher token has acted, or the fence is up.
+    """
+    return _drop(server, entity, tokens.holding(entity, token, LOCK_SECONDS, unfenced=True))
+
+
+def remove_for_good(server: DataApi, entity: Entity) -> list[str]:
+    """Drop the triggers that are there, whatever token has acted: no operation begins in phase complete."""
+    return _drop(server, entity)
+
+
+def _drop(server: DataApi, entity: Entity, held: str = "") -> list[str]:
     found = [name for name in bodies(entity) if name in _present(server, entity)]
     for name in found:
-        change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"])
+        change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"], held)
     return found
 
 
-def differences(present: Mapping[str, Trigger], entity: Entity) -> dict[str, str]:
-    """What is wrong with each trigger that is not there as `install` makes it, by name."""
-    found = {name: _difference(present.get(name), entity, when, body) for name, (when, body) in bodies(entity).items()}
+def differences(
+    present: Mapping[str, Trigger], entity: Entity, wanted: Mapping[str, tuple[str, str]] | None = None
+) -> dict[str, str]:
+    """What is wrong with each trigger that is not there as `install` makes it, or as `wanted`, by name."""
+    bodies_wanted = (bodies(entity) if wanted is None else wanted).items()
+    found = {name: _difference(present.get(name), entity, when, body) for name, (when, body) in bodies_wanted}
     return {name: text for name, text in found.items() if text}
 
 
@@ -115,7 +137,8 @@ def _inherit(entity: Entity, event: str) -> str:
     """A row whose key was deleted before, or that replaces another, goes on from how far the stream had come for it.
 
     Otherwise a row that is back would look like one whose delete is still to come. Both are read by plain SELECTs: in
-    an expression they would lock gaps, in which legacy's writers and the bridge then wait for each other.
+    an expression they would lock gaps, in which legacy's writers and the bridge then wait for each other. What an old
+    snapshot does not show, copy corrects before the key leaves its queue (`functions.bridge.inherit`).
     """
     legacy, column = entity.legacy, names.SEQUENCE_COLUMN
     memory = (
@@ -141,9 +164,10 @@ def _moved(entity: Entity) -> str:
 def _capture(entity: Entity, event: str) -> str:
     gone = _enqueue(entity, "OLD") + _remember(entity)
     if event == "INSERT":
-        work = _enqueue(entity, "NEW")
+        work = _enqueue(entity, "NEW", f"{names.ARRIVED}")
     elif event == "UPDATE":
-        work = f"{_enqueue(entity, 'NEW')}IF {_moved(entity)} THEN {gone}END IF; "
+        moved = f"{_enqueue(entity, 'NEW', f'{names.ARRIVED}')}{gone}"
+        work = f"IF {_moved(entity)} THEN {moved}ELSE {_enqueue(entity, 'NEW')}END IF; "
     else:
         work = gone
     variable = "" if event == "INSERT" else "DECLARE stamp INT DEFAULT 0; "
@@ -158,13 +182,13 @@ def _identity(entity: Entity, row: str) -> str:
     return f"COALESCE({row}.{names.KEY_COLUMN}, CAST(CAST({key} AS CHAR) AS BINARY))"
 
 
-def _enqueue(entity: Entity, row: str) -> str:
+def _enqueue(entity: Entity, row: str, kind: str = "0") -> str:
     key = _identity(entity, row)
     return _usable(
         entity,
         key,
-        f"INSERT INTO {_place(entity)}.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "  # noqa: S608
-        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, UTC_TIMESTAMP(6)); ",
+        f"INSERT INTO {_place(entity)}.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at, backfill) "  # noqa: S608
+        f"VALUES ('{entity.name}', CRC32({key}) % {names.LANES}, {key}, UTC_TIMESTAMP(6), {kind}); ",
     )
 
 
@@ -203,16 +227,25 @@ def by_name(rows: Sequence[Sequence[str]]) -> dict[str, Trigger]:
     return {name: Trigger(table, f"{timing} {event}", body) for name, table, timing, event, body in rows}
 
 
-def change(server: DataApi, entity: Entity, statements: list[str]) -> None:
+def change(server: DataApi, entity: Entity, statements: list[str], held: str = "") -> None:
     """Run DDL on the entity's table, again while a transaction uses it.
+
+    Args:
+        held: the statement that comes first and may refuse the rest; see `tokens.holding`.
 
     Raises:
         TableBusyError: it was in use all the time; no writer waited for it longer than a few seconds.
+        OvertakenError: `held` refused it.
     """
+    first, closing = ([held], [tokens.FREE]) if held else ([], [])
     for _ in range(ATTEMPTS):
         try:
-            server.together(statements, {"lock_wait_timeout": LOCK_SECONDS})
+            server.together([*first, *statements], {"lock_wait_timeout": LOCK_SECONDS}, closing)
         except DataApiError as error:
+            if names.TRIGGERS_BUSY in str(error):
+                continue
+            if names.FENCE_MOVED in str(error) or names.TRIGGERS_NEEDED in str(error):
+                raise OvertakenError(str(error)) from error
             if error.code != LOCK_WAIT:
                 raise
         else:

@@ -10,13 +10,13 @@ from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import control_row, online_ddl, tables, triggers
+from functions.install import control_row, online_ddl, tables, tokens, triggers
 
 AT_ONCE = 5000  # rows of a helper table that are forgotten in one statement
 NO_GRANT = frozenset({1133, 1141, 1147})  # no such user, or no such right
 
 
-def remove(server: DataApi, entity: Entity) -> dict[str, Any]:
+def remove(server: DataApi, entity: Entity, *, block_writers: bool = False) -> dict[str, Any]:
     """Leave the entity's table as it was before streamback, and no trace elsewhere that no other entity needs.
 
     Returns:
@@ -25,9 +25,10 @@ def remove(server: DataApi, entity: Entity) -> dict[str, Any]:
     Raises:
         TableBusyError: a transaction uses the table all the time; run it again.
         StillAlteringError: the table is being changed still; run it again.
+        BlockedWritersError: it would block writers, and `block_writers` does not allow that.
     """
-    dropped: dict[str, Any] = {"triggers": triggers.remove(server, entity)}  # first: they name the columns
-    dropped["columns"] = _columns(server, entity)
+    dropped: dict[str, Any] = {"triggers": triggers.remove_for_good(server, entity)}  # first: they name the columns
+    dropped["columns"] = _columns(server, entity, block_writers=block_writers)
     _forget(server, entity)
     dropped["tables"] = _helpers(server, entity)
     dropped["user"] = _user(server)
@@ -55,17 +56,24 @@ def _triggers(server: DataApi, entity: Entity) -> list[str]:
     return [name for name in triggers.bodies(entity) if name in there]
 
 
-def _columns(server: DataApi, entity: Entity) -> list[str]:
+def _columns(server: DataApi, entity: Entity, *, block_writers: bool) -> list[str]:
     """Drop the index, then the columns: apart, so that the second needs no rebuild of the table."""
     deadline = time.monotonic() + online_ddl.TIMEOUT_SECONDS
     if tables.has_index(server, entity):
         online_ddl.alter(
-            server, entity, f"DROP INDEX {names.KEY_COLUMN}", lambda: not tables.has_index(server, entity), deadline
+            server,
+            entity,
+            f"DROP INDEX {names.KEY_COLUMN}",
+            lambda: not tables.has_index(server, entity),
+            deadline,
+            block_writers=block_writers,
         )
     found = _present_columns(server, entity)
     if found:
         drops = ", ".join(f"DROP COLUMN {name}" for name in found)
-        online_ddl.alter(server, entity, drops, lambda: not _present_columns(server, entity), deadline)
+        online_ddl.alter(
+            server, entity, drops, lambda: not _present_columns(server, entity), deadline, block_writers=block_writers
+        )
     return found
 
 
@@ -90,6 +98,7 @@ def _helpers(server: DataApi, entity: Entity) -> list[str]:
         return []
     _revoke(server, tables.grants(entity)[1:])
     control_row.drop_procedure(server, entity)
+    tokens.drop_procedures(server, entity)
     online_ddl.sweep(server, entity.legacy.database)
     for name in sorted(present, key=lambda name: name == names.CONTROL_TABLE):
         server.execute(f"DROP TABLE IF EXISTS `{entity.legacy.database}`.{name}")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 from functions.domain.entities import Entity
 from functions.domain.values import Field
 
-TYPES = {"integer": "BIGINT", "boolean": "TINYINT(1)", "datetime": "DATETIME(6)", "date": "DATE", "json": "JSON"}
+TYPES = {"boolean": "TINYINT(1)", "date": "DATE", "json": "JSON"}
+INTEGERS = {8: "TINYINT", 16: "SMALLINT", 24: "MEDIUMINT", 32: "INT", 64: "BIGINT"}  # by bits
 WIDEST = 4096  # characters or bytes of a VARCHAR or VARBINARY; longer ones become TEXT or BLOB
 KEYS = {
     "integer": "BIGINT NOT NULL AUTO_INCREMENT",
@@ -39,8 +40,14 @@ def statements(entity: Entity) -> list[str]:
 def column_type(field: Field) -> str:
     if field.type == "decimal":
         return f"DECIMAL({field.precision}, {field.scale})"
+    if field.type == "integer":
+        return INTEGERS[field.bits] + (" UNSIGNED" if field.unsigned else "")
+    if field.type == "datetime":
+        return f"DATETIME({field.fraction})"
     if field.type in TYPES:
         return TYPES[field.type]
+    if field.fixed:
+        return f"{'CHAR' if field.type == 'string' else 'BINARY'}({field.max_length})"
     short, long = ("VARCHAR", "MEDIUMTEXT") if field.type == "string" else ("VARBINARY", "MEDIUMBLOB")
     fits = field.max_length is not None and field.max_length <= WIDEST
     return f"{short}({field.max_length})" if fits else long

@@ -32,7 +32,7 @@ class Select:
         self._fields = list(entity.fields.values())
         key_column = names.KEY_COLUMN if identified else "NULL"
         size = " + ".join(f"COALESCE(LENGTH(`{field.column}`), 0)" for field in self._fields)
-        columns = ", ".join(f"`{field.column}` AS v{i}" for i, field in enumerate(self._fields))
+        columns = ", ".join(f"{_exact(field)} AS v{i}" for i, field in enumerate(self._fields))
         self._source = (
             f"SELECT `{entity.legacy.key}` AS pk, {key_column} AS item_key, {size} AS bytes, {columns} "  # noqa: S608
             f"FROM `{entity.legacy.table}`"
@@ -110,7 +110,7 @@ class SliceReader:
         return digests, cells
 
     def _digests(self, primary_key: str) -> Row:
-        digests = ", ".join(f"MD5({_as_bytes(field)})" for field in self._entity.fields.values())
+        digests = ", ".join(f"SHA2({_as_bytes(field)}, 256)" for field in self._entity.fields.values())
         rows = self._database.query(self._of_row(digests), self._values(primary_key))
         return rows[0] if rows else []
 
@@ -122,9 +122,7 @@ class SliceReader:
             part = self._slice(field, primary_key, start)
             value, start = value + part, start + SLICE_BYTES
             if len(part) < SLICE_BYTES:
-                return (
-                    {"blobValue": value} if field.type == "bytes" else {"stringValue": value.decode(errors="replace")}
-                )
+                return {"blobValue": value}
 
     def _slice(self, field: Field, primary_key: str, start: int) -> bytes:
         sql = self._of_row(f"SUBSTRING({_as_bytes(field)}, {int(start)}, {SLICE_BYTES})")
@@ -141,7 +139,22 @@ class SliceReader:
         return {"pk": {"longValue": int(primary_key)}}
 
 
+AS_TEXT = frozenset({"boolean", "date", "datetime", "integer"})
+
+
+def _exact(field: Field) -> str:
+    """An expression that gives a column's value unchanged, as text where a driver could give another value.
+
+    A session with NO_ZERO_DATE makes NULL of 0000-00-00 in an expression of dates, and drivers do, too. AWS's driver
+    makes a boolean of any TINYINT(1) or BIT(1), so that 7 becomes true; `+ 0` makes a number of bits.
+    """
+    column = f"`{field.column}`"
+    if field.type == "boolean":
+        column = f"{column} + 0"
+    return f"CAST({column} AS CHAR)" if field.type in AS_TEXT else column
+
+
 def _as_bytes(field: Field) -> str:
     if field.type == "bytes":
         return f"`{field.column}`"
-    return f"CAST(CONVERT(`{field.column}` USING utf8mb4) AS BINARY)"
+    return f"CAST(CONVERT({_exact(field)} USING utf8mb4) AS BINARY)"

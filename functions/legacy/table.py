@@ -3,11 +3,12 @@
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from functions.api.store import ConflictError, NotFoundError, Page
+from functions.api.store import ConflictError, NotFoundError, Page, key_of_request, page_of
 from functions.aws.data_api import DataApi, Row, cell_text
-from functions.aws.mysql_errors import DUPLICATE, UNKNOWN_COLUMN, DataApiError, PermanentError
+from functions.aws.mysql_errors import DUPLICATE, UNKNOWN_COLUMN, DataApiError, PermanentError, UnwritableKeyError
 from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
@@ -30,11 +31,24 @@ def within(column: str, cells: Sequence[dict[str, Any]]) -> tuple[str, dict[str,
 
 
 Answer = TypeVar("Answer")
+Known = TypeVar("Known")
 MANY = 200  # keys in one statement
+
+
+def of_writable(keys: Sequence[str], look: Callable[[Sequence[str]], dict[str, Known]]) -> dict[str, Known]:
+    """What `look` finds for keys; a key that the table's character set cannot write has no row."""
+    try:
+        return look(keys)
+    except UnwritableKeyError:
+        half = len(keys) // 2
+        return of_writable(keys[:half], look) | of_writable(keys[half:], look) if half else {}
 
 
 class LegacyStore:
     """The records of one entity in Aurora. It works with streamback's columns and, before or after their time, without.
+
+    A write is sent once: the Data API takes no token of a request, and the legacy table has no place for one. A write
+    whose answer is lost may have been done, and the error says so: docs/adr/0019.
 
     Args:
         database: the Data API, on the entity's database.
@@ -48,7 +62,10 @@ class LegacyStore:
         self._natural = entity.legacy.key_type == "string"
 
     def page(self, limit: int, after: str) -> Page:
-        """At most `limit` records after the primary key `after` ("" for the start), fewer when they are large."""
+        """At most `limit` records after the primary key `after` ("" for the start), fewer when they are large.
+
+        A row that does not fit the mapping is named by its key.
+        """
         return self._either(lambda identified: self._page(limit, after, identified))
 
     def keys(self, limit: int, after: str) -> tuple[list[str], str]:
@@ -64,12 +81,16 @@ class LegacyStore:
         return found, cell_text(rows[-1][0]) if len(rows) == limit else ""
 
     def many(self, keys: Sequence[str]) -> dict[str, Record]:
-        """The records of those of `keys` that have a row, by key."""
+        """The records of those of `keys` that have a row, by key; what copy writes and verify compares.
+
+        Raises:
+            UnmappableError: a row does not fit the mapping, its limits included.
+        """
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Record] = {}
         for start in range(0, len(wanted), MANY):
             chunk = wanted[start : start + MANY]
-            found |= self._either(lambda identified, some=chunk: self._many(some, identified))
+            found |= of_writable(chunk, lambda some: self._either(lambda identified: self._many(some, identified)))
         return found
 
     def _many(self, keys: Sequence[str], identified: bool) -> dict[str, Record]:
@@ -80,7 +101,8 @@ class LegacyStore:
             if len(rows) < select.found(rows):  # too large for one answer
                 half = len(keys) // 2
                 return self._many(keys[:half], identified) | self._many(keys[half:], identified)
-            found |= {record.key: record for record in (self._record(select, row) for row in rows)}
+            records = (mapping.check_limits(self._entity, self._record(select, row)) for row in rows)
+            found |= {record.key: record for record in records}
         return found
 
     def _places_of_many(self, keys: Sequence[str], identified: bool) -> list[tuple[str, dict[str, Any]]]:
@@ -98,9 +120,9 @@ class LegacyStore:
     def _page(self, limit: int, after: str, identified: bool) -> Page:
         select = Select(self._entity, identified=identified)
         rows = self._database.query(select.page(limit, after=bool(after)), self._after(after))
-        records = [self._record(select, row) for row in rows]
         more = len(rows) < select.found(rows) or select.found(rows) == limit
-        return Page(records, select.primary_key(rows[-1]) if rows and more else "")
+        found = ((select.item_key(row), partial(self._record, select, row)) for row in rows)
+        return page_of(found, select.primary_key(rows[-1]) if rows and more else "")
 
     def _after(self, after: str) -> dict[str, dict[str, Any]]:
         if not after:
@@ -116,8 +138,12 @@ class LegacyStore:
 
         Raises:
             NotFoundError: there is none.
+            UnmappableError: its row does not fit the mapping.
         """
-        return self._either(lambda identified: self._get(key, identified))
+        try:
+            return self._either(lambda identified: self._get(key, identified))
+        except UnwritableKeyError as error:
+            raise NotFoundError(key) from error
 
     def _get(self, key: str, identified: bool) -> Record:
         select = Select(self._entity, identified=identified)
@@ -127,13 +153,16 @@ class LegacyStore:
                 return self._record(select, rows[0])
         raise NotFoundError(key)
 
-    def create(self, key: str | None, fields: Mapping[str, Any]) -> Record:
+    def create(self, key: str | None, fields: Mapping[str, Any], request: str = "") -> Record:
         """Insert a row; the database counts its key. Where keys are natural it is `key`, or a UUID if there is none.
+
+        That UUID is made of the request's token: a repetition meets its own row.
 
         Raises:
             ConflictError: the key, or a value that must be unique, exists.
         """
-        key = key or (str(uuid.uuid4()) if self._natural else "")
+        made_key = key_of_request(request or str(uuid.uuid4())) if self._natural and not key else ""
+        key = key or made_key
         record = mapping.Record(key, fields)
         values = {f"f{i}": cell for i, cell in enumerate(mapping.row_from_record(self._entity, record).values())}
         columns = [f"`{field.column}`" for field in self._entity.fields.values()]
@@ -142,10 +171,15 @@ class LegacyStore:
             values["key"] = {"stringValue": key}
         marks = ", ".join(f":{name}" for name in values)
         sql = f"INSERT INTO {self._table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # checked names
-        made = self._unique(lambda: self._database.insert(sql, values))
+        try:
+            made = self._unique(lambda: self._database.insert(sql, values))
+        except ConflictError:
+            if not made_key or self.many([made_key]).get(made_key) != record:
+                raise
+            return record
         return mapping.Record(key or str(made), fields)
 
-    def replace(self, key: str, fields: Mapping[str, Any]) -> Record:
+    def replace(self, key: str, fields: Mapping[str, Any], request: str = "") -> Record:  # noqa: ARG002  # sent once
         """Set every field of a row.
 
         Raises:
@@ -164,7 +198,7 @@ class LegacyStore:
         self._first(key, update)
         return record
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, request: str = "") -> None:  # noqa: ARG002  # sent once
         """Delete a row.
 
         Raises:
@@ -181,7 +215,10 @@ class LegacyStore:
             if not any(act(where, values) for where, values in self._places(key, identified)):
                 raise NotFoundError(key)
 
-        self._either(attempt)
+        try:
+            self._either(attempt)
+        except UnwritableKeyError as error:
+            raise NotFoundError(key) from error
 
     def _exists(self, where: str, values: Mapping[str, Any]) -> bool:
         # An UPDATE that changes nothing may count no row, so look.

@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 
 from functions.api.http_api import Contract, resolve
 from functions.api.store import Store
-from functions.aws import environment
+from functions.aws import dynamodb, environment
 from functions.domain.entities import Entity
 from functions.modern.table import ModernStore
 
@@ -23,7 +23,7 @@ def store_of(name: str) -> tuple[Entity, Store]:
     if name != environment.variable("ENTITY"):
         raise KeyError(name)
     entity = environment.mapping()[name]
-    return entity, ModernStore(entity, environment.dynamodb(), environment.variable("TABLE_NAME"))
+    return entity, ModernStore(entity, dynamodb.dynamodb(), environment.variable("TABLE_NAME"))
 
 
 app = Contract(store_of).reads()

@@ -1,0 +1,147 @@
+"""Which rows the stream may change: the bridge's view of the control row, as a condition in SQL and in Python.
+
+While legacy is the source of truth, a record of the stream changes only rows that modern made, and that legacy has not
+written in this epoch. A record from before that moment is modern's, come late after `rollback --force`: it changes each
+row that legacy has not written in this epoch. An entity whose copy was ended with `copy stop --remove-triggers` is
+disconnected: its records change nothing.
+
+Before copy's first start legacy has no epoch, and is the source of truth all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from functions.aws.data_api import DataApi, cell_text
+from functions.aws.mysql_errors import UNKNOWN_COLUMN, BlockedError, DataApiError
+from functions.domain import names
+from functions.domain.entities import Entity
+from functions.domain.origin import Idle
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds_data.type_defs import FieldOutputTypeDef
+
+MOMENT = "%Y-%m-%d %H:%M:%S.%f"  # in Python; Aurora's clock, UTC
+INIT = "run `runbook init`"
+EVER = datetime(1970, 1, 1, tzinfo=UTC)  # since when an entity that was never disconnected is connected
+LATEST = "9999-12-31 23:59:59"  # of a change that the stream gives no time for: after every moment
+MODERN = "(c.legacy_stamp = 0 AND (c.generation > 0 OR c.fenced = 1))"
+CREATED = "CAST(:created AS DATETIME(6))"
+BRIDGED = f"c.bridged_since < {CREATED}"
+
+
+class OutdatedTablesError(BlockedError):
+    """The control table is of an older version; `runbook init` adds what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authority:
+    """Who is the source of truth.
+
+    Attributes:
+        epoch: legacy's; 0 where it has none.
+        modern: whether modern is.
+        legacy_since: since when legacy is; None for always.
+        modern_since: since when modern is, or was before legacy, and copy writes no more; None while copy may write.
+        bridged_since: since when the stream's records are applied; None while the entity is disconnected.
+    """
+
+    epoch: int
+    modern: bool
+    legacy_since: datetime | None
+    modern_since: datetime | None
+    bridged_since: datetime | None
+
+    @property
+    def copy_idle(self) -> Idle | None:
+        """When copy wrote nothing last."""
+        if self.modern_since is None:
+            return None
+        return Idle(self.modern_since, None if self.modern else self.legacy_since)
+
+    def applies(self, created: datetime | None) -> bool:
+        """Whether the bridge applies a change of this time."""
+        return self.bridged_since is not None and (created is None or created > self.bridged_since)
+
+    def keeps(self, created: datetime | None, *, epoch: int, made: bool) -> bool:
+        """Whether legacy's row stays as it is, whatever a change of this time says.
+
+        Args:
+            created: when the change was made.
+            epoch: in which legacy last wrote the row; 0 for none.
+            made: whether modern made the row.
+        """
+        if self.modern:
+            return False
+        late = self.legacy_since is not None and created is not None and created <= self.legacy_since
+        return 0 < epoch == self.epoch or not (made or late)
+
+
+def read(database: DataApi, entity: Entity) -> Authority:
+    """What the control row says now.
+
+    Raises:
+        OutdatedTablesError: the row is missing, or lacks columns.
+    """
+    moments = ", ".join(f"DATE_FORMAT({name}, '%Y-%m-%d %H:%i:%s.%f')" for name in names.CONTROL_MOMENTS)
+    sql = f"SELECT legacy_stamp, {MODERN}, {moments} FROM {names.CONTROL_TABLE} c WHERE entity = :entity"  # noqa: S608
+    try:
+        rows = database.query(sql, {"entity": {"stringValue": entity.name}})
+    except DataApiError as error:
+        if error.code != UNKNOWN_COLUMN:
+            raise
+        raise OutdatedTablesError(f"{names.CONTROL_TABLE} is of an older version: {INIT}", error.code) from error
+    if not rows:
+        raise OutdatedTablesError(f"{entity.name} has no row in {names.CONTROL_TABLE}: {INIT}", UNKNOWN_COLUMN)
+    epoch, modern, *since = rows[0]
+    legacy_since, modern_since, bridged_since = map(moment, since)
+    return Authority(
+        epoch=int(cell_text(epoch)),
+        modern=int(cell_text(modern)) == 1,
+        legacy_since=legacy_since,
+        modern_since=modern_since,
+        bridged_since=bridged_since,
+    )
+
+
+def moment(cell: FieldOutputTypeDef) -> datetime | None:
+    """A moment of the control row, formatted as `read` asks for it."""
+    return None if cell.get("isNull") else datetime.strptime(cell_text(cell), MOMENT).replace(tzinfo=UTC)
+
+
+def text(created: datetime | None) -> str:
+    """The parameter `:created`."""
+    return LATEST if created is None else created.astimezone(UTC).strftime(MOMENT)
+
+
+def bridged() -> str:
+    """The condition that the bridge applies a change of `:created`."""
+    return _control(BRIDGED)
+
+
+def changeable(entity: Entity) -> str:
+    """The condition that a change of `:created` may update or delete a row.
+
+    It reads the control row with a shared lock, so that no row is changed while the source of truth is.
+    """
+    epoch = f"({names.EPOCH_COLUMN} IS NULL OR {names.EPOCH_COLUMN} <> c.legacy_stamp)"
+    owner = f"({made(entity)} OR c.legacy_since >= {CREATED})"
+    return _control(f"{BRIDGED} AND ({MODERN} OR ({epoch} AND {owner}))")
+
+
+def made(entity: Entity) -> str:
+    """The condition that modern made a row, and that legacy has not moved it to another key since."""
+    if entity.legacy.key_type == "integer":
+        return f"{names.KEY_COLUMN} IS NOT NULL"
+    return f"COALESCE({names.KEY_COLUMN} = {own_key(entity)}, FALSE)"
+
+
+def own_key(entity: Entity) -> str:
+    """The primary key as an item's key, as bytes, where keys are text."""
+    return f"CAST(CONVERT(`{entity.legacy.table}`.`{entity.legacy.key}` USING utf8mb4) AS BINARY)"
+
+
+def _control(condition: str) -> str:
+    return f"(SELECT {condition} FROM {names.CONTROL_TABLE} c WHERE c.entity = :entity)"  # noqa: S608  # names of ours
