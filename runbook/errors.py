@@ -36,7 +36,7 @@ class MismatchError(RunbookError):
 
 
 class PreconditionError(RunbookError):
-    """A gate is red, or the command stopped and put everything back (exit 4)."""
+    """A check does not hold, or the command stopped and rolled everything back (exit 4)."""
 
     exit_code = 4
 

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Seen
 from runbook.checks import plans
 from runbook.checks.check import Check, demand
 from runbook.checks.plans import CheckScope
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Phase
-from runbook.journal.lock import Lease, held
+from runbook.journal.lock import Lease
 from runbook.journal.operation import first
 from runbook.quarantine.entry import Entry, EntryKind
 from runbook.quarantine.resolve import ITEM_ACTIONS, QUEUE_ACTIONS, ROW_ACTIONS, TIMEOUT, Action, Resolution, Resolver
@@ -126,8 +126,8 @@ class Repair:
         keys = [difference.key for difference in found.differences]
         if not keys:
             return Repaired(resolutions=(), left=())
-        context, name = self.context, self.entity.name
-        with held(context.journal, name, context.clients.operator, COMMAND) as lease:
+        context = self.context
+        with context.held(self.entity, COMMAND) as lease:
             phase = self.phase()
             demand(self.checks(send_heartbeat=True))
             _record(lease, "started", keys)
@@ -143,7 +143,7 @@ class Repair:
         return Repaired(resolutions=resolutions, left=left, more=found.more)
 
     def _resolve(self, lease: Lease, phase: Phase, keys: Sequence[str], rate: float) -> list[Resolution]:
-        resolver, seen, done = self._resolver(phase), self._seen(phase, keys), list[Resolution]()
+        resolver, seen, done = self._resolver(phase, lease), self._seen(phase, keys), list[Resolution]()
 
         def resolve(key: str) -> Resolution:
             lease.check()
@@ -180,8 +180,8 @@ class Repair:
         sequence, stream = (seen.sequence, self.entity.stream_arn) if seen else (0, "")
         return Entry(entity=self.entity.name, key=key, kind=EntryKind.UPSERT, sequence=sequence, stream=stream)
 
-    def _resolver(self, phase: Phase) -> Resolver:
-        return Resolver(self.context, self.entity, Unkept(), phase)
+    def _resolver(self, phase: Phase, lease: Lease | None = None) -> Resolver:
+        return Resolver(self.context, self.entity, Unkept(), phase, lease)
 
 
 def _record(lease: Lease, result: str, keys: Sequence[str]) -> None:

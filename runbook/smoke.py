@@ -1,5 +1,6 @@
 """`runbook smoke`: creates, lists, updates and deletes records of its own on both systems, and removes them."""
 
+import base64
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,11 +11,11 @@ from typing import Any
 from functions.aws.retry import poll
 from functions.domain.entities import Entity
 from functions.domain.mapping import Record, body_from_record, fields_from_body
+from functions.domain.phase import Phase
 from functions.domain.values import Field
 from runbook.aws.http import Answer, path
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
-from runbook.journal.journal import Phase
 from runbook.stack import Context
 
 BRIDGE_TIMEOUT_SECONDS = 60.0  # until a change must have come through the bridge
@@ -23,13 +24,14 @@ PAGE = 1000
 PAGES = 10  # pages of a listing that are looked through; past them a record is asked for by its id
 CREATED, NO_CONTENT, OK, NOT_FOUND, UNAVAILABLE = 201, 204, 200, 404, 503
 FIRST, SECOND, UPDATED = ("Alton", "Brown"), ("Bobby", "Flay"), ("Roberto", "Flay")  # the article's names, for text
+BYTES = b"smoke"
 SAMPLES: Mapping[str, Any] = {
     "integer": 7,
     "decimal": "0",  # fits any precision and scale
     "boolean": True,
     "datetime": "2020-02-29T12:34:56.000000Z",
     "date": "2020-02-29",
-    "bytes": "c21va2U=",
+    "bytes": base64.b64encode(BYTES).decode(),
     "json": {"smoke": [1, None, "é"]},
 }
 
@@ -154,12 +156,21 @@ class Smoke:
         return f"record {identity} is there"
 
     def _bridged(self) -> str:
+        self._demand_connected()
         identity, expected = self._own("dynamo"), self._item("dynamo").body
         seconds = self._until(lambda: self._item("aurora", identity).body == expected, f"{identity} in Aurora")
         self._shows("aurora")
         if self._find("aurora", identity) is None:
             raise FailedError(f"record {identity} came through the bridge but is not in the list")
         return f"{'it is' if self._fenced else 'both are'} there, after {seconds:.1f} s"
+
+    def _demand_connected(self) -> None:
+        name = self.entity.name
+        if not self.context.aurora.control(self._described).connected:
+            raise FailedError(
+                f"the bridge of {name} is disconnected, since `copy stop --remove-triggers` removed its triggers; run "
+                f"`runbook copy start --entity {name}` or `runbook init` to connect it"
+            )
 
     def _updates(self) -> str:
         identity = self._own("dynamo")
@@ -249,8 +260,14 @@ def sample(entity: Entity, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _value(field: Field, word: str) -> Any:
-    value = word if field.type == "string" else SAMPLES[field.type]
-    return value[: field.max_length] if field.type == "string" and field.max_length else value
+    if field.choices:
+        return field.choices[0]
+    if field.type == "string":
+        return word[: field.max_length]
+    if field.type == "bytes" and field.max_length:
+        size = field.max_length if field.fixed else min(field.max_length, len(BYTES))
+        return base64.b64encode(BYTES.ljust(size, b"e")[:size]).decode()
+    return SAMPLES[field.type]
 
 
 def answer_to(entity: Entity, identity: str, sent: Mapping[str, Any]) -> dict[str, Any]:

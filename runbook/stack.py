@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from functions.bridge.ownership import Authority
 from runbook.aws import lambda_calls
 from runbook.aws.api_gateway import Routing
 from runbook.aws.aurora import Aurora
@@ -24,15 +26,23 @@ from runbook.aws.outputs import EntityTarget, Target, parse
 from runbook.aws.stream import Follower
 from runbook.errors import UsageError
 from runbook.journal.journal import Journal
+from runbook.journal.lock import Lease, describe, held
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Context:
+    """What services work with.
+
+    Attributes:
+        take_over: whether a lock is taken from another operator who may be at work.
+    """
+
     target: Target
     clients: Clients
     say: Say = silent
+    take_over: bool = False
 
     @classmethod
     def of(cls, target: Target, say: Say = silent) -> Context:
@@ -56,16 +66,29 @@ class Context:
         target = self.target
         return Aurora(self.clients.rds_data, target.cluster_arn, target.master_secret_arn, target.bridge_secret_arn)
 
-    def follower(
+    def follower(  # what a follower may leave out
         self,
         entity: EntityTarget,
         since: datetime | None = None,
         *,
         wanted: Collection[str] | None = None,
         copied: bool = True,
+        authority: Authority | None = None,
     ) -> Follower:
         """A follower of the entity's stream (see `Follower`)."""
-        return Follower(self.clients, entity, since, wanted, copied=copied, say=self.say)
+        return Follower(self.clients, entity, since, wanted, copied=copied, authority=authority, say=self.say)
+
+    @contextmanager
+    def held(self, entity: EntityTarget, command: str) -> Generator[Lease]:
+        """Hold the entity's lock for the block (see `runbook.journal.lock.held`); answers to requests are progress."""
+        journal, operator = self.journal, self.clients.operator
+        if self.take_over and (lock := journal.state(entity.name).lock):
+            self.say(f"taking over from {describe(lock)}")
+        with (
+            held(journal, entity.name, operator, command, take_over=self.take_over) as lease,
+            self.clients.reporting(lease.progress),
+        ):
+            yield lease
 
     def invoke(self, function: str, event: Mapping[str, Any], again: str = "runbook init") -> Mapping[str, Any]:
         """Call a function that prepares Aurora; `again` is the command to run after a failure."""

@@ -14,15 +14,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
-from runbook.aws.api_gateway import Routes, Side, reads_side
+from functions.domain.phase import Phase
+from functions.install.control_row import NO_EPOCH, Control
+from functions.install.read_only import removal
+from runbook.aws.api_gateway import Routes, reads_side
 from runbook.aws.aurora import RecordCount
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge as health
-from runbook.checks import plans
+from runbook.checks import plans, triggers
 from runbook.checks.check import Check, green
 from runbook.checks.plans import CheckScope
+from runbook.checks.routes import expected_writes
 from runbook.errors import FailedError, RunbookError
-from runbook.journal.journal import Phase, State
+from runbook.journal.state import State
 from runbook.stack import Context
 
 Answer = TypeVar("Answer")
@@ -42,6 +46,9 @@ class EntityStatus:
         modern: likewise.
         lag: seconds at most, in the last five minutes; None for no record.
         fenced: whether legacy's writers are stopped in Aurora; None where there is no fence, or it is unknown.
+        connected: whether the bridge applies the stream; None where there is no bridge, or it is unknown.
+        read_only: whether the legacy table refuses every write, once the entity is complete; None before.
+        writable_by: one line of SQL that lets writers in again.
         unknown: what is not known, with the reason: of legacy, modern, fence, bridge and lag.
     """
 
@@ -54,6 +61,9 @@ class EntityStatus:
     modern: RecordCount | None
     lag: float | None
     fenced: bool | None = None
+    connected: bool | None = None
+    read_only: bool | None = None
+    writable_by: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -77,7 +87,8 @@ def run(context: Context, entity: EntityTarget, *, send_heartbeat: bool, exact: 
         if bridged
         else []
     )
-    fenced = ask("fence", lambda: _soon(lambda: _fenced(context, described))) if rows and bridged else None
+    control = ask("fence", lambda: _soon(lambda: _control(context, described))) if rows and bridged else None
+    refusing = ask("read_only", lambda: _refusing(context, described)) if rows and _is_complete(state) else None
     legacy = modern = None
     if rows and "fence" in ask.unknown:
         ask.unknown["legacy"] = ask.unknown["fence"]  # the same Aurora: it need not be waited for twice
@@ -95,9 +106,20 @@ def run(context: Context, entity: EntityTarget, *, send_heartbeat: bool, exact: 
         legacy=legacy,
         modern=modern,
         lag=ask("lag", lambda: health.lag_seconds(context, entity)) if bridged else None,
-        fenced=fenced,
+        fenced=control.fenced if control else None,
+        connected=control.connected if control else None,
+        read_only=None if refusing is None else bool(refusing),
+        writable_by=removal(described, refusing or []),
         unknown=ask.unknown,
     )
+
+
+def _is_complete(state: State | None) -> bool:
+    return state is not None and state.phase == Phase.COMPLETE
+
+
+def _refusing(context: Context, entity: Entity) -> list[str]:
+    return _soon(lambda: triggers.refusing(context.aurora, entity, AURORA_TIMEOUT_SECONDS))
 
 
 class Questions:
@@ -141,15 +163,15 @@ def _soon(question: Callable[[], Answer]) -> Answer:
     return answer
 
 
-def _fenced(context: Context, entity: Entity) -> bool:
-    """Whether the fence is up; waits for a short failure, not for an Aurora that wakes."""
+def _control(context: Context, entity: Entity) -> Control:
+    """Fence and bridge as Aurora has them; waits for a short failure, not for an Aurora that wakes."""
     control = context.aurora.find_control(entity, timeout=AURORA_TIMEOUT_SECONDS)
-    return control is not None and control.fenced
+    return control or Control(fenced=False, epoch=NO_EPOCH, last_epoch=NO_EPOCH)
 
 
 def _agree(state: State, routes: Routes) -> bool:
-    writes = Side.MODERN if state.phase in {Phase.MODERN, Phase.COMPLETE} else Side.LEGACY
-    return routes.reads == reads_side(state.reads) and (routes.writes == writes or state.operation is not None)
+    writes = routes.writes == expected_writes(state) or state.operation is not None
+    return routes.reads == reads_side(state.reads) and writes
 
 
 def _modern_count(context: Context, entity: EntityTarget, *, exact: bool) -> RecordCount:

@@ -110,7 +110,13 @@ class Routing:
         name = entity.reads_variable
         return self._reach(StageChange(variables={name: legacy}, overrides={name: modern}, percent=percent))
 
-    def route(self, entity: EntityTarget, change: Routes, check: Callable[[], object] | None = None) -> bool:
+    def route(
+        self,
+        entity: EntityTarget,
+        change: Routes,
+        check: Callable[[], object] | None = None,
+        timeout: float | None = None,
+    ) -> bool:
         """Send reads and writes where `change` says, both in one call, and look that it took effect.
 
         Reads that were split by the canary are taken out of it.
@@ -118,16 +124,17 @@ class Routing:
         Args:
             change: where to.
             check: called right before each call; it raises when the operator's lock is another's by now.
+            timeout: seconds that a busy stage is waited for; `TIMEOUT_SECONDS` by default.
 
         Returns:
             Whether anything had to be changed.
 
         Raises:
             PreconditionError: when that system is not deployed.
-            FailedError: when the stage is still not as asked after `TIMEOUT_SECONDS` seconds.
+            FailedError: when the stage is still not as asked after `timeout` seconds.
         """
         wanted = self._change(entity, change)
-        return self._until(lambda stage: stage.operations(wanted), check)
+        return self._until(lambda stage: stage.operations(wanted), check, timeout)
 
     def set(self, wanted: Mapping[str, str]) -> bool:
         """Give stage variables these values, as `route` does."""
@@ -148,14 +155,15 @@ class Routing:
     def _reach(self, change: StageChange) -> bool:
         return self._until(lambda stage: stage.operations(change))
 
-    def _until(self, needed: Needed, check: Callable[[], object] | None = None) -> bool:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
+    def _until(self, needed: Needed, check: Callable[[], object] | None = None, timeout: float | None = None) -> bool:
+        seconds = TIMEOUT_SECONDS if timeout is None else timeout
+        deadline = time.monotonic() + seconds
         wait, changed = FIRST_WAIT, False
         while missing := needed(self.stage()):
             if time.monotonic() > deadline:
                 paths = ", ".join(each.get("path", "") for each in missing)
                 raise FailedError(
-                    f"the API stage still has other values for {paths} after {TIMEOUT_SECONDS:.0f} s",
+                    f"the API stage still has other values for {paths} after {seconds:.0f} s",
                     "Something else changes the stage (a deployment?): wait for it, run the command again.",
                 )
             if check:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
 
-READ_TIMEOUT = 310  # seconds; the install function may run for its full five minutes
+READ_TIMEOUT = 30  # seconds; no request may hang for ever, because its command holds a lock
+FUNCTION_TIMEOUT = 310  # seconds; the install function may run for its full five minutes
 SETTINGS = Config(
     retries={"mode": "standard", "total_max_attempts": 6},
     connect_timeout=5,
     read_timeout=READ_TIMEOUT,
     user_agent_extra="streamback-runbook",
 )
+FUNCTIONS = SETTINGS.merge(Config(read_timeout=FUNCTION_TIMEOUT, retries={"mode": "standard", "total_max_attempts": 3}))
 
 
 def silent(_: str) -> None:
@@ -43,7 +47,9 @@ def _lazily(service: str, config: Config = SETTINGS) -> Any:
 
     def make(clients: Clients) -> Any:
         session = cast("Any", clients.session)  # its stubs know only the services that are installed
-        return session.client(service, endpoint_url=clients.target.endpoint_url, config=config)
+        made = session.client(service, endpoint_url=clients.target.endpoint_url, config=config)
+        made.meta.events.register("after-call.*.*", clients.answered)
+        return made
 
     return cached_property(make)
 
@@ -53,12 +59,27 @@ class Clients:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self._waiting: list[Callable[[], None]] = []
+
+    def answered(self, **_: Any) -> None:
+        """Report that a request was answered."""
+        for report in list(self._waiting):
+            report()
+
+    @contextmanager
+    def reporting(self, report: Callable[[], None]) -> Generator[None]:
+        """Call `report` after each answer to a request, for the block."""
+        self._waiting.append(report)
+        try:
+            yield
+        finally:
+            self._waiting.remove(report)
 
     apigateway: APIGatewayClient = _lazily("apigateway")
     cloudwatch: CloudWatchClient = _lazily("cloudwatch")
     dynamodb: DynamoDBClient = _lazily("dynamodb")
     dynamodb_once: DynamoDBClient = _lazily("dynamodb", COPY)  # without the SDK's retries, as copy's workers need it
-    functions: LambdaClient = _lazily("lambda")
+    functions: LambdaClient = _lazily("lambda", FUNCTIONS)
     rds: RDSClient = _lazily("rds")
     rds_data: RDSDataServiceClient = _lazily("rds-data", DATA_API)
     s3: S3Client = _lazily("s3")

@@ -71,6 +71,11 @@ def wake_lanes(functions: LambdaClient, copy_function: str, entity: str) -> None
         functions.invoke(FunctionName=copy_function, InvocationType="Event", Payload=event)
 
 
+def timeout_of(functions: LambdaClient, function: str) -> float:
+    """The seconds after which Lambda ends an invocation of a function."""
+    return float(functions.get_function_configuration(FunctionName=function).get("Timeout", 0))
+
+
 def mapping_state(functions: LambdaClient, mapping_id: str) -> str:
     """A stream mapping's state; empty when there is no such mapping."""
     try:

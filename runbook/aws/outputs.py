@@ -99,7 +99,7 @@ def parse(raw: Mapping[str, Any], source: str) -> Target:
     try:
         entities = mapping.parse(raw["mapping"])
     except mapping.EntitiesError as error:
-        raise UsageError(f"{source}: its mapping is not valid: {error}", "Mend entities.toml, deploy.") from error
+        raise UsageError(f"{source}: its mapping is not valid: {error}", "Correct entities.toml, deploy.") from error
     deployed = cast("Mapping[str, Mapping[str, Any]]", raw.get("entities") or {})
     return _target(raw, entities, {name: _entity(name, deployed.get(name, {})) for name in entities})
 

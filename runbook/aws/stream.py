@@ -15,7 +15,8 @@ from functools import cached_property
 from itertools import repeat
 from typing import Any
 
-from functions.domain import names
+from functions.bridge.ownership import Authority
+from functions.domain import names, origin
 from runbook.aws.clients import Clients, silent
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream_shards import Shard, Shards, created
@@ -54,6 +55,8 @@ class Follower:
         wanted: the only keys whose changes are kept; None for all.
         copied: whether changes that copy made are kept. The bridge leaves them alone, so who waits for the bridge has
             no use for them, and after a backfill they may be most of the stream.
+        authority: for who waits for the bridge: records of a time when it was disconnected are passed over.
+        ended: whether the stream may be one that was switched off; `poll` reads such a one to its end.
 
     Attributes:
         keeps: whether the records themselves are kept from now on, the last of each key, for `record`.
@@ -64,6 +67,8 @@ class Follower:
     since: datetime | None = None
     wanted: Collection[str] | None = None
     copied: bool = True
+    authority: Authority | None = None
+    ended: bool = False
     say: Callable[[str], None] = silent
     keeps: bool = field(default=False, init=False)
     _kept: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"], init=False)
@@ -180,8 +185,10 @@ class Follower:
             return
         if self.since and created(record) < self.since - SLACK:
             return
+        if self.authority and not self.authority.applies(created(record)):
+            return
         removed = record["eventName"] == "REMOVE"
-        legacy = _by_copy(either, removed=removed)
+        legacy = origin.by_copy(key, record, self.authority.copy_idle if self.authority else None)
         if legacy and not self.copied:
             return  # what came before is waited for all the same: the bridge may be on it still
         if self.keeps:
@@ -190,7 +197,7 @@ class Follower:
 
     @cached_property
     def _shards(self) -> Shards:
-        return Shards(self.clients.streams, self.entity.stream_arn)
+        return Shards(self.clients.streams, self.entity.stream_arn, ended=self.ended)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -199,9 +206,3 @@ class Follower:
     @cached_property
     def _key(self) -> str:
         return self.clients.target.mapping[self.entity.name].modern.key
-
-
-def _by_copy(image: Mapping[str, Any], *, removed: bool) -> bool:
-    if removed:
-        return names.DELETING_ATTRIBUTE in image
-    return image.get(names.ORIGIN_ATTRIBUTE, {}).get("S") == names.ORIGIN_LEGACY

@@ -20,6 +20,11 @@ EXPIRED, TRIMMED, GONE = "ExpiredIteratorException", "TrimmedDataAccessException
 ATTEMPTS = 5  # at an iterator; one is valid for 15 minutes, so a second one in vain is odd
 CHILD_WAIT = 10.0  # seconds until a shard that ended without a child is believed to have none
 READABLE = frozenset({"ENABLED", "ENABLING"})
+ENDED = frozenset({"DISABLED", "DISABLING"})  # its records can be read for 24 hours more
+
+
+class StreamGoneError(PreconditionError):
+    """There is no such stream, or no more: it was switched off more than 24 hours ago."""
 
 
 @dataclass
@@ -53,11 +58,13 @@ class Shards:
 
     Args:
         arn: the stream's.
+        ended: whether it may be one that was switched off.
     """
 
-    def __init__(self, client: DynamoDBStreamsClient, arn: str) -> None:
+    def __init__(self, client: DynamoDBStreamsClient, arn: str, *, ended: bool = False) -> None:
         self._client = client
         self._arn = arn
+        self._readable = READABLE | ENDED if ended else READABLE
         self._shards: dict[str, Shard] = {}
         self.created: datetime | None = None
 
@@ -180,8 +187,8 @@ class Shards:
         try:
             answer = self._client.describe_stream(StreamArn=self._arn, **after)["StreamDescription"]
         except self._client.exceptions.ResourceNotFoundException as error:
-            raise PreconditionError(f"the stream {self._arn} is not there", remedy) from error
-        if answer.get("StreamStatus") not in READABLE:
+            raise StreamGoneError(f"the stream {self._arn} is not there", remedy) from error
+        if answer.get("StreamStatus") not in self._readable:
             raise PreconditionError(f"the stream {self._arn} is {answer.get('StreamStatus')}", remedy)
         self.created = answer.get("CreationRequestDateTime")
         return cast("Mapping[str, Any]", answer)

@@ -1,7 +1,7 @@
 """Watermarks: items that no API shows, written so that the stream shows how far it has come.
 
 They have the same keys each time, numbered from zero, and the last goes first; so what a killed run has left are the
-first ones, which the next run finds by looking from zero. The mark of origin keeps them out of the bridge.
+first ones, which the next run finds by looking from zero. The bridge leaves them alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Watermarks:
         """
         numbers = range(self._count, min(MOST, self._count + more))
         self._count = max(self._count, numbers.stop)
-        mark = {names.HEARTBEAT_ATTRIBUTE: {"S": token}, names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+        mark = {names.HEARTBEAT_ATTRIBUTE: {"S": token}}
         puts = [{"PutRequest": {"Item": {**self._place(number), **mark}}} for number in numbers]
         for start in range(0, len(puts), AT_ONCE):
             self._send(puts[start : start + AT_ONCE])

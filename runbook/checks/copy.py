@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from functions.domain import names
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import triggers
 from runbook.checks.check import Check
+from runbook.journal import verified as comparisons
 from runbook.journal.verified import WHOLE
 from runbook.stack import Context
 
@@ -69,7 +70,7 @@ def queue_empty(context: Context, entity: EntityTarget) -> Check:
     queue = context.aurora.queue(context.target.mapping[entity.name])
     empty = context.aurora.ask(lambda: queue.length(1)) == 0
     remedy = (
-        "A change in Aurora was not copied. Roll writes back with `runbook rollback writes`, wait until copy "
+        "A change in Aurora was not copied. Roll back with `runbook rollback`, wait until copy "
         "has caught up, and cut over again."
     )
     return Check(name="copy's queue", ok=empty, value="empty" if empty else "not empty", limit="empty", remedy=remedy)
@@ -77,11 +78,11 @@ def queue_empty(context: Context, entity: EntityTarget) -> Check:
 
 def _lanes(context: Context, entity: EntityTarget) -> Check:
     lanes = [context.journal.find_record(entity.name, names.lane_record(n)) or {} for n in range(names.LANES)]
-    now = datetime.now(UTC)
-    ages = [(now - datetime.fromisoformat(lane["beat"])).total_seconds() for lane in lanes if lane.get("beat")]
+    now = context.journal.time()
+    ages = [now - datetime.fromisoformat(lane["beat"]).timestamp() for lane in lanes if lane.get("beat")]
     missing = len(lanes) - len(ages)
     ok = not missing and max(ages) <= REPORT_SECONDS
-    value = f"{missing} never reported" if missing else f"reported {max(ages):.0f} s ago"
+    value = f"{missing} never reported" if missing else f"reported {max(0.0, *ages):.0f} s ago"
     remedy = "Run `runbook copy start` again: it calls every lane. Then see the copy function's log."
     return Check(name="copy's lanes", ok=ok, value=value, limit=f"within {REPORT_SECONDS:.0f} s", remedy=remedy)
 
@@ -97,7 +98,11 @@ def verified(context: Context, entity: EntityTarget) -> Check:
     age = time.time() - began
     captured = began >= triggers.made_at(context.aurora, context.target.mapping[entity.name])
     clean, full = bool(record["clean"]), float(record["sample"]) == WHOLE
-    value = f"{'clean' if clean else 'differences'}{'' if full else ', a sample'}, {age / 60:.0f} min ago"
+    differs = "nothing was compared: both sides were empty" if record.get("empty") else "differences"
+    value = f"{'clean' if clean else differs}{'' if full else ', a sample'}, {age / 60:.0f} min ago"
     value += "" if captured else ", before copy's triggers were made"
-    ok = clean and full and captured and age <= VERIFY_SECONDS
+    state = context.journal.find(entity.name)
+    followed = comparisons.of_streams(record, state.streams if state else 0)
+    value += "" if followed else ", before the table's new stream was adopted"
+    ok = clean and full and captured and followed and age <= VERIFY_SECONDS
     return Check(name=name, ok=ok, value=value, limit=limit, remedy=remedy)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from functions.aws.mysql_errors import DataApiError
 from functions.bridge import stream_guard
 from functions.domain.entities import Entity
+from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.bridge import REDEPLOY
 from runbook.checks.check import Check
-from runbook.journal.journal import Phase, State
+from runbook.errors import PreconditionError
+from runbook.journal.state import State
 from runbook.stack import Context
 
 if TYPE_CHECKING:
@@ -43,7 +45,10 @@ def checks(context: Context, entity: EntityTarget, state: State | None) -> list[
 
 def fence(context: Context, entity: Entity, state: State | None) -> Check:
     """A fence that is up in phase legacy, without an operation, stops every legacy writer for no reason."""
-    control = context.aurora.find_control(entity)
+    try:
+        control = context.aurora.find_control(entity)
+    except PreconditionError as error:
+        return Check(name="fence", ok=False, value=error.message, limit="down in phase legacy", remedy=INIT)
     up = control is not None and control.fenced
     forgotten = up and state is not None and state.phase == Phase.LEGACY and state.operation is None
     lower = f"No operation needs it: `runbook rollback writes --entity {entity.name} --execute` lowers it."
@@ -70,9 +75,10 @@ def _known_stream(context: Context, entity: Entity, state: State | None, latest:
     except DataApiError as error:
         noted_in_aurora = str(error)
     noted = {"journal": state.stream_arn if state else "", "Aurora": noted_in_aurora}
-    others = [f"{place} notes {arn.rpartition('/')[2] or 'none'}" for place, arn in noted.items() if arn != latest]
+    verbs = {place: "is adopting" if stream_guard.is_adopting(arn) else "notes" for place, arn in noted.items()}
+    others = [f"{at} {verbs[at]} {arn.rpartition('/')[2] or 'none'}" for at, arn in noted.items() if arn != latest]
     value = "; ".join(others) or latest.rpartition("/")[2]
-    remedy = f"{INIT} It registers the new stream; then `runbook verify`."
+    remedy = f"{INIT} It adopts the new stream; then `runbook verify`, with `--repair --execute` in phase modern."
     return Check(name="noted stream", ok=not others, value=value, limit="the table's latest, everywhere", remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""What a MySQL user may do, from SHOW GRANTS."""
+"""What a MySQL user may do, from SHOW GRANTS, which quotes names by " where sql_mode has ANSI_QUOTES."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from runbook.aws.aurora import Aurora
 
-NAME = r"(\*|`(?:[^`]|``)+`)"
+NAME = r"""(\*|`(?:[^`]|``)+`|"(?:[^"]|"")+")"""
 GRANT = re.compile(rf"GRANT (?P<privileges>.+?) ON (?:TABLE )?{NAME}\.{NAME} TO (?P<rest>.*)", re.DOTALL)
-ROLES = re.compile(r"GRANT ((?:`[^`]+`@`[^`]*`(?:, ?)?)+) TO ")  # MySQL's; MariaDB lists a role's grants by itself
+ROLES = re.compile(
+    r"""GRANT ((?:([`"])[^`"]+\2@\2[^`"]*\2(?:, ?)?)+) TO """
+)  # MySQL's; MariaDB lists a role's grants by itself
 OF_COLUMNS = re.compile(r"[A-Z ]+\([^)]*\)")
 EVERYTHING = "ALL PRIVILEGES"
 GRANT_OPTION = "GRANT OPTION"
@@ -59,7 +61,7 @@ def missing(grants: Sequence[MysqlGrant], wanted: Iterable[str], database: str, 
 
 
 def _plain(name: str) -> str:
-    return name if name == "*" else name[1:-1].replace("``", "`")
+    return name if name == "*" else name[1:-1].replace(name[0] * 2, name[0])
 
 
 def _matches(granted: str, wanted: str, *, pattern: bool) -> bool:

@@ -15,6 +15,7 @@ from functools import cached_property
 
 from functions.domain import names
 from functions.domain.entities import Entity
+from functions.domain.phase import Phase
 from runbook.aws.aurora import Aurora
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import (
@@ -28,12 +29,13 @@ from runbook.checks import (
     schema,
     server,
     sizes,
+    stream,
     table,
     triggers,
 )
 from runbook.checks.check import Check, green
 from runbook.checks.schema import Facts
-from runbook.journal.journal import Phase, State
+from runbook.journal.state import State
 from runbook.stack import Context
 
 
@@ -54,6 +56,7 @@ EVERY = frozenset(CheckScope)
 PREPARE = frozenset({CheckScope.PREFLIGHT, CheckScope.COPY})
 FORWARD = frozenset({CheckScope.CUTOVER, CheckScope.CUTOVER_ROUTES})
 SWITCH = EVERY - PREPARE - {CheckScope.COMPLETE, CheckScope.REPAIR, CheckScope.BRIDGE}
+ROLLBACKS = frozenset({CheckScope.ROLLBACK, CheckScope.ROLLBACK_ROUTES, CheckScope.ROLLBACK_ALONE})
 MOVES_WRITERS = frozenset({CheckScope.CUTOVER, CheckScope.ROLLBACK})
 
 
@@ -66,6 +69,8 @@ class Subject:
         timeout: seconds that the heartbeat may take.
         quick: leave out the sample of rows.
         heartbeat: whether to send one.
+        reads_wanted: modern's percentage that a switch of writes alone expects; None where it expects none.
+        reads_stay: whether the operator accepts another one.
     """
 
     context: Context
@@ -75,6 +80,8 @@ class Subject:
     timeout: float
     quick: bool
     heartbeat: bool
+    reads_wanted: int | None = None
+    reads_stay: bool = False
 
     @cached_property
     def phase(self) -> list[Check]:
@@ -107,6 +114,23 @@ class Subject:
         return bridge.mapping(self.context, self.entity)
 
     @cached_property
+    def present(self) -> State | None:
+        """The state in the journal, for scopes that are not given it."""
+        return self.state or self.context.journal.find(self.entity.name)
+
+    @property
+    def follows(self) -> bool:
+        """Whether Aurora has to follow the stream: always, but for a rollback without the bridge in phase legacy."""
+        if not self.bridged or self.present is None:
+            return False
+        return self.scope not in ROLLBACKS or self.present.phase == Phase.MODERN
+
+    @cached_property
+    def adopted(self) -> list[Check]:
+        """Made before the mapping's checks: while the stream is off, no remedy of theirs helps."""
+        return [stream.adopted(self.context, self.entity, self.present)] if self.present else []
+
+    @cached_property
     def quarantined(self) -> list[Check]:
         return bridge.quarantined(self.context, self.entity)
 
@@ -115,7 +139,9 @@ class Subject:
         """Whether a heartbeat would travel; `status` sends it in any case."""
         if self.scope == CheckScope.BRIDGE:
             return True
-        return green(self.mapping) and (self.scope == CheckScope.REPAIR or green(self.quarantined))
+        return (
+            green(self.adopted) and green(self.mapping) and (self.scope == CheckScope.REPAIR or green(self.quarantined))
+        )
 
     @cached_property
     def cluster(self) -> list[Check]:
@@ -156,6 +182,8 @@ def checks(  # noqa: PLR0913  # what the commands are asked
     timeout: float = heartbeat.TIMEOUT,
     quick: bool = False,
     send_heartbeat: bool = True,
+    reads_wanted: int | None = None,
+    reads_stay: bool = False,
 ) -> list[Check]:
     """Every check of one entity in a scope, in the registry's order.
 
@@ -166,10 +194,12 @@ def checks(  # noqa: PLR0913  # what the commands are asked
         timeout: seconds that the heartbeat may take.
         quick: leave out the sample of rows.
         send_heartbeat: whether to send one, where the scope has it.
+        reads_wanted: modern's percentage of reads that a switch of writes alone expects; None where it expects none.
+        reads_stay: whether the operator accepts another one.
     """
     if state is None and scope in PREPARE:
         state = context.journal.find(entity.name)
-    subject = Subject(context, entity, scope, state, timeout, quick, send_heartbeat)
+    subject = Subject(context, entity, scope, state, timeout, quick, send_heartbeat, reads_wanted, reads_stay)
     found = list(subject.phase)
     if not subject.ends:
         for line in REGISTRY:
@@ -227,6 +257,10 @@ def _deployment(subject: Subject) -> list[Check]:
     return deployment.checks(subject.context, subject.entity, subject.state)
 
 
+def _writes_route(subject: Subject) -> list[Check]:
+    return [routes.writes(subject.context, subject.entity, subject.state)] if subject.state else []
+
+
 def _unmade(before: str) -> Check:
     return Check(name="the rest", ok=None, value=f"not checked without {before}", limit="checked")
 
@@ -241,15 +275,30 @@ def _heartbeat(subject: Subject) -> list[Check]:
     return [heartbeat.check(subject.context, subject.entity, subject.timeout)]
 
 
+def _new_stream(subject: Subject) -> list[Check]:
+    return stream.verified(subject.context, subject.entity, subject.present) if subject.present else []
+
+
+def _reads_beside(subject: Subject) -> list[Check]:
+    if subject.reads_wanted is None or subject.state is None:
+        return []
+    wanted, stay = subject.reads_wanted, subject.reads_stay
+    return [routes.reads_beside(subject.context, subject.entity, subject.state, wanted, stay=stay)]
+
+
 REGISTRY = (
     RegistryLine(lambda s: routes.all_modern(s.context, s.entity, s.reads), {CheckScope.COMPLETE}),
+    RegistryLine(_writes_route, {CheckScope.PREFLIGHT}),
     RegistryLine(lambda s: s.cluster, PREPARE),
     RegistryLine(_legacy, PREPARE, lambda s: s.data_api),
+    RegistryLine(lambda s: s.adopted, EVERY - PREPARE, lambda s: s.follows),
+    RegistryLine(_new_stream, EVERY - FORWARD - {CheckScope.COPY, CheckScope.REPAIR}, lambda s: s.follows),
     RegistryLine(lambda s: s.mapping, EVERY - {CheckScope.ROLLBACK_ALONE}),
     RegistryLine(lambda s: s.quarantined, EVERY - {CheckScope.ROLLBACK_ALONE, CheckScope.REPAIR}),
     RegistryLine(lambda _: [_unmade("the Data API")], PREPARE, lambda s: not s.data_api),
     RegistryLine(_deployment, PREPARE, lambda s: s.data_api and s.bridged),
     RegistryLine(lambda s: [routes.answers(s.context, s.entity, to_modern=s.scope in FORWARD)], SWITCH),
+    RegistryLine(_reads_beside, SWITCH),
     RegistryLine(_triggers(triggers.installed), MOVES_WRITERS | {CheckScope.PREFLIGHT}, lambda s: s.captured),
     RegistryLine(_triggers(triggers.procedure), MOVES_WRITERS | PREPARE, lambda s: s.captured),
     RegistryLine(lambda s: copy.checks(s.context, s.entity), {CheckScope.CUTOVER}, lambda s: s.bridged),

@@ -1,11 +1,12 @@
 """Where an entity stands: its phase, its public routes, and whether the system that traffic goes to answers."""
 
+from functions.domain.phase import Phase
 from runbook.aws.api_gateway import ALL, Side
 from runbook.aws.http import OK, path
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.errors import FailedError
-from runbook.journal.journal import Phase, State
+from runbook.journal.state import State
 from runbook.stack import Context
 
 WHAT_IS_LEFT = (
@@ -29,6 +30,26 @@ def not_complete(entity: EntityTarget, state: State) -> Check:
     return Check(name="phase", ok=ok, value=state.phase.value, limit="not complete", remedy=remedy)
 
 
+def expected_writes(state: State) -> Side:
+    """Where public writes should go by the journal."""
+    if state.gated and state.phase != Phase.COMPLETE:
+        return Side.GATE
+    return Side.MODERN if state.phase in {Phase.MODERN, Phase.COMPLETE} else Side.LEGACY
+
+
+def writes(context: Context, entity: EntityTarget, state: State) -> Check:
+    """For preflight: nothing else has changed the route of public writes."""
+    expected, found = expected_writes(state), context.routing.routes(entity).writes
+    command = "cutover" if state.phase == Phase.MODERN else "rollback"
+    return Check(
+        name="route of writes",
+        ok=found == expected or state.operation is not None,
+        value=f"→ {found}",
+        limit=f"→ {expected}",
+        remedy=f"Run `runbook {command} writes --entity {entity.name} --execute`: it corrects the route.",
+    )
+
+
 def modern(entity: EntityTarget, state: State) -> Check:
     remedy = f"Run `runbook cutover writes --entity {entity.name} --execute` first; see `runbook status`."
     return Check(name="phase", ok=state.phase == Phase.MODERN, value=state.phase.value, limit="modern", remedy=remedy)
@@ -48,12 +69,28 @@ def all_modern(context: Context, entity: EntityTarget, reads: int) -> list[Check
         ),
         Check(
             name="writes",
-            ok=routes.writes == Side.MODERN,
+            ok=routes.writes in {Side.GATE, Side.MODERN},
             value=f"→ {routes.writes}",
-            limit="→ modern",
+            limit="→ gate or modern",
             remedy=f"Run `runbook cutover writes --entity {entity.name} --execute`: it corrects the route.",
         ),
     ]
+
+
+def reads_beside(context: Context, entity: EntityTarget, state: State, wanted: int, *, stay: bool) -> Check:
+    """Whether a switch of writes alone leaves reads on the side that writes go to, so that clients read their own."""
+    percent, to_modern = context.routing.reads_percent(entity), wanted == ALL
+    # What an interrupted operation leaves is known by the journal alone: it is resumed or rolled back first.
+    apart = state.reads != wanted or (percent != wanted and state.operation is None)
+    cost = f"a client reads its own write only after the lag of {'the bridge' if to_modern else 'copy'}, seconds"
+    value = f"{state.reads}% on modern{f', {percent}% by the route' if percent != state.reads else ''}"
+    first = f"cutover reads --entity {entity.name}" if to_modern else f"rollback --entity {entity.name}"
+    what = "first" if to_modern else "instead, which takes reads along"
+    remedy = f"Run `runbook {first} --execute` {what}, or add --reads-stay: then {cost}."
+    limit = f"{wanted}% on modern"
+    if stay:
+        value, limit = f"{value}: {cost}" if apart else value, f"{limit}, or --reads-stay"
+    return Check(name="reads beside writes", ok=stay or not apart, value=value, limit=limit, remedy=remedy)
 
 
 def answers(context: Context, entity: EntityTarget, *, to_modern: bool) -> Check:

@@ -80,6 +80,7 @@ class Facts:
         unique: the columns of each unique index besides the primary key and streamback's, by index.
         indexes: the names of all indexes.
         helpers: which of streamback's own tables the database has.
+        offline: indexes with which MySQL changes the table only while writers wait: of text, places, virtual columns.
         differences: where the table is not what entities.toml says, as `runbook init` reports it.
     """
 
@@ -90,6 +91,7 @@ class Facts:
     foreign_keys: tuple[ForeignKeyFacts, ...]
     unique: Mapping[str, tuple[str, ...]]
     indexes: frozenset[str]
+    offline: tuple[str, ...]
     helpers: frozenset[str]
     differences: tuple[str, ...]
 
@@ -118,7 +120,7 @@ class Facts:
 
 
 def read(aurora: Aurora, entity: Entity) -> Facts:
-    """Ask the database: seven statements on its dictionary."""
+    """Ask the database: eight statements on its dictionary."""
     reader = _Reader(aurora, entity)
     indexes = reader.indexes()
     secondary = {name: columns for name, (unique, columns) in indexes.items() if unique and name != "PRIMARY"}
@@ -130,6 +132,7 @@ def read(aurora: Aurora, entity: Entity) -> Facts:
         foreign_keys=reader.foreign_keys(),
         unique={name: columns for name, columns in secondary.items() if name != names.KEY_COLUMN},
         indexes=frozenset(indexes),
+        offline=reader.offline(),
         helpers=reader.helpers(),
         differences=tuple(differences.problems(aurora.database(), entity)),
     )
@@ -183,6 +186,15 @@ class _Reader:
             "ORDER BY constraint_name"
         )
         return tuple(ForeignKeyFacts(*row) for row in rows)
+
+    def offline(self) -> tuple[str, ...]:
+        rows = self._query(
+            "SELECT DISTINCT s.index_name FROM information_schema.statistics s LEFT JOIN information_schema.columns c "
+            "ON c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name "
+            "WHERE s.table_schema = :database AND s.table_name = :table "
+            "AND (s.index_type IN ('FULLTEXT', 'SPATIAL') OR c.extra LIKE '%VIRTUAL%')"
+        )
+        return tuple(sorted(name for (name,) in rows))
 
     def indexes(self) -> dict[str, tuple[bool, tuple[str, ...]]]:
         rows = self._query(

@@ -29,6 +29,7 @@ ROUTINES = ("CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE")  # the fence's procedu
 MASTER = (*ROWS, "CREATE", "ALTER", "INDEX", "DROP", "TRIGGER", *ROUTINES, grants.GRANT_OPTION)
 PARAMETER = "in the cluster's parameter group"
 ENGINE = "aurora-mysql"
+ROW_FORMAT = "ROW"  # of the binary log
 VERSION = re.compile(r"mysql_aurora\.(\d+)\.(\d+)")
 WITH_DATA_API = (3, 7)  # AWS: the Data API for Aurora MySQL on Serverless v2 and provisioned instances
 WITH_PAUSE = (3, 8)  # AWS: a minimum capacity of zero
@@ -76,6 +77,7 @@ class SqlSession:
     version: str
     log_bin: bool
     trusts_creators: bool
+    binlog_format: str
     sql_mode: frozenset[str]
     time_zone: str
     lock_mode: str
@@ -85,15 +87,16 @@ class SqlSession:
 def read(aurora: Aurora) -> SqlSession:
     """Ask: two statements."""
     sql = (
-        "SELECT CURRENT_USER(), VERSION(), @@log_bin, @@log_bin_trust_function_creators, @@sql_mode, "
+        "SELECT CURRENT_USER(), VERSION(), @@log_bin, @@log_bin_trust_function_creators, @@binlog_format, @@sql_mode, "
         "IF(@@time_zone = 'SYSTEM', @@system_time_zone, @@time_zone), @@innodb_autoinc_lock_mode"
     )
-    user, version, log, trust, mode, zone, lock = (text(cell) for cell in aurora.query("", sql)[0])
+    user, version, log, trust, form, mode, zone, lock = (text(cell) for cell in aurora.query("", sql)[0])
     return SqlSession(
         user=user,
         version=version,
         log_bin=log in {"1", "True"},
         trusts_creators=trust in {"1", "True"},
+        binlog_format=form.upper(),
         sql_mode=frozenset(mode.split(",")),
         time_zone=zone,
         lock_mode=lock,
@@ -106,6 +109,7 @@ def checks(session: SqlSession, facts: Facts, *, sandbox: bool) -> list[Check]:
         _product(session, sandbox=sandbox),
         _rights(session, facts.entity),
         _trust(session),
+        _binary_log(session),
         _strict(session),
         _zone(session, facts),
         _lock_mode(session),
@@ -162,6 +166,14 @@ def _trust(session: SqlSession) -> Check:
     ok = not session.log_bin or session.trusts_creators or super_user
     remedy = f"Set log_bin_trust_function_creators = 1 {PARAMETER}; it needs no restart."
     return Check(name="creating triggers", ok=ok, value=f"{log}, {trust}", limit="allowed", remedy=remedy)
+
+
+def _binary_log(session: SqlSession) -> Check:
+    """With statements in the log, what a trigger reads is locked, and legacy's writers wait for each other."""
+    ok = not session.log_bin or session.binlog_format == ROW_FORMAT
+    value = f"on, {session.binlog_format}" if session.log_bin else "off"
+    remedy = f"Set binlog_format = {ROW_FORMAT} {PARAMETER}; sessions that are open keep the old one."
+    return Check(name="binary log", ok=ok, value=value, limit=f"{ROW_FORMAT} or off", remedy=remedy)
 
 
 def _strict(session: SqlSession) -> Check:

@@ -3,11 +3,12 @@
 import re
 
 from functions.domain import names
-from functions.install import tables, triggers
+from functions.install import read_only, tables, triggers
 from runbook.checks.check import Check
 from runbook.checks.schema import Facts, ForeignKeyFacts, TriggerFacts
 
 INIT = "Run `runbook init`."
+COPY_SECONDS = 2.3e-5  # for a row, as measured with MySQL 9 and short rows
 INNODB, BASE = "InnoDB", "BASE TABLE"
 UNSEEN = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})  # what a foreign key does to rows without any trigger
 ASSIGNMENTS = re.compile(r"\bSET\b(.*?)(?:;|$)", re.IGNORECASE | re.DOTALL)
@@ -20,9 +21,11 @@ def checks(facts: Facts) -> list[Check]:
         _partitions(facts),
         _own_columns(facts),
         _own_tables(facts),
+        _online(facts),
         _cascades(facts),
         _references(facts),
         _triggers(facts),
+        _read_only(facts),
     ]
 
 
@@ -30,7 +33,7 @@ def exists(facts: Facts) -> Check:
     """Whether there is a table with transactions and row locks."""
     table = facts.table
     if table is None:
-        remedy = "Correct `legacy` in entities.toml, or let `runbook init` make the table."
+        remedy = "Correct `legacy` in entities.toml, or let `runbook init --create-tables` make the table."
         return Check(name="legacy table", ok=False, value=f"no {facts.place}", limit=f"{INNODB} table", remedy=remedy)
     right = table.kind == BASE and table.engine == INNODB
     value = table.engine if table.kind == BASE else table.kind.lower()
@@ -69,6 +72,18 @@ def _own_tables(facts: Facts) -> Check:
     return Check(name="helper tables", ok=not missing, value=value, limit=f"{len(tables.TABLES)}", remedy=INIT)
 
 
+def _online(facts: Facts) -> Check:
+    """Never red: `init` and `complete` refuse by themselves, unless they are allowed to block."""
+    value = "columns are added and dropped while writers write"
+    if facts.offline:
+        seconds = COPY_SECONDS * (facts.table.rows if facts.table else 0)
+        value = (
+            f"index {', '.join(facts.offline)}: `init` and `complete` need --block-writers. MySQL then "
+            f"copies the table, about {seconds:.0f} s in which its writers wait"
+        )
+    return Check(name="online changes", ok=True, value=value, limit="any")
+
+
 def _cascades(facts: Facts) -> Check:
     """A cascade changes rows and fires no trigger: copy would miss them, and no fence stops it."""
     found = [
@@ -103,7 +118,7 @@ def _same(one: str, other: str) -> bool:
 
 def _triggers(facts: Facts) -> Check:
     ours = triggers.bodies(facts.entity)
-    others = [each for each in facts.triggers if each.name not in ours]
+    others = [each for each in facts.triggers if each.name not in ours and not _refuses(each)]
     strays = [each.name for each in others if each.name.startswith(names.RESERVED_PREFIX)]
     wrong = [f"{name} has streamback's name and is not one of its triggers for this entity" for name in strays]
     wrong += [
@@ -117,6 +132,18 @@ def _triggers(facts: Facts) -> Check:
     limit = "none that changes what the bridge writes"
     remedy = f"Put its work into IF {user} THEN … END IF, or both sides will differ; drop a stray streamback one."
     return Check(name="triggers", ok=not wrong, value="; ".join(wrong) or others_only, limit=limit, remedy=remedy)
+
+
+def _refuses(trigger: TriggerFacts) -> bool:
+    return trigger.name.startswith(read_only.PREFIX)
+
+
+def _read_only(facts: Facts) -> Check:
+    """What `complete` of an earlier migration has left: no writer of either system could write the table."""
+    found = [each.name for each in facts.triggers if _refuses(each)]
+    remedy = f"`complete` of an earlier migration left them. Let writers in: {read_only.removal(facts.entity, found)}"
+    value = ", ".join(found) or "none"
+    return Check(name="read-only triggers", ok=not found, value=value, limit="none", remedy=remedy)
 
 
 def _rewritten(trigger: TriggerFacts, facts: Facts) -> list[str]:

@@ -6,8 +6,8 @@ fence, and copy misses every change.
 
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import control_row, triggers
-from runbook.aws.aurora import Aurora
+from functions.install import control_row, read_only, triggers
+from runbook.aws.aurora import TIMEOUT, Aurora
 from runbook.checks.check import Check
 from runbook.checks.schema import text
 
@@ -26,6 +26,16 @@ def wrong(aurora: Aurora, entity: Entity) -> dict[str, str]:
     rows = aurora.query("", triggers.PRESENT, {"database": entity.legacy.database})
     present = triggers.by_name([[text(cell) for cell in row] for row in rows])
     return triggers.differences(present, entity)
+
+
+def refusing(aurora: Aurora, entity: Entity, timeout: float = TIMEOUT) -> list[str]:
+    """The triggers that refuse every write to the legacy table, left by `complete`, by name."""
+    return aurora.ask(lambda: read_only.standing(aurora.database(), entity), timeout)
+
+
+def not_refusing(aurora: Aurora, entity: Entity) -> list[str]:
+    """Those of them that are missing, by name."""
+    return aurora.ask(lambda: read_only.missing(aurora.database(), entity))
 
 
 def made_at(aurora: Aurora, entity: Entity) -> float:

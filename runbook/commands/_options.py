@@ -88,6 +88,15 @@ YesOption = Annotated[
     str | None,
     typer.Option("--yes", metavar="STACK", help="Confirm a production stack by its name.", show_default="prompt"),
 ]
+ReadsStayOption = Annotated[
+    bool, typer.Option("--reads-stay", help="Move writes alone; clients read their own writes seconds later.")
+]
+TakeOverOption = Annotated[
+    bool, typer.Option("--take-over", help="Take the lock from another operator who may be at work.")
+]
+BlockWritersOption = Annotated[
+    bool, typer.Option("--block-writers", help="Change the table even if MySQL blocks its writers meanwhile.")
+]
 HeartbeatOption = Annotated[
     float, typer.Option("--probe-timeout", metavar="SECONDS", min=1, help="Wait this many seconds for the heartbeat.")
 ]

@@ -15,14 +15,18 @@ from runbook.cutover import canary
 from runbook.cutover.command import EntityCommand, Plan, SwitchResult
 from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError, RefusedError
-from runbook.journal.journal import State
+from runbook.journal.state import State
 
 CHOICES = {"--probe-timeout": "timeout", "--settle": "propagation_wait", "--hold": "hold", "--warm": "warm"}
 
 
 def choices_given(choices: Choices) -> list[str]:
     """The options of a switch that differ from their defaults."""
-    return changed(choices, Choices, CHOICES)
+    return [
+        *changed(choices, Choices, CHOICES),
+        *(["--reads-stay"] * choices.reads_stay),
+        *(["--block-writers"] * choices.block_writers),
+    ]
 
 
 def acting(session: Session, switch: EntityCommand, options: Sequence[str] = ()) -> str:

@@ -1,12 +1,14 @@
 """What every command begins with: --stack, --outputs and --json, progress, and errors with their exit codes."""
 
+from __future__ import annotations
+
 import inspect
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from types import FrameType
@@ -19,7 +21,7 @@ from functions.aws.mysql_errors import DataApiError
 from runbook.commands import _output
 from runbook.commands._options import JsonOption, OutputsOption, StackOption
 from runbook.commands._output import Progress
-from runbook.errors import FailedError, RefusedError, RunbookError
+from runbook.errors import FailedError, RefusedError, RunbookError, UsageError
 from runbook.stack import Context, resolve
 
 Own = ParamSpec("Own")
@@ -40,6 +42,16 @@ class Session:
         """A `runbook` command line for the same target, to be copied."""
         target = ["--stack", self.stack] if self.stack else ["--outputs", str(self.outputs)] if self.outputs else []
         return shlex.join(["runbook", *words, *target])
+
+    def taking_over(self, take_over: bool, *, execute: bool = True) -> Session:
+        """The same session, whose locks are taken from other operators if `take_over`.
+
+        Raises:
+            UsageError: nothing is executed, so no lock is taken.
+        """
+        if take_over and not execute:
+            raise UsageError("--take-over: a plan takes no lock", "Add --execute, or leave --take-over out.")
+        return replace(self, context=replace(self.context, take_over=take_over)) if take_over else self
 
     def confirm(self, act: str, yes: str | None) -> None:
         """In production the operator types the stack's name, or gives it with --yes.
@@ -102,7 +114,7 @@ def _is_terminal() -> bool:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """TERM as Ctrl-C, because a switch then puts everything back and a smoke test removes its records."""
+    """TERM as Ctrl-C, because a switch then rolls back and a smoke test removes its records."""
     raise KeyboardInterrupt
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
-from runbook.commands._options import EntityNamesOption, in_panel
+from runbook.commands._options import EntityNamesOption, TakeOverOption, in_panel
 from runbook.commands._session import Session, with_session
 from runbook.copy import control, local_worker, progress
 from runbook.copy.control import DEFAULTS, CopyLimits, CopyResult
@@ -85,10 +85,14 @@ RESULTS = {
     "resumed": "resumed where it was stopped. What was written meanwhile is in the queue",
     "running": "running already. Every lane was called",
     "begun anew": "begun anew. Every row is copied once more",
-    "mended": "restored. The triggers are put back; run `runbook verify`, because changes without them were not queued",
+    "mended": "restored. The triggers are there again; run `runbook verify`, because changes without them were not queued",
     "removed": "removed: triggers, queue and progress are gone, the items stay. `runbook copy start` begins anew",
     "set": "set. The workers apply it within seconds",
     "stopped": "stopped. The triggers still queue every change, and `runbook copy start` resumes there",
+}
+GATE = {
+    "gate": "Public writes now go through the gate, which passes them on to legacy.",
+    "legacy": "Public writes go to legacy directly again.",
 }
 MINUTE, HOUR = 60, 3600
 
@@ -103,13 +107,15 @@ def start(
     queue_bound: BoundOption = None,
     again: AgainOption = False,
     run_here: RunHereOption = False,
+    take_over: TakeOverOption = False,
 ) -> None:
     """Start to copy, or resume a stopped copy.
 
     Makes the preflight checks, adds triggers to the legacy table, queues the key of every row and calls the workers, which write the items.
 
-    Public traffic does not change.
+    From then on, until `complete`, public writes go through the gate, which passes them on to the source of truth. Public reads do not change.
     """
+    session = session.taking_over(take_over)
     limits = CopyLimits(rate=rate, threads=max_threads, bound=queue_bound)
     entities = session.context.target.several(entity)
     done = _each(
@@ -128,8 +134,10 @@ def change(
     rate: RateOption = None,
     max_threads: ThreadsOption = None,
     queue_bound: BoundOption = None,
+    take_over: TakeOverOption = False,
 ) -> None:
     """Change the limits of copy while it runs."""
+    session = session.taking_over(take_over)
     limits = CopyLimits(rate=rate, threads=max_threads, bound=queue_bound)
     entities = session.context.target.several(entity)
     _document(session, _each(session, entities, lambda one: control.change(session.context, one, limits)))
@@ -137,15 +145,21 @@ def change(
 
 @app.command()
 @with_session
-def stop(session: Session, entity: EntityNamesOption = None, remove_triggers: RemoveOption = False) -> None:
+def stop(
+    session: Session,
+    entity: EntityNamesOption = None,
+    remove_triggers: RemoveOption = False,
+    take_over: TakeOverOption = False,
+) -> None:
     """Stop the workers; no change is lost.
 
     The triggers still queue every change, so the queue grows until `runbook copy start`, which resumes there.
 
-    With --remove-triggers the legacy table has no triggers any more. The items stay, and a later start begins anew.
+    With --remove-triggers the legacy table has no triggers any more, and the bridge applies nothing to it. The items stay, and a later start begins anew.
 
     Public traffic does not change.
     """
+    session = session.taking_over(take_over)
     act = control.release if remove_triggers else control.stop
     entities = session.context.target.several(entity)
     _document(session, _each(session, entities, lambda one: act(session.context, one)))
@@ -199,6 +213,8 @@ def _each(
             _output.resumed(result.resumed)
             limits = f"  [dim]{_limits(result.record)}[/]" if result.record else ""
             _output.line(f"copy of [bold]{escape(result.entity)}[/]: {RESULTS[result.result]}.{limits}")
+            if result.gate:
+                _output.line(GATE[result.gate])
     return done
 
 

@@ -14,7 +14,9 @@ from runbook.commands._options import (
     ExecuteOption,
     HeartbeatOption,
     HoldOption,
+    ReadsStayOption,
     SettleOption,
+    TakeOverOption,
     WarmOption,
     YesOption,
     changed,
@@ -36,6 +38,7 @@ _watching = in_panel("Watching modern")
 PercentOption = Annotated[
     int, typer.Option("--percent", metavar="N", min=0, max=ALL, help="Send N percent of reads to modern.")
 ]
+DirectOption = Annotated[bool, typer.Option("--direct", help="Then send writes to modern's writer, past the gate.")]
 SharedOption = Annotated[bool, typer.Option("--shared", help="Also move the other entities in the canary.")]
 WatchOption = Annotated[
     float, _watching("--watch", metavar="SECONDS", min=0, help="Watch modern for this many seconds; 0 for not at all.")
@@ -68,6 +71,7 @@ def reads(
     max_errors: ErrorsOption = DEFAULTS.max_errors,
     max_latency: LatencyOption = None,
     yes: YesOption = None,
+    take_over: TakeOverOption = False,
     probe_timeout: HeartbeatOption = heartbeat.TIMEOUT,
 ) -> None:
     """Send public reads to modern, all or a percentage.
@@ -79,6 +83,7 @@ def reads(
     Prints the plan with every check; --execute acts.
     """
     refuse_both(execute, dry_run)
+    session = session.taking_over(take_over, execute=execute)
     watched = CanaryOptions(seconds=watch, max_errors=max_errors, max_latency=max_latency)
     options = changed(watched, DEFAULTS, WATCHED)
     if probe_timeout != heartbeat.TIMEOUT:
@@ -120,22 +125,30 @@ def writes(
     entity: EntityOption = None,
     execute: ExecuteOption = False,
     dry_run: DryRunOption = False,
+    reads_stay: ReadsStayOption = False,
     yes: YesOption = None,
+    take_over: TakeOverOption = False,
     probe_timeout: HeartbeatOption = heartbeat.TIMEOUT,
     settle: SettleOption = Choices.propagation_wait,
     hold: HoldOption = Choices.hold,
     warm: WarmOption = Choices.warm,
+    direct: DirectOption = False,
 ) -> None:
     """Send public writes to modern.
 
     Pauses writes, copies the last rows, compares them and switches. Clients see at most one slow request. From then on DynamoDB is the source of truth, and the bridge keeps Aurora up to date for a rollback.
 
-    Needs a caught-up copy and a clean verify. A failure before the switch puts everything back (exit 4).
+    The gate stays in front of public writes until `complete`. With --direct they go past it to modern's writer; a rollback then first routes them to the gate and waits for the requests past it.
+
+    Needs all reads on modern, a caught-up copy and a clean verify. With --reads-stay reads may stay on legacy: a client then reads its own write only after the bridge's lag. A failure before the switch rolls everything back (exit 4).
 
     Prints the plan with every check; --execute acts.
     """
     refuse_both(execute, dry_run)
-    choices = Choices(timeout=probe_timeout, propagation_wait=settle, hold=hold, warm=warm)
+    session = session.taking_over(take_over, execute=execute)
+    choices = Choices(
+        timeout=probe_timeout, propagation_wait=settle, hold=hold, warm=warm, direct=direct, reads_stay=reads_stay
+    )
     switch = Switch(
         session.context, session.context.target.entity(entity), OperationKind.CUTOVER, Scope.WRITES, choices
     )

@@ -10,7 +10,7 @@ from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
 from runbook.commands._options import EntitiesOption
 from runbook.commands._session import Session, with_session
-from runbook.journal.journal import Event
+from runbook.journal.state import Event
 from runbook.stack import Context
 
 SECOND = len("2026-01-31T12:00:00")  # characters of a moment up to its second

@@ -11,7 +11,7 @@ from rich.markup import escape
 from runbook.aws.outputs import EntityTarget
 from runbook.commands import _entities, _output
 from runbook.commands._entities import Several
-from runbook.commands._options import EntityNamesOption, ExecuteOption, YesOption
+from runbook.commands._options import EntityNamesOption, ExecuteOption, TakeOverOption, YesOption
 from runbook.commands._session import Session, with_session
 from runbook.errors import FailedError, PreconditionError, UsageError
 from runbook.quarantine.actions import EntityQuarantine, EntryPlan, EntryView, bridged
@@ -78,6 +78,7 @@ def replay(
     entity: EntityNamesOption = None,
     execute: ExecuteOption = False,
     yes: YesOption = None,
+    take_over: TakeOverOption = False,
 ) -> None:
     """Bring both sides of an entry together.
 
@@ -85,6 +86,7 @@ def replay(
 
     Refused during a switch. Prints the plan; --execute acts.
     """
+    session = session.taking_over(take_over, execute=execute)
     wanted = _wanted(session.context, entity, keys, everything=everything)
     act = _act(session, "replay", wanted, entity)
     each = partial(_each, session, entity, skip=_idle(session.context, entity, wanted, replaying=True))
@@ -104,6 +106,7 @@ def drop(
     entity: EntityNamesOption = None,
     execute: ExecuteOption = False,
     yes: YesOption = None,
+    take_over: TakeOverOption = False,
 ) -> None:
     """Remove entries without applying them.
 
@@ -111,6 +114,7 @@ def drop(
 
     Prints the plan; --execute acts.
     """
+    session = session.taking_over(take_over, execute=execute)
     wanted = _wanted(session.context, entity, keys, everything=everything)
     act = _act(session, "drop", wanted, entity)
     each = partial(_each, session, entity, skip=_idle(session.context, entity, wanted))

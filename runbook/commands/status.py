@@ -6,13 +6,15 @@ from typing import Annotated
 from rich.markup import escape
 from typer import Option
 
+from functions.domain.phase import Phase
 from runbook import status as service
 from runbook.aws.api_gateway import Side
 from runbook.aws.aurora import RecordCount
 from runbook.commands import _output
 from runbook.commands._options import EntitiesOption
 from runbook.commands._session import Session, with_session
-from runbook.journal.journal import Operation, Phase, State
+from runbook.journal.lock import describe
+from runbook.journal.state import Operation, State
 from runbook.status import EntityStatus
 
 HeartbeatFlag = Annotated[bool, Option("--probe", help="Send a heartbeat through the bridge and wait for it.")]
@@ -54,10 +56,12 @@ def _facts(found: EntityStatus) -> Mapping[str, str]:
     if state and state.operation:
         facts["interrupted"] = _interrupted(state.operation)
     if state and state.lock:
-        facts["locked by"] = escape(f"{state.lock.holder}: {state.lock.command}")
+        facts["locked by"] = escape(describe(state.lock))
     if found.fenced is not None or "fence" in found.unknown:
         facts["fence"] = _fence(found)
     facts["bridge"] = _bridge(found)
+    if found.read_only:
+        facts["legacy table"] = f"read-only; lets writers in again: {escape(found.writable_by)}"
     legacy, modern = ("unknown" if side in found.unknown else "" for side in ("legacy", "modern"))
     facts["records"] = f"{legacy or _count(found.legacy)} legacy, {modern or _count(found.modern)} modern"
     if found.bridge:
@@ -92,6 +96,9 @@ def _bridge(found: EntityStatus) -> str:
         return "unknown"
     if not found.bridge:
         return "not deployed"
+    if found.connected is False:
+        connect = escape(f"`runbook copy start --entity {found.entity}` or `runbook init`")
+        return f"[yellow]disconnected: applies nothing to Aurora[/]; {connect} connects it"
     red = [check.name for check in found.bridge if not check.ok]
     return f"[red]not healthy[/]: {', '.join(red)}" if red else "[green]healthy[/]"
 

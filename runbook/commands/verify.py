@@ -13,7 +13,15 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.commands import _entities, _output
 from runbook.commands._entities import Several
-from runbook.commands._options import EntityNamesOption, ExecuteOption, YesOption, changed, in_panel, refuse_given
+from runbook.commands._options import (
+    EntityNamesOption,
+    ExecuteOption,
+    TakeOverOption,
+    YesOption,
+    changed,
+    in_panel,
+    refuse_given,
+)
 from runbook.commands._session import Session, with_session
 from runbook.errors import MismatchError, UsageError
 from runbook.journal.verified import WHOLE
@@ -49,6 +57,9 @@ RepairOption = Annotated[
 ]
 SegmentsOption = Annotated[
     int, typer.Option(metavar="N", min=1, max=64, help="Read N segments of the DynamoDB table at once.")
+]
+EmptyOption = Annotated[
+    bool, typer.Option("--allow-empty", help="Count two empty sides as equal; without it they are an error.")
 ]
 AnewOption = Annotated[bool, typer.Option("--anew", help="Begin anew instead of resuming an interrupted run.")]
 RateOption = Annotated[
@@ -108,8 +119,10 @@ def verify(
     repair: RepairOption = False,
     execute: ExecuteOption = False,
     yes: YesOption = None,
+    take_over: TakeOverOption = False,
     segments: SegmentsOption = VerifyOptions.segments,
     anew: AnewOption = False,
+    allow_empty: EmptyOption = False,
     rate: RateOption = VerifyOptions.rate,
     show: ShowOption = SHOW,
 ) -> None:
@@ -121,8 +134,11 @@ def verify(
 
     To resume an interrupted run, run the same command within six hours.
 
+    Two empty sides are an error, because a mistyped name would look like that; --allow-empty takes them for equal.
+
     --repair follows the phase: it writes the row from the item in phase modern, and the item from the row in phase legacy.
     """
+    session = session.taking_over(take_over, execute=execute)
     context = session.context
     if (execute or yes) and not repair:
         raise UsageError("--execute: nothing is changed without --repair", "Add it, or leave --execute out.")
@@ -130,7 +146,9 @@ def verify(
         raise UsageError("--sample and --changed-since exclude each other", "Give one of them.")
     if changed_since:
         refuse_given(command, ("--segments", "--anew"), "with --changed-since, which scans no table")
-    options = VerifyOptions(segments=segments, rate=rate, sample=sample, grace=settle, anew=anew)
+    options = VerifyOptions(
+        segments=segments, rate=rate, sample=sample, grace=settle, anew=anew, allow_empty=allow_empty
+    )
     request = VerifyRequest(
         options=options,
         changed=changed_since is not None,
@@ -206,11 +224,16 @@ def _end(session: Session, request: VerifyRequest, found: Several[Finding]) -> N
         entities = [_document(one) for one in found.done]
         _output.document({"clean": clean and not found.problems, "entities": entities, **found.document()})
     elif not clean:
-        _output.error(_mismatch(request))
+        _output.error(_mismatch(request, [one.found.entity for one in found.done if one.found.empty]))
     found.end(as_json=session.as_json, code=code)
 
 
-def _mismatch(request: VerifyRequest) -> MismatchError:
+def _mismatch(request: VerifyRequest, empty: Sequence[str]) -> MismatchError:
+    if empty:
+        return MismatchError(
+            f"nothing was compared: both sides of {', '.join(empty)} are empty",
+            "Check `legacy` and `modern` in entities.toml. If they are meant to be empty, add --allow-empty.",
+        )
     if not request.repair:
         return MismatchError(
             "the sides differ",

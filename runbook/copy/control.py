@@ -3,26 +3,27 @@
 The workers run in Lambda. They read copy's record in the journal every few seconds, and do what stands there.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from functions.aws.retry import poll
 from functions.domain import names
+from functions.domain.phase import Phase
 from functions.install.control_row import FIRST_EPOCH
+from runbook.aws.api_gateway import Side
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import check as checks
 from runbook.checks import plans, routes
 from runbook.checks import triggers as capture
 from runbook.checks.plans import CheckScope
-from runbook.cutover.command import record_event, resume
+from runbook.cutover.command import claim, record_event, resume
 from runbook.cutover.drain import StreamDrain
 from runbook.cutover.steps import Choices, SwitchRun
 from runbook.errors import FailedError, PreconditionError, UsageError
-from runbook.journal.journal import Phase, now
-from runbook.journal.lock import Lease, held
+from runbook.journal.lock import Lease
 from runbook.journal.operation import Outcome
+from runbook.journal.state import now
 from runbook.stack import Context
 
 RUNNING, STOPPED = "running", "stopped"
@@ -70,6 +71,7 @@ class CopyResult:
         result: `started`, `resumed`, `running` (it was), `begun anew`, `mended`, `stopped`, `set`, `removed`.
         record: copy's record now.
         triggers: those that were added now.
+        gate: where the command has sent public writes: `gate` or `legacy`; empty where it changed nothing.
         resumed: the interrupted operation that was finished or undone first.
     """
 
@@ -77,11 +79,14 @@ class CopyResult:
     result: str
     record: Mapping[str, Any]
     triggers: tuple[str, ...] = ()
+    gate: str = ""
     resumed: Outcome | None = None
 
 
 def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: bool, call: bool = True) -> CopyResult:
-    """Begin to copy, or continue where it was stopped. In phase modern it only adds triggers that are missing.
+    """Begin to copy, or continue where it was stopped, and put the gate into the path of public writes.
+
+    In phase modern it only adds triggers that are missing.
 
     Args:
         limits: what slows it down.
@@ -93,7 +98,8 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
         RefusedError: another operator holds the lock.
     """
     described = context.target.mapping[entity.name]
-    with held(context.journal, entity.name, context.clients.operator, "copy start") as lease:
+    with context.held(entity, "copy start") as lease:
+        claim(context, entity, lease)
         resumed = resume(context, entity, lease)
         phase = context.journal.state(entity.name).phase
         started = context.journal.find_record(entity.name, names.COPY_RECORD) is not None
@@ -107,12 +113,13 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
                 _wait_until_drained(context, entity, lease)
         triggers = _capture(context, entity, lease)
         lease.check()
-        result = "mended" if restores else _begin(context, entity, limits, again=again)
-        record_event(context, entity, "copy start", result, **limits.given)
+        gate = "" if restores else _put_gate(context, entity, lease)
+        result = "mended" if restores else _begin(context, entity, lease, limits, again=again)
+        lease.record(result, {**({"writes": gate} if gate else {}), **limits.given})
     if call and not restores:
         context.wake_lanes(entity)
     return CopyResult(
-        entity=entity.name, result=result, record=record(context, entity), triggers=triggers, resumed=resumed
+        entity=entity.name, result=result, record=record(context, entity), triggers=triggers, gate=gate, resumed=resumed
     )
 
 
@@ -138,7 +145,7 @@ def stop(context: Context, entity: EntityTarget) -> CopyResult:
 
 
 def release(context: Context, entity: EntityTarget) -> CopyResult:
-    """Stop copy and remove its triggers, its queue and its records, as if copy had never been started.
+    """Stop copy and remove its triggers, its queue, its records and the gate, as if copy had never been started.
 
     The items stay. Every part is safe to repeat, so the command may be killed and run again.
 
@@ -147,21 +154,24 @@ def release(context: Context, entity: EntityTarget) -> CopyResult:
         FailedError: a lane did not end, or Aurora refused; run it again.
         RefusedError: another operator holds the lock.
     """
-    with held(context.journal, entity.name, context.clients.operator, RELEASE) as lease:
+    with context.held(entity, RELEASE) as lease:
+        claim(context, entity, lease)
         _demand_releasable(context, entity)
         _wait_until_drained(context, entity, lease)  # without triggers, a late record would overwrite legacy's writes
         _end_lanes(context, entity, lease)
         lease.check()
-        gone = _call_install(context, entity, "release", RELEASE)
+        gone = _call_install(context, entity, lease, "release")
         queue = context.aurora.queue(context.target.mapping[entity.name])
-        while context.aurora.ask(queue.remove_some):
+        while context.aurora.ask(lambda: queue.remove_some(lease.last_token)):
             lease.check()
         lease.check()
         lanes = map(names.lane_record, range(names.LANES))
-        for record in (names.VERIFIED_RECORD, *lanes, names.COPY_RECORD):
-            context.journal.remove_record(entity.name, record)
-        record_event(context, entity, RELEASE, "removed", triggers=", ".join(gone))
-    return CopyResult(entity=entity.name, result="removed", record={}, triggers=gone)
+        records = (names.VERIFIED_RECORD, *lanes, names.COPY_RECORD)
+        context.journal.remove_records(lease.lock, entity.name, *records)
+        gate = _take_gate_out(context, entity, lease)
+        details = {"triggers": ", ".join(gone), "writes": gate}
+        lease.record("removed", {name: text for name, text in details.items() if text})
+    return CopyResult(entity=entity.name, result="removed", record={}, triggers=gone, gate=gate)
 
 
 def record(context: Context, entity: EntityTarget) -> Mapping[str, Any]:
@@ -210,20 +220,37 @@ def _wait_until_drained(context: Context, entity: EntityTarget, lease: Lease) ->
 def _capture(context: Context, entity: EntityTarget, lease: Lease) -> tuple[str, ...]:
     if capture.wrong(context.aurora, context.target.mapping[entity.name]):
         # why: what was written without them was not captured, and only a new full comparison can find it
-        context.journal.remove_record(entity.name, names.VERIFIED_RECORD)
+        context.journal.remove_records(lease.lock, entity.name, names.VERIFIED_RECORD)
     lease.check()
     context.say(f"adding the triggers to {entity.name}'s table")
-    return _call_install(context, entity, "capture", "copy start")
+    return _call_install(context, entity, lease, "capture")
 
 
-def _call_install(context: Context, entity: EntityTarget, action: str, command: str) -> tuple[str, ...]:
+def _call_install(context: Context, entity: EntityTarget, lease: Lease, action: str) -> tuple[str, ...]:
     """Let the install function add or remove the triggers; the names of those that it did."""
-    event, again = {"action": action, "entity": entity.name}, f"runbook {command} --entity {entity.name}"
+    lease.begin(f"{action} triggers")
+    event = {"action": action, "entity": entity.name, "token": lease.next_token()}
+    again = f"runbook {lease.lock.command} --entity {entity.name}"
     answer = context.invoke(context.target.bridge_install_function, event, again)
     return tuple(answer.get(f"{action}d", ()))
 
 
-def _begin(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: bool) -> str:
+def _put_gate(context: Context, entity: EntityTarget, lease: Lease) -> str:
+    """Send public writes through the gate, which passes them on to legacy; no request has to wait for that."""
+    lease.check()
+    return Side.GATE.value if SwitchRun(context, entity, lease, Choices()).put_gate() else ""
+
+
+def _take_gate_out(context: Context, entity: EntityTarget, lease: Lease) -> str:
+    lease.check()
+    run = SwitchRun(context, entity, lease, Choices())
+    if not context.journal.state(entity.name).gated:
+        return ""
+    run.writes_to(Side.LEGACY).do()
+    return Side.LEGACY.value
+
+
+def _begin(context: Context, entity: EntityTarget, lease: Lease, limits: CopyLimits, *, again: bool) -> str:
     """Write the record: only now, since a row that is written before its triggers are there would be missed."""
 
     def changes(present: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -231,20 +258,23 @@ def _begin(context: Context, entity: EntityTarget, limits: CopyLimits, *, again:
         begin = _fresh(context, entity) | DEFAULTS.given if present is None or again else {"state": RUNNING}
         return {**begin, **kept, **limits.given}
 
-    before = _change_record(context, entity, changes)
+    before = _change_record(context, entity, lease, changes)
     if before is None or again:
         return "begun anew" if before else "started"
     return RUNNING if before["state"] == RUNNING else "resumed"
 
 
 def _change_record(
-    context: Context, entity: EntityTarget, changes: Callable[[Mapping[str, Any] | None], Mapping[str, Any]]
+    context: Context,
+    entity: EntityTarget,
+    lease: Lease,
+    changes: Callable[[Mapping[str, Any] | None], Mapping[str, Any]],
 ) -> Mapping[str, Any] | None:
-    """Change copy's record, by what it was; returns that."""
+    """Change copy's record, by what it was, while the lock is ours; returns that."""
     for _ in range(TRIES):
         present = context.journal.find_record(entity.name, names.COPY_RECORD)
         expected = {"started_at": present["started_at"] if present else None}
-        if context.journal.change_record(entity.name, names.COPY_RECORD, changes(present), expected):
+        if context.journal.change_record(entity.name, names.COPY_RECORD, changes(present), expected, lease.lock):
             return present
     raise FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")
 
@@ -268,13 +298,13 @@ def _changed(
     context: Context, entity: EntityTarget, result: str, changes: Mapping[str, Any], legal: tuple[Phase, ...]
 ) -> CopyResult:
     command = "copy set" if result == "set" else "copy stop"
-    with held(context.journal, entity.name, context.clients.operator, command) as lease:
+    with context.held(entity, command) as lease:
         resumed = resume(context, entity, lease)
         rule = f"`{command}` is for phase {' or '.join(legal)}"
         _demand_phase(entity, context.journal.state(entity.name).phase, rule, *legal)
         record(context, entity)
-        _change_record(context, entity, lambda _: changes)
-        record_event(context, entity, command, "done", **changes)
+        _change_record(context, entity, lease, lambda _: changes)
+        lease.record("done", {name: value for name, value in changes.items() if value != ""})
     return CopyResult(entity=entity.name, result=result, record=record(context, entity), resumed=resumed)
 
 
@@ -294,18 +324,19 @@ def _demand_releasable(context: Context, entity: EntityTarget) -> None:
 
 
 def _end_lanes(context: Context, entity: EntityTarget, lease: Lease) -> None:
-    """Stop the workers, and wait until the last has released its lane: until then it may write an item."""
+    """Stop the workers, wait until the last has released its lane, and refuse what one that sleeps writes later."""
     lease.check()
     record = context.journal.find_record(entity.name, names.COPY_RECORD)
     if record is not None:
         stopped, expected = {"state": STOPPED, "paused": ""}, {"started_at": record["started_at"]}
-        context.journal.change_record(entity.name, names.COPY_RECORD, stopped, expected)
+        context.journal.change_record(entity.name, names.COPY_RECORD, stopped, expected, lease.lock)
         context.say("waiting for copy's lanes to end")
     if not poll(lambda: _lanes_ended(context, entity), timeout=LANES_TIMEOUT_SECONDS, longest=LOOK_SECONDS):
         problem = f"a lane of {entity.name}'s copy has not ended"
         raise FailedError(problem, "See the copy function's log, then run the command again.")
+    context.journal.bar_lanes(lease.lock, entity.name)
 
 
 def _lanes_ended(context: Context, entity: EntityTarget) -> bool:
     lanes = [context.journal.find_record(entity.name, names.lane_record(lane)) or {} for lane in range(names.LANES)]
-    return all(float(lane.get("expires", 0)) <= time.time() for lane in lanes)
+    return all(float(lane.get("expires", 0)) <= context.journal.time() for lane in lanes)

@@ -85,6 +85,6 @@ class Workers:
             dynamodb=clients.dynamodb_once,
             table=entity.modern_table,
             journal=target.journal_table,
-            quarantine=partial(quarantine.put_key, entity.name, "copy"),
+            quarantine=partial(quarantine.put_copied, entity.name),
         )
         return CopyLane(described, lane, targets, owner=f"{socket.gethostname()}/{uuid.uuid4().hex[:8]}")

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.domain import names
+from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
 from runbook.copy import control
 from runbook.errors import FailedError, PreconditionError
-from runbook.journal.journal import Phase, State
+from runbook.journal.state import State
 from runbook.stack import Context
 
 MOST_COUNTED = 50_000  # rows of the queue
@@ -102,7 +103,7 @@ class Watch:
         self._context = context
         self._entity = entity
         self._seen: deque[tuple[float, int]] = deque()
-        self._began = dt.datetime.now(dt.UTC)
+        self._began = time.monotonic()
         self._calm = 0
 
     def look(self) -> CopyProgress:
@@ -141,7 +142,7 @@ class Watch:
             raise _no_worker(f"lane {lost[0]} of {name} has not reported for {LANE_SILENCE_SECONDS:.0f} s", name)
 
     def _silence(self, lane: Lane) -> float:
-        watched = (dt.datetime.now(dt.UTC) - self._began).total_seconds()
+        watched = time.monotonic() - self._began
         return watched if lane.age is None else min(watched, lane.age)
 
     def _progress(self, state: State, record: Mapping[str, Any]) -> CopyProgress:
@@ -192,7 +193,7 @@ class Watch:
     def _lane(self, number: int) -> Lane:
         found = self._context.journal.find_record(self._entity.name, names.lane_record(number)) or {}
         beat = str(found.get("beat", ""))
-        age = (dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(beat)).total_seconds() if beat else None
+        age = self._context.journal.time() - dt.datetime.fromisoformat(beat).timestamp() if beat else None
         return Lane(
             lane=number,
             owner=str(found.get("owner", "")),

@@ -16,9 +16,9 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
 from runbook.cutover.steps import OperationKind, Part
 from runbook.errors import PreconditionError, RefusedError
-from runbook.journal.journal import Event, Lock, State
 from runbook.journal.lock import LEASE, Lease, held, held_canary
 from runbook.journal.operation import Step, first
+from runbook.journal.state import Event, Lock, State
 from runbook.stack import Context
 
 CHECK = "canary"
@@ -142,6 +142,11 @@ def steps(context: Context, entity: EntityTarget, lease: Lease | None, move: Mov
         ),
         Step(name="record-share", says=f"{move.percent}% of reads on modern, in the journal", do=moving.record),
     ]
+
+
+def send_back(context: Context, entity: EntityTarget, lease: Lease | None, percent: int) -> None:
+    """Give modern back the share of reads that the journal still has; nothing when it is there."""
+    _Moving(context, entity, lease, Move(percent=0, before=percent)).send_back()
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from functions.domain.phase import Phase
 from runbook.aws.api_gateway import ALL, Routes, Side, reads_side
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge, check, plans
 from runbook.checks.check import Check
 from runbook.checks.plans import CheckScope
+from runbook.checks.routes import expected_writes
 from runbook.cutover import canary, complete, reverse
 from runbook.cutover.canary import Move
 from runbook.cutover.complete import Complete
@@ -19,9 +21,9 @@ from runbook.cutover.forward import Forward
 from runbook.cutover.reverse import Reverse
 from runbook.cutover.steps import Choices, OperationKind, Part, SwitchArguments, SwitchRun
 from runbook.errors import PreconditionError, RefusedError
-from runbook.journal.journal import Event, Operation, Phase, State
-from runbook.journal.lock import Lease, held
+from runbook.journal.lock import Lease
 from runbook.journal.operation import Outcome, Runner, Step, finishes
+from runbook.journal.state import Event, Operation, State
 from runbook.stack import Context
 
 Arguments = SwitchArguments | Move  # of an operation, as the journal keeps them
@@ -91,6 +93,16 @@ class EntityCommand(ABC):
     def _refuse(self) -> None:  # noqa: B027  # only reads by percentage have something to refuse
         """Raise RefusedError where the command may not act although every check holds."""
 
+    @property
+    def _moves_writes(self) -> bool:
+        """Whether it decides by the fence."""
+        return True
+
+    @property
+    def _block_writers(self) -> bool:
+        """Whether it may change the legacy table while MySQL blocks its writers."""
+        return False
+
     def plan(self) -> Plan:
         """Look, without the lock. Nothing changes; a heartbeat goes through the bridge and is removed again."""
         state = self.context.journal.state(self.entity.name)
@@ -117,13 +129,16 @@ class EntityCommand(ABC):
         """Resume an interrupted operation, make every check, then act. Having nothing to do is no error.
 
         Raises:
-            PreconditionError: a check does not hold, or a step failed and everything was put back.
+            PreconditionError: a check does not hold, or a step failed and everything was rolled back.
             RefusedError: another operator holds the lock.
+            LockLostError: another operator took the lock over; what this command did is not the end of it.
             FailedError: interrupted past its commit; the next command resumes it.
         """
         journal, name = self.context.journal, self.entity.name
-        with held(journal, name, self.context.clients.operator, self.command) as lease:
-            resumed = resume(self.context, self.entity, lease)
+        with self.context.held(self.entity, self.command) as lease:
+            if self._moves_writes:
+                claim(self.context, self.entity, lease)
+            resumed = resume(self.context, self.entity, lease, block_writers=self._block_writers)
             state = journal.state(name)
             part = self._needed(state, self.context.routing.routes(self.entity))
             passed = self._act(state, part, lease) if part else []
@@ -157,7 +172,12 @@ class Switch(EntityCommand):
 
     @property
     def command(self) -> str:
-        return f"{self.kind} {self.scope}{' --force' if self.choices.force else ''}"
+        options = [f" --{name}" for name in ("direct", "force") if getattr(self.choices, name)]
+        return f"{self.kind} {self.scope}{''.join(options)}"
+
+    @property
+    def _moves_writes(self) -> bool:
+        return self.scope != Scope.READS
 
     def checks(self, state: State) -> list[Check]:
         scope = plans.switch_scope(
@@ -166,7 +186,22 @@ class Switch(EntityCommand):
             reads_only=self.scope == Scope.READS,
             force=self.choices.force,
         )
-        return plans.checks(self.context, self.entity, scope, state, timeout=self.choices.timeout)
+        return plans.checks(
+            self.context,
+            self.entity,
+            scope,
+            state,
+            timeout=self.choices.timeout,
+            reads_wanted=self._reads_wanted(state),
+            reads_stay=self.choices.reads_stay,
+        )
+
+    def _reads_wanted(self, state: State) -> int | None:
+        """Modern's percentage of reads beside which writes alone may move; None where they stay, or reads move too."""
+        forward = self.kind == OperationKind.CUTOVER
+        if self.scope != Scope.WRITES or state.phase != (Phase.LEGACY if forward else Phase.MODERN):
+            return None
+        return ALL if forward else 0
 
     def _arguments(self, part: Part, state: State, *, acting: bool) -> Arguments:
         if part == Part.READS:
@@ -181,12 +216,13 @@ class Switch(EntityCommand):
         side, phase, percent = (
             (Side.MODERN, Phase.MODERN, ALL) if self.kind == OperationKind.CUTOVER else (Side.LEGACY, Phase.LEGACY, 0)
         )
+        writes = wanted_writes(self.kind, self.choices, state)
         reads = self.scope != Scope.WRITES and (state.reads != percent or routes.reads != side)
         if self.scope == Scope.READS:
             return Part.READS if reads else None
         if state.phase != phase:
             return Part.BOTH if reads else Part.WRITES
-        if routes.writes != side:
+        if not writes == routes.writes == expected_writes(state):
             return Part.ROUTES if reads else Part.ROUTE
         if self.kind == OperationKind.ROLLBACK and self._left_up():
             return Part.FENCE
@@ -200,10 +236,15 @@ class Switch(EntityCommand):
 @dataclass(frozen=True)
 class Completion(EntityCommand):
     choices: Choices = field(default_factory=Choices)
+    leave_read_only: bool | None = None  # None: on in production, and as it is once the entity is complete
 
     @property
     def command(self) -> str:
         return OperationKind.COMPLETE.value
+
+    @property
+    def _block_writers(self) -> bool:
+        return self.choices.block_writers
 
     def checks(self, state: State) -> list[Check]:
         if state.phase == Phase.COMPLETE:
@@ -211,14 +252,33 @@ class Completion(EntityCommand):
         return plans.checks(self.context, self.entity, CheckScope.COMPLETE, state, timeout=self.choices.timeout)
 
     def _arguments(self, part: Part, state: State, *, acting: bool) -> Arguments:
-        del state, acting
-        return SwitchArguments(kind=OperationKind.COMPLETE, part=part, choices=self.choices)
+        del acting
+        choices = replace(self.choices, read_only=self.read_only(state))
+        return SwitchArguments(kind=OperationKind.COMPLETE, part=part, choices=choices)
+
+    def read_only(self, state: State) -> bool:
+        """Whether the command leaves the legacy table read-only."""
+        if self.leave_read_only is not None:
+            return self.leave_read_only
+        if state.phase == Phase.COMPLETE:
+            return bool(complete.read_only(self.context, self.entity))
+        return self.context.target.production
 
     def _needed(self, state: State, routes: Routes) -> Part | None:
         del routes
         if state.phase != Phase.COMPLETE:
             return Part.COMPLETE
-        return Part.LEFTOVERS if complete.left_over(self.context, self.entity) else None
+        if complete.left_over(self.context, self.entity):
+            return Part.LEFTOVERS
+        return Part.READ_ONLY if self._access_differs() else None
+
+    def _access_differs(self) -> bool:
+        """Whether the triggers that refuse writes are not as the option asks."""
+        if self.leave_read_only is None or not self.context.target.cluster_arn:
+            return False
+        if self.leave_read_only:
+            return bool(complete.not_read_only(self.context, self.entity))
+        return bool(complete.read_only(self.context, self.entity))
 
 
 def run_operation(context: Context, entity: EntityTarget, lease: Lease, command: str, arguments: Arguments) -> Outcome:
@@ -227,13 +287,28 @@ def run_operation(context: Context, entity: EntityTarget, lease: Lease, command:
     return Runner(context.journal, lease, steps, context.say).run(command, arguments.written())
 
 
-def resume(context: Context, entity: EntityTarget, lease: Lease) -> Outcome | None:
-    """Finish or undo the operation that another run began and did not end; None when there is none."""
+def claim(context: Context, entity: EntityTarget, lease: Lease) -> None:
+    """Bar in Aurora what earlier operators may still send. It comes before any look at the fence or the triggers."""
+    if bridge.deployed(context.target, entity) and context.journal.state(entity.name).phase != Phase.COMPLETE:
+        Fence(context, entity, lease).claim()
+
+
+def resume(context: Context, entity: EntityTarget, lease: Lease, *, block_writers: bool = False) -> Outcome | None:
+    """Finish or undo the operation that another run began and did not end; None when there is none.
+
+    Args:
+        block_writers: allow what the other run was refused.
+    """
     pending = context.journal.state(entity.name).operation
     if pending is None:
         return None
+    if not Move.known(pending.arguments):
+        claim(context, entity, lease)
     context.say(f"resuming `{pending.command}`, interrupted at {pending.step}")
-    steps = steps_of(context, entity, lease, read_arguments(pending))
+    arguments = read_arguments(pending)
+    if block_writers and isinstance(arguments, SwitchArguments):
+        arguments = replace(arguments, choices=replace(arguments.choices, block_writers=True))
+    steps = steps_of(context, entity, lease, arguments)
     return Runner(context.journal, lease, steps, context.say).recover(pending)
 
 
@@ -253,11 +328,20 @@ def steps_of(context: Context, entity: EntityTarget, lease: Lease | None, argume
         return Forward(run).steps() if side == Side.MODERN else Reverse(run, reads=part == Part.BOTH).steps()
     if part in {Part.COMPLETE, Part.LEFTOVERS}:
         return Complete(run).steps() if part == Part.COMPLETE else Complete(run).leftovers()
+    if part == Part.READ_ONLY:
+        return [Complete(run).access(commit=True)]
     if part == Part.FENCE:
         return reverse.fence_down(run)
-    reads = part == Part.ROUTES
-    route = run.route(Routes(reads=side if reads else None, writes=side), commit=True)
-    return [route, *([run.record_reads(side)] if reads else [])]
+    writes = wanted_writes(arguments.kind, arguments.choices, context.journal.state(entity.name))
+    reads = [run.reads_to(side), run.record_reads(side)] if part == Part.ROUTES else []
+    return [run.writes_to(writes, commit=True), *reads]
+
+
+def wanted_writes(kind: OperationKind, choices: Choices, state: State) -> Side:
+    """Where public writes go when a command has moved them, or finds that the phase is right already."""
+    if kind == OperationKind.CUTOVER:
+        return Side.MODERN if choices.direct else Side.GATE
+    return Side.GATE if state.gated else Side.LEGACY
 
 
 def record_event(context: Context, entity: EntityTarget, command: str, result: str, **details: Any) -> None:
@@ -274,8 +358,8 @@ def _after(arguments: Arguments, state: State, routes: Routes, *, finished: bool
         return replace(state, reads=percent), replace(routes, reads=reads_side(percent))
     part = arguments.part
     if part in {Part.COMPLETE, Part.LEFTOVERS}:
-        return replace(state, phase=Phase.COMPLETE if finished else Phase.MODERN), routes
-    if part == Part.FENCE:
+        return _after_complete(state, routes, finished=finished)
+    if part in {Part.FENCE, Part.READ_ONLY}:
         return state, routes
     side = Side.MODERN if (arguments.kind == OperationKind.CUTOVER) == finished else Side.LEGACY
     modern = side == Side.MODERN
@@ -283,4 +367,14 @@ def _after(arguments: Arguments, state: State, routes: Routes, *, finished: bool
         state, routes = replace(state, reads=ALL if modern else 0), replace(routes, reads=side)
     if part not in {Part.ROUTE, Part.ROUTES}:
         state = replace(state, phase=Phase.MODERN if modern else Phase.LEGACY)
-    return state, replace(routes, writes=side)
+    if not finished:
+        return state, routes
+    moved_back = arguments.kind == OperationKind.ROLLBACK and part in {Part.WRITES, Part.BOTH}
+    writes = Side.GATE if moved_back else wanted_writes(arguments.kind, arguments.choices, state)
+    return replace(state, gated=writes == Side.GATE), replace(routes, writes=writes)
+
+
+def _after_complete(state: State, routes: Routes, *, finished: bool) -> tuple[State, Routes]:
+    if not finished:
+        return replace(state, phase=Phase.MODERN), routes
+    return replace(state, phase=Phase.COMPLETE, gated=False), replace(routes, writes=Side.MODERN)

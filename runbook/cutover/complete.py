@@ -2,31 +2,42 @@
 
 Reads and writes are on modern already and stay there. The phase `complete` commits: from then on the bridge no longer
 writes to Aurora and there is no rollback, so all that the stream has is waited for before. Writes continue meanwhile.
-What comes until the mapping is off is applied by this process; Aurora does not need what comes later. The removal
-itself runs in the install function: functions/install/uninstall.py.
+What comes until the mapping is off is applied by this process; Aurora does not need what comes later. Then the gate
+leaves the path of writes. The removal itself runs in the install function: functions/install/uninstall.py.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import names
+from functions.domain.entities import Entity
+from functions.domain.phase import Phase
+from functions.install import read_only as read_only_triggers
 from functions.install import uninstall
+from functions.install.online_ddl import TableBusyError
 from runbook.aws import lambda_calls
+from runbook.aws.api_gateway import Side
 from runbook.aws.aurora import refusal
+from runbook.aws.clients import FUNCTION_TIMEOUT
 from runbook.aws.outputs import EntityTarget
-from runbook.checks import bridge, plans
+from runbook.checks import bridge, plans, triggers
 from runbook.checks.check import demand
 from runbook.checks.plans import CheckScope
 from runbook.cutover.drain import StreamDrain
 from runbook.cutover.steps import SwitchRun
-from runbook.journal.journal import Phase, State
+from runbook.errors import FailedError
 from runbook.journal.operation import Step
+from runbook.journal.state import State
 from runbook.stack import Context
 
 PARTS = ("legacy", "modern")
+READ_ONLY = "triggers that refuse every write to the legacy table; TRUNCATE and DDL are not stopped"
+WRITABLE = "drop the triggers that refuse writes to the legacy table"
 OFF = frozenset({"", "Disabled", "Disabling", "Deleting"})  # states of a stream mapping that applies nothing
+REMOVE_SECONDS = 2.0 * FUNCTION_TIMEOUT  # one call of the install function, and the SDK's second
 REMOVES = "from Aurora: triggers, invisible columns and their index; helper tables and the bridge's user when unneeded"
 
 
@@ -57,19 +68,50 @@ class Complete:
                 do=lambda: _apply_last(calm, stream),
             ),
             self.run.phase(Phase.COMPLETE, commit=True),
+            self.run.writes_to(Side.MODERN),
             *self._removal(),
         ]
 
     def leftovers(self) -> list[Step]:
         """The steps where the phase is `complete` already, but something of streamback is still there."""
+        steps = [self.run.phase(Phase.COMPLETE, commit=True), self.run.writes_to(Side.MODERN)]
+        if not _has_bridge(self.run.context, self.run.entity):
+            return steps
         off = Step(name="bridge-off", says="stream mapping off", do=lambda: self._switch(enabled=False))
-        return [self.run.phase(Phase.COMPLETE, commit=True), off, *self._removal()]
+        return [*steps, off, *self._removal()]
+
+    def access(self, *, commit: bool = False) -> Step:
+        """Let the legacy table be read-only from now on, or no longer."""
+        on = self.run.choices.read_only
+        says, do = (READ_ONLY, self._refuse_writers) if on else (WRITABLE, self._let_writers_in)
+        return Step(name="read-only" if on else "writable", says=says, do=do, commit=commit)
 
     def _removal(self) -> list[Step]:
+        # why before the removal: until that drops the fence's triggers, they stop every writer
         return [
             Step(name="copy-off", says="copy stopped for good", do=self._stop_copy),
-            Step(name="remove", says=REMOVES, do=self._remove),
+            *([self.access()] if self.run.choices.read_only else []),
+            Step(name="remove", says=REMOVES, do=self._remove, seconds=REMOVE_SECONDS),
         ]
+
+    def _refuse_writers(self) -> None:
+        self._change(read_only_triggers.missing, read_only_triggers.add)
+
+    def _let_writers_in(self) -> None:
+        self._change(read_only_triggers.standing, read_only_triggers.remove)
+
+    def _change(
+        self, find: Callable[[DataApi, Entity], Sequence[str]], change: Callable[[DataApi, Entity, str], None]
+    ) -> None:
+        run, server = self.run, self.run.context.aurora.database()
+        try:
+            for name in run.context.aurora.ask(lambda: find(server, run.described)):
+                run.held_lease.check()
+                change(server, run.described, name)
+        except TableBusyError as error:
+            raise FailedError(str(error), "End the transaction, then run the command again.") from error
+        except DataApiError as error:
+            raise refusal(error) from error
 
     def _follow(self, stream: StreamDrain) -> None:
         """The quarantine must be empty, too: its entries count as applied for a rollback, but not here."""
@@ -85,10 +127,14 @@ class Complete:
         journal, name = self.run.context.journal, self.run.entity.name
         record = journal.find_record(name, names.COPY_RECORD)
         if record:
-            journal.change_record(name, names.COPY_RECORD, {"state": "stopped"}, {"started_at": record["started_at"]})
+            stopped, expected = {"state": "stopped"}, {"started_at": record["started_at"]}
+            journal.change_record(name, names.COPY_RECORD, stopped, expected, self.run.held_lease.lock)
 
     def _remove(self) -> None:
-        event = {"action": "remove", "entity": self.run.entity.name}
+        if not self.run.choices.read_only:
+            self._let_writers_in()
+        block = self.run.choices.block_writers
+        event = {"action": "remove", "entity": self.run.entity.name, "block_writers": block}
         self.run.context.invoke(self.run.context.target.bridge_install_function, event, "runbook complete")
 
 
@@ -100,14 +146,36 @@ def _apply_last(run: SwitchRun, stream: StreamDrain) -> None:
 
 def left_over(context: Context, entity: EntityTarget) -> list[str]:
     """What is still there although the phase is `complete`; without a bridge the install function is gone, too."""
-    if not context.target.bridge_install_function or not bridge.deployed(context.target, entity):
-        return []
+    gate = [] if context.routing.routes(entity).writes == Side.MODERN else ["the route of writes"]
+    if not _has_bridge(context, entity):
+        return gate
     mapping = [] if context.mapping_state(entity) in OFF else ["the stream mapping"]
     context.aurora.query("", "SELECT 1")  # waits for a database that wakes
     try:
-        return mapping + uninstall.leftovers(context.aurora.database(), context.target.mapping[entity.name])
+        return gate + mapping + uninstall.leftovers(context.aurora.database(), context.target.mapping[entity.name])
     except DataApiError as error:
         raise refusal(error) from error
+
+
+def _has_bridge(context: Context, entity: EntityTarget) -> bool:
+    return bool(context.target.bridge_install_function) and bridge.deployed(context.target, entity)
+
+
+def read_only(context: Context, entity: EntityTarget) -> list[str]:
+    """The triggers that refuse writes to the legacy table, by name; none where no legacy system is deployed."""
+    if not context.target.cluster_arn:
+        return []
+    return triggers.refusing(context.aurora, context.target.mapping[entity.name])
+
+
+def not_read_only(context: Context, entity: EntityTarget) -> list[str]:
+    """Those of them that are missing, by name."""
+    return triggers.not_refusing(context.aurora, context.target.mapping[entity.name])
+
+
+def writable_by(context: Context, entity: EntityTarget) -> str:
+    """One line of SQL that lets legacy's writers in again; empty where they are not stopped."""
+    return read_only_triggers.removal(context.target.mapping[entity.name], read_only(context, entity))
 
 
 @dataclass(frozen=True, kw_only=True)

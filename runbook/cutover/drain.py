@@ -14,6 +14,7 @@ from typing import Any
 from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine, QuarantineTable
+from functions.bridge import ownership
 from functions.bridge.apply import Applier
 from functions.bridge.statements import Statements
 from functions.domain import changes, mapping, names
@@ -50,11 +51,15 @@ class StreamDrain:
         a batch from before may still be retried.
         """
         run, began = self._run, datetime.now(UTC)
-        self._started_follower = run.follower(self._drained_until(), copied=False)
+        authority = run.fence.control().authority
+        if not authority.bridged_since:
+            return  # a disconnected bridge applies nothing
+        since = drained_until(run.context, run.entity)
+        self._started_follower = run.follower_of_bridge(since, authority)
         self._follower.reach(run.choices.timeout)
         self._until_applied(time.monotonic() + run.choices.timeout, LOOK_SECONDS)
         drained = {"at": (began - CLOCK_DIFFERENCE).isoformat(), "stream": run.entity.stream_arn}
-        run.context.journal.put_record(run.entity.name, names.DRAINED_RECORD, drained)
+        run.context.journal.put_record(run.entity.name, names.DRAINED_RECORD, drained, run.held_lease.lock)
 
     def approach(self) -> None:
         """Come as near to the stream's end as one can before clients are held."""
@@ -88,14 +93,6 @@ class StreamDrain:
         assert self._started_follower is not None, "`follow` comes first"
         return self._started_follower
 
-    def _drained_until(self) -> datetime | None:
-        """The moment before which Aurora has everything of this stream, as far as the journal knows."""
-        run = self._run
-        record = run.context.journal.find_record(run.entity.name, names.DRAINED_RECORD)
-        if record is None or record["stream"] != run.entity.stream_arn:
-            return None
-        return datetime.fromisoformat(record["at"])
-
     def _apply(self) -> None:
         """Apply what is left here and now. Where the bridge changes the same rows and one of both gives way, again."""
         records = [record for key in self._left if (record := self._follower.record(key))]
@@ -117,6 +114,14 @@ class StreamDrain:
             run.context.say(f"{len(self._left):,} changes on their way to Aurora")
             meanwhile()
             time.sleep(look)  # and take no more: under load there is always something on its way
+
+
+def drained_until(context: Context, entity: EntityTarget) -> datetime | None:
+    """The moment before which Aurora has everything of the entity's stream, as far as the journal knows."""
+    record = context.journal.find_record(entity.name, names.DRAINED_RECORD)
+    if record is None or record["stream"] != entity.stream_arn:
+        return None
+    return datetime.fromisoformat(record["at"])
 
 
 def unapplied(context: Context, entity: EntityTarget, seen: Mapping[str, Seen]) -> dict[str, Seen]:
@@ -149,7 +154,9 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
     database = context.aurora.as_bridge(described.legacy.database)
     quarantine = Quarantine(context.clients.dynamodb, target.quarantine_table, "run by hand", stream=entity.stream_arn)
     try:
-        Applier(described, database, quarantine).apply(changes.from_stream(described, records))
+        authority = ownership.read(database, described)
+        found = changes.from_stream(described, records, authority.copy_idle)
+        Applier(described, database, quarantine, entity.stream_arn).apply(found, authority)
     except TransientError:
         return
     except DataApiError as error:
@@ -195,7 +202,7 @@ def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str
     for key, sequence in tombstones:
         found[cell_text(key)].tombstone = int(cell_text(sequence))
     for row in rows:
-        key, _, sequence, _ = sql.looked_up(row)
+        key, _, sequence, _, _ = sql.looked_up(row)
         if key in found:  # a collation may answer with another spelling, which is another item
             found[key].row = sequence
     return found

@@ -1,7 +1,7 @@
 """The steps of `cutover writes`: hold writes, let copy write the last rows, compare them, send writes to modern.
 
-Until the phase is `modern` any failure puts everything back: the fence comes down, the gate passes the requests that it
-held to legacy, and the route is as it was.
+Until the phase is `modern` a failure rolls everything back: the fence comes down, and the gate passes what it held to
+legacy. The gate stays in the path of writes.
 """
 
 import datetime as dt
@@ -9,12 +9,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from functions.domain import names
-from runbook.aws.api_gateway import Routes, Side
+from functions.domain.phase import Phase
+from runbook.aws.api_gateway import Side
 from runbook.aws.stream import Follower
 from runbook.cutover.drain import StreamDrain
 from runbook.cutover.steps import SwitchRun
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Phase
 from runbook.journal.operation import Step
 from runbook.quarantine.store import EntryStore
 from runbook.verify import run as verification
@@ -35,14 +35,15 @@ class Forward:
         run = self.run
         return [
             Step(name="compare", says="compare the records that changed since the last verify", do=self._compare),
-            run.gate_on(Side.LEGACY, run.entity.write_function),
+            run.gate_on(past=Side.LEGACY),
             Step(
                 name="catch-up", says="wait until copy is right behind legacy's writers", do=self._catch_up, urgent=True
             ),
             run.phase(Phase.SWITCHING, undo=Phase.LEGACY),
+            run.quiet(Side.LEGACY),
             Step(
                 name="fence",
-                says="fence up in Aurora: stops every other writer; those inside finish first",
+                says="fence up in Aurora: stops every writer that comes past the gate; those inside finish first",
                 do=run.fence.raise_,
                 unsays="fence down",
                 undo=run.fence.undo_raise,
@@ -50,8 +51,9 @@ class Forward:
             ),
             Step(name="drain", says="wait until copy's queue is empty", do=self._drain),
             Step(name="compare-last", says="compare the records that changed meanwhile", do=self._compare_last),
-            run.phase(Phase.MODERN, commit=True, empty=True),
-            run.route(Routes(writes=Side.MODERN)),
+            run.phase(Phase.MODERN, commit=True),
+            *([run.writes_to(Side.MODERN)] if run.choices.direct else []),
+            Step(name="copy-ended", says="note in Aurora that copy has written its last", do=run.fence.note_modern),
         ]
 
     @property
@@ -74,7 +76,6 @@ class Forward:
         run = self.run
         run.until("copy to be right behind", run.queue_short, run.choices.timeout)
         self._compare_changed(run.choices.timeout, GRACE_SECONDS)
-        run.fence.control()  # read now, so that it need not be while clients wait
         run.until("copy to be right behind", run.queue_short, run.choices.timeout)
 
     def _drain(self) -> None:

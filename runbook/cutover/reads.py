@@ -15,8 +15,8 @@ from runbook.cutover.canary_analysis import CanaryOptions, CanaryVerdict, watch_
 from runbook.cutover.command import EntityCommand, SwitchResult, record_event, resume, run_operation
 from runbook.cutover.steps import Part
 from runbook.errors import PreconditionError, RunbookError
-from runbook.journal.journal import State
 from runbook.journal.lock import LEASE, held_when_free
+from runbook.journal.state import State
 
 TAKE_BACK = "watch of reads"  # the operation that takes reads back
 TAKE_BACK_TIMEOUT_SECONDS = 2 * LEASE  # that another operator may keep the entity locked meanwhile
@@ -61,6 +61,10 @@ class Reads(EntityCommand):
             shares_with=[one.name for one in others],
             verdict=self._watched([self.entity, *(others if self.shared else ())]) if self._watches else None,
         )
+
+    @property
+    def _moves_writes(self) -> bool:
+        return False
 
     def checks(self, state: State) -> list[Check]:
         """More reads need a healthy bridge, fewer only legacy's answer."""

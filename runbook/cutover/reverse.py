@@ -1,21 +1,22 @@
 """The steps of `rollback`: hold writes, let the bridge apply the last changes, send writes to legacy.
 
-Before clients are held the stream is followed to its end, so that only what came last is left to wait for. The fence
-coming down commits: from then on legacy may write. With `--force` no step waits for the bridge; what it applies late
-never overwrites what legacy has written since.
+Before clients are held the stream is followed to its end, so that only what came last is left to wait for. Reads return
+while writes are held and both sides are equal, so that no acknowledged write is invisible, wherever the command is
+killed. The fence coming down commits: from then on legacy may write. With `--force` no step waits for the bridge; what
+it applies late never overwrites what legacy has written since.
 """
 
 import time
 from dataclasses import dataclass
 
-from functions.aws.retry import poll
+from functions.domain.phase import Phase
 from runbook.aws.api_gateway import Routes, Side
+from runbook.checks import bridge, check, stream
+from runbook.cutover import canary
 from runbook.cutover.drain import StreamDrain
-from runbook.cutover.steps import POLL_SECONDS, SwitchRun
-from runbook.journal.journal import Phase
+from runbook.cutover.steps import SwitchRun
 from runbook.journal.operation import Step
 
-WRITER_LIMIT_SECONDS = 30.0  # after which a request that was let in has ended, however it ended
 FENCE_DOWN = "fence down in Aurora: legacy's writers may write again"
 
 
@@ -34,43 +35,63 @@ class Reverse:
                 says="record that the next cutover has to wait for the bridge",
                 do=lambda: run.write({"undrained": True}),
             )
-            return [note, run.phase(Phase.RETURNING, undo=Phase.MODERN), *self._last()]
-        stream = StreamDrain(run)
+            gate = Step(name="gate", says="public writes → gate", do=run.put_gate)
+            # Nothing is drained, so nothing else finds that the stream was switched off since the checks.
+            followed = Step(
+                name="stream", says="check again that the stream is the adopted one", do=lambda: _demand_followed(run)
+            )
+            return [note, gate, run.phase(Phase.RETURNING, undo=Phase.MODERN), followed, *self._last()]
+        drain = StreamDrain(run)
         return [
-            Step(name="follow", says="wait until the bridge has applied all that the stream has", do=stream.follow),
-            run.gate_on(Side.MODERN, run.context.target.legacy_write_function),
-            Step(name="catch-up", says="wait until the bridge is right behind modern's writer", do=stream.approach),
+            Step(name="follow", says="wait until the bridge has applied all that the stream has", do=drain.follow),
+            run.gate_on(past=Side.MODERN),
+            Step(name="catch-up", says="wait until the bridge is right behind modern's writer", do=drain.approach),
             run.phase(Phase.RETURNING, undo=Phase.MODERN),
-            Step(name="quiet", says="wait until no request is inside modern's writer", do=self._wait_for_requests),
-            Step(name="drain", says="wait until the bridge has applied the last changes", do=stream.drain),
+            run.quiet(Side.MODERN),
+            Step(name="drain", says="wait until the bridge has applied the last changes", do=drain.drain),
             *self._last(),
         ]
 
     def _last(self) -> list[Step]:
         run = self.run
         return [
+            *([self._reads()] if self.reads else []),
             Step(
                 name="fence",
                 says=FENCE_DOWN,
-                do=lambda: run.fence.lower(run.choices.epoch),
+                do=lambda: run.fence.lower(run.choices.epoch, drained=not run.choices.force),
                 undo=run.fence.undo_lower,
                 done=lambda: not run.fence.control().fenced,
                 commit=True,
             ),
             run.phase(Phase.LEGACY),
-            run.route(Routes(reads=Side.LEGACY if self.reads else None, writes=Side.LEGACY)),
-            *([run.record_reads(Side.LEGACY)] if self.reads else []),
+            *([run.writes_to(Side.GATE)] if run.choices.direct else []),  # an operation of the version before
             Step(name="copy", says="copy runs again", do=run.wake_copy),
+            *([run.record_reads(Side.LEGACY)] if self.reads else []),
         ]
 
-    def _wait_for_requests(self) -> None:
-        """Requests inside end by themselves; one whose gate died was never counted out, so the wait has an end."""
+    def _reads(self) -> Step:
+        """Both sides are equal now. What still takes the old route sees what legacy writes as soon as copy has it."""
         run = self.run
-        journal, name = run.context.journal, run.entity.name
-        poll(
-            lambda: journal.inflight(name) <= 0, timeout=WRITER_LIMIT_SECONDS, first=POLL_SECONDS, longest=POLL_SECONDS
+        back = run.context.journal.state(run.entity.name).reads
+        to = Routes(reads=Side.LEGACY)
+        return Step(
+            name="reads",
+            says="public reads → legacy",
+            do=lambda: run.send(to, timeout=max(0.0, run.held_since + run.choices.hold - time.monotonic())),
+            unsays=f"{back}% of public reads → modern",
+            undo=lambda: canary.send_back(run.context, run.entity, run.lease, back),
         )
-        run.held_since = time.monotonic()  # the limit of the hold is for what comes now
+
+
+def _demand_followed(run: SwitchRun) -> None:
+    """Continue only if each write that modern has acknowledged will reach Aurora, now that none is let in.
+
+    Raises:
+        PreconditionError: the stream was switched off, or another one was switched on.
+    """
+    if bridge.deployed(run.context.target, run.entity):
+        check.demand([stream.adopted(run.context, run.entity, run.context.journal.state(run.entity.name))])
 
 
 def fence_down(run: SwitchRun) -> list[Step]:

@@ -1,4 +1,4 @@
-"""What the steps of a switch are made of: choices, phases, routes, the gate's warm-up, and waits that have an end."""
+"""What the steps of a switch are made of: choices, phases, the gate and its warm-up, and waits that have an end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -15,14 +15,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.retry import poll
+from functions.bridge.ownership import Authority
 from functions.domain.entities import Entity
+from functions.domain.phase import Phase
+from runbook.aws import lambda_calls
 from runbook.aws.api_gateway import ALL, Routes, Side
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower
 from runbook.checks import heartbeat
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError, RunbookError
-from runbook.journal.journal import Phase
 from runbook.journal.lock import Lease
 from runbook.journal.operation import Step
 from runbook.journal.phases import Transition, transition
@@ -31,6 +33,10 @@ from runbook.stack import Context
 SHORT_QUEUE = 200  # keys in the change queue that copy does in a moment
 POLL_SECONDS = 0.02  # between two looks while clients wait
 WARM_INTERVAL_SECONDS = 0.1  # between two instances: all at once would take the processors from present requests
+API_SECONDS = 29.0  # after which API Gateway has answered its client; a legacy writer that still runs meets the fence
+LEFT_SECONDS = (
+    75.0  # in which a request leaves its writer or is counted no more; a gate's time and a writer's, and more
+)
 
 
 class OperationKind(StrEnum):
@@ -51,6 +57,7 @@ class Part(StrEnum):
     ROUTES = "routes"  # the phase is right, the routes of reads and writes are not
     FENCE = "fence"  # only the fence is wrong: up in phase legacy
     COMPLETE = "complete"
+    READ_ONLY = "read-only"  # the phase is complete, only the triggers that refuse writes are to be added or dropped
     LEFTOVERS = "leftovers"  # the phase is complete, but something of streamback is still there
 
 
@@ -61,9 +68,13 @@ class Choices:
     Attributes:
         timeout: seconds that a heartbeat, or the bridge, may take before clients are held.
         propagation_wait: seconds that API Gateway gets to spread a changed stage variable.
-        hold: seconds that clients are held at most before everything is put back.
+        hold: seconds that clients are held at most before everything is rolled back.
         warm: how many instances of the gate and the writer to have ready for the requests that were held.
+        direct: after the cutover, let public writes go to modern's writer, past the gate.
         force: roll back without waiting for the bridge.
+        read_only: `complete` leaves the legacy table read-only.
+        reads_stay: switch writes although reads are on the other side.
+        block_writers: `complete` changes the legacy table even if MySQL blocks its writers meanwhile.
         epoch: legacy's epoch after a rollback.
     """
 
@@ -71,7 +82,11 @@ class Choices:
     propagation_wait: float = 5.0
     hold: float = 10.0
     warm: int = 20
+    direct: bool = False
     force: bool = False
+    reads_stay: bool = False
+    read_only: bool = False
+    block_writers: bool = False
     epoch: int = 0
 
 
@@ -92,9 +107,10 @@ class SwitchArguments:
 
     @classmethod
     def read(cls, arguments: Mapping[str, str]) -> SwitchArguments:
-        """From the journal; a choice that is missing there has its default."""
+        """From the journal; a choice that is missing there has its default, or what the version before did."""
         keys = {each.name: _journal_key(each.name) for each in fields(Choices)}
-        choices = Choices(**{name: json.loads(arguments[key]) for name, key in keys.items() if key in arguments})
+        known = {name: json.loads(arguments[key]) for name, key in keys.items() if key in arguments}
+        choices = Choices(**{"direct": True, **known})
         return cls(kind=OperationKind(arguments["verb"]), part=Part(arguments["scope"]), choices=choices)
 
 
@@ -114,7 +130,7 @@ class SwitchRun:
 
     @cached_property
     def fence(self) -> Fence:
-        return Fence(self.context, self.entity)
+        return Fence(self.context, self.entity, self.lease)
 
     @property
     def described(self) -> Entity:
@@ -125,9 +141,13 @@ class SwitchRun:
         assert self.lease is not None, "steps without a lease are for plans"
         return self.lease
 
-    def follower(self, since: datetime | None, *, copied: bool = True) -> Follower:
-        """A follower of the entity's stream; without `copied` it passes over what copy wrote."""
-        return self.context.follower(self.entity, since, copied=copied)
+    def follower(self, since: datetime | None) -> Follower:
+        """A follower of the entity's stream."""
+        return self.context.follower(self.entity, since)
+
+    def follower_of_bridge(self, since: datetime | None, authority: Authority) -> Follower:
+        """One that passes over what the bridge never applies: what copy wrote, and what came while disconnected."""
+        return self.context.follower(self.entity, since, copied=False, authority=authority)
 
     def queue_empty(self) -> bool:
         """Whether copy has written all that legacy's writers left in its queue."""
@@ -141,48 +161,118 @@ class SwitchRun:
         queue = self.context.aurora.queue(self.described)
         return self.context.aurora.ask(lambda: queue.length(most))
 
-    def phase(self, phase: Phase, undo: Phase | None = None, *, commit: bool = False, empty: bool = False) -> Step:
-        """Enter a phase; `empty` when no request can be inside modern's writer, whatever the gate's count is."""
+    def phase(self, phase: Phase, undo: Phase | None = None, *, commit: bool = False) -> Step:
+        """Enter a phase."""
         name = f"phase-{phase}"
         return Step(
             name=name,
             says=f"phase {phase}",
-            do=lambda: self._enter(transition(phase), empty=empty),
+            do=lambda: self._enter(transition(phase)),
             unsays=f"phase {undo}" if undo else "",
             undo=(lambda: self._enter(transition(undo, undoes=phase))) if undo else lambda: None,
             done=lambda: self.context.journal.state(self.entity.name).phase == phase,
             commit=commit,
         )
 
-    def route(self, to: Routes, back: Routes | None = None, name: str = "route", *, commit: bool = False) -> Step:
-        """Change stage variables; `back` undoes it."""
+    def quiet(self, side: Side) -> Step:
+        """Wait until no request is inside a writer; the gate lets none in any more."""
+
+        def do() -> None:
+            inside = self.context.journal.inside
+            self.until(f"requests inside {side}'s writer", lambda: not inside(self.entity.name))
+
+        return Step(name="quiet", says=f"wait until no request is inside {side}'s writer", do=do)
+
+    def gate_on(self, past: Side) -> Step:
+        """Have public writes go through the gate, none past it to `past`, and instances ready for those to be held.
+
+        Requests pass all the time. Nothing undoes it: the gate sends each request to the source of truth.
+        """
+
+        def do() -> None:
+            self.put_gate()
+            self._warm(self.context.target.gate_function, self._next_writer(past))
+            self._outlast(past)
+            self._until_left()
+
         return Step(
-            name=name,
-            says=_says(to),
-            do=lambda: self.send(to),
-            unsays=_says(back) if back else "",
-            undo=lambda: self.send(back) if back else False,
-            done=lambda: self._goes(to),
+            name="gate",
+            says="public writes → gate, until no request is past it; start instances",
+            do=do,
+            done=lambda: self._goes(Routes(writes=Side.GATE)),
+        )
+
+    def writes_to(self, side: Side, *, commit: bool = False) -> Step:
+        """Change the route of public writes."""
+        return Step(
+            name="route",
+            says=_says(Routes(writes=side)),
+            do=self.put_gate if side == Side.GATE else lambda: self._put_past_gate(side),
+            done=lambda: self._goes(Routes(writes=side)),
             commit=commit,
         )
 
-    def gate_on(self, back: Side, writer: str) -> Step:
-        """Put the gate before the writes of this side, with instances ready for all requests that will be held."""
+    def reads_to(self, side: Side) -> Step:
+        """Change the route of public reads."""
+        to = Routes(reads=side)
+        return Step(name="reads", says=_says(to), do=lambda: self.send(to), done=lambda: self._goes(to))
 
-        def do() -> None:
-            self._warm(self.context.target.gate_function)
-            wait = self.choices.propagation_wait if self.send(Routes(writes=Side.GATE)) else 0.0
-            spread = time.monotonic() + wait
-            if wait:
-                self.context.say(f"waiting {wait:g} s for API Gateway to spread the route")
-            self._warm(writer)
-            time.sleep(max(0.0, spread - time.monotonic()))
+    def put_gate(self) -> bool:
+        """Route public writes to the gate, and note since when; whether that was new.
 
-        return replace(
-            self.route(Routes(writes=Side.GATE), Routes(writes=back), "gate"),
-            says=f"public writes → gate, which passes them to {back}",
-            do=do,
-        )
+        The journal says so before the stage does: killed in between, the next command sees a route that is not as the
+        journal has it.
+        """
+        state, there = self.context.journal.state(self.entity.name), self._goes(Routes(writes=Side.GATE))
+        if there and state.gated and state.gated_since:
+            return False
+        self.write({"gated": True, "gated_since": None})
+        if not there:
+            self.send(Routes(writes=Side.GATE))
+        self.write({"gated_since": time.time()})
+        return True
+
+    def _put_past_gate(self, side: Side) -> None:
+        self.write({"gated": None, "gated_since": None})
+        self.send(Routes(writes=side))
+
+    def _next_writer(self, past: Side) -> str:
+        return self.entity.write_function if past == Side.LEGACY else self.context.target.legacy_write_function
+
+    def _outlast(self, past: Side) -> None:
+        """Wait until API Gateway has spread the route, and a request that took the one before has ended.
+
+        Modern's writer can write for as long as it runs. Legacy's meets the fence, so it matters only while a client
+        can receive its answer.
+        """
+        # why the bound: the clock by which the route was set may have been ahead of this one
+        left = min(self._spread_at() - time.time(), self.choices.propagation_wait)
+        writer = self.entity.write_function if past == Side.MODERN else self.context.target.legacy_write_function
+        if left + API_SECONDS <= 0 and past == Side.LEGACY:
+            return
+        seconds = lambda_calls.timeout_of(self.context.clients.functions, writer)
+        left += min(seconds, API_SECONDS) if past == Side.LEGACY else seconds
+        if left > 0:
+            self.context.say(
+                f"waiting {left:.0f} s for API Gateway to spread the route, and for requests past the gate"
+            )
+            time.sleep(left)
+
+    def _spread_at(self) -> float:
+        return self.context.journal.state(self.entity.name).gated_since + self.choices.propagation_wait
+
+    def _until_left(self) -> None:
+        """Wait until each request that is inside now has left: one whose gate died counts until its time has passed.
+
+        Raises:
+            PreconditionError: one stays.
+        """
+        inside, name = self.context.journal.inside, self.entity.name
+        before = inside(name)
+        if before and not poll(lambda: not before & inside(name), timeout=LEFT_SECONDS, first=POLL_SECONDS):
+            raise PreconditionError(
+                f"a request has been inside a writer for {LEFT_SECONDS:g} s", "See the gate's log, run it again."
+            )
 
     def record_reads(self, side: Side) -> Step:
         percent = ALL if side == Side.MODERN else 0
@@ -213,30 +303,31 @@ class SwitchRun:
         if not poll(holds, timeout=timeout, first=POLL_SECONDS, longest=POLL_SECONDS):
             raise PreconditionError(f"{what} took more than {seconds or self.choices.hold:g} s")
 
-    def _enter(self, to: Transition, *, empty: bool = False) -> None:
+    def _enter(self, to: Transition) -> None:
         """Enter a phase, in the journal and for the gate, if the operation is still at this step."""
-        self.context.journal.enter(self.held_lease.lock, self.entity.name, to, empty=empty)
         if to.target in {Phase.SWITCHING, Phase.RETURNING}:
             self.held_since = time.monotonic()
+        self.context.journal.enter(self.held_lease.lock, self.entity.name, to)
 
-    def send(self, routes: Routes) -> bool:
+    def send(self, routes: Routes, timeout: float | None = None) -> bool:
         """Change stage variables; whether there was anything to change."""
-        return self.context.routing.route(self.entity, routes, self.lease.check if self.lease else None)
+        return self.context.routing.route(self.entity, routes, self.lease.check if self.lease else None, timeout)
 
     def _goes(self, to: Routes) -> bool:
         routes = self.context.routing.routes(self.entity)
         return to.reads in {None, routes.reads} and to.writes in {None, routes.writes}
 
-    def _warm(self, function: str) -> None:
-        """Have as many instances of a function ready as clients may be held at once.
+    def _warm(self, *functions: str) -> None:
+        """Have as many instances of each function ready as clients may be held at once.
 
         Each stays occupied until the last one is under way, so that none of them serves twice.
         """
         count = self.choices.warm
         event = {"warm": self.entity.name, "seconds": count * WARM_INTERVAL_SECONDS}
-        with ThreadPoolExecutor(count or 1) as pool:
+        with ThreadPoolExecutor(len(functions) * count or 1) as pool:
             for _ in range(count):
-                pool.submit(self._invoke, function, event)
+                for function in functions:
+                    pool.submit(self._invoke, function, event)
                 time.sleep(WARM_INTERVAL_SECONDS)
 
     def _invoke(self, function: str, event: Mapping[str, Any]) -> None:

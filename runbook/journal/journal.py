@@ -3,6 +3,10 @@
 Both live in one DynamoDB table, partition key `entity`, sort key `record`. Every change of a state item is
 conditional on the operator's lock and is written in one transaction with its event, so the trail never says
 of a change that was not made.
+
+The state item's phase is the truth. The gate obeys copies of it, in records of their own, because one item could not
+take its writes. A change of phase writes the state item first, under the next number, and then each copy, which
+refuses every number but a higher one (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -10,106 +14,44 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
+from functions.aws.dynamodb import answered_at, read_batches
 from functions.domain import names
 from functions.domain.phase import Phase
 from runbook.errors import FailedError, LockLostError, PreconditionError
 from runbook.journal.phases import TRANSITIONS, Transition
+from runbook.journal.state import Event, Lock, State, event_from, now, plain, state_from, typed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import GetItemOutputTypeDef, TransactWriteItemTypeDef
 
 STATE = names.STATE_RECORD
 EVENT = "event#"
+EVENTS_READ = 100  # of the history, to find who took a lock over
 CONFLICTS = 20  # tries of a transaction that meets another write of its items
 CONFLICT_WAIT = 0.02  # seconds
-
-
-def now() -> str:
-    """The present instant as ISO 8601 in UTC with microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lock:
-    """One operator's hold on an entity.
-
-    `until` is in epoch seconds, `process` identifies its holder, which may be dead.
-    """
-
-    id: str
-    holder: str
-    command: str
-    process: str
-    until: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """A sequence of steps that is under way. Which one was begun or ended last, and in which direction it runs."""
-
-    id: str
-    command: str
-    arguments: Mapping[str, str]
-    operator: str
-    started_at: str
-    step: str
-    direction: str = "do"  # do | undo
-    reason: str = ""
-    urgent: bool = False  # copy's lanes read it
-
-    def at(self, step: str, direction: str, reason: str = "", *, urgent: bool = False) -> Operation:
-        return replace(self, step=step, direction=direction, reason=reason or self.reason, urgent=urgent)
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """What the journal knows of one entity.
-
-    Attributes:
-        reads: the percentage of public reads that modern answers.
-        undrained: whether a forced rollback left changes to the bridge that no command has waited for yet.
-    """
-
-    entity: str
-    phase: Phase = Phase.LEGACY
-    reads: int = 0
-    phase_since: str = ""
-    stream_arn: str = ""
-    undrained: bool = False
-    operation: Operation | None = None
-    lock: Lock | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """One line of the audit trail: who did what, with which result."""
-
-    entity: str
-    command: str
-    result: str
-    operator: str
-    at: str = field(default_factory=now)
-    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+AT_ONCE = 8  # gate records that are written at the same time
 
 
 class Journal:
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
+        self._ahead = 0.0  # seconds that DynamoDB's clock is ahead of this machine's, by its last answer
+
+    def time(self) -> float:
+        """DynamoDB's time, in seconds since 1970, a second off at most: the operator's clock may be minutes off."""
+        return time.time() + self._ahead
 
     def find(self, entity: str) -> State | None:
         """The entity's state, read consistently; None before `runbook init`."""
-        found = self._client.get_item(TableName=self._table, Key=_key(entity, STATE), ConsistentRead=True)
-        return _state(_plain(found["Item"])) if "Item" in found else None
+        found = self._read(_key(entity, STATE))
+        return state_from(plain(found["Item"])) if "Item" in found else None
 
     def state(self, entity: str) -> State:
         """The entity's state.
@@ -129,16 +71,17 @@ class Journal:
         put: TransactWriteItemTypeDef = {
             "Put": {
                 "TableName": self._table,
-                "Item": _typed(item),
+                "Item": typed(item),
                 "ConditionExpression": "attribute_not_exists(entity)",
             }
         }
         return self._transact([put, self._event(event)])
 
-    def take(self, lock: Lock, entity: str, instead_of: str, at: float) -> bool:
+    def take(self, lock: Lock, entity: str, instead_of: str, at: float, event: Event | None = None) -> bool:
         """Hold the entity's lock if it is free, expired at epoch second `at`, or already ours.
 
-        Or when `instead_of` is the id of the lock that is there: one whose holder is known to be dead.
+        Or when `instead_of` is the id of the lock that is there: one whose holder is known to be dead, or that the
+        operator takes over. The state's token grows; it is the lock's. `event` is written in the same transaction.
         """
         condition = (
             "attribute_exists(entity) AND "
@@ -146,16 +89,16 @@ class Journal:
         )
         update = self._update(
             entity,
-            "SET #lock = :lock",
+            "SET #lock = :lock, #token = if_not_exists(#token, :zero) + :one",
             condition,
-            {"#lock": "lock", "#until": "until", "#id": "id"},
-            {":lock": vars(lock), ":at": at, ":id": lock.id, ":old": instead_of},
+            {"#lock": "lock", "#until": "until", "#id": "id", "#token": "token"},
+            {":lock": vars(lock), ":at": at, ":id": lock.id, ":old": instead_of, ":zero": 0, ":one": 1},
         )
-        return self._transact([update])
+        return self._transact([update, *([self._event(event)] if event else [])])
 
-    def release(self, lock: Lock, entity: str) -> None:
-        """Let the lock go if it is still ours."""
-        self._transact(
+    def release(self, lock: Lock, entity: str) -> bool:
+        """Let the lock go if it is still ours; whether it was."""
+        return self._transact(
             [self._update(entity, "REMOVE #lock", "#lock.#id = :id", {"#lock": "lock", "#id": "id"}, {":id": lock.id})]
         )
 
@@ -170,24 +113,57 @@ class Journal:
         values = {f":{name}": value for name, value in changes.items() if value is not None} | {":id": lock.id}
         update = self._update(entity, expression, "#lock.#id = :id", attributes, values)
         if not self._transact([update, *([self._event(event)] if event else [])]):
-            raise _lock_lost(entity)
+            raise self.lost(lock, entity)
 
-    def enter(self, lock: Lock, entity: str, transition: Transition, *, empty: bool = False) -> None:
-        """Enter a phase: the state, and in the same transaction the record that the gate reads.
+    def overtaken(self, lock: Lock, entity: str) -> LockLostError | None:
+        """The error of a command whose lock another command has taken since; None when none has."""
+        state = self.find(entity)
+        return None if state is None or state.token == lock.token else self._overtaken_by(lock, state)
+
+    def lost(self, lock: Lock, entity: str) -> LockLostError:
+        """The error of a command whose lock is gone, with who took it."""
+        return self.overtaken(lock, entity) or LockLostError(
+            f"the lock on {entity} was lost while `{lock.command}` ran",
+            "See `runbook status` and `runbook history`, then run the command again.",
+        )
+
+    def _overtaken_by(self, lock: Lock, state: State) -> LockLostError:
+        """Found in the history, which has each lock that was taken over; else by the lock that is there now."""
+        recent = self.events(state.entity, EVENTS_READ)
+        by = next((event for event in recent if event.details.get("its_token") == lock.token), None)
+        who, what, at = "another operator", "another command", ""
+        if by:
+            who, what, at = by.operator, f"`{by.command}`", f" at {by.at}"
+        elif state.lock:
+            who, what = state.lock.holder, f"`{state.lock.command}`"
+        under_way = f", `{state.operation.command}` under way" if state.operation else ""
+        return LockLostError(
+            f"`{lock.command}` of {state.entity} was overtaken: {who} took over with {what}{at}. "
+            f"{state.entity} is in phase {state.phase} now{under_way}",
+            f"See `runbook status --entity {state.entity}` and `runbook history --entity {state.entity}`.",
+        )
+
+    def enter(self, lock: Lock, entity: str, transition: Transition) -> None:
+        """Enter a phase: the state, and then every record that the gate obeys.
+
+        Killed in between, the gate lets in by the phase before: a later command writes the records again.
+
+        Where modern becomes the source of truth, copy's lanes lose their leases in it too.
 
         Args:
             transition: one of `phases.TRANSITIONS`; its condition is that of the write.
-            empty: no request can be inside modern's writer, whatever was not counted out before.
 
         Raises:
             ValueError: the transition is not in the table.
-            LockLostError: the lock is no longer ours, or the operation is elsewhere; nothing was written.
+            LockLostError: the lock is no longer ours, or the operation is elsewhere; what was not written by then was
+                not written.
             PreconditionError: the phase is not the one that the transition leaves; nothing was written.
         """
         if transition not in TRANSITIONS:
             raise ValueError(f"{transition} is not a legal transition")
         attributes = {name: name[1:] for name in ("#phase", "#lock", "#id", "#operation", "#step", "#direction")}
-        attributes |= {"#arguments": "arguments", "#verb": "verb", "#since": "phase_since"}
+        attributes |= {"#arguments": "arguments", "#verb": "verb", "#since": "phase_since", "#turn": "turn"}
+        before = self.state(entity).turn
         values = {
             ":phase": transition.target.value,
             ":source": transition.source.value,
@@ -196,23 +172,84 @@ class Journal:
             ":step": transition.step,
             ":direction": transition.direction.value,
             ":verb": transition.verb,
+            ":turn": before + 1,
+            ":before": before,
         }
-        condition = f"#lock.#id = :id AND {transition.condition}"
-        state = self._update(entity, "SET #phase = :phase, #since = :since", condition, attributes, values)
-        if not self._transact([state, self._gate_phase(entity, transition.target, empty=empty)]):
+        condition = f"#lock.#id = :id AND {transition.condition} AND (attribute_not_exists(#turn) OR #turn = :before)"
+        expression = "SET #phase = :phase, #since = :since, #turn = :turn"
+        state = self._update(entity, expression, condition, attributes, values)
+        lanes = self._barred_lanes(entity) if transition.target in {Phase.MODERN, Phase.COMPLETE} else []
+        if not self._transact([state, *lanes]):
             raise self._not_entered(lock, entity, transition)
+        if not self.gate_obeys(entity, transition.target, before + 1):
+            raise self.lost(lock, entity)
 
-    def _gate_phase(self, entity: str, phase: Phase, *, empty: bool) -> TransactWriteItemTypeDef:
-        changes: dict[str, Any] = {"phase": phase.value, **({"inflight": 0} if empty else {})}
+    def gate_obeys(self, entity: str, phase: Phase, turn: int) -> bool:
+        """Have the gate obey a phase, in each of its records; False when one obeys a later change already."""
+        obey = partial(self._obey, phase, turn)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return all(list(pool.map(obey, names.gate_keys(entity))))
+
+    def _obey(self, phase: Phase, turn: int, key: Mapping[str, Any]) -> bool:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression="SET #phase = :phase, #turn = :turn",
+                ConditionExpression="attribute_not_exists(#turn) OR #turn <= :turn",
+                ExpressionAttributeNames={"#phase": "phase", "#turn": "turn"},
+                ExpressionAttributeValues=typed({":phase": phase.value, ":turn": turn}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def bar_lanes(self, lock: Lock, entity: str) -> None:
+        """Refuse what copy's lanes write from now on, whatever is on its way; a lane may be taken anew.
+
+        Raises:
+            LockLostError: when the lock is no longer ours; nothing was written.
+        """
+        if not self._transact([self._holds(lock, entity), *self._barred_lanes(entity)]):
+            raise self.lost(lock, entity)
+
+    def write_items(self, lock: Lock, entity: str, items: Sequence[TransactWriteItemTypeDef]) -> bool:
+        """Write items of other tables; False when a condition of theirs does not hold, and nothing was written.
+
+        Raises:
+            LockLostError: when the lock is no longer ours; nothing was written.
+        """
+        if self._transact([self._holds(lock, entity), *items]):
+            return True
+        held = self.state(entity).lock
+        if held is None or held.id != lock.id:
+            raise self.lost(lock, entity)
+        return False
+
+    def _holds(self, lock: Lock, entity: str) -> TransactWriteItemTypeDef:
         return {
-            "Update": {
+            "ConditionCheck": {
                 "TableName": self._table,
-                "Key": _key(entity, names.GATE_RECORD),
-                "UpdateExpression": _assignments(changes),
-                "ExpressionAttributeNames": {f"#{name}": name for name in changes},
-                "ExpressionAttributeValues": _typed({f":{name}": value for name, value in changes.items()}),
+                "Key": _key(entity, STATE),
+                "ConditionExpression": "#lock.#id = :id",
+                "ExpressionAttributeNames": {"#lock": "lock", "#id": "id"},
+                "ExpressionAttributeValues": typed({":id": lock.id}),
             }
         }
+
+    def _barred_lanes(self, entity: str) -> list[TransactWriteItemTypeDef]:
+        return [
+            {
+                "Update": {
+                    "TableName": self._table,
+                    "Key": _key(entity, names.lane_record(lane)),
+                    "UpdateExpression": "SET #expires = :now REMOVE #token",
+                    "ExpressionAttributeNames": {"#expires": "expires", "#token": names.LEASE_TOKEN},
+                    "ExpressionAttributeValues": typed({":now": 0}),
+                }
+            }
+            for lane in range(names.LANES)
+        ]
 
     def _not_entered(self, lock: Lock, entity: str, transition: Transition) -> PreconditionError | LockLostError:
         state = self.state(entity)
@@ -222,24 +259,57 @@ class Journal:
                 f"{entity} is in phase {state.phase}, and {transition.target} is entered from {transition.source} only",
                 "See `runbook status` and `runbook history`.",
             )
-        return _lock_lost(entity)
+        return self.lost(lock, entity)
 
-    def inflight(self, entity: str) -> int:
-        """How many requests the gate has let into modern's writer that have not come out."""
-        found = self._client.get_item(TableName=self._table, Key=_key(entity, names.GATE_RECORD), ConsistentRead=True)
-        return int(_plain(found.get("Item", {})).get("inflight", 0))
+    def inside(self, entity: str) -> frozenset[str]:
+        """The ids of the requests that are inside a writer: let in, not counted out, and not surely ended since.
+
+        The time is DynamoDB's, as it is for the gate: the operator's clock may be minutes off.
+        """
+        times: list[float] = []
+
+        def noted(request: Callable[[], Any]) -> Any:
+            answer = request()
+            times.append(answered_at(answer))
+            return answer
+
+        records = list(
+            read_batches(self._client, self._table, names.gate_keys(entity), call=noted, ConsistentRead=True)
+        )
+        return frozenset(
+            name
+            for record in records
+            for name, until in plain(record).items()
+            if name.startswith(names.REQUEST_PREFIX) and until >= times[0]
+        )
 
     def find_record(self, entity: str, record: str) -> Mapping[str, Any] | None:
         """Another record of the entity, such as copy's; None when there is none."""
-        found = self._client.get_item(TableName=self._table, Key=_key(entity, record), ConsistentRead=True)
-        return _plain(found["Item"]) if "Item" in found else None
+        found = self._read(_key(entity, record))
+        return plain(found["Item"]) if "Item" in found else None
 
-    def change_record(self, entity: str, record: str, changes: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    def _read(self, key: Mapping[str, Any]) -> GetItemOutputTypeDef:
+        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        self._ahead = answered_at(found) - time.time()
+        return found
+
+    def change_record(
+        self,
+        entity: str,
+        record: str,
+        changes: Mapping[str, Any],
+        expected: Mapping[str, Any],
+        lock: Lock | None = None,
+    ) -> bool:
         """Change another record of the entity if it is as expected; False when it is not, and nothing was written.
 
         Args:
             changes: attributes and their new values; None removes one.
             expected: attributes and the values that they must have before; None for one that must not be there.
+            lock: must be ours still, if given.
+
+        Raises:
+            LockLostError: it is not; nothing was written.
         """
         conditions = [
             f"attribute_not_exists(#{name})" if value is None else f"#{name} = :was_{name}"
@@ -247,29 +317,64 @@ class Journal:
         ]
         values = {f":{name}": value for name, value in changes.items() if value is not None}
         values |= {f":was_{name}": value for name, value in expected.items() if value is not None}
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(entity, record),
-                UpdateExpression=_assignments(changes),
-                ConditionExpression=" AND ".join(conditions),
-                ExpressionAttributeNames={f"#{name}": name for name in {**changes, **expected}},
-                ExpressionAttributeValues=_typed(values),
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        update: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(entity, record),
+                "UpdateExpression": _assignments(changes),
+                "ConditionExpression": " AND ".join(conditions),
+                "ExpressionAttributeNames": {f"#{name}": name for name in {**changes, **expected}},
+                "ExpressionAttributeValues": typed(values),
+            }
+        }
+        written = self._transact([update, *self._ours(lock, entity)])
+        if not written and lock:
+            self._demand(lock, entity)
+        return written
 
-    def put_record(self, entity: str, record: str, values: Mapping[str, Any]) -> None:
-        item = _typed({"entity": entity, "record": record, **values})
-        self._client.put_item(TableName=self._table, Item=item)
+    def put_record(self, entity: str, record: str, values: Mapping[str, Any], lock: Lock | None = None) -> None:
+        """Write another record of the entity; with `lock` only while that is ours.
 
-    def remove_record(self, entity: str, record: str) -> None:
-        self._client.delete_item(TableName=self._table, Key=_key(entity, record))
+        Raises:
+            LockLostError: it is not; nothing was written.
+        """
+        put: TransactWriteItemTypeDef = {
+            "Put": {"TableName": self._table, "Item": typed({"entity": entity, "record": record, **values})}
+        }
+        if not self._transact([put, *self._ours(lock, entity)]) and lock:
+            raise self.lost(lock, entity)
 
-    def record(self, event: Event) -> None:
-        """Add an event on its own: something that was refused or only looked at changes no state."""
-        self._transact([self._event(event)])
+    def remove_records(self, lock: Lock, entity: str, *records: str) -> None:
+        """Remove other records of the entity.
+
+        Raises:
+            LockLostError: the lock is no longer ours; nothing was removed.
+        """
+        deletes: list[TransactWriteItemTypeDef] = [
+            {"Delete": {"TableName": self._table, "Key": _key(entity, record)}} for record in records
+        ]
+        if not self._transact([*deletes, *self._ours(lock, entity)]):
+            raise self.lost(lock, entity)
+
+    def _demand(self, lock: Lock, entity: str) -> None:
+        state = self.state(entity)
+        if state.lock is None or state.lock.id != lock.id:
+            raise self.lost(lock, entity)
+
+    def _ours(self, lock: Lock | None, entity: str) -> list[TransactWriteItemTypeDef]:
+        """The condition that the lock is still ours, for a transaction that does not change the state item."""
+        return [self._holds(lock, entity)] if lock else []
+
+    def record(self, event: Event, lock: Lock | None = None) -> None:
+        """Add an event on its own; with `lock` only while that is ours.
+
+        Without: something that was refused or only looked at changes no state.
+
+        Raises:
+            LockLostError: the lock is no longer ours; nothing was written.
+        """
+        if not self._transact([self._event(event), *self._ours(lock, event.entity)]) and lock:
+            raise self.lost(lock, event.entity)
 
     def events(self, entity: str, limit: int) -> list[Event]:
         """The newest `limit` events of an entity, newest first."""
@@ -277,16 +382,16 @@ class Journal:
             TableName=self._table,
             KeyConditionExpression="entity = :entity AND begins_with(#record, :event)",
             ExpressionAttributeNames={"#record": "record"},
-            ExpressionAttributeValues=_typed({":entity": entity, ":event": EVENT}),
+            ExpressionAttributeValues=typed({":entity": entity, ":event": EVENT}),
             ScanIndexForward=False,
             ConsistentRead=True,
             PaginationConfig={"MaxItems": limit, "PageSize": limit},
         )  # a page has 1 MB at most
-        return [_event(_plain(item)) for page in pages for item in page["Items"]]
+        return [event_from(plain(item)) for page in pages for item in page["Items"]]
 
     def _event(self, event: Event) -> TransactWriteItemTypeDef:
         record = f"{EVENT}{event.at}#{uuid.uuid4().hex[:8]}"
-        return {"Put": {"TableName": self._table, "Item": _typed({**vars(event), "record": record})}}
+        return {"Put": {"TableName": self._table, "Item": typed({**vars(event), "record": record})}}
 
     def _update(
         self, entity: str, expression: str, condition: str, attributes: dict[str, str], values: Mapping[str, Any]
@@ -298,7 +403,7 @@ class Journal:
                 "UpdateExpression": expression,
                 "ConditionExpression": condition,
                 "ExpressionAttributeNames": attributes,
-                "ExpressionAttributeValues": _typed(values),
+                "ExpressionAttributeValues": typed(values),
             }
         }
 
@@ -326,69 +431,5 @@ def _assignments(changes: Mapping[str, Any]) -> str:
     return " ".join([*([f"SET {sets}"] if sets else []), *([f"REMOVE {removes}"] if removes else [])])
 
 
-def _lock_lost(entity: str) -> LockLostError:
-    return LockLostError(
-        f"another operator took over {entity} while this command ran", "See `runbook status` and `runbook history`."
-    )
-
-
 def _key(entity: str, record: str) -> dict[str, Any]:
-    return _typed({"entity": entity, "record": record})
-
-
-def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    serialize = cast("Any", TypeSerializer()).serialize
-    return {name: serialize(_storable(value)) for name, value in values.items()}
-
-
-def _storable(value: Any) -> Any:
-    """The value with dataclasses as maps and floats as decimals, which is what DynamoDB takes."""
-    if isinstance(value, float):
-        return Decimal(str(value))
-    if isinstance(value, Operation | Lock):
-        return _storable(vars(value))
-    if isinstance(value, dict):
-        return {str(key): _storable(item) for key, item in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in cast("list[Any]", value)]
-    return value
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserialize = cast("Any", TypeDeserializer()).deserialize
-    return {name: _number(deserialize(value)) for name, value in item.items()}
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {key: _number(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_number(item) for item in cast("list[Any]", value)]
-    return value
-
-
-def _state(item: Mapping[str, Any]) -> State:
-    operation: dict[str, Any] | None = item.get("operation")
-    lock: dict[str, Any] | None = item.get("lock")
-    return State(
-        entity=item["entity"],
-        phase=Phase(item["phase"]),
-        reads=item["reads"],
-        phase_since=item.get("phase_since", ""),
-        stream_arn=item.get("stream_arn", ""),
-        undrained=bool(item.get("undrained")),
-        operation=_operation(operation) if operation else None,
-        lock=Lock(**lock) if lock else None,
-    )
-
-
-def _operation(stored: Mapping[str, Any]) -> Operation:
-    """An operation; attributes that an earlier version stored and this one does not know are left out."""
-    known = {each.name for each in fields(Operation)}
-    return Operation(**{name: value for name, value in stored.items() if name in known})
-
-
-def _event(item: Mapping[str, Any]) -> Event:
-    return Event(**{name: value for name, value in item.items() if name != "record"})
+    return typed({"entity": entity, "record": record})

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runbook.errors import FailedError, LockLostError, PreconditionError, RunbookError
-from runbook.journal.journal import Event, Journal, Operation, State, now
-from runbook.journal.lock import Lease
+from runbook.journal.journal import Journal
+from runbook.journal.lock import STEP_SECONDS, Lease
+from runbook.journal.state import Event, Operation, State, now
 
 COMMANDS = ("cutover", "rollback", "complete")  # what an operation's command begins with when an operator typed it
 BACK = "rollback reads"  # for what the runbook began by itself: the watch that takes reads back
@@ -20,7 +21,8 @@ BACK = "rollback reads"  # for what the runbook began by itself: the watch that 
 def resuming(operation: Operation, entity: str) -> str:
     """The command line that finishes or undoes an interrupted operation of an entity."""
     typed = operation.command if operation.command.startswith(COMMANDS) else BACK
-    return f"runbook {typed} --entity {entity} --execute"
+    stay = " --reads-stay" if operation.arguments.get("reads_stay") == "true" else ""  # as it was typed
+    return f"runbook {typed} --entity {entity} --execute{stay}"
 
 
 def first(state: State) -> str:
@@ -47,11 +49,12 @@ class Step:
     Attributes:
         name: its name in the journal; keep it stable between versions.
         says: what `do` changes, in a plan's words.
-        unsays: what `undo` puts back, in a plan's words; empty when there is nothing to.
+        unsays: what `undo` restores, in a plan's words; empty when there is nothing to.
         done: looks whether `do` took effect, for the step at which a crash happened.
         commit: from this step's end on, an interrupted operation is finished and no longer undone. When it fails, its
             `undo` makes sure that it takes no effect any more, and `done` then says whether it had.
         urgent: copy has to be right behind legacy's writers during this step, so its lanes look often.
+        seconds: that pass at most between two answers to requests; a holder that gets none loses its lock.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Step:
     done: Callable[[], bool] = _unknown
     commit: bool = False
     urgent: bool = False
+    seconds: float = STEP_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +128,7 @@ class Runner:
         outcome = self._forward(operation, 0)
         if outcome.result == "undone":
             raise PreconditionError(
-                f"{command} was stopped and everything put back: {outcome.reason}", "Mend the cause, run it again."
+                f"{command} was stopped and everything rolled back: {outcome.reason}", "Fix the cause, run it again."
             )
         return outcome
 
@@ -141,7 +145,7 @@ class Runner:
         for index in range(start, len(self._steps)):
             step = self._steps[index]
             try:
-                self._boundary(operation.at(step.name, "do", urgent=step.urgent))
+                self._boundary(operation.at(step.name, "do", urgent=step.urgent), step)
                 self._say(step.says)
                 step.do()  # that it is done is recorded by the next one's beginning: clients may be waiting
             except LockLostError:
@@ -153,16 +157,17 @@ class Runner:
     def _failed(self, operation: Operation, index: int, error: BaseException) -> Outcome:
         reason = _reason(error)
         if any(step.commit for step in self._steps[:index]):
-            self._journal.record(self._event(operation, f"stopped at {self._steps[index].name}", reason))
+            stopped = f"stopped at {self._steps[index].name}"
+            self._journal.record(self._event(operation, stopped, reason), self._lease.lock)
             raise FailedError(
                 f"{operation.command} is past its point of no return but not at its end: {reason}",
-                "Mend the cause and run the command again: it goes on from there.",
+                "Fix the cause and run the command again: it resumes there.",
             ) from error
         return self._undo(operation, index, reason)
 
     def _undo(self, operation: Operation, start: int, reason: str) -> Outcome:
         for step in reversed(self._steps[: start + 1]):
-            self._boundary(operation.at(step.name, "undo", reason))
+            self._boundary(operation.at(step.name, "undo", reason), step)
             if step.unsays:
                 self._say(step.unsays)
             try:
@@ -171,19 +176,20 @@ class Runner:
             except LockLostError:
                 raise
             except Exception as error:
-                stopped = f"stopped putting back {step.name}"
-                self._journal.record(self._event(operation, stopped, _reason(error)))
+                stopped = f"stopped rolling back {step.name}"
+                self._journal.record(self._event(operation, stopped, _reason(error)), self._lease.lock)
                 raise FailedError(
-                    f"{operation.command} failed ({reason}) and could not be put back: {_reason(error)}",
-                    "Mend the cause and run the command again: it goes on putting back.",
+                    f"{operation.command} failed ({reason}) and could not be rolled back: {_reason(error)}",
+                    "Fix the cause and run the command again: it resumes rolling back.",
                 ) from error
             if committed:  # it took effect, and only its answer was lost: others have acted on it
                 self._say("it had taken effect: going on")
                 return self._forward(operation, self._steps.index(step))
         return self._end(operation, "undone", reason)
 
-    def _boundary(self, operation: Operation) -> None:
+    def _boundary(self, operation: Operation, step: Step) -> None:
         self._lease.check()
+        self._lease.begin(step.name, step.seconds)
         self._journal.write(self._lease.lock, self._lease.entity, {"operation": operation})
 
     def _end(self, operation: Operation, result: str, reason: str) -> Outcome:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Phase
-from runbook.journal.lock import Lease, held
+from runbook.journal.lock import Lease
 from runbook.journal.operation import first
 from runbook.quarantine.entry import Entry
 from runbook.quarantine.resolve import Action, FieldPair, Resolution, Resolver
@@ -95,7 +95,7 @@ class EntityQuarantine:
         if not self.entries(keys):
             return []
         with self._held("quarantine replay") as lease:
-            resolver, found, resolutions = self._resolver(self._phase()), self.entries(keys), list[Resolution]()
+            resolver, found, resolutions = self._resolver(self._phase(), lease), self.entries(keys), list[Resolution]()
             if not found:
                 return []
             _record(lease, "started", found)
@@ -135,7 +135,7 @@ class EntityQuarantine:
         return [one for entry in some if not (one := resolver.drop(entry)).resolved]
 
     def _held(self, command: str) -> AbstractContextManager[Lease]:
-        return held(self.context.journal, self.entity.name, self.context.clients.operator, command)
+        return self.context.held(self.entity, command)
 
     def _resolve_some(self, lease: Lease, found: Sequence[Entry], resolver: Resolver) -> list[Resolution]:
         """Some entries; those that are resolved are removed even if a later one stops the command."""
@@ -178,8 +178,8 @@ class EntityQuarantine:
             )
         raise PreconditionError(f"{name} is {state.phase}: the source of truth is not decided yet", first(state))
 
-    def _resolver(self, phase: Phase) -> Resolver:
-        return Resolver(self.context, self.entity, self.store, phase)
+    def _resolver(self, phase: Phase, lease: Lease | None = None) -> Resolver:
+        return Resolver(self.context, self.entity, self.store, phase, lease)
 
 
 def _record(lease: Lease, result: str, found: Sequence[Entry]) -> None:

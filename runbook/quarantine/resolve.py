@@ -11,24 +11,27 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
-from typing import Any, Protocol, cast
+from functools import cached_property, partial
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from functions.aws.data_api import DataApi
+from functions.aws.dynamodb import InvalidError, meaning
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.bridge.replay import Place, Replay
 from functions.copy.queue import ChangeQueue
-from functions.domain import names, values
+from functions.domain import names, origin, values
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError, ValueProblemError
 from functions.domain.mapping import Record
 from functions.domain.masking import MASKED, without_masked
+from functions.domain.phase import Phase
 from functions.domain.values import Field
 from functions.legacy.table import LegacyStore
 from runbook.aws.outputs import EntityTarget
-from runbook.journal.journal import Phase
+from runbook.errors import LockLostError
+from runbook.journal.lock import Lease
 from runbook.quarantine.entry import Entry, EntryKind
 from runbook.quarantine.rewrite import Rewriter
 from runbook.stack import Context
@@ -145,16 +148,21 @@ class Resolver:
     Args:
         keeper: where the reason of an entry that stays is stored.
         phase: legacy or modern.
+        lease: the operator's; None where nothing is resolved.
     """
 
-    def __init__(self, context: Context, entity: EntityTarget, keeper: Keeper, phase: Phase) -> None:
+    def __init__(
+        self, context: Context, entity: EntityTarget, keeper: Keeper, phase: Phase, lease: Lease | None = None
+    ) -> None:
         self._context = context
+        self._lease = lease
         self._entity = entity
         self._keeper = keeper
         self._phase = phase
         self._described = context.target.mapping[entity.name]
         # Legacy's epoch; 0 where capture has not begun, so there is no copy that could write an item.
-        self._epoch = context.aurora.control(self._described).epoch
+        control = context.aurora.control(self._described)
+        self._epoch, self._connected = control.epoch, control.connected
 
     def resolve(self, entry: Entry) -> Resolution:
         """Act, retrying while Aurora does not answer. An entry that fails again is kept; none is removed here.
@@ -208,28 +216,35 @@ class Resolver:
         """Act; returns the reason and code of a failure, or none."""
         if action == Action.NONE:
             return entry.reason, 0
+        if action in ROW_ACTIONS and not self._connected:
+            return self._disconnected, 0
         if action in ROW_ACTIONS:
             verdict = self._replay.apply(entry.key, entry.sequence, entry.stream, lambda: self._item(entry.key))
             return verdict.reason, verdict.code
         if action in QUEUE_ACTIONS:
             # Left to copy, because it is the one writer of the key's lane; the queue is as durable as the row.
-            ChangeQueue(self._database, self._described).enqueue([entry.key], backfill=False)
+            queue = ChangeQueue(self._database, self._described)
+            if not queue.enqueue([entry.key], self._epoch, backfill=False):
+                raise LockLostError(f"the phase of {entry.entity} has changed meanwhile", "See `runbook status`.")
         elif action in ITEM_ACTIONS and (problem := self._write_item(entry.key)):
             return problem, 0
         self._pass_over(entry)
         return "", 0
 
     def _write_item(self, key: str) -> str:
-        rewriter = Rewriter(self._described, self._store, self._context.clients.dynamodb, self._entity.modern_table)
+        assert self._lease is not None, "plans write nothing"
+        transact = partial(self._context.journal.write_items, self._lease.lock, self._entity.name)
+        items = self._context.clients.dynamodb, self._entity.modern_table
+        rewriter = Rewriter(self._described, self._store, *items, transact)
         try:
             rewriter.write(key)
         except UnmappableError as error:
             return f"row: {error}"
         except ClientError as error:
-            details = cast("Mapping[str, str]", error.response.get("Error", {}))
-            if details.get("Code") != "ValidationException":
+            problem = meaning(error)
+            if not isinstance(problem, InvalidError):
                 raise
-            return f"DynamoDB does not take the row as an item: {details.get('Message')}"
+            return f"DynamoDB does not take the row as an item: {problem}"
         return ""
 
     def action(self, entry: Entry) -> Action:
@@ -238,7 +253,9 @@ class Resolver:
         if entry.kind in {EntryKind.EMPTY, EntryKind.HEARTBEAT}:
             return Action.FORGET
         place = self._replay.place(entry.key)  # before the item, which may change meanwhile
-        return choose(self._item(entry.key), place, self._phase, self._epoch)
+        item = self._item(entry.key)
+        copied = item is not None and origin.is_marked(entry.key, item)
+        return choose(item, place, self._phase, self._epoch, copied=copied)
 
     def _item(self, key: str) -> Mapping[str, Any] | None:
         return self._context.clients.dynamodb.get_item(
@@ -262,6 +279,10 @@ class Resolver:
         running = record.get("state") == "running"
         return "" if running else f", once it runs: `runbook copy start --entity {self._entity.name}`"
 
+    @property
+    def _disconnected(self) -> str:
+        return f"the bridge is disconnected; `runbook copy start --entity {self._entity.name}` connects it"
+
     @cached_property
     def _database(self) -> DataApi:
         """As the bridge's user, because the fence lets no other user write, and its writes are not captured."""
@@ -276,7 +297,7 @@ class Resolver:
         return Replay(self._described, self._database)
 
 
-def choose(item: Mapping[str, Any] | None, place: Place, phase: Phase, epoch: int) -> Action:
+def choose(item: Mapping[str, Any] | None, place: Place, phase: Phase, epoch: int, *, copied: bool = False) -> Action:
     """What brings both sides together, in this phase and this epoch of legacy.
 
     Args:
@@ -284,6 +305,7 @@ def choose(item: Mapping[str, Any] | None, place: Place, phase: Phase, epoch: in
         place: what Aurora knows of the key.
         phase: legacy or modern.
         epoch: 0 where capture has not begun.
+        copied: whether copy wrote the item.
     """
     if phase == Phase.MODERN:
         return Action.WRITE_ROW if item is not None else Action.DELETE_ROW
@@ -291,7 +313,6 @@ def choose(item: Mapping[str, Any] | None, place: Place, phase: Phase, epoch: in
         return Action.QUEUE if epoch else Action.WRITE_ITEM
     if item is None:
         return Action.FORGET
-    copied = item.get(names.ORIGIN_ATTRIBUTE, {}).get("S") == names.ORIGIN_LEGACY
     if copied or 0 < epoch == place.epoch:
         return Action.QUEUE_DELETE if epoch else Action.DELETE_ITEM
     return Action.WRITE_ROW

@@ -12,8 +12,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runbook.aws.outputs import EntityTarget
-from runbook.journal.journal import now
 from runbook.journal.lock import LEASE, is_dead, this_process
+from runbook.journal.state import now
 from runbook.stack import Context
 
 RECORD = "verifying"  # of the entity in the journal
@@ -55,6 +55,7 @@ class Terms:
     segments: int
     sample: str
     stream: str
+    streams: int
     mapping: str
 
 
@@ -89,16 +90,20 @@ class Checkpoint:
 
     Attributes:
         started_at: when it began; when the first of its runs began, if it resumes another.
+        streams: how many new streams had been adopted then.
     """
 
     def __init__(self, context: Context, entity: EntityTarget, segments: int, sample: float) -> None:
         self._journal = context.journal
         self._entity = entity.name
         described = repr(context.target.mapping[entity.name])
+        state = self._journal.find(entity.name)
+        self.streams = state.streams if state else 0
         self._terms = Terms(
             segments=segments,
             sample=f"{sample:g}",
             stream=entity.stream_arn,
+            streams=self.streams,
             mapping=hashlib.sha256(described.encode()).hexdigest(),
         )
         self.started_at = now()

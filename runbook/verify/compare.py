@@ -261,7 +261,7 @@ class BothSides:
         found: list[FieldDifference] = []
         for name, described in self.entity.fields.items():
             ours, theirs = legacy.fields[name], modern.fields[name]
-            if ours != theirs:
+            if not values.same(described, ours, theirs):
                 shown = [values.to_json(described, value) for value in (ours, theirs)]
                 shown = [MASKED, MASKED] if described.masked else shown
                 found.append(FieldDifference(field=name, legacy=shown[0], modern=shown[1]))

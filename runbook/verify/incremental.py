@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 from functions.domain import names
+from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream_shards import Shards
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Phase
 from runbook.stack import Context
 
 KEPT = timedelta(hours=24)  # by a stream

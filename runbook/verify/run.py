@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import PreconditionError
 from runbook.journal import verified
-from runbook.journal.journal import Event, Phase, now
+from runbook.journal.state import Event, now
 from runbook.journal.verified import WHOLE
 from runbook.stack import Context
 from runbook.verify import compare, incremental
@@ -35,6 +36,7 @@ class VerifyOptions:
         sample: the share of the records that is compared, 0 to 1; always the same ones.
         grace: seconds that a difference may take to vanish before it counts.
         anew: begin anew, even if an interrupted run could be resumed.
+        allow_empty: two empty sides are equal, although nothing was compared.
     """
 
     segments: int = 4
@@ -42,6 +44,7 @@ class VerifyOptions:
     sample: float = WHOLE
     grace: float = 10.0
     anew: bool = False
+    allow_empty: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,8 @@ class Verification:
         base: when the clean full comparison began that this one continues; empty for none.
         more: very much differs, so it ended early; the numbers are of what was compared until then.
         resumed: it resumed an interrupted run, and `started_at` is when that began.
+        streams: how many new streams had been adopted when it began.
+        allow_empty: as it was asked for.
     """
 
     entity: str
@@ -70,10 +75,17 @@ class Verification:
     base: str = ""
     more: bool = False
     resumed: bool = False
+    streams: int = 0
+    allow_empty: bool = True
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was compared because both sides are empty, which was not allowed."""
+        return self.items == 0 == self.rows and not self.allow_empty
 
     @property
     def clean(self) -> bool:
-        return not self.differences and not self.more
+        return not self.differences and not self.more and not self.empty
 
 
 def run(context: Context, entity: EntityTarget, options: VerifyOptions) -> Verification:
@@ -102,6 +114,8 @@ def run(context: Context, entity: EntityTarget, options: VerifyOptions) -> Verif
         seconds=round(time.monotonic() - begun, 3),
         started_at=checkpoint.started_at,
         resumed=resumed,
+        streams=checkpoint.streams,
+        allow_empty=options.allow_empty,
     )
     return _noted(context, result)
 
@@ -114,7 +128,13 @@ def run_since(context: Context, entity: EntityTarget, options: VerifyOptions, si
     """
     _comparable(context, entity)
     begun, started_at = time.monotonic(), now()
+    streams = context.journal.state(entity.name).streams
     record = verified.last(context.journal, entity.name)
+    if since is None and record is not None and not verified.of_streams(record, streams):
+        raise PreconditionError(
+            f"{entity.name} has a new stream since the last full comparison: it does not show all that changed since",
+            incremental.FULL,
+        )
     if since is None:
         if record is None:
             raise PreconditionError(
@@ -137,7 +157,8 @@ def run_since(context: Context, entity: EntityTarget, options: VerifyOptions, si
         differences=left.differences,
         more=left.more,
         since=since.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        base=verified.base(record, since),
+        base=verified.base(record, since, streams),
+        streams=streams,
     )
     return _noted(context, result)
 
@@ -170,6 +191,8 @@ def note(context: Context, found: Verification, differences: int) -> None:
             sample=found.sample,
             compared=found.compared,
             differences=differences,
+            streams=found.streams,
+            empty=found.empty,
         )
     elif found.base:
         verified.go_on(journal, found.entity, base=found.base, started_at=found.started_at, differences=differences)
