@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# mariadb or mysql, for demo, chaos, bench and test
+DATABASE ?= $(STREAMBACK_DATABASE)
+export STREAMBACK_DATABASE := $(DATABASE)
 
-.PHONY: help setup demo chaos bench picture test lint lock clean
+.PHONY: help setup demo chaos bench picture test mysql sweep lint lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -19,8 +22,8 @@ $(INSTALLED): requirements.txt pyproject.toml
 demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database)
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 
-chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, KEEP=1)
-	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)
+chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, MUTATE=name, KEEP=1)
+	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(MUTATE),--mutate $(MUTATE)) $(if $(KEEP),--keep)
 
 bench: $(INSTALLED)  ## measure latency and speed on this machine (KEEP=1)
 	@$(BIN)/python -m sandbox.bench $(if $(KEEP),--keep)
@@ -30,6 +33,13 @@ picture: $(INSTALLED)  ## record docs/demo.svg from a run of the demo
 
 test: $(INSTALLED) lint  ## run every check and every test
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL
+	@STREAMBACK_DATABASE=mysql $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	  tests/runbook tests/sandbox tests/functions tests/emulator
+
+sweep: $(INSTALLED)  ## kill at every boundary, of which `make test` tries one in three
+	@SWEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m sweep
 
 lint: $(INSTALLED)  ## check style, import rules, unused code and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

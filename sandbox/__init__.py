@@ -1,1 +1,1 @@
-"""The embedded default: MiniStack, MariaDB and the unmodified Pulumi program on one machine."""
+"""The embedded default: MiniStack, MariaDB or MySQL, and the unmodified Pulumi program on one machine."""

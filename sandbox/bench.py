@@ -60,8 +60,8 @@ class Bench:
 
     def run(self) -> Iterator[Figure]:
         """Every figure, in an order in which none disturbs the next."""
-        self._runbook("init")
-        with contextlib.closing(self._sandbox.mariadb.connect()) as connection:
+        self._runbook("init", "--create-tables")
+        with contextlib.closing(self._sandbox.database.connect()) as connection:
             yield from self._legacy_writes(connection)
             self._fill(connection)
         yield self._copy()
@@ -99,9 +99,16 @@ class Bench:
 
     def _captured(self, connection: Connection) -> dict[str, str]:
         """Install the triggers; their CREATE statements by name."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT token FROM `{self._entity.legacy.database}`.{names.TOKENS_TABLE} "  # noqa: S608  # names of ours
+                "WHERE entity = %s",
+                [ENTITY],
+            )
+            (token,) = cursor.fetchone() or (0,)
         answer = self._clients.functions.invoke(
             FunctionName=self._target.bridge_install_function,
-            Payload=json.dumps({"action": "capture", "entity": ENTITY}).encode(),
+            Payload=json.dumps({"action": "capture", "entity": ENTITY, "token": token}).encode(),
         )
         if answer.get("FunctionError"):
             raise SandboxError(f"The triggers could not be installed: {answer['Payload'].read().decode()}")
@@ -185,7 +192,7 @@ class Bench:
                 self._route(function)
                 middle = statistics.median(self._posted(client) for _ in range(REQUESTS))
                 found[way] += [middle] if round_ else []  # the first round starts the functions
-        self._route(self._target.legacy_write_function)
+        self._route(self._target.gate_function)  # where `copy start` had sent it
         for way, middles in found.items():
             best = min(middles)
             more = best - min(found["straight"])
@@ -232,7 +239,7 @@ class Bench:
 
     def _bridged(self) -> int:
         legacy = self._entity.legacy
-        with contextlib.closing(self._sandbox.mariadb.connect()) as connection, connection.cursor() as cursor:
+        with contextlib.closing(self._sandbox.database.connect()) as connection, connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT COUNT(*) FROM `{legacy.database}`.`{legacy.table}` WHERE {names.KEY_COLUMN} LIKE 'bench-%'"  # noqa: S608
             )

@@ -6,11 +6,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from sandbox import lifecycle, logs, render
+from sandbox.database.product import Product
 from sandbox.errors import SandboxError
 
 app = typer.Typer(
     name="sandbox",
-    help="streamback on this machine: MiniStack, MariaDB and the unmodified Pulumi program.",
+    help="streamback on this machine: MiniStack, MariaDB or MySQL and the unmodified Pulumi program.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
@@ -33,11 +34,25 @@ Entities = Annotated[
 ]
 
 
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Look at the tables' streams first: something else may have changed them.")
+]
+Database = Annotated[
+    Product | None, typer.Option("--database", help="Which database takes Aurora's place (default: mariadb).")
+]
+
+
 @app.command()
-def up(name: Name = "default", config: Setting = None, entities: Entities = None) -> None:
+def up(
+    name: Name = "default",
+    config: Setting = None,
+    entities: Entities = None,
+    database: Database = None,
+    refresh: Refresh = False,
+) -> None:
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
     with render.progress() as report, _errors_shown():
-        sandbox = lifecycle.up(name, _settings(config), entities, report=report)
+        sandbox = lifecycle.up(name, _settings(config), entities, database=database, refresh=refresh, report=report)
     render.summary(sandbox, report.steps)
 
 

@@ -13,12 +13,12 @@ import psutil
 
 from functions.aws.retry import poll
 from sandbox import processes
-from sandbox.database.mariadb import MariaDB
+from sandbox.database import product
 from sandbox.engine.aws import ACCOUNT, REGION
 from sandbox.errors import SandboxError
 from sandbox.state import PROJECT, Daemon, Folder
 
-START = 120.0  # seconds; the first start may have to fetch MariaDB
+START = 120.0  # seconds; the first start makes the database's data
 STOP = 10.0  # seconds until SIGTERM becomes SIGKILL
 POLL = 0.05  # seconds
 HEALTH = "/_ministack/health"
@@ -33,7 +33,7 @@ def start(folder: Folder) -> Daemon:
     Raises:
         SandboxError: it does not come up; the text has the last lines of its log.
     """
-    if len(str(folder.mariadb / "sock")) > LONGEST_SOCKET:
+    if len(str(folder.database / "sock")) > LONGEST_SOCKET:
         raise SandboxError(f"{folder.path} is too deep for a socket: name another folder in STREAMBACK_SANDBOXES.")
     folder.temporary.mkdir(exist_ok=True)
     port = _free_port()
@@ -64,7 +64,7 @@ def stop(folder: Folder) -> None:
         processes.end(process, STOP)
         for worker in workers:
             processes.end(worker, STOP)
-    MariaDB(folder.mariadb, folder.cache).kill()
+    product.server(folder).kill()
     for stray in _strays(folder):
         processes.end(stray, STOP)
 

@@ -36,6 +36,7 @@ class Request:
         config: the program's settings, over those of Pulumi.sandbox.yaml.
         preview: only say what would happen.
         anew: replace every resource that holds data.
+        refresh: look at what is there first, as `pulumi up --refresh` does.
     """
 
     program: Path = PROJECT
@@ -44,6 +45,7 @@ class Request:
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     preview: bool = False
     anew: bool = False
+    refresh: bool = False
 
 
 def run(request: Request, log: Path | None, report: Report) -> dict[str, Any]:
@@ -64,6 +66,7 @@ def run(request: Request, log: Path | None, report: Report) -> dict[str, Any]:
         "config": dict(request.config),
         "preview": request.preview,
         "anew": request.anew,
+        "refresh": request.refresh,
     }
     if log is None:
         return _converse(json.dumps(document), None, report)

@@ -10,7 +10,9 @@ from typing import Any
 
 from functions.domain import names as words
 from sandbox import daemon, deploy, state
-from sandbox.database.mariadb import MariaDB
+from sandbox.database import product
+from sandbox.database.database_server import DatabaseServer
+from sandbox.database.product import Product
 from sandbox.deploy import Report, Step
 from sandbox.engine.aws import Aws, create_operator
 from sandbox.errors import SandboxError
@@ -40,9 +42,9 @@ class Sandbox:
         return self.location.path
 
     @property
-    def mariadb(self) -> MariaDB:
+    def database(self) -> DatabaseServer:
         """The database behind the Data API."""
-        return MariaDB(self.location.mariadb, self.location.cache)
+        return product.server(self.location)
 
     def client(self, service: str) -> Any:
         """A boto3 client, as the operator; made anew each time, so keep it."""
@@ -65,7 +67,8 @@ class Status:
         name: what it is called.
         current: whether `runbook` uses it by default.
         pid: its server's; None when that is down.
-        database: whether MariaDB runs.
+        product: the database's.
+        database: whether that runs.
         resources: how many the program made.
         api: the API's URL.
     """
@@ -73,6 +76,7 @@ class Status:
     name: str
     current: bool
     pid: int | None
+    product: Product
     database: bool
     resources: int
     api: str
@@ -84,7 +88,9 @@ def up(  # noqa: PLR0913  # the program's inputs
     entities: Path | None = None,
     *,
     program: Path = PROJECT,
+    database: Product | None = None,
     current: bool = True,
+    refresh: bool = False,
     report: Report | None = None,
 ) -> Sandbox:
     """Bring a sandbox up, or bring the one that is up to what the program now says.
@@ -94,18 +100,20 @@ def up(  # noqa: PLR0913  # the program's inputs
         config: the program's settings, by the names they have in Pulumi.<stack>.yaml.
         entities: the mapping to use; the project's entities.toml without it.
         program: the folder of the Pulumi program.
+        database: the product in Aurora's place; without it the sandbox keeps the one that it has.
         current: whether `runbook` uses it by default.
+        refresh: look at the tables first: something else may have changed their streams.
         report: called for each resource.
 
     Raises:
         SandboxError: it cannot be brought up; the text says why.
     """
     folder = Folder.of(name)
-    settings = {"config": _settings(config, entities), "program": str(program)}
     with folder.locked():
-        served = _serve(folder)
-        state.write_json(folder.settings, settings)
-        sandbox = _deploy(folder, served, report)
+        chosen = _product(folder, database)
+        settings = {"config": _settings(config, entities), "program": str(program), "database": chosen}
+        served = _serve(folder, settings)
+        sandbox = _deploy(folder, served, report, refresh=refresh)
     if current:
         state.set_current(folder)
     return sandbox
@@ -157,7 +165,7 @@ def reset(name: str = "default", report: Report | None = None) -> Sandbox:
         served = folder.daemon()
         if served is None:
             raise SandboxError(f"The sandbox {name!r} has just gone down.")
-        _drop_databases(MariaDB(folder.mariadb, folder.cache))
+        _drop_databases(product.server(folder))
         return _deploy(folder, served, report, anew=True)
 
 
@@ -184,7 +192,8 @@ def _status(folder: Folder) -> Status:
         name=folder.name,
         current=state.current(folder.path.parent) == folder.name,
         pid=served.pid if served else None,
-        database=MariaDB(folder.mariadb, folder.cache).running(),
+        product=product.kept(folder) or Product.MARIADB,
+        database=product.server(folder).running(),
         resources=len(state.read_json(folder.resources).get("records", [])),
         api=state.read_json(folder.outputs).get("apiUrl", "") if served else "",
     )
@@ -195,19 +204,35 @@ def _settings(config: Mapping[str, Any] | None, entities: Path | None) -> dict[s
     return {**chosen, **(config or {})}
 
 
-def _serve(folder: Folder) -> Daemon:
+def _product(folder: Folder, asked: Product | None) -> Product:
+    """The database product of a sandbox to be brought up."""
+    has = product.kept(folder)
+    if asked and has and asked != has and folder.daemon():
+        raise SandboxError(
+            f"The sandbox {folder.name!r} runs on {has.label}. To change that, take it down first with "
+            f"`sandbox down{_option(folder.name)}`."
+        )
+    return asked or has or product.default()
+
+
+def _serve(folder: Folder, settings: dict[str, Any]) -> Daemon:
     """The running daemon; a new one, with nothing in it, where there is none or where an `up` died half-way."""
     served = folder.daemon()
     interrupted = bool(state.read_json(folder.resources).get("creating"))
     if served and not interrupted and daemon.healthy(served):
-        MariaDB(folder.mariadb, folder.cache).start()  # it may have been killed on its own, and keeps its rows
+        state.write_json(folder.settings, settings)
+        product.server(folder).start()  # it may have been killed on its own, and keeps its rows
         return served
     daemon.stop(folder)
     folder.wipe()
+    state.write_json(folder.settings, settings)
+    product.server(folder).fetch()  # may take longer than the daemon has for its start
     return daemon.start(folder)
 
 
-def _deploy(folder: Folder, served: Daemon, report: Report | None, *, anew: bool = False) -> Sandbox:
+def _deploy(
+    folder: Folder, served: Daemon, report: Report | None, *, anew: bool = False, refresh: bool = False
+) -> Sandbox:
     settings = state.read_json(folder.settings)
     request = deploy.Request(
         program=Path(settings["program"]),
@@ -215,6 +240,7 @@ def _deploy(folder: Folder, served: Daemon, report: Report | None, *, anew: bool
         endpoint=served.endpoint,
         config=settings["config"],
         anew=anew,
+        refresh=refresh,
     )
     access = _access(folder, served)
     outputs = {**deploy.run(request, folder.engine_log, report or _silently), **access}
@@ -230,7 +256,7 @@ def _access(folder: Folder, served: Daemon) -> dict[str, str]:
     return {"endpointUrl": served.endpoint, **state.read_json(path)}
 
 
-def _drop_databases(database: MariaDB) -> None:
+def _drop_databases(database: DatabaseServer) -> None:
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN %s", [SYSTEM_DATABASES]

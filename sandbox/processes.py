@@ -1,6 +1,6 @@
 """Ends other processes and waits for it.
 
-One that its parent has not collected yet is over, too, but psutil's wait() is not content with that: a killed MariaDB
+One that its parent has not collected yet is over, too, but psutil's wait() is not content with that: a killed database
 is its daemon's child, and a container's first process may collect no child.
 """
 

@@ -37,7 +37,7 @@ class Report:
     def __init__(self, bar: Progress) -> None:
         self.steps: list[Step] = []
         self._bar = bar
-        self._task = bar.add_task("starting MariaDB and MiniStack", total=None)
+        self._task = bar.add_task("starting the database and MiniStack", total=None)
 
     def __call__(self, step: Step) -> None:
         self.steps.append(step)
@@ -65,6 +65,7 @@ def summary(sandbox: Sandbox, steps: Sequence[Step]) -> None:
     for title, key in (("API", "apiUrl"), ("AWS endpoint", "endpointUrl")):
         if sandbox.outputs.get(key):
             OUT.print(f"  {title:<13} {sandbox.outputs[key]}", soft_wrap=True)
+    OUT.print(f"  {'database':<13} {sandbox.database.title}")
     OUT.print(f"  {'outputs':<13} {sandbox.location.outputs}", soft_wrap=True)
     OUT.print("Next: [bold]runbook init[/], then [bold]runbook smoke[/]. Take it down with [bold]sandbox down[/].")
 
@@ -86,7 +87,8 @@ def statuses(found: Sequence[Status]) -> None:
     width = max(len(status.name) for status in found)
     for status in found:
         server = f"server up (pid {status.pid})" if status.pid else "[red]server down[/]"
-        database = "database up" if status.database else "[red]database down[/]"
+        title = status.product.label
+        database = f"{title} up" if status.database else f"[red]{title} down[/]"
         mark = "*" if status.current else " "
         OUT.print(
             f"{mark} {status.name:<{width}}  {server}, {database}, {status.resources} resources  {status.api}",

@@ -1,4 +1,4 @@
-"""The daemon of one sandbox: MariaDB as its child, the emulator in its own process. Started by daemon.py.
+"""The daemon of one sandbox: the database as its child, the emulator in its own process. Started by daemon.py.
 
 Usage: python -m sandbox.server FOLDER PORT
 """
@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from sandbox.database.mariadb import MariaDB
+from sandbox.database import product
 from sandbox.emulator.server import serve
 from sandbox.errors import SandboxError
 from sandbox.state import Folder
@@ -17,7 +17,7 @@ def main(path: Path, port: int) -> None:
     """Serve until SIGTERM; what MiniStack holds is gone then, and the database has no use without it."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     folder = Folder(path)
-    database = MariaDB(folder.mariadb, folder.cache)
+    database = product.server(folder)
     try:
         database.start()
     except SandboxError as error:

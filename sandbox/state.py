@@ -53,8 +53,8 @@ class Folder:
         self.server_log = path / "server.log"
         self.engine_log = path / "engine.log"  # what the last run of the program printed
         self.temporary = path / "tmp"  # the daemon's TMPDIR: its functions' code and whatever else it unpacks
-        self.mariadb = path / "mariadb"
-        self.cache = path.parent / CACHE  # what all sandboxes share and `down` keeps: an unpacked MariaDB
+        self.database = path / "database"
+        self.cache = path.parent / CACHE  # what all sandboxes share and `down` keeps: the unpacked database servers
 
     @classmethod
     def of(cls, name: str, root: Path | None = None) -> Folder:

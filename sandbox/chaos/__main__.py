@@ -1,14 +1,18 @@
-"""`make chaos [SEED=n] [RUNS=n]`: runs with different seeds, one after the other, until one breaks a promise."""
+"""`make chaos [SEED=n] [RUNS=n] [MUTATE=name]`: runs with different seeds, one after the other."""
 
 import argparse
 import random
 import sys
+from collections.abc import Iterable
 
 from rich.console import Console
 
 from sandbox import lifecycle
 from sandbox.chaos import report
-from sandbox.chaos.run import Run, Settings
+from sandbox.chaos.mutations import MUTATIONS
+from sandbox.chaos.run import Run, Settings, Verdict
+from sandbox.database import product
+from sandbox.database.product import Product
 from sandbox.errors import SandboxError
 
 console = Console()
@@ -23,11 +27,13 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=300, help="set how many rows Aurora has before the first copy")
     parser.add_argument("--writes", type=float, default=20, help="set writes per second")
     parser.add_argument("--reads", type=float, default=40, help="set reads per second")
+    parser.add_argument("--mutate", choices=sorted(MUTATIONS), help="switch a cure off, and run until a seed finds it")
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
     chosen = parser.parse_args()
     first = random.randrange(10**6) if chosen.seed is None else chosen.seed  # noqa: S311  # a seed
     try:
-        return max(_run(chosen, seed) for seed in range(first, first + chosen.runs))
+        seeds = range(first, first + chosen.runs)
+        return _find(chosen, seeds) if chosen.mutate else max(_run(chosen, seed) for seed in seeds)
     except SandboxError as error:
         console.print(f"[red]The sandbox failed:[/] {error}", highlight=False)
         return 1
@@ -36,16 +42,61 @@ def main() -> int:
             lifecycle.down(chosen.name)
 
 
-def _run(chosen: argparse.Namespace, seed: int) -> int:
-    console.print(f"\n[bold]chaos, seed {seed}[/]  (again: make chaos SEED={seed})")
-    settings = Settings(seed=seed, name=chosen.name, rows=chosen.rows, writes=chosen.writes, reads=chosen.reads)
+def _find(chosen: argparse.Namespace, seeds: Iterable[int]) -> int:
+    """Run seeds without a cure; 0 as soon as one finds what the cure prevents, and holds with the cure."""
+    mutation = MUTATIONS[chosen.mutate]
+    for tried, seed in enumerate(seeds, 1):
+        verdict = _verdict(chosen, seed)
+        if found := mutation.shown(report.texts(verdict)):
+            console.print(
+                f"[green]Found[/] by seed {seed}, the {tried}. of this mutation: {mutation.defect}", highlight=False
+            )
+            console.print(found[0], highlight=False, markup=False)
+            return _cured(chosen, seed)
+        for text in report.broken(verdict):
+            console.print(f"Something else: {text}", highlight=False, markup=False)
+    console.print(f"[red]No seed has found[/] that {mutation.defect}", highlight=False)
+    return 1
+
+
+def _cured(chosen: argparse.Namespace, seed: int) -> int:
+    """Run the same scenario with the cure: 0 if every promise is kept."""
+    console.print("\nThe same with the cure:", highlight=False)
+    return _reported(_verdict(chosen, seed, cured=True), f"SEED={seed} MUTATE={chosen.mutate}")
+
+
+def _verdict(chosen: argparse.Namespace, seed: int, *, cured: bool = False) -> Verdict:
+    again = f"SEED={seed}" + (f" MUTATE={chosen.mutate}" if chosen.mutate else "")
+    console.print(f"\n[bold]chaos, seed {seed}[/]  (again: {_command(again)})")
+    settings = Settings(
+        seed=seed,
+        name=chosen.name,
+        rows=chosen.rows,
+        writes=chosen.writes,
+        reads=chosen.reads,
+        mutation=MUTATIONS[chosen.mutate] if chosen.mutate else None,
+        cured=cured,
+    )
     verdict = Run(settings, lambda line: console.print(line, highlight=False, markup=False)).go()
     console.print(report.table(verdict))
+    return verdict
+
+
+def _command(words: str) -> str:
+    database = product.default()
+    return f"make chaos {words}" + ("" if database is Product.MARIADB else f" DATABASE={database}")
+
+
+def _run(chosen: argparse.Namespace, seed: int) -> int:
+    return _reported(_verdict(chosen, seed), f"SEED={seed}")
+
+
+def _reported(verdict: Verdict, again: str) -> int:
     if verdict.held:
         return 0
     for text in report.broken(verdict):
         console.print(text, style="red", highlight=False, markup=False)
-    console.print(f"All of it is in {report.keep(verdict)}. Again: make chaos SEED={seed}")
+    console.print(f"All of it is in {report.keep(verdict)}. Again: {_command(again)}")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""What both sides hold, read past the product's own code: straight from DynamoDB and straight from MariaDB."""
+"""What both sides hold, read past the product's own code: straight from DynamoDB and straight from the database."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ def seed(arena: Arena, shape: Shape, count: int) -> dict[str, str]:
     marks = ", ".join(["%s"] * len(shape.fields))
     sql = f"INSERT INTO `{legacy.database}`.`{legacy.table}` ({columns}) VALUES ({marks})"  # noqa: S608  # checked names
     values = [f"before-{number}" for number in range(count)]
-    with arena.sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with arena.sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.executemany(sql, [[shape.body(value)[name] for name in shape.fields] for value in values])
         first = fields[shape.fields[0]].column
         cursor.execute(f"SELECT `{legacy.key}`, `{first}` FROM `{legacy.database}`.`{legacy.table}`")  # noqa: S608  # checked
@@ -28,7 +28,7 @@ def legacy(arena: Arena, shape: Shape) -> list[Found]:
     place, fields = arena.entity.legacy, arena.entity.fields
     columns = ", ".join(f"`{fields[name].column}`" for name in shape.fields)
     key = f"COALESCE({names.KEY_COLUMN}, CAST(`{place.key}` AS CHAR))"
-    with arena.sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with arena.sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"SELECT {key}, {columns} FROM `{place.database}`.`{place.table}`")  # noqa: S608  # checked names
         rows = cursor.fetchall()
     return _found(shape, ((_text(row[0]), dict(zip(shape.fields, row[1:], strict=True))) for row in rows))
@@ -51,10 +51,18 @@ def modern(arena: Arena, shape: Shape) -> list[Found]:
     )
 
 
+def keys(arena: Arena) -> list[str]:
+    """The keys of all items, heartbeats left out."""
+    pages = arena.clients.dynamodb.get_paginator("scan").paginate(TableName=arena.deployed.modern_table)
+    name = arena.entity.modern.key
+    items: list[Mapping[str, Any]] = [item for page in pages for item in page["Items"]]
+    return [item[name]["S"] for item in items if names.HEARTBEAT_ATTRIBUTE not in item]
+
+
 def definition(arena: Arena) -> str:
     """The legacy table's definition, without its counter."""
     place = arena.entity.legacy
-    with arena.sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with arena.sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"SHOW CREATE TABLE `{place.database}`.`{place.table}`")
         row = cursor.fetchone() or ("", "")
     return " ".join(part for part in str(row[1]).split() if not part.startswith("AUTO_INCREMENT="))

@@ -1,4 +1,4 @@
-"""A record that can never be applied: written past the API, found in quarantine, mended, and replayed or dropped."""
+"""A record that can never be applied: written past the API, found in quarantine, corrected, and replayed or dropped."""
 
 import json
 import random
@@ -36,10 +36,10 @@ class Poison:
         value = f"cured-{self._key}"
         self._put(value)
         word = "drop" if self._drops else "replay"
-        if self._quarantined():  # unless what is mended came over the stream before
+        if self._quarantined():  # unless what is corrected came over the stream before
             self._runbook.until_done(("quarantine", word, self._key, "--entity", self._arena.name, "--execute"))
         self._wait(quarantined=False)
-        self._arena.note(f"  the poison record is mended, and gone from quarantine ({word})")
+        self._arena.note(f"  the poison record is corrected, and gone from quarantine ({word})")
         return {self._key: value}
 
     def _put(self, value: str) -> None:

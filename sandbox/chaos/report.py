@@ -24,6 +24,7 @@ def table(verdict: Verdict) -> Table:
         ("took", f"{verdict.seconds:.0f} s, {verdict.tries} runs of the runbook"),
         ("faults injected", ", ".join(f"{name} {count}" for name, count in sorted(verdict.injected.items())) or "none"),
         ("requests", f"{waits.writes:,} writes, {waits.reads:,} reads"),
+        ("foreign writers", _foreign(verdict)),
         ("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))),
         ("asked to retry (503)", f"{waits.retried:,}"),
         (
@@ -38,13 +39,18 @@ def table(verdict: Verdict) -> Table:
     return shown
 
 
+def _foreign(verdict: Verdict) -> str:
+    writes = [one for one in verdict.foreign if one.writes]
+    return f"{sum(not one.retried for one in writes):,} writes acknowledged, {sum(one.retried for one in writes):,} not"
+
+
 def keep(verdict: Verdict, root: Path | None = None) -> Path:
     """Write down all that is needed to understand a broken promise; returns the folder."""
     folder = (root or default_root()) / "chaos-failures" / f"seed-{verdict.seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    records.write(folder / "history.jsonl", verdict.history.attempts)
+    records.write(folder / "history.jsonl", [*verdict.history.attempts, *verdict.foreign])
     _write(folder / "diary.txt", verdict.diary)
-    _write(folder / "violations.txt", [*verdict.problems, *map(str, verdict.violations)])
+    _write(folder / "violations.txt", texts(verdict))
     _write(folder / "source.txt", map(_line, verdict.source))
     _write(folder / "other.txt", map(_line, verdict.other))
     for name, text in verdict.evidence.items():
@@ -52,11 +58,16 @@ def keep(verdict: Verdict, root: Path | None = None) -> Path:
     return folder
 
 
+def texts(verdict: Verdict) -> Sequence[str]:
+    """Every broken promise as text."""
+    return [*verdict.problems, *map(str, verdict.violations)]
+
+
 def broken(verdict: Verdict) -> Sequence[str]:
     """The first broken promises, for the terminal."""
-    texts = [*verdict.problems, *map(str, verdict.violations)]
-    more = [f"... and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
-    return texts[:SHOWN] + more
+    found = texts(verdict)
+    more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return [*found[:SHOWN], *more]
 
 
 def _line(found: Found) -> str:

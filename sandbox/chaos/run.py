@@ -1,23 +1,34 @@
 """One run: a fresh sandbox, rows, clients, the scenario with its faults, and the verdict."""
 
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from functions.domain.phase import Phase
 from sandbox import lifecycle, logs
 from sandbox.chaos import checker, final_state
 from sandbox.chaos.checker import Found, Violation
 from sandbox.chaos.commands import Runbook, StuckError
-from sandbox.chaos.faults import Nemesis
+from sandbox.chaos.cure import cure
+from sandbox.chaos.faults import calls, emulator
+from sandbox.chaos.foreign.client import ForeignClient, once, phase
+from sandbox.chaos.mutations import Mutation, apply
+from sandbox.chaos.nemesis import Nemesis
 from sandbox.chaos.poison import Poison
-from sandbox.chaos.scenario import Stretch, comparison, completion, stretches
+from sandbox.chaos.scenario import Stretch, Variant, comparison, completion, stretches
 from sandbox.chaos.system import Arena
-from sandbox.load import History, Load, Waits, shape_of
+from sandbox.chaos.watch import Watch
+from sandbox.emulator.behaviour.skewed_clock import PATH as CLOCK
+from sandbox.load import Attempt, History, Load, Waits, shape_of
+from sandbox.state import PROJECT
 
 ENTITY = "chefs"
 LOG_LINES = 100_000  # of the functions, kept of a run that went wrong
+FOREIGN = 10  # one in so many of the first rows is written by the foreign client only
 FEW_READS = 5.0  # a second, while `complete` runs
 
 
@@ -33,6 +44,8 @@ class Settings:
         poison: whether a record is poisoned on the way.
         brief: whether to end after the first rollback.
         entity: what moves.
+        mutation: a cure that is switched off in what is deployed; None for the product as it is.
+        cured: the scenario is the mutation's, and the product is as it is.
     """
 
     seed: int
@@ -43,6 +56,14 @@ class Settings:
     poison: bool = True
     brief: bool = False
     entity: str = ENTITY
+    mutation: Mutation | None = None
+    cured: bool = False
+
+    @property
+    def variant(self) -> Variant:
+        """What the scenario has, as the seed or the mutation wants it."""
+        drawn = Variant() if self.brief else Variant.of(self.seed)
+        return self.mutation.variant(drawn) if self.mutation else drawn
 
 
 @dataclass
@@ -54,6 +75,7 @@ class Verdict:
     injected: Mapping[str, int] = field(default_factory=dict[str, int])
     switches: Sequence[tuple[str, Waits]] = ()
     history: History = field(default_factory=lambda: History(()))
+    foreign: Sequence[Attempt] = ()
     seconds: float = 0.0
     tries: int = 0
     source: Sequence[Found] = ()
@@ -75,14 +97,23 @@ class Run:
         self._switches: list[tuple[str, float, float]] = []
         self._before: dict[str, str] = {}
         self._history = History(())
+        self._foreign: Sequence[Attempt] = ()
         self._sides: tuple[list[Found], list[Found]] = ([], [])
+        self._compared = False
 
     def go(self) -> Verdict:
         """The whole run. The sandbox is left up, so that a broken promise can be looked into."""
+        if self._settings.mutation is None or self._settings.cured:
+            return self._run(PROJECT)
+        with tempfile.TemporaryDirectory(prefix="streamback-mutated-") as folder:
+            apply(self._settings.mutation, Path(folder))
+            return self._run(Path(folder))
+
+    def _run(self, program: Path) -> Verdict:
         lifecycle.down(self._settings.name)
-        sandbox = lifecycle.up(self._settings.name, current=False)
+        sandbox = lifecycle.up(self._settings.name, program=program, current=False)
         self._arena = Arena(sandbox, self._settings.entity, self._say)
-        self._runbook = Runbook(self._arena)
+        self._runbook = Runbook(self._arena, program)
         self._shape = shape_of(self._arena.target, self._settings.entity, self._settings.seed)
         try:
             definition = self._prepare()
@@ -91,6 +122,7 @@ class Run:
                 self._complete(definition)
         except (StuckError, TimeoutError) as error:
             self._arena.problem(str(error))
+            self._look()
         return self._verdict()
 
     def _prepare(self) -> str:
@@ -105,15 +137,23 @@ class Run:
     def _under_load(self) -> None:
         settings = self._settings
         keys = list(self._before)
+        watch = Watch(self._arena).start()
+        foreign = ForeignClient(self._arena, self._shape, keys[::FOREIGN], settings.seed).start()
+        self._foreign = foreign.attempts
+        keys = [key for number, key in enumerate(keys) if number % FOREIGN]
         load = Load(self._arena.target, settings.entity, settings.writes, settings.reads, settings.seed, keys).start()
         self._strict_since = time.monotonic()
         try:
-            for number, stretch in enumerate(stretches(settings.entity, brief=settings.brief)):
+            for number, stretch in enumerate(stretches(settings.entity, settings.variant, brief=settings.brief)):
                 self._play(stretch, number)
+                self._look_at_foreign()
                 if stretch.name == "cutover writes" and settings.poison and "poison" not in self._injected:
                     self._poison()
             self._read_a_moment()
+            self._await_late_calls()
         finally:
+            watch.stop()
+            self._foreign = [*foreign.stop(), *self._arena.conflicting]
             self._history = load.stop()
         self._compare()
 
@@ -122,14 +162,35 @@ class Run:
         self._arena.note(f"{stretch.name}")
         if not stretch.strict:
             self._loosen(begun)
+        self._right_clocks()
         seed = f"{self._settings.seed}/{number}"
         with Nemesis(self._arena, self._runbook, stretch, seed, self._injected):
             self._runbook.until_done(stretch.words)
+        if stretch.cures:
+            cure(self._arena, self._runbook)
         ended = time.monotonic()
         if stretch.switch:
             self._switches.append((stretch.name, begun, ended))
         if stretch.strict and self._strict_since is None:
             self._strict_since = ended
+
+    def _look_at_foreign(self) -> None:
+        """What foreign writers were answered and read so far, always from the source of truth itself.
+
+        Raises:
+            StuckError: a promise to them is broken, so there is no need to continue.
+        """
+        attempts, always = list(self._foreign), [(0.0, float("inf"))]
+        story = checker.Story(before=self._before, attempts=attempts, source=(), other=(), strict=always, ended=False)
+        if found := checker.check(story):
+            raise StuckError(str(found[0]))
+
+    def _right_clocks(self) -> None:
+        """Each stretch begins with right clocks, but for the workers that run already."""
+        self._runbook.skew = 0.0
+        for function in self._arena.skewed:
+            emulator.ask(self._arena, CLOCK, {"function": function, "seconds": 0.0})
+        self._arena.skewed.clear()
 
     def _loosen(self, moment: float) -> None:
         """From now on reads may lag behind writes."""
@@ -141,6 +202,12 @@ class Run:
         time.sleep(0.5)  # some reads from where all is modern
         self._loosen(time.monotonic())
 
+    def _await_late_calls(self) -> None:
+        """While the clients still write, since what comes late may hit them."""
+        deadline = time.monotonic() + calls.LONGEST_DELAY
+        while not calls.arrived(self._arena) and time.monotonic() < deadline:
+            time.sleep(0.2)
+
     def _poison(self) -> None:
         self._injected["poison"] += 1
         rng = random.Random(f"{self._settings.seed}/poison")  # noqa: S311  # repeatable
@@ -149,8 +216,19 @@ class Run:
     def _compare(self) -> None:
         """No client writes any more: what both sides hold when they say that they are equal."""
         self._runbook.until_done(comparison(self._settings.entity).words)
+        self._compared = True
         modern, legacy = final_state.modern(self._arena, self._shape), final_state.legacy(self._arena, self._shape)
         self._sides = (legacy, modern) if self._settings.brief else (modern, legacy)  # the truth first
+
+    def _look(self) -> None:
+        """After a command that did not end well: what the source of truth holds, which may be ahead of the other."""
+        if self._compared or not self._history.attempts:
+            return
+        now = phase(self._arena, once(self._arena))
+        sides = {Phase.MODERN: final_state.modern, Phase.LEGACY: final_state.legacy}
+        if now in sides:
+            found = sides[Phase(now)](self._arena, self._shape)
+            self._sides = (found, found)
 
     def _complete(self, definition: str) -> None:
         """`complete` runs under reads, which must not fail."""
@@ -169,11 +247,12 @@ class Run:
         history, (source, other) = self._history, self._sides
         story = checker.Story(
             before=self._before,
-            attempts=history.attempts,
+            attempts=[*history.attempts, *self._foreign],
             source=source,
             other=other,
             strict=self._strict,
             kills=self._arena.kills,
+            pauses=self._arena.pauses,
         )
         violations = checker.check(story) if source or other else ()
         return Verdict(
@@ -184,6 +263,7 @@ class Run:
             injected=self._injected,
             switches=[(name, history.waits(begun, ended)) for name, begun, ended in self._switches],
             history=history,
+            foreign=self._foreign,
             seconds=time.monotonic() - self._arena.begun,
             tries=self._runbook.tries,
             source=source,

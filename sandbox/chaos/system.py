@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -12,6 +12,7 @@ from runbook.aws.clients import Clients
 from runbook.aws.outputs import EntityTarget, Target
 from runbook.stack import resolve
 from sandbox.lifecycle import Sandbox
+from sandbox.load import Attempt
 
 WORKER = "ministack-lambda-"  # in the command line of every worker, before its function's name
 
@@ -32,12 +33,22 @@ class Arena:
     begun: float = field(default_factory=time.monotonic)
     diary: list[str] = field(default_factory=list[str])
     kills: list[float] = field(default_factory=list[float])
+    pauses: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    conflicting: list[Attempt] = field(default_factory=list["Attempt"])
+    skewed: set[str] = field(default_factory=set[str])  # functions whose new workers have a wrong clock
+    conflicts: int = 0  # items that were changed while legacy was the source of truth, or perhaps was
     problems: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
         self.target: Target = resolve(outputs=self.sandbox.location.outputs)
         self.clients = Clients(self.target)
         self._lock = threading.Lock()
+
+    def conflict(self, attempts: Sequence[Attempt]) -> None:
+        """Note that items were changed while legacy was the source of truth, and by which calls."""
+        with self._lock:
+            self.conflicts += 1
+            self.conflicting += attempts
 
     @property
     def entity(self) -> Entity:

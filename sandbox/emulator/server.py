@@ -19,7 +19,7 @@ KEEP_ALIVE = 75  # seconds; longer than boto3 keeps a connection
 
 
 def serve(socket: Path, port: int) -> None:
-    """Serve on 127.0.0.1:`port` with IAM enforcement, MariaDB's `socket` behind the Data API; returns after SIGTERM."""
+    """Serve on 127.0.0.1:`port` with IAM enforcement until SIGTERM; the Data API runs SQL on the server at `socket`."""
     os.environ.update(
         AUTH="true",
         GATEWAY_PORT=str(port),
@@ -37,13 +37,18 @@ def _application(socket: Path) -> Any:
         canary,
         data_api,
         deployments,
+        encoded_paths,
         filters,
         lambda_permissions,
         metrics,
+        partiql,
         schedules,
+        skewed_clock,
         stage_variables,
         stream_mapping,
+        streams,
         throttling,
+        unsure_calls,
     )
     from sandbox.emulator.performance import cold_starts, forked_workers, lambda_runtime, scans, threads  # noqa: PLC0415  # likewise
 
@@ -52,19 +57,24 @@ def _application(socket: Path) -> Any:
         threads,
         deployments,
         lambda_permissions,
+        encoded_paths,
         stage_variables,
         canary,
         filters,
+        partiql,
         stream_mapping,
+        streams,
         lambda_runtime,
         forked_workers,
         cold_starts,
+        skewed_clock,
         metrics,
         scans,
         schedules,
     ):
         gap.install()
-    return throttling.wrapped(cast("Any", app).app)
+    faulty = throttling.wrapped(encoded_paths.wrapped(cast("Any", app).app))
+    return skewed_clock.wrapped(unsure_calls.wrapped(faulty))
 
 
 class _Server(uvicorn.Server):

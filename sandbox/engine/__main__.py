@@ -22,9 +22,8 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     request = json.load(sys.stdin)
     state = State.load(Path(request["state"]))
-    deployment = Deployment(
-        state, Aws(request["endpoint"]), _writer(answers), preview=request["preview"], anew=request["anew"]
-    )
+    options = {name: request[name] for name in ("preview", "anew", "refresh")}
+    deployment = Deployment(state, Aws(request["endpoint"]), _writer(answers), **options)
     try:
         outputs = program.run(Path(request["program"]), deployment, request["config"])
     except (EngineError, RunError) as error:

@@ -41,16 +41,25 @@ class Deployment:
         report: called for each event.
         preview: only say what would happen.
         anew: replace every resource that holds data.
+        refresh: look at what is there first; something else may have changed it.
     """
 
-    def __init__(
-        self, state: State, aws: Aws, report: Callable[[Event], None], *, preview: bool = False, anew: bool = False
+    def __init__(  # noqa: PLR0913  # the run's options
+        self,
+        state: State,
+        aws: Aws,
+        report: Callable[[Event], None],
+        *,
+        preview: bool = False,
+        anew: bool = False,
+        refresh: bool = False,
     ) -> None:
         self._state = state
         self._aws = aws
         self._report = report
         self.preview = preview
         self._anew = anew
+        self._refresh = refresh
         self._seen: set[str] = set()
         self._replaced: set[str] = set()
         self._lock = threading.Lock()
@@ -77,6 +86,9 @@ class Deployment:
             raise ResourceError(goal.urn, goal.type, "the sandbox does not know this resource type")
         record = self._state.find(goal.urn)
         try:
+            if record and self._refresh:
+                handler(self._aws).refresh(record)
+                self._state.put(record)
             todo = plan(goal, record, handler, anew=self._is_lost(goal, handler))
             return self._foresee(goal, record, todo) if self.preview else self._carry_out(goal, record, todo, handler)
         except (BotoCoreError, ClientError, KeyError, ValueError, TypeError, NotImplementedError) as error:

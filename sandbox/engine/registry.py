@@ -54,6 +54,9 @@ class Handler(ABC):
         """Change it in place and return the outputs that are new; `record` holds the inputs until now."""
         raise NotImplementedError(f"{self.token} has nothing that changes in place ({record.id}, {inputs}, {changed})")
 
+    def refresh(self, record: Record) -> None:  # noqa: B027  # of most, only the program changes anything
+        """Bring the record's inputs and outputs to what is there."""
+
     def release(self, record: Record) -> None:  # noqa: B027  # most have nothing to lift
         """Lift what stands in the way of deleting it; only `reset` does that."""
 

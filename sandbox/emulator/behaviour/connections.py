@@ -1,4 +1,4 @@
-"""Connections to MariaDB for the Data API: pooled per user and database, replaced when dead, pinned by transactions."""
+"""The Data API's connections to the server: pooled per login, replaced when dead, pinned by transactions."""
 
 # pyright: basic
 # MiniStack, uvicorn and PyMySQL's inner parts have no types that a strict check could use.
@@ -49,7 +49,7 @@ class Connections:
     """All connections of one emulator.
 
     Args:
-        socket: MariaDB's.
+        socket: the server's.
     """
 
     def __init__(self, socket: Path) -> None:

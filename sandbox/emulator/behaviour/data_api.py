@@ -1,8 +1,8 @@
 """RDS Data API on a real database.
 
 On AWS the Data API runs SQL on the cluster. MiniStack runs it on a container that it starts, or on nothing, and on its
-event loop, so that one lock wait freezes every service. Here every cluster is the sandbox's MariaDB, and statements run
-in threads. This file can go when MiniStack takes an external server and leaves its loop free.
+event loop, so that one lock wait freezes every service. Here every cluster is the sandbox's database, and statements
+run in threads. This file can go when MiniStack takes an external server and leaves its loop free.
 """
 
 # pyright: basic
@@ -21,8 +21,9 @@ import pymysql
 from ministack.core.responses import json_response
 from ministack.services import rds_data as stock
 
-from sandbox.emulator.behaviour import sql
+from sandbox.emulator.behaviour import master_user, sql
 from sandbox.emulator.behaviour.connections import Connections, Login, lost
+from sandbox.emulator.behaviour.parameter_group import ServerVariables, parameters
 from sandbox.emulator.patching import check_version
 
 MOST_SETS = 1000
@@ -41,15 +42,17 @@ class StockError(Exception):
 
 
 class DataApi:
-    """The five calls of the Data API on MariaDB.
+    """The five calls of the Data API on the database.
 
     Args:
         connections: to the sandbox's server.
+        variables: that server's.
     """
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, variables: ServerVariables) -> None:
         self._connections = connections
-        self._prepared: set[tuple[str, str]] = set()
+        self._variables = variables
+        self._prepared: dict[str, tuple[str, dict[str, str]]] = {}
         self._lock = threading.Lock()
         self.calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "/Execute": self._execute,
@@ -127,17 +130,17 @@ class DataApi:
         return Login(user or (cluster or instance)["MasterUsername"], password, database)
 
     def _prepare(self, cluster: Mapping[str, Any]) -> None:
-        """Make a cluster's master user and first database when they are first needed."""
+        """Set its variables, make its master user and first database when they are first needed or have changed."""
         user, password = cluster["MasterUsername"], cluster.get("_MasterUserPassword", "password")
-        if (cluster["DBClusterArn"], password) in self._prepared:
+        wanted = password, parameters(cluster)
+        if self._prepared.get(cluster["DBClusterArn"]) == wanted:
             return
         with self._lock, self._connections.use(ROOT) as connection, connection.cursor() as cursor:
             if cluster.get("DatabaseName"):
                 cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{cluster['DatabaseName']}`")
-            cursor.execute("CREATE USER IF NOT EXISTS %s@'%%'", (user,))
-            cursor.execute("ALTER USER %s@'%%' IDENTIFIED BY %s", (user, password))
-            cursor.execute("GRANT ALL PRIVILEGES ON *.* TO %s@'%%' WITH GRANT OPTION", (user,))
-            self._prepared.add((cluster["DBClusterArn"], password))
+            master_user.make(cursor, user, password)
+            self._variables.set(cursor, wanted[1])
+            self._prepared[cluster["DBClusterArn"]] = wanted
 
 
 def _stock(name: str) -> Any:
@@ -178,9 +181,9 @@ def _failed(failure: pymysql.err.MySQLError) -> Any:
 
 
 def install(socket: Path) -> None:
-    """Put MariaDB behind the Data API."""
+    """Put the database behind the Data API."""
     check_version("behaviour/data_api")
-    api = DataApi(Connections(socket))
+    api = DataApi(Connections(socket), ServerVariables(socket.parent))
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="data-api")
 
     async def handle_request(_method: str, path: str, _headers: Any, body: bytes, _query: Any) -> Any:

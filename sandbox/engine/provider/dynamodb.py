@@ -46,6 +46,12 @@ class Table(Handler):
         self._extras(inputs, changed)
         return _outputs(dynamodb.describe_table(TableName=record.id)["Table"])
 
+    def refresh(self, record: Record) -> None:
+        table = self.aws.client("dynamodb").describe_table(TableName=record.id)["Table"]
+        if "streamEnabled" in record.inputs:
+            record.inputs["streamEnabled"] = table.get("StreamSpecification", {}).get("StreamEnabled", False)
+        record.outputs = _outputs(table)
+
     def release(self, record: Record) -> None:
         if record.inputs.get("deletionProtectionEnabled"):
             self.aws.client("dynamodb").update_table(TableName=record.id, DeletionProtectionEnabled=False)

@@ -1,4 +1,4 @@
-"""Aurora: subnet group, parameter groups, cluster, instance. The data itself is MariaDB's (sandbox/emulator)."""
+"""Aurora: subnet group, parameter groups, cluster, instance. Its rows: sandbox/database."""
 
 import uuid
 from collections.abc import Iterable, Mapping
