@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functions.domain import names
 from runbook import init
 from runbook.aws import outputs as targets
+from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import heartbeat
 from runbook.copy import control
@@ -21,6 +23,11 @@ from sandbox.lifecycle import Sandbox
 
 # The bridge gathers nothing: most tests wait for it, and what it does with large batches has tests of its own.
 AT_ONCE = {"bridgeBatchSize": 10, "bridgeWindowSeconds": 0}
+# The control row as `runbook init` makes it, with a bridge that leaves alone what was in the stream until now.
+NEW = (
+    "fenced = 0, legacy_stamp = 0, generation = 0, legacy_since = NULL, modern_since = NULL, "
+    "bridged_since = UTC_TIMESTAMP()"
+)
 TIMEOUT = 60.0
 BETWEEN = 0.05
 
@@ -36,7 +43,7 @@ def until(holds: Callable[[], object]) -> None:
 def afresh(sandbox: Sandbox) -> Context:
     """The sandbox's context: every entity on legacy, both sides empty, copy never started, nothing quarantined."""
     context = Context.of(targets.parse(sandbox.outputs, "the sandbox"))
-    init.run(context)
+    init.run(context, create_tables=True)
     for entity in context.target.entities.values():
         back = Switch(
             context, entity, OperationKind.ROLLBACK, Scope.BOTH, Choices(propagation_wait=0.0, warm=1, force=True)
@@ -44,12 +51,15 @@ def afresh(sandbox: Sandbox) -> Context:
         if back.plan().steps:
             back.execute()
         forget_copy(context, entity)
+        context.routing.route(entity, Routes(writes=Side.LEGACY))
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda entity: _empty(context, entity, sandbox), context.target.entities.values()))
+    emptied = time.time()
     for entity in context.target.entities.values():
         EntityQuarantine(context, entity).drop()
         _forget(context, entity)
     init.run(context)
+    until(lambda: time.time() >= math.ceil(emptied))  # the stream's times have seconds
     return context
 
 
@@ -58,6 +68,8 @@ def forget_copy(context: Context, entity: EntityTarget) -> None:
     if context.journal.find_record(entity.name, names.COPY_RECORD):
         control.stop(context, entity)
         until(lambda: not any(_leased(context, entity, lane) for lane in range(names.LANES)))
+    database = context.aurora.database(context.target.mapping[entity.name].legacy.database)
+    database.execute(f"UPDATE {names.TOKENS_TABLE} SET token = 0 WHERE entity = '{entity.name}'")  # no operator is left
     event = json.dumps({"action": "release", "entity": entity.name})
     context.clients.functions.invoke(FunctionName=context.target.bridge_install_function, Payload=event)
     for record in (names.COPY_RECORD, *map(names.lane_record, range(names.LANES))):
@@ -83,13 +95,10 @@ def _empty(context: Context, entity: EntityTarget, sandbox: Sandbox) -> None:
     described = context.target.mapping[entity.name]
     delete_items(context, entity)
     assert heartbeat.send(context, entity).arrived
-    with sandbox.mariadb.connect(database=described.legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=described.legacy.database) as client, client.cursor() as cursor:
         cursor.execute(f"DELETE FROM {described.legacy.table}")
         cursor.execute(f"DELETE FROM {names.CHANGES_TABLE} WHERE entity = %s", [entity.name])
-        cursor.execute(
-            f"UPDATE {names.CONTROL_TABLE} SET fenced = 0, legacy_stamp = 0, generation = 0 WHERE entity = %s",
-            [entity.name],
-        )
+        cursor.execute(f"UPDATE {names.CONTROL_TABLE} SET {NEW} WHERE entity = %s", [entity.name])
 
 
 def _forget(context: Context, entity: EntityTarget) -> None:
@@ -104,3 +113,5 @@ def _forget(context: Context, entity: EntityTarget) -> None:
         for item in page["Items"]:
             key = {name: item[name] for name in ("entity", "record")}
             dynamodb.delete_item(TableName=table, Key=key)
+    for key in names.gate_keys(entity.name):
+        dynamodb.delete_item(TableName=table, Key=key)

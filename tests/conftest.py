@@ -13,6 +13,7 @@ import botocore.session
 import psutil
 import pytest
 from afresh import AT_ONCE, afresh
+from botocore.useragent import UserAgentString
 
 from runbook.stack import Context
 from sandbox import lifecycle, state
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # boto3 reads its descriptions of AWS's services anew for each session, which takes longer than many a command.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+# It also puts the User-Agent header together anew for each request, which no test reads.
+UserAgentString.to_string = functools.cache(UserAgentString.to_string)
 
 ENTITIES = Path(__file__).with_name("entities.toml")
 PREFIX = "test-"
@@ -58,6 +61,6 @@ def prepared(sandbox: Sandbox) -> Context:
 @pytest.fixture
 def database(sandbox: Sandbox) -> Iterator[Connection]:
     """A connection to the database behind the Data API, as its root, with autocommit."""
-    connection = sandbox.mariadb.connect()
+    connection = sandbox.database.connect()
     yield connection
     connection.close()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
-from functions.domain import names
-
 
 def mapping(stack):
     return stack.one("eventSourceMapping:EventSourceMapping")["inputs"]
@@ -43,9 +39,8 @@ def test_what_is_given_up_is_kept_whole_in_a_private_bucket(stack):
     assert [value for key, value in access.items() if key != "bucket"] == [True] * 4
 
 
-def test_the_mapping_drops_exactly_what_the_domain_says(stack):
-    patterns = [json.loads(each["pattern"]) for each in mapping(stack)["filterCriteria"]["filters"]]
-    assert patterns == list(names.BRIDGE_FILTERS)
+def test_the_mapping_drops_nothing(stack):
+    assert "filterCriteria" not in mapping(stack)
 
 
 def test_the_mappings_numbers_are_settings(describe):
@@ -72,6 +67,14 @@ def test_an_alarm_reports_that_the_bridge_keeps_failing(stack):
     failing = alarm(stack, "chefs-failing")
     assert (failing["metricName"], failing["statistic"], failing["threshold"]) == ("Errors", "Sum", 0)
     assert failing["evaluationPeriods"] * failing["period"] == 300
+
+
+def test_an_alarm_reports_that_records_are_in_quarantine(stack):
+    quarantined = alarm(stack, "chefs-quarantined")
+    assert (quarantined["namespace"], quarantined["metricName"]) == ("streamback", "BridgeQuarantined")
+    function = stack.one("function:Function", "chefs-writer")["inputs"]["environment"]["variables"]
+    assert quarantined["dimensions"] == {"service": function["POWERTOOLS_SERVICE_NAME"]}
+    assert (quarantined["statistic"], quarantined["threshold"], quarantined["evaluationPeriods"]) == ("Sum", 0, 1)
 
 
 def test_alarms_watch_the_bridges_function_and_reach_the_topic(describe, stack):

@@ -46,6 +46,12 @@ def test_triggers_can_be_made_beside_a_binary_log(stack):
     assert {"name": "log_bin_trust_function_creators", "value": "1"} in group["parameters"]
 
 
+def test_a_value_that_does_not_fit_is_refused_in_every_session(stack):
+    group = stack.one("clusterParameterGroup:ClusterParameterGroup")["inputs"]
+    modes = next(each["value"] for each in group["parameters"] if each["name"] == "sql_mode")
+    assert "STRICT_TRANS_TABLES" in modes.split(",")
+
+
 def test_the_network_has_two_zones_and_no_way_in_or_out(stack):
     assert {each["inputs"]["availabilityZone"] for each in stack.of("subnet:Subnet")} == {"us-east-1a", "us-east-1b"}
     group = stack.one("securityGroup:SecurityGroup")["inputs"]

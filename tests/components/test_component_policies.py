@@ -97,8 +97,12 @@ def test_the_modern_reader_reads_and_the_modern_writer_writes_only_its_own_table
     table = ["arn:of:streamback-dev-modern-chefs-table"]
     reader, writer = "streamback-dev-modern-chefs-read", "streamback-dev-modern-chefs-write"
     assert rights(stack, reader) == {"dynamodb:GetItem": table, "dynamodb:Scan": table, **own_log(reader)}
-    actions = ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
-    assert rights(stack, writer) == {f"dynamodb:{action}": table for action in actions} | own_log(writer)
+    found = rights(stack, writer)
+    journal = ["arn:of:streamback-dev-journal-table"]
+    assert found.pop("lambda:InvokeFunction") == [f"arn:of:{stack.outputs['legacyWriteFunction']}"]
+    for action in ("GetItem", "UpdateItem"):  # of its own table, and of the journal, where it counts requests
+        assert found.pop(f"dynamodb:{action}") == table + journal
+    assert found == {"dynamodb:PutItem": table, "dynamodb:DeleteItem": table} | own_log(writer)
 
 
 def test_the_bridge_writes_as_its_own_user_and_never_sees_the_master_secret(stack):
@@ -112,7 +116,8 @@ def test_the_bridge_reads_one_stream_and_puts_only_into_quarantine_and_failure_b
     stream = [stack.outputs["entities"]["chefs"]["streamArn"]]
     for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
         assert found.pop(f"dynamodb:{action}") == stream
-    assert found.pop("dynamodb:PutItem") == ["arn:of:streamback-dev-bridge-quarantine"]
+    for action in ("PutItem", "UpdateItem"):
+        assert found.pop(f"dynamodb:{action}") == ["arn:of:streamback-dev-bridge-quarantine"]
     assert found.pop("s3:PutObject") == ["arn:of:streamback-dev-bridge-failures-bucket/*"]
     assert found.pop("s3:ListBucket") == ["arn:of:streamback-dev-bridge-failures-bucket"]
     assert {action.partition(":")[0] for action in found} == {"rds-data", "secretsmanager", "logs"}

@@ -148,7 +148,12 @@ def test_each_function_gets_the_variables_that_it_needs(stack):
         "legacy-read": master,
         "legacy-write": master,
         "modern-chefs-read": modern,
-        "modern-chefs-write": modern,
+        "modern-chefs-write": modern
+        | {
+            "JOURNAL_TABLE": outputs["journalTable"],
+            "LEGACY_WRITE_FUNCTION": outputs["legacyWriteFunction"],
+            "OWN_TIMEOUT": "28",
+        },
         "bridge-install": master | {"BRIDGE_SECRET_ARN": outputs["bridgeSecretArn"]},
         "bridge-chefs-writer": {
             "CLUSTER_ARN": outputs["clusterArn"],
@@ -167,6 +172,8 @@ def test_each_function_gets_the_variables_that_it_needs(stack):
             "JOURNAL_TABLE": outputs["journalTable"],
             "LEGACY_WRITE_FUNCTION": outputs["legacyWriteFunction"],
             "MODERN_WRITE_FUNCTIONS": json.dumps({"chefs": outputs["entities"]["chefs"]["writeFunction"]}),
+            "MODERN_WRITE_TIMEOUT": "28",
+            "OWN_TIMEOUT": "29",
         },
     }
 

@@ -84,7 +84,7 @@ def test_a_lock_wait_freezes_no_other_client(call, sandbox):
     delete = "DELETE FROM emulator_test.t WHERE id = 500"
     waiter = threading.Thread(target=lambda: answered.append(call("execute_statement", sql=delete)))
     waiter.start()
-    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with sandbox.database.connect() as connection, connection.cursor() as cursor:
         waiting = f"SELECT 1 FROM information_schema.processlist WHERE info = '{delete}'"
         until(lambda: cursor.execute(waiting))
     assert call("execute_statement", sql="SELECT 1")["records"] == [[{"longValue": 1}]]

@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from machines import program
 
-from sandbox.database import programs
-from sandbox.database.programs import locate
+from sandbox.database.mariadb_programs import locate
 from sandbox.errors import SandboxError
-
-
-@pytest.fixture
-def machine(tmp_path, monkeypatch):
-    """A machine without MariaDB whose PATH is one empty folder."""
-    monkeypatch.setattr(programs, "SYSTEM_FOLDERS", ())
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
-
-
-def program(path, text="exit 0"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
 
 
 def test_a_server_on_the_path_is_taken(machine, tmp_path):

@@ -20,8 +20,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from emulator_parts import Parts, until
 
-from sandbox.database.mariadb import MariaDB
-
 SERVE = """
 import pathlib, sys
 from sandbox.emulator.server import serve
@@ -84,7 +82,7 @@ class Emulator:
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory, sandbox):
     folder = tmp_path_factory.mktemp("emulator")
-    database = MariaDB(folder / "db", sandbox.folder.parent / "cache")
+    database = type(sandbox.database)(folder / "db", sandbox.location.cache)
     database.start()
     made = Emulator(folder, database.socket)
     made.database = database
@@ -98,7 +96,14 @@ def sql(emulator):
     secret = emulator.client("secretsmanager").create_secret(
         Name="outage", SecretString='{"username": "admin", "password": "not-so-secret"}'
     )
+    strict = {"ParameterName": "sql_mode", "ParameterValue": "STRICT_TRANS_TABLES", "ApplyMethod": "immediate"}
+    group = {"DBClusterParameterGroupName": "strict"}
+    emulator.client("rds").create_db_cluster_parameter_group(
+        **group, DBParameterGroupFamily="aurora-mysql8.0", Description="refuses values that do not fit"
+    )
+    emulator.client("rds").modify_db_cluster_parameter_group(**group, Parameters=[strict])
     cluster = emulator.client("rds").create_db_cluster(
+        **group,
         DBClusterIdentifier="outage",
         Engine="aurora-mysql",
         MasterUsername="admin",

@@ -175,3 +175,18 @@ def test_records_past_the_age_limit_are_given_up_and_the_young_ones_of_their_bat
     assert stream._young([old, young], {}, 2) == [young]
     (bucket, _, batch, reason, tries) = dead_lettered[0]
     assert (bucket, batch, reason, tries) == ("failures", [old], "RecordAgeExceeded", 2)
+
+
+def test_what_a_partiql_statement_writes_is_in_the_stream(mapped):
+    found = mapped("none")
+
+    def execute(statement):
+        found.parts.clients["dynamodb"].execute_statement(Statement=statement)
+
+    execute(f"INSERT INTO \"{found.table}\" VALUE {{'k': 'a', 'v': '1'}}")
+    execute(f"UPDATE \"{found.table}\" SET v = '2' WHERE k = 'a'")
+    execute(f"UPDATE \"{found.table}\" SET v = '2' WHERE k = 'a'")
+    execute(f"SELECT * FROM \"{found.table}\" WHERE k = 'a'")
+    found.put("end")
+    until(lambda: found.delivered()[-1:] == ["end=1"])
+    assert found.delivered() == ["a=1", "a=2", "end=1"]

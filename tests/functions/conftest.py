@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from legacy_world import Legacy
+from legacy_world import STREAM, Legacy
 
 from functions.aws.data_api import DataApi
+from functions.bridge import stream_guard
 from functions.domain import entities, names
 from functions.install import tables
 from functions.legacy.init import statements
@@ -42,6 +43,30 @@ def make_legacy(data_api):
         for statement in statements(entity):
             server.execute(statement)
         tables.prepare(server, entity)
+        stream_guard.confirm(server, entity, STREAM)
+        return Legacy(entity, server, data_api(database))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_own(data_api):
+    """Makes an entity `things` of a table that has these columns, in a database of its own."""
+
+    def make(columns: str, fields: dict[str, dict[str, object]], *, prepared: bool = False) -> Legacy:
+        database = f"test_{uuid.uuid4().hex[:12]}"
+        described = {
+            "legacy": {"database": database, "table": "thing", "key": "id"},
+            "modern": {"table": "thing", "key": "ThingId"},
+            "fields": fields,
+        }
+        entity = entities.parse({"things": described})["things"]
+        server = data_api()
+        server.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
+        server.execute(f"CREATE TABLE {database}.thing (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, {columns})")
+        if prepared:
+            tables.prepare(server, entity)
+            stream_guard.confirm(server, entity, STREAM)
         return Legacy(entity, server, data_api(database))
 
     return make
@@ -70,6 +95,15 @@ def bridge_user(sandbox, data_api):
 @pytest.fixture(scope="session")
 def shared_chefs(make_legacy) -> Legacy:
     return make_legacy("chefs")
+
+
+@pytest.fixture
+def modern(legacy):
+    """The same table while modern is the source of truth."""
+    control = f"UPDATE {names.CONTROL_TABLE} SET fenced ="
+    legacy.database.execute(f"{control} 1")
+    yield legacy
+    legacy.database.execute(f"{control} 0")
 
 
 @pytest.fixture

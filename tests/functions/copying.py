@@ -42,7 +42,7 @@ class Copying:
             dynamodb=dynamodb or self.dynamodb,
             table=self.table,
             journal=self.journal,
-            quarantine=self.quarantined.__setitem__,
+            quarantine=given.pop("quarantine", lambda key, reason, _held: self.quarantined.__setitem__(key, reason)),
         )
         return CopyLane(self.entity, lane, targets, owner=uuid.uuid4().hex, **given)
 
@@ -83,7 +83,7 @@ class Copying:
             else ({"S": value} if isinstance(value, str) else {"N": str(value)})
             for name, value in {"state": "running", "backfilled": False, "started_at": START, **attributes}.items()
         }
-        self._journal_put(names.STATE_RECORD, {"phase": {"S": phase}})
+        self._journal_put(names.STATE_RECORD, {"phase": {"S": phase}, "reads": {"N": "0"}})
         self._journal_put(names.COPY_RECORD, typed)
 
     def record(self, record: str = names.COPY_RECORD) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from functions.aws.data_api import DataApi
+from functions.bridge import stream_guard
 from functions.bridge.apply import Applier
-from functions.domain import changes
+from functions.domain import changes, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
 
 BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double cannot distinguish from the next one
+STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/chef/stream/now"
 EXAMPLES = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -45,7 +47,12 @@ class Legacy:
 
     def apply(self, *records: dict[str, Any]) -> Any:
         found = changes.from_stream(self.entity, records)
-        return Applier(self.entity, self.database, self.quarantined).apply(found)
+        return self.applier().apply(found)
+
+    def applier(self, database: DataApi | None = None, stream: str = "") -> Applier:
+        """The bridge's, for records of the stream that Aurora knows, or of another."""
+        stream = stream or stream_guard.known(self.server, self.entity)
+        return Applier(self.entity, database or self.database, self.quarantined, stream)
 
     def everything(self) -> dict[str, Any]:
         return {record.key: record.fields for record in self.store.page(1000, "").records}
@@ -64,3 +71,9 @@ def record(key: str, sequence: int, event: str = "INSERT", **attributes: Any) ->
     if event != "REMOVE":
         data["NewImage"] = {**keys, **image}
     return {"eventName": event, "eventSource": "aws:dynamodb", "dynamodb": data}
+
+
+def set_control(legacy: Legacy, **values: int) -> None:
+    """Change columns of the entity's control row."""
+    sets = ", ".join(f"{name} = {value}" for name, value in values.items())
+    legacy.database.execute(f"UPDATE {names.CONTROL_TABLE} SET {sets} WHERE entity = '{legacy.entity.name}'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -107,6 +107,25 @@ def test_any_key_in_a_path_is_a_key(api, system, key):
     assert (answer.status, answer.body["message"]) == (404, "There is no such record.")
 
 
+@pytest.mark.parametrize(
+    "key", ["%41", "100%25", "a/b", "/", "a+b", "a b", "a.b", "a%2Fb", "🍕", "?x=1#y", "k" * 255], ids=str.encode
+)
+def test_every_key_is_reachable_in_both_systems_and_no_other_by_it(api, target, key):
+    dynamodb, place = Clients(target).dynamodb, quote(key, safe="")
+    for each in (key, unquote(key), quote(key, safe="")):
+        item = {"ChefId": {"S": each}, "firstName": {"S": each}}
+        dynamodb.put_item(TableName=target.entity("chefs").modern_table, Item=item)
+    others = {unquote(key), quote(key, safe="")} - {key}
+    until(lambda: all(api.get(f"/aurora/chefs/{quote(each, safe='')}").status == 200 for each in {key, *others}))
+    for system in ("/aurora", "/dynamo"):
+        found = api.get(f"{system}/chefs/{place}")
+        assert (found.status, found.body["id"], found.body["firstName"]) == (200, key, key)
+        assert api.request("PUT", f"{system}/chefs/{place}", {"firstName": key}).status == 200
+        assert api.request("DELETE", f"{system}/chefs/{place}").status == 204
+        for each in others:
+            assert api.get(f"{system}/chefs/{quote(each, safe='')}").status == 200
+
+
 def test_a_record_over_400_kb_is_too_large_for_both(api, system):
     body = {**SPECIMEN, "notes": "x" * 410_000}
     assert api.request("POST", f"{system}/specimens", body).status == 413
@@ -128,13 +147,20 @@ def test_every_type_is_shown_alike_by_both(api):
         "labelled": "2026-11-23T09:00:00.123456Z",
         "birthday": "1999-12-31",
         "genome": base64.b64encode(bytes(range(256))).decode(),
-        "traits": {"é": [1, 2.5, None, True, {"x": ""}]},
+        "traits": {"é": [1, 2.5, None, True, {"x": ""}, 2**64 - 1]},
+        "barcode": 2**64 - 1,
+        "drawer": -128,
+        "shelf": " a b",
+        "checksum": "AQIDBA==",
+        "state": "stored",
+        "seen": "2026-01-31T12:00:00.5+02:00",
     }
     shown = [api.request("POST", f"{system}/specimens", body).body for system in ("/aurora", "/dynamo")]
     for record in shown:
         record.pop("id")
     assert shown[0] == shown[1]
     assert (shown[0]["weight"], shown[0]["found"]) == ("12.5", "2026-01-31T10:00:00.000000Z")
+    assert (shown[0]["barcode"], shown[0]["seen"]) == (2**64 - 1, "2026-01-31T10:00:01.000000Z")
 
 
 def test_an_unsigned_request_is_refused(target, monkeypatch):
@@ -145,6 +171,8 @@ def test_an_unsigned_request_is_refused(target, monkeypatch):
 
 def test_a_modern_write_of_every_type_comes_back_equal_through_the_bridge(api):
     body = {**SPECIMEN, "notes": "👩‍🍳'\"\\\x00", "traits": {"a": [1e100, 0.1]}, "genome": "AP8="}
+    body |= {"barcode": 2**64 - 1, "checksum": "AAAAAA==", "shelf": " a", "state": "stored"}
+    body["seen"] = "2026-01-31T10:00:00.5Z"
     made = api.request("POST", "/dynamo/specimens", body).body
     until(lambda: api.get(f"/aurora/specimens/{made['id']}").body == made)
     assert api.request("DELETE", f"/dynamo/specimens/{made['id']}").status == 204
@@ -170,7 +198,7 @@ def test_a_record_that_aurora_never_takes_is_quarantined_and_its_neighbours_arri
 
 
 def test_nothing_is_lost_while_the_database_is_killed_and_started_again(api, sandbox):
-    database = sandbox.mariadb
+    database = sandbox.database
     made = [api.request("POST", "/dynamo/chefs", {"firstName": f"before {number}"}).body for number in range(10)]
     database.kill()
     try:
@@ -198,6 +226,44 @@ def test_what_a_copy_wrote_does_not_come_back(api, sandbox):
     assert "streamback_origin" not in client.get_item(TableName=table, Key={"ChefId": {"S": "copied"}})["Item"]
     until(lambda: api.get("/aurora/chefs/copied").body == changed.body)
     assert api.request("DELETE", "/dynamo/chefs/copied").status == 204
+
+
+@pytest.fixture
+def odd(api, sandbox, system):
+    """A record of this system that does not fit the mapping, beside one that does: their ids."""
+    good, bad = (api.request("POST", f"{system}/specimens", SPECIMEN).body["id"] for _ in range(2))
+    if system == "/aurora":
+        with sandbox.database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE museum.specimen SET is_extinct = 7 WHERE specimen_no = %s", (bad,))
+    else:
+        item = {"SpecimenId": {"S": bad}, "extinct": {"N": "7"}}
+        table = sandbox.outputs["entities"]["specimens"]["modernTable"]
+        sandbox.client("dynamodb").put_item(TableName=table, Item=item)
+    yield good, bad
+    assert [api.request("DELETE", f"{system}/specimens/{key}").status for key in (good, bad)] == [204, 204]
+
+
+def everything(api, place):
+    """The ids of a whole listing: those of its records, and those that it names as unrepresentable."""
+    served, named, more = [], [], {}
+    while True:
+        page = api.get(place, limit=1000, **more).body
+        served += [record["id"] for record in page["items"]]
+        named += page.get("unrepresentable", [])
+        more = {"cursor": page["cursor"]}
+        if page["cursor"] is None:
+            return served, named
+
+
+def test_a_record_that_does_not_fit_the_mapping_is_named_and_its_neighbours_are_served(api, system, odd):
+    good, bad = odd
+    answer = api.get(f"{system}/specimens/{bad}")
+    assert (answer.status, answer.body["error"], answer.body["field"]) == (422, "unrepresentable", "extinct")
+    served, named = everything(api, f"{system}/specimens")
+    assert (good in served, bad in served, named) == (True, False, [bad])
+    assert api.request("PUT", f"{system}/specimens/{bad}", SPECIMEN).status == 200
+    assert api.get(f"{system}/specimens/{bad}").status == 200
+    assert everything(api, f"{system}/specimens")[1] == []
 
 
 def test_a_heartbeat_is_no_record_of_the_modern_api(api, sandbox):

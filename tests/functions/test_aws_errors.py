@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.aws import data_api
-from functions.aws.mysql_errors import DataApiError, FencedError, PermanentError, TransientError, classify
+from functions.aws.mysql_errors import (
+    BlockedError,
+    DataApiError,
+    FencedError,
+    PermanentError,
+    TransientError,
+    UnwritableKeyError,
+    classify,
+)
 
 BAD, DATABASE = "BadRequestException", "DatabaseErrorException"
 
@@ -39,7 +47,15 @@ def meaning(name, text):
         ("ThrottlingException", "Rate exceeded", TransientError, 0),
         (DATABASE, "streamback: writes to chefs are fenced; Error code: 1644; SQLState: 45000", FencedError, 1644),
         (BAD, "streamback: writes to chefs are fenced", FencedError, 1644),
-        (DATABASE, "Unknown column 'x' in 'field list'; Error code: 1054; SQLState: 42S22", DataApiError, 1054),
+        (DATABASE, "Unknown column 'x' in 'field list'; Error code: 1054; SQLState: 42S22", BlockedError, 1054),
+        (BAD, "Table 'd.t' doesn't exist; Error code: 1146; SQLState: 42S02", BlockedError, 1146),
+        (BAD, "INSERT command denied to user; Error code: 1142; SQLState: 42000", BlockedError, 1142),
+        (BAD, "Illegal mix of collations; Error code: 1267; SQLState: HY000", UnwritableKeyError, 1267),
+        (BAD, "Cannot convert string '\\xF0' from utf8mb4 to latin1", UnwritableKeyError, 3854),
+        (BAD, "too few stars; Error code: 1644; SQLState: 45000", PermanentError, 1644),
+        (BAD, "too few stars; Error code: 30001; SQLState: 45000", PermanentError, 30001),
+        (BAD, "streamback: a lock is held; Error code: 1644; SQLState: 45000", DataApiError, 1644),
+        (DATABASE, "Table definition has changed; Error code: 1412; SQLState: HY000", TransientError, 1412),
         (BAD, "You have an error in your SQL syntax; Error code: 1064; SQLState: 42000", DataApiError, 1064),
         ("AccessDeniedException", "not authorized to perform rds-data:ExecuteStatement", DataApiError, 0),
     ],

@@ -5,14 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES, record
 from strategies import strings
 
 from functions.aws.mysql_errors import TransientError
-from functions.bridge import stream_guard
 from functions.domain import changes, entities
 
 KEYS = ("a", "A", "b ", "b", "7", "ключ")
@@ -102,7 +100,8 @@ def test_updates_of_existing_rows_burn_no_auto_increment_ids(legacy):
     assert int(legacy.store.create(None, {"firstName": "a", "lastName": "b"}).key) == before + 1
 
 
-def test_a_row_that_began_in_legacy_is_updated_and_deleted_in_its_place(legacy):
+def test_a_row_that_began_in_legacy_is_updated_and_deleted_in_its_place(modern):
+    legacy = modern
     made = legacy.store.create(None, {"firstName": "Ana", "lastName": "Roš"})
     legacy.apply(record(made.key, BASE, "MODIFY", firstName="Anja"))
     assert legacy.everything() == {made.key: {"firstName": "Anja", "lastName": "Ramsay"}}
@@ -182,39 +181,6 @@ def test_an_update_that_the_owners_unique_index_refuses_is_quarantined_and_its_r
     assert {key: code for key, (_, code) in legacy.quarantined.changes.items()} == {"b": 1062, "d": 1062}
 
 
-def test_a_new_streams_records_are_refused_until_it_is_confirmed_and_then_count_from_the_start(legacy):
-    stream_guard.confirm(legacy.server, legacy.entity, "arn:one")
-    legacy.apply(record("a", BASE, firstName="old"), record("b", BASE, "REMOVE"))
-    with pytest.raises(stream_guard.UnknownStreamError, match="runbook init"):
-        stream_guard.check(legacy.database, legacy.entity, "arn:two")
-    assert stream_guard.confirm(legacy.server, legacy.entity, "arn:two")
-    assert not stream_guard.confirm(legacy.server, legacy.entity, "arn:two")
-    stream_guard.check(legacy.database, legacy.entity, "arn:two")
-    legacy.apply(record("a", 1, "MODIFY", firstName="new"), record("b", 2, firstName="new"))
-    assert {fields["firstName"] for fields in legacy.everything().values()} == {"new"}
-
-
-@pytest.mark.parametrize("rows", [2, 3, 8])
-@pytest.mark.parametrize("key_type", ["integer", "string"])
-def test_the_old_numbers_are_forgotten_stretch_by_stretch_of_the_primary_key(make_legacy, monkeypatch, key_type, rows):
-    monkeypatch.setattr(stream_guard, "AT_ONCE", 3)
-    legacy = make_legacy("chefs", key_type=key_type, **({"key": "sku"} if key_type == "string" else {}))
-    stream_guard.confirm(legacy.server, legacy.entity, "arn:one")
-    legacy.apply(*[record(f"ключ '{n}", BASE + n, firstName="x") for n in range(rows)])
-    changed, real = [], legacy.server.execute
-
-    def execute(sql, values=None):
-        count = real(sql, values)
-        changed.extend([count] * sql.startswith("UPDATE"))
-        return count
-
-    monkeypatch.setattr(legacy.server, "execute", execute)
-    stream_guard.confirm(legacy.server, legacy.entity, "arn:two")
-    assert (sum(changed), max(changed)) == (rows, min(rows, 3))
-    left = "SELECT COUNT(*) FROM cheftable WHERE streamback_sequence IS NOT NULL"
-    assert legacy.database.query(left)[0][0]["longValue"] == 0
-
-
 def test_natural_keys_converge_too(make_legacy):
     legacy = make_legacy("chefs", key_type="string", key="sku")
     legacy.apply(record("SKU 1", BASE, firstName="x"), record("sku 1", BASE + 1, firstName="y"))
@@ -250,10 +216,10 @@ def test_a_batch_is_coalesced_to_the_last_change_of_each_key():
 
 def test_a_record_that_does_not_fit_is_not_quarantined_again_once_a_newer_one_was_applied(legacy):
     legacy.clear()
-    legacy.apply(record("mended", BASE, firstName="x" * 256))
-    assert "mended" in legacy.quarantined.changes
-    legacy.apply(record("mended", BASE + 1, "MODIFY", firstName="short"))
+    legacy.apply(record("corrected", BASE, firstName="x" * 256))
+    assert "corrected" in legacy.quarantined.changes
+    legacy.apply(record("corrected", BASE + 1, "MODIFY", firstName="short"))
     legacy.quarantined.changes.clear()
-    legacy.apply(record("mended", BASE, firstName="x" * 256))
+    legacy.apply(record("corrected", BASE, firstName="x" * 256))
     assert not legacy.quarantined.changes
-    assert legacy.everything()["mended"]["firstName"] == "short"
+    assert legacy.everything()["corrected"]["firstName"] == "short"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from legacy_world import BASE, EXAMPLES, record
+from legacy_world import BASE, EXAMPLES, STREAM, record
 
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError, TransientError
@@ -51,9 +51,7 @@ def deliver(legacy, batch, database=None):
     """Apply a batch as Lambda does: again while the bridge asks for it."""
     for _ in range(DELIVERIES):
         try:
-            return Applier(legacy.entity, database or legacy.database, legacy.quarantined).apply(
-                changes.from_stream(legacy.entity, batch)
-            )
+            return legacy.applier(database).apply(changes.from_stream(legacy.entity, batch))
         except TransientError:
             continue
     pytest.fail("the bridge asks for the batch for ever")
@@ -157,4 +155,4 @@ def test_a_quarantine_that_cannot_be_written_stops_the_batch(legacy):
 
     poison = record("a", BASE, firstName="x" * 256)
     with pytest.raises(ConnectionError):
-        Applier(legacy.entity, legacy.database, Broken()).apply(changes.from_stream(legacy.entity, [poison]))
+        Applier(legacy.entity, legacy.database, Broken(), STREAM).apply(changes.from_stream(legacy.entity, [poison]))

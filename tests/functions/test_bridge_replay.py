@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from legacy_world import BASE, record
+from legacy_world import BASE, STREAM, record
 
-from functions.bridge import stream_guard
 from functions.bridge.replay import Replay
+from functions.domain import changes
 
-STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/chef/stream/now"
 OTHER = "arn:aws:dynamodb:us-east-1:000000000000:table/chef/stream/before"
 TOO_LONG = "x" * 300
 
@@ -16,7 +15,6 @@ TOO_LONG = "x" * 300
 @pytest.fixture
 def known(legacy):
     """The legacy table, following `STREAM`, in phase modern."""
-    stream_guard.confirm(legacy.server, legacy.entity, STREAM)
     legacy.database.execute("UPDATE streamback_control SET legacy_stamp = 0, generation = 0, fenced = 0")
     return legacy
 
@@ -124,3 +122,12 @@ def test_doing_it_again_changes_nothing(known):
     for _ in range(3):
         assert not replay(known, "a", BASE + 5, "present").reason
     assert (names(known), sequence(known, "a")) == ({"a": "present"}, BASE + 5)
+
+
+def test_an_old_change_that_is_given_up_late_does_not_quarantine_a_key_that_was_corrected_since(known):
+    [old] = changes.from_stream(known.entity, [record("a", BASE, firstName="refused")])
+    assert known.applier().give_up(old, "six tries failed", 31999).quarantined == 1
+    known.quarantined.changes.clear()
+    known.apply(record("a", BASE + 1, "MODIFY", firstName="corrected"))
+    assert known.applier().give_up(old, "six tries failed", 31999).quarantined == 0
+    assert known.quarantined.changes == {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError
 from copying import Faulty, KilledError, failing, killed_after, make_copying
+from sweep import EVERY
 
 from functions.aws.dynamodb import LONGEST_CALL_SECONDS, TransientDynamoError
 from functions.copy.lease import LEASE_SECONDS, LeaseLostError
@@ -60,10 +60,11 @@ def _of_lane(chefs, lane: int, count: int) -> list[str]:
     return found
 
 
+@pytest.mark.sweep
 def test_killed_after_any_call_and_run_again_it_converges(chefs):
     changed, deleted, *spare = _of_lane(chefs, 0, 40)
     chefs.catch_up()
-    for calls in itertools.count(1):
+    for calls in itertools.count(1, EVERY):
         chefs.changed(changed, f"name {calls}")
         chefs.writers.store.delete(deleted)
         deleted = spare.pop()
@@ -190,7 +191,7 @@ def test_a_worker_waits_out_what_passes(chefs):
     _of_lane(chefs, 0, 3)
     aurora = Faulty(chefs.legacy.database._client, failing("execute_statement", times=3))
     database = type(chefs.legacy.database)(aurora, *_target(chefs.legacy.database))
-    dynamodb = Faulty(chefs.dynamodb, failing("batch_write_item", "get_item", "update_item", times=5))
+    dynamodb = Faulty(chefs.dynamodb, failing("transact_write_items", "get_item", "update_item", times=5))
     work, slept = _work(chefs, chefs.lane(0, dynamodb, database=database))
     assert work.run() == OVER
     assert len(slept) > 5
@@ -203,63 +204,45 @@ def _target(database):
     return target["resourceArn"], target["secretArn"], target["database"]
 
 
-def test_items_that_dynamodb_leaves_over_are_written_again(chefs):
+@pytest.mark.parametrize("reason", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_transaction_that_surely_wrote_nothing_is_repeated(chefs, reason):
     _of_lane(chefs, 0, 3)
     left = [2]
 
-    def throttled(name, call):
-        if name != "batch_write_item" or not left[0]:
-            return call()
-        left[0] -= 1
-        return {"UnprocessedItems": wanted}
+    def canceled(name, call):
+        if name == "transact_write_items" and left[0]:
+            left[0] -= 1
+            raise _canceled("None", reason)
+        return call()
 
-    wanted: dict = {}
-    dynamodb = Faulty(chefs.dynamodb, throttled)
-    real = dynamodb.batch_write_item
-
-    def write(RequestItems):  # noqa: N803  # boto3's name
-        wanted.clear()
-        wanted.update(RequestItems)
-        return real(RequestItems=RequestItems)
-
-    dynamodb.batch_write_item = write
-    chefs.round(chefs.lane(0, dynamodb))
-    chefs.catch_up()
-    assert chefs.converged()
+    chefs.round(chefs.lane(0, Faulty(chefs.dynamodb, canceled)))
+    assert not left[0]
+    assert len(chefs.items()) == 3
 
 
-def test_one_item_that_dynamodb_refuses_does_not_stop_the_others(chefs):
+def _canceled(*codes: str) -> ClientError:
+    reasons = {"CancellationReasons": [{"Code": code, "Message": "nested too deep"} for code in codes]}
+    return ClientError({"Error": {"Code": "TransactionCanceledException", "Message": "it"}, **reasons}, "a write")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_one_item_that_dynamodb_refuses_does_not_stop_the_others(chefs, whole):
+    """It refuses some items before it begins a transaction, and cancels it for others."""
     keys = _of_lane(chefs, 0, 3)
-
     dynamodb = Faulty(chefs.dynamodb, lambda _name, call: call())
-    real = chefs.dynamodb.batch_write_item
+    real = chefs.dynamodb.transact_write_items
 
-    def write(RequestItems):  # noqa: N803  # boto3's name
-        if keys[1] in json.dumps(RequestItems):
+    def write(TransactItems):  # noqa: N803  # boto3's name
+        refused = {"S": keys[1]}
+        if any("Put" in action and refused in action["Put"]["Item"].values() for action in TransactItems):
             details = {"Error": {"Code": "ValidationException", "Message": "nested too deep"}}
-            raise ClientError(details, "BatchWriteItem")
-        return real(RequestItems=RequestItems)
+            raise ClientError(details, "a write") if whole else _canceled("None", "ValidationError")
+        return real(TransactItems=TransactItems)
 
-    dynamodb.batch_write_item = write
+    dynamodb.transact_write_items = write
     chefs.round(chefs.lane(0, dynamodb))
     assert set(chefs.items()) == {keys[0], keys[2]}
     assert chefs.quarantined == {keys[1]: "nested too deep"}
-
-
-def test_after_a_write_in_doubt_it_waits_until_that_must_have_ended(chefs):
-    _of_lane(chefs, 0, 1)
-    left = [1]
-
-    def lost(name, call):
-        if name == "batch_write_item" and left[0]:
-            left[0] -= 1
-            raise ReadTimeoutError(endpoint_url="here")
-        return call()
-
-    work, slept = _work(chefs, chefs.lane(0, Faulty(chefs.dynamodb, lost)), rounds=5)
-    assert work.run() == OVER
-    assert slept[0] == LONGEST_CALL_SECONDS
-    assert len(chefs.items()) == 1
 
 
 def test_an_unknown_error_is_raised_and_the_lane_is_free(chefs):

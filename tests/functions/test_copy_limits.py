@@ -104,7 +104,7 @@ def test_a_busy_aurora_is_noticed_within_seconds_and_its_own_work_does_not_count
     assert load.excess(0) == ""
     before = load.excess(1)
     name = f"test_{database}"
-    connections = [sandbox.mariadb.connect() for _ in range(4)]
+    connections = [sandbox.database.connect() for _ in range(4)]
     with connections[0].cursor() as cursor:
         cursor.execute(f"SELECT GET_LOCK('{name}', 0)")
 
@@ -156,7 +156,7 @@ def test_the_backfill_waits_for_a_short_queue(chefs):
         chefs.created()
     chefs.begin(bound=20)
     lane = chefs.lane(0)
-    lane.queue.remove([row.id for n in range(names.LANES) for row in lane.queue.take(n, 500)][:1])
+    lane.queue.remove([row for n in range(names.LANES) for row in lane.queue.take(n, 500)][:1])
     lane.lease.take()
     full = chefs.lane(1)
     assert full.queue.length(BOUND) == 19
@@ -182,5 +182,9 @@ def test_only_the_first_lane_does_the_backfill_and_none_while_switching(chefs):
 def test_a_checkpoint_of_an_earlier_start_does_not_end_the_next_one(chefs):
     seen = chefs.lane(0).records.read()
     chefs.begin(started_at="2026-02-02T00:00:00Z")
-    chefs.lane(0).records.checkpoint(seen, "", 5)
-    assert not chefs.lane(0).records.read().backfilled
+    lane = chefs.lane(0)
+    assert lane.lease.take()
+    lane.records.checkpoint(seen, "", 5, lane.lease.held())
+    assert not lane.records.read().backfilled
+    lane.records.checkpoint(lane.records.read(), "", 5, lane.lease.held())
+    assert lane.records.read().backfilled

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import BY_TYPE
+from strategies import values_of
 
 from functions.domain import entities, mapping
 from functions.domain.errors import InvalidFieldError, UnmappableError
@@ -21,7 +21,7 @@ ENTITY = entities.load(Path(__file__).parents[1] / "entities.toml")["specimens"]
 def bodies() -> st.SearchStrategy:
     fields = {}
     for name, field in ENTITY.fields.items():
-        values = BY_TYPE[field.type]
+        values = values_of(field)
         if field.type == "bytes":
             values = values.map(lambda value: base64.b64encode(value).decode())
         fields[name] = values if field.required else values | st.none()
@@ -48,11 +48,27 @@ def test_a_stream_record_with_its_bytes_in_base64_is_the_same_record(body):
     assert mapping.record_from_item(ENTITY, as_sent) == record
 
 
-@pytest.mark.parametrize("number", [5.329737474810639e16, -(2**63), 2**64, 1.0, -0.0, 1e20, 0.1, 2**53 + 1])
-def test_a_number_in_json_has_one_spelling_on_both_sides(number):
+NUMBERS = [5.329737474810639e16, -(2**63), 2**64 - 1, 1.0, -0.0, 1e20, 10**20, 0.1, 2**53 + 1, Decimal("12.50")]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_in_json_has_one_spelling_on_both_sides_and_stays_the_number_that_it_is(number):
     body = {"label": "a", "price": "1", "found": "2026-01-31T10:00:00Z", "traits": [number]}
     record = mapping.Record("k", mapping.fields_from_body(ENTITY, body))
     assert mapping.record_from_item(ENTITY, mapping.item_from_record(ENTITY, record)) == record
+    assert Decimal(repr(record.fields["traits"][0])) == Decimal(str(number))
+
+
+@pytest.mark.parametrize("number", ["18446744073709551616", "0.12345678901234567891", "1e-400", "-9223372036854775809"])
+def test_a_number_in_json_that_a_column_would_change_is_refused_from_each_side(number):
+    body = {"label": "a", "price": "1", "found": "2026-01-31T10:00:00Z"}
+    with pytest.raises(InvalidFieldError) as raised:
+        mapping.fields_from_body(ENTITY, {**body, "traits": [Decimal(number)]})
+    assert raised.value.field == "traits"
+    item = mapping.item_from_record(ENTITY, mapping.Record("k", mapping.fields_from_body(ENTITY, body)))
+    with pytest.raises(UnmappableError) as unmappable:
+        mapping.record_from_item(ENTITY, {**item, "traits": {"L": [{"N": number}]}}, limited=False)
+    assert unmappable.value.field == "traits"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +81,8 @@ def test_a_number_in_json_has_one_spelling_on_both_sides(number):
         ("legs", "four"),
         ("legs", 2**63),
         ("legs", True),
+        ("legs", Decimal("1e999999999")),
+        ("legs", Decimal("4.5")),
         ("weight", "1e400"),
         ("weight", "0.0000001"),
         ("weight", "100000000000000"),
@@ -72,7 +90,16 @@ def test_a_number_in_json_has_one_spelling_on_both_sides(number):
         ("extinct", "yes"),
         ("found", "2026-01-31"),
         ("found", "2026-01-31T10:00:00"),
+        ("barcode", -1),
+        ("barcode", 2**64),
+        ("drawer", 128),
+        ("shelf", "a "),
+        ("checksum", "AQ=="),
+        ("state", "lost"),
         ("found", 5),
+        ("found", "2026-01-31T10:00:00.1234567Z"),
+        ("found", "2026-01-31T10:00:00+02:00:00.5"),
+        ("found", "9999-12-31T23:59:59-02:00"),
         ("birthday", "31.1.2026"),
         ("genome", "not base64!"),
         ("traits", {"": 1}),

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from functions.aws.mysql_errors import TransientError
+from functions.domain import names
 from functions.install import online_ddl, tables, uninstall
-from functions.install.online_ddl import TableBusyError
+from functions.install.online_ddl import BlockedWritersError, TableBusyError
 
 CHANGE = "ADD INDEX of_a_test (cheffirst)"
 
@@ -30,7 +31,7 @@ def legacy(make_legacy, monkeypatch):
 @pytest.fixture
 def reader(sandbox, legacy):
     """A transaction that has read the table, so that no ALTER TABLE can run until it ends."""
-    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
         client.begin()
         cursor.execute("SELECT * FROM cheftable")
         yield client
@@ -62,7 +63,7 @@ def test_a_change_that_an_earlier_caller_left_running_is_waited_for_and_not_made
     sandbox, legacy, reader, monkeypatch
 ):
     def earlier() -> None:
-        with sandbox.mariadb.connect() as client, client.cursor() as cursor:
+        with sandbox.database.connect() as client, client.cursor() as cursor:
             cursor.execute(f"ALTER TABLE {tables.place(legacy.entity)} {CHANGE}")
 
     thread = threading.Thread(target=earlier)
@@ -144,3 +145,24 @@ def test_two_who_prepare_the_same_table_at_once_both_end_well(legacy, data_api):
         thread.join()
     assert failures == []
     assert tables.has_index(legacy.server, legacy.entity)
+
+
+@pytest.fixture
+def indexed(make_legacy):
+    """A table with a FULLTEXT index, which no ALTER TABLE of ours can change while writers write."""
+    made = make_legacy("chefs")
+    uninstall.remove(made.server, made.entity)
+    made.database.execute("ALTER TABLE cheftable ADD FULLTEXT INDEX words (cheffirst)")
+    return made
+
+
+def test_a_change_that_would_block_writers_is_refused_unless_it_is_allowed(indexed):
+    with pytest.raises(BlockedWritersError, match=r"cheftable.*--block-writers"):
+        tables.prepare(indexed.server, indexed.entity)
+    assert not tables.has_column(indexed.server, indexed.entity, names.KEY_COLUMN)
+    tables.prepare(indexed.server, indexed.entity, block_writers=True)
+    assert tables.has_index(indexed.server, indexed.entity)
+    with pytest.raises(BlockedWritersError):
+        uninstall.remove(indexed.server, indexed.entity)
+    uninstall.remove(indexed.server, indexed.entity, block_writers=True)
+    assert uninstall.leftovers(indexed.server, indexed.entity) == []

@@ -6,11 +6,11 @@ import threading
 
 import pymysql
 import pytest
-from legacy_world import BASE, record
+from legacy_world import BASE, record, set_control
 
 from functions.aws.data_api import cell_text
 from functions.aws.mysql_errors import FencedError
-from functions.domain import entities, names
+from functions.domain import entities, names, origin
 from functions.install import triggers
 
 FENCED = "streamback: writes to chefs are fenced"
@@ -26,7 +26,7 @@ def captured_chefs(make_legacy):
 @pytest.fixture
 def legacy(captured_chefs):
     """Chefs in legacy's first epoch, with nothing in the queue."""
-    _control(captured_chefs, fenced=0, legacy_stamp=1, generation=1)
+    set_control(captured_chefs, fenced=0, legacy_stamp=1, generation=1)
     captured_chefs.clear()
     captured_chefs.database.execute(f"DELETE FROM {names.CHANGES_TABLE}")
     return captured_chefs
@@ -36,11 +36,6 @@ def legacy(captured_chefs):
 def bridge(legacy, bridge_user):
     """The same table as the bridge sees it; what it quarantines is seen in both."""
     return bridge_user(legacy)
-
-
-def _control(legacy, **values: int) -> None:
-    sets = ", ".join(f"{name} = {value}" for name, value in values.items())
-    legacy.database.execute(f"UPDATE {names.CONTROL_TABLE} SET {sets} WHERE entity = '{legacy.entity.name}'")
 
 
 def _queue(legacy) -> list[str]:
@@ -134,7 +129,7 @@ def test_what_the_bridge_writes_is_neither_queued_nor_given_an_epoch(legacy, bri
 
 def test_the_fence_stops_api_raw_clients_and_procedures_but_not_the_bridge(legacy, bridge, sandbox):
     key, table = _created(legacy), legacy.entity.legacy.table
-    _control(legacy, fenced=1)
+    set_control(legacy, fenced=1)
     for write in (
         lambda: _created(legacy),
         lambda: legacy.store.replace(key, {"firstName": "x", "lastName": "y"}),
@@ -142,7 +137,7 @@ def test_the_fence_stops_api_raw_clients_and_procedures_but_not_the_bridge(legac
     ):
         with pytest.raises(FencedError):
             write()
-    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
         cursor.execute("DROP PROCEDURE IF EXISTS sneak")
         cursor.execute(f"CREATE PROCEDURE sneak() INSERT INTO {table} (cheffirst) VALUES ('x')")
         for statement in (f"DELETE FROM {table}", f"REPLACE INTO {table} (id) VALUES ({key})", "CALL sneak()"):
@@ -156,10 +151,10 @@ def test_raising_the_fence_waits_for_a_writer_inside(legacy, sandbox):
     raised = threading.Event()
 
     def raise_fence():
-        _control(legacy, fenced=1)
+        set_control(legacy, fenced=1)
         raised.set()
 
-    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
         client.begin()
         cursor.execute(f"INSERT INTO {legacy.entity.legacy.table} (cheffirst) VALUES ('inside')")
         thread = threading.Thread(target=raise_fence)
@@ -174,7 +169,7 @@ def test_raising_the_fence_waits_for_a_writer_inside(legacy, sandbox):
 
 
 def _until_waiting(sandbox, statement: str) -> None:
-    with sandbox.mariadb.connect() as client, client.cursor() as cursor:
+    with sandbox.database.connect() as client, client.cursor() as cursor:
         while True:
             cursor.execute("SELECT info FROM information_schema.processlist WHERE command <> 'Sleep'")
             if any(info and info.startswith(statement) for (info,) in cursor.fetchall()):
@@ -182,18 +177,18 @@ def _until_waiting(sandbox, statement: str) -> None:
 
 
 def test_an_old_transaction_meets_the_fence_as_it_is_now(legacy, sandbox):
-    with sandbox.mariadb.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.entity.legacy.database) as client, client.cursor() as cursor:
         client.begin()
         cursor.execute("SELECT * FROM streamback_control")
-        _control(legacy, fenced=1)
+        set_control(legacy, fenced=1)
         with pytest.raises(pymysql.err.MySQLError, match=FENCED):
             cursor.execute(f"INSERT INTO {legacy.entity.legacy.table} (cheffirst) VALUES ('late')")
 
 
 def test_a_late_record_does_not_overwrite_what_legacy_wrote_since(legacy, bridge):
-    _control(legacy, legacy_stamp=0, fenced=1)
+    set_control(legacy, legacy_stamp=0, fenced=1)
     bridge.apply(record("a", BASE, firstName="modern"), record("b", BASE, firstName="modern"))
-    _control(legacy, legacy_stamp=2, generation=2, fenced=0)  # a forced rollback
+    set_control(legacy, legacy_stamp=2, generation=2, fenced=0)  # a forced rollback
     legacy.store.replace("a", {"firstName": "legacy", "lastName": "x"})
     legacy.store.delete("b")
     bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), record("b", BASE + 2, "MODIFY", firstName="late"))
@@ -207,25 +202,25 @@ def test_a_late_record_does_not_overwrite_what_legacy_wrote_since(legacy, bridge
 
 
 def test_a_late_record_of_what_legacy_did_not_touch_is_applied(legacy, bridge):
-    _control(legacy, legacy_stamp=0, fenced=1)
+    set_control(legacy, legacy_stamp=0, fenced=1)
     bridge.apply(record("a", BASE, firstName="modern"))
-    _control(legacy, legacy_stamp=2, generation=2, fenced=0)
+    set_control(legacy, legacy_stamp=2, generation=2, fenced=0)
     bridge.apply(record("a", BASE + 1, "MODIFY", firstName="late"), record("c", BASE + 2, firstName="new"))
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "late", "c": "new"}
     assert not legacy.quarantined.changes
 
 
 def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, bridge):
-    _control(legacy, legacy_stamp=0, fenced=1)
+    set_control(legacy, legacy_stamp=0, fenced=1)
     first = [record("a", BASE, firstName="1"), record("b", BASE, firstName="1"), record("c", BASE, firstName="1")]
     bridge.apply(*first)
-    _control(legacy, legacy_stamp=2, generation=2, fenced=0)
+    set_control(legacy, legacy_stamp=2, generation=2, fenced=0)
     legacy.store.replace("a", {"firstName": "legacy", "lastName": "x"})
     legacy.store.delete("b")
     conflict = record("c", BASE + 5, "MODIFY", firstName="late")
     legacy.store.replace("c", {"firstName": "legacy", "lastName": "x"})
     bridge.apply(conflict)
-    _control(legacy, legacy_stamp=0, fenced=1)
+    set_control(legacy, legacy_stamp=0, fenced=1)
     bridge.apply(*first, conflict)
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "legacy", "c": "legacy"}
     bridge.apply(record("a", BASE + 9, "MODIFY", firstName="modern"), record("b", BASE + 9, firstName="again"))
@@ -238,7 +233,7 @@ def test_after_the_next_cutover_old_records_stay_old_and_new_ones_apply(legacy, 
 
 def _removal_by_copy(key, sequence):
     removal = record(key, sequence, "REMOVE")
-    removal["dynamodb"]["OldImage"] = {names.DELETING_ATTRIBUTE: {"BOOL": True}}
+    removal["dynamodb"]["OldImage"] = origin.marked_for_delete(key, removal["dynamodb"]["Keys"])
     return removal
 
 
@@ -308,8 +303,8 @@ def test_writers_of_different_keys_do_not_wait_for_each_other(natural, sandbox):
     natural.database.execute(f"INSERT INTO `{table}` (sku) VALUES ('w-a'), ('w-b')")
     database = natural.entity.legacy.database
     with (
-        sandbox.mariadb.connect(database=database) as one,
-        sandbox.mariadb.connect(database=database) as two,
+        sandbox.database.connect(database=database) as one,
+        sandbox.database.connect(database=database) as two,
         one.cursor() as first,
         two.cursor() as second,
     ):

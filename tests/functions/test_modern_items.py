@@ -51,6 +51,13 @@ def test_an_item_of_a_wrong_type_is_an_error_that_names_it(table, store):
         store.get("odd")
 
 
+def test_an_item_of_a_wrong_type_is_named_on_its_page_and_hides_no_other(table, store):
+    put(table, "odd", firstName={"N": "1"})
+    put(table, "good", firstName={"S": "Ana"})
+    page = store.page(10, "")
+    assert ([record.key for record in page.records], page.unrepresentable) == (["good"], ["odd"])
+
+
 def test_what_is_read_past_the_limits_still_does_not_fit_the_mapping():
     item = {"ChefId": {"S": "a"}, "firstName": {"S": "x" * 300}}
     with pytest.raises(UnmappableError):

@@ -4,6 +4,7 @@ and the shared sandbox with copy running, where writes move to modern and back.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -18,18 +19,21 @@ from pathlib import Path
 
 import pytest
 from runbook_outputs import ENTITY, outputs
-from writes_world import bring_back, until
+from writes_world import bring_back, start_copy, until
 
 from runbook import init as init_service
+from runbook.aws import lambda_calls
 from runbook.aws import outputs as targets
 from runbook.aws.outputs import EntityTarget
-from runbook.checks import copy as copy_checks
 from runbook.checks import heartbeat, plans
 from runbook.copy import control
-from runbook.copy.control import CopyLimits
-from runbook.journal.journal import Event
+from runbook.cutover import steps
+from runbook.journal.state import Event
 from runbook.stack import Context
 from runbook.verify import run
+from sandbox import lifecycle
+
+OWN_ENTITIES = Path(__file__).parents[1] / "entities.toml"
 
 
 def _free_port() -> int:
@@ -110,13 +114,14 @@ def _journal(client, table: str) -> None:
 @pytest.fixture(scope="module")
 def live(prepared):
     """The context of the shared sandbox, with copy running and caught up."""
-    context = prepared
-    entity = context.target.entity(ENTITY)
-    control.start(context, entity, CopyLimits(), again=False)
-    until(lambda: not [check for check in copy_checks.checks(context, entity)[:-1] if not check.ok])
-    yield context
-    bring_back(context)
-    control.stop(context, entity)
+    start_copy(prepared)
+    with pytest.MonkeyPatch.context() as patch:
+        # why: no request of these tests stays past the gate for as long as one may
+        patch.setattr(steps, "API_SECONDS", 1.0)
+        patch.setattr(lambda_calls, "timeout_of", lambda *_: 1.0)
+        yield prepared
+        bring_back(prepared)
+    control.stop(prepared, prepared.target.entity(ENTITY))
 
 
 @pytest.fixture
@@ -127,6 +132,44 @@ def chefs(live):
     assert run.run(live, entity, run.VerifyOptions()).clean
     yield entity
     bring_back(live)
+
+
+@pytest.fixture(scope="module")
+def system(request):
+    """A sandbox of the file's own, where what the file does is for good."""
+    name = request.module.__name__.rpartition("_runbook_")[2].replace("_", "-")
+    made = lifecycle.up(f"test-{os.getpid()}-{name}", entities=OWN_ENTITIES, current=False)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def own_live(system):
+    """Its context, with the legacy tables but before `runbook init`."""
+    context = Context.of(targets.parse(system.outputs, "the sandbox"))
+    context.invoke(context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
+    return context
+
+
+@pytest.fixture
+def bridge_off(live):
+    """A stretch in which the bridge receives no record of chefs."""
+    functions, uuid_ = live.clients.functions, live.target.entity(ENTITY).bridge_mapping_id
+
+    def state() -> str:
+        return functions.get_event_source_mapping(UUID=uuid_)["State"]
+
+    @contextlib.contextmanager
+    def off():
+        functions.update_event_source_mapping(UUID=uuid_, Enabled=False)
+        try:
+            until(lambda: state() == "Disabled")
+            yield
+        finally:
+            functions.update_event_source_mapping(UUID=uuid_, Enabled=True)
+        until(lambda: state() == "Enabled")
+
+    return off
 
 
 @pytest.fixture

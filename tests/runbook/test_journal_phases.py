@@ -6,15 +6,14 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from journal_states import force_phase
+from journal_states import force_phase, gate_phases
 
-from functions.domain import names
 from functions.domain.phase import Phase
 from runbook.errors import LockLostError, PreconditionError
 from runbook.journal import phases
-from runbook.journal.journal import Operation
 from runbook.journal.lock import held
 from runbook.journal.phases import TRANSITIONS, Direction, Transition
+from runbook.journal.state import Operation
 
 ENTITY = "chefs"
 DESIGN = Path(__file__).parents[2] / "docs" / "design.md"
@@ -40,9 +39,9 @@ def _entered(context, transition: Transition, phase: Phase, **place):
 
 
 def _phases(context):
-    """The phase by the journal's state and by the record that the gate reads."""
-    gate = context.journal.find_record(ENTITY, names.GATE_RECORD) or {}
-    return context.journal.state(ENTITY).phase, gate.get("phase")
+    """The phase by the journal's state and by the records that the gate obeys."""
+    (gate,) = gate_phases(context, ENTITY)
+    return context.journal.state(ENTITY).phase, gate
 
 
 @pytest.mark.parametrize("transition", TRANSITIONS, ids=lambda t: f"{t.source}-{t.target}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 
 import pytest
 from botocore.exceptions import ClientError
+from killed import killed_at
 from reads_world import ENTITY, history, reads, settings, where
+from sweep import BEFORE_FIRST, EVERY
 
 from runbook.aws.api_gateway import Routes, Side
 from runbook.cutover import canary
@@ -18,6 +18,8 @@ from runbook.cutover.steps import OperationKind
 from runbook.errors import FailedError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
 from runbook.stack import Context
+
+SERVICES = ["dynamodb", "apigateway", "sts"]
 
 # Routing
 
@@ -144,37 +146,14 @@ def test_an_error_of_the_stage_puts_everything_back(bare, open_checks, monkeypat
     assert where(bare) == (10, 10)
 
 
-def _killed_at(count, context, percent):
-    """Run the command in a child that kills itself with -9 before its `count`-th request."""
-    child = os.fork()
-    if child == 0:
-        left = [count]
-
-        def tick(**_):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        for client in (context.clients.dynamodb, context.clients.apigateway, context.clients.sts):
-            client._endpoint.http_session.close()  # the connections are the parent's
-            client.meta.events.register("before-send.*", tick)
-        try:
-            reads(context, percent).execute()
-        except BaseException:  # noqa: BLE001
-            os._exit(1)
-        os._exit(0)
-    ended = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(ended) or os.WEXITSTATUS(ended) == 0
-    return os.WIFSIGNALED(ended)
-
-
+@pytest.mark.sweep
 @pytest.mark.parametrize(("before", "percent"), [(0, 30), (30, 0)])
 def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open_checks, before, percent):
-    count, killed = 0, True
+    count, killed = BEFORE_FIRST, True
     while killed:
-        count += 1
+        count += EVERY
         reads(bare, before).execute()
-        killed = _killed_at(count, bare, percent)
+        killed = killed_at(count, lambda: bare, SERVICES, lambda context: reads(context, percent).execute())
         plan, done = reads(bare, percent).plan(), reads(bare, percent).execute()
         results = {"finished": "done", "undone": "undone", "": None}
         assert results[plan.pending_result] == (done.resumed.result if done.resumed else None)

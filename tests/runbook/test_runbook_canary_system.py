@@ -73,7 +73,7 @@ def runbook(live, sandbox, tmp_path):
 
 @pytest.fixture
 def broken(live):
-    """Chefs' modern read function, which names no table any more; mended afterwards."""
+    """Chefs' modern read function, which names no table any more; corrected afterwards."""
     client, name = live.clients.functions, live.target.entity(ENTITY).read_function
     before = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     client.update_function_configuration(
@@ -149,7 +149,7 @@ def test_a_modern_that_is_too_slow_is_found(live):
 
 @pytest.fixture
 def forbidden(live):
-    """Chefs' modern read function, which API Gateway may not call by the public path; mended afterwards."""
+    """Chefs' modern read function, which API Gateway may not call by the public path; corrected afterwards."""
     client, name = live.clients.functions, live.target.entity(ENTITY).read_function
     policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
     taken = [

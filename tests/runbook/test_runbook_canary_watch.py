@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
+from killed import kill_self, killed
 from reads_world import ENTITY, QUICK, end_watch, figures, history, reads, settings, verdict, where
 
 from runbook.cutover import reads as service
@@ -80,14 +78,13 @@ def test_an_interrupted_watch_leaves_the_share_and_the_journal_says_so(bare, ope
 
 
 def test_a_watch_that_is_killed_leaves_the_share_and_the_journal_has_said_so(bare, open_checks, monkeypatch):
-    child = os.fork()
-    if child == 0:
+    def watched_until_killed() -> None:
         for client in (bare.clients.dynamodb, bare.clients.apigateway, bare.clients.sts):
             client._endpoint.http_session.close()
-        monkeypatch.setattr(service, "watch_all", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(service, "watch_all", lambda *_: kill_self())
         reads(bare, 10, watch=QUICK).execute()
-        os._exit(0)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+    assert killed(watched_until_killed)
     assert where(bare) == (10, 10)
     event = bare.journal.events(ENTITY, 1)[0]
     assert (event.result, event.details["reason"]) == (

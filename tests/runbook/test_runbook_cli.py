@@ -188,6 +188,7 @@ def test_execute_and_dry_run_together_are_a_usage_error(runbook, command):
     [
         (("rollback", "reads", "--settle", "5"), "--settle does nothing"),
         (("rollback", "reads", "--hold", "5", "--warm", "0"), "--hold, --warm do nothing"),
+        (("rollback", "--reads-stay"), "--reads-stay does nothing"),
         (("rollback", "--force", "--warm", "20"), "--warm does nothing"),
         (("rollback", "--force", "--probe-timeout", "5"), "--probe-timeout does nothing"),
         (("verify", "--changed-since", "1h", "--segments", "4"), "--segments does nothing"),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 from pathlib import Path
 
 import pytest
-from journal_states import force_phase
+from journal_states import force_phase, long_at_the_gate
+from killed import killed_at
+from sweep import BEFORE_FIRST, EVERY
 from typer.testing import CliRunner
 
 from functions.domain import names
+from functions.domain.phase import Phase
 from runbook import init as init_service
 from runbook.aws import outputs as targets
 from runbook.aws.api_gateway import Routes, Side
@@ -23,7 +24,6 @@ from runbook.cutover.command import Completion
 from runbook.cutover.complete import Complete
 from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError
-from runbook.journal.journal import Phase
 from runbook.journal.lock import held
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
@@ -33,24 +33,14 @@ from sandbox import lifecycle
 CHEFS, SPECIMENS = "chefs", "specimens"
 ENTITIES = Path(__file__).parents[1] / "entities.toml"
 COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
+JOURNAL_WRITE = "before-send.dynamodb.TransactWriteItems"
 ROWS = 50
 MODERN = Routes(reads=Side.MODERN, writes=Side.MODERN)
 
 
 @pytest.fixture(scope="module")
-def system():
-    """A sandbox of this file's own, since what it does to it is for good."""
-    made = lifecycle.up(f"test-{os.getpid()}-complete", entities=ENTITIES, current=False)
-    yield made
-    made.down()
-
-
-@pytest.fixture(scope="module")
-def live(system):
-    """Its context, with the legacy tables but before `runbook init`."""
-    context = Context.of(targets.parse(system.outputs, "the sandbox"))
-    context.invoke(context.target.legacy_init_function, {"httpMethod": "GET", "path": "/aurora"})
-    return context
+def live(own_live):
+    return own_live
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +69,14 @@ def _done(result):
 
 def _shown(system, live, name: str) -> str:
     legacy = live.target.mapping[name].legacy
-    with system.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+    with system.database.connect(database=legacy.database) as client, client.cursor() as cursor:
         cursor.execute(f"SHOW CREATE TABLE {legacy.table}")
         return COUNTER.sub("", cursor.fetchone()[1])
 
 
 def _ours(system) -> list[str]:
     """Everything of streamback's that is left in the database server."""
-    with system.mariadb.connect() as client, client.cursor() as cursor:
+    with system.database.connect() as client, client.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'streamback%%' "
             "UNION ALL SELECT column_name FROM information_schema.columns WHERE column_name LIKE 'streamback%%' "
@@ -105,8 +95,9 @@ def _modern(live, name: str) -> None:
     with held(live.journal, name, "a test", "x") as lease:
         force_phase(live, name, Phase.MODERN)
         live.journal.write(lease.lock, name, {"reads": 100})
+        token = lease.next_token()
     init_service.run(live)
-    event = {"action": "capture", "entity": name}
+    event = {"action": "capture", "entity": name, "token": token}
     live.invoke(live.target.bridge_install_function, event)
     live.routing.route(entity, MODERN)
     functions = live.clients.functions
@@ -124,7 +115,7 @@ def test_from_legacy_it_is_refused(live, before, runbook):
 
 def test_after_the_complete_migration_no_trace_is_left_and_traffic_stays_modern(system, live, before, runbook):
     chefs = live.target.entity(CHEFS)
-    with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
+    with system.database.connect(database="chefdb") as client, client.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO cheftable (cheffirst, cheflast) VALUES (%s, 'x')", [(f"chef {n}",) for n in range(ROWS)]
         )
@@ -137,6 +128,8 @@ def test_after_the_complete_migration_no_trace_is_left_and_traffic_stays_modern(
         ("cutover", "writes", "--settle", "0", "--warm", "0", "--execute"),
     ):
         _done(runbook(*words, "--entity", CHEFS))
+        if words == ("copy", "start"):
+            long_at_the_gate(live, CHEFS)
     for n in range(20):
         assert live.api.request("POST", path(CHEFS), {"firstName": f"modern {n}"}).status == 201
     plan = _done(runbook("complete", "--entity", CHEFS))
@@ -145,7 +138,7 @@ def test_after_the_complete_migration_no_trace_is_left_and_traffic_stays_modern(
     result = _done(runbook("complete", "--entity", CHEFS, "--execute"))
     assert "The bridge stays deployed for specimens" in result.stdout
     assert _shown(system, live, CHEFS) == before[CHEFS]
-    with system.mariadb.connect(database="chefdb") as client, client.cursor() as cursor:
+    with system.database.connect(database="chefdb") as client, client.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM cheftable")
         assert cursor.fetchone() == (ROWS + 20,)
         cursor.execute("INSERT INTO cheftable (cheffirst) VALUES ('not stopped')")
@@ -199,36 +192,23 @@ def specimens(live):
     return live.target.entity(SPECIMENS)
 
 
-def _killed_at(count: int, live) -> bool:
-    """Complete in a child that kills itself with -9 before its `count`-th write of the journal."""
-    child = os.fork()
-    if child == 0:
-        left, context = [count], Context.of(live.target)
-
-        def tick(**_):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        context.clients.dynamodb.meta.events.register("before-send.dynamodb.TransactWriteItems", tick)
-        try:
-            Completion(context, context.target.entity(SPECIMENS), Choices()).execute()
-        except BaseException:  # noqa: BLE001
-            os._exit(1)
-        os._exit(0)
-    ended = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(ended) or os.WEXITSTATUS(ended) == 0
-    return os.WIFSIGNALED(ended)
+def _complete(context: Context, name: str = SPECIMENS) -> None:
+    Completion(context, context.target.entity(name), Choices()).execute()
 
 
+@pytest.mark.sweep
 def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(system, live, before, monkeypatch):
     monkeypatch.setattr(Completion, "checks", lambda *_: [])  # they have tests of their own
-    count, killed = 0, True
+    init_service.run(live)
+    if live.journal.state(CHEFS).phase != Phase.COMPLETE:  # when this test runs alone
+        _modern(live, CHEFS)
+        _complete(live, CHEFS)
+    count, killed = BEFORE_FIRST, True
     while killed:
-        count += 1
+        count += EVERY
         _modern(live, SPECIMENS)
-        killed = _killed_at(count, live)
-        Completion(live, live.target.entity(SPECIMENS), Choices()).execute()
+        killed = killed_at(count, lambda: Context.of(live.target), ["dynamodb"], _complete, JOURNAL_WRITE)
+        _complete(live)
         state = live.journal.state(SPECIMENS)
         assert (state.phase, state.operation, state.lock) == (Phase.COMPLETE, None, None), f"killed at {count}"
         assert _shown(system, live, SPECIMENS) == before[SPECIMENS], f"killed at {count}"
@@ -278,7 +258,7 @@ def test_what_the_bridge_cannot_apply_puts_everything_back(live, specimens, monk
     }
     live.clients.dynamodb.put_item(TableName=specimens.modern_table, Item=item)
     try:
-        with pytest.raises(PreconditionError, match="put back"):
+        with pytest.raises(PreconditionError, match="rolled back"):
             Completion(live, specimens, Choices(timeout=3)).execute()
     finally:
         live.aurora.query(legacy.database, f"RENAME TABLE away TO {legacy.table}")
@@ -310,7 +290,7 @@ def _put(live, specimens, key: str, label: str) -> None:
 def test_what_aurora_cannot_take_of_that_puts_everything_back(live, specimens, monkeypatch):
     monkeypatch.setattr(Completion, "checks", lambda *_: [])
     _after_bridge_off(monkeypatch, lambda: _put(live, specimens, "never", "x" * 5000))
-    with pytest.raises(PreconditionError, match=r"put back: .*cannot take 1 of the last changes"):
+    with pytest.raises(PreconditionError, match=r"rolled back: .*cannot take 1 of the last changes"):
         Completion(live, specimens, Choices()).execute()
     assert live.journal.state(SPECIMENS).phase == Phase.MODERN
     assert live.mapping_state(specimens) == "Enabled"
@@ -334,7 +314,13 @@ def test_what_comes_until_the_mapping_is_off_is_in_aurora_too(live, specimens, m
 def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(system, live, before, specimens):
     force_phase(live, SPECIMENS, Phase.COMPLETE)
     command = Completion(live, specimens, Choices())
-    assert [step.name for step in command.plan().steps] == ["phase-complete", "bridge-off", "copy-off", "remove"]
+    assert [step.name for step in command.plan().steps] == [
+        "phase-complete",
+        "route",
+        "bridge-off",
+        "copy-off",
+        "remove",
+    ]
     assert command.execute().changed
     assert live.mapping_state(specimens) == "Disabled"
     assert _shown(system, live, SPECIMENS) == before[SPECIMENS]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import threading
 import time
-from functools import partial
 
 import pymysql
 import pytest
 from afresh import delete_items, forget_copy
 from journal_states import force_phase
+from killed import killed_at
+from sweep import BEFORE_FIRST, EVERY
 from typer.testing import CliRunner
 from writes_world import until
 
 from functions.domain import names
+from functions.domain.phase import Phase
+from runbook.aws.api_gateway import Side
 from runbook.checks import copy as copy_checks
 from runbook.checks import plans, triggers
 from runbook.checks.check import Check
@@ -26,11 +27,12 @@ from runbook.copy import control, progress
 from runbook.copy.control import CopyLimits
 from runbook.errors import PreconditionError
 from runbook.journal import verified
-from runbook.journal.journal import Operation, Phase, now
 from runbook.journal.lock import held
+from runbook.journal.state import Operation, now
 from runbook.stack import Context
 from runbook.verify import run as verify_service
 
+SERVICES = ["dynamodb", "functions", "rds_data", "sts"]
 CHEFS, SPECIMENS = "chefs", "specimens"
 ROWS = 300
 BETWEEN = 0.2  # seconds between two looks
@@ -89,7 +91,7 @@ class Busy:
     """A connection whose statement runs until it is ended."""
 
     def __init__(self, sandbox) -> None:
-        self._connection = sandbox.mariadb.connect()
+        self._connection = sandbox.database.connect()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -112,14 +114,21 @@ def _watch(runbook, *arguments: str):
     return _done(runbook("copy", "watch", "--every", str(BETWEEN), *arguments))
 
 
-def _equal(live, entity) -> bool:
+def _expect_equal(live, entity) -> None:
+    """Wait until copy has done all that waits, since `copy watch` ends as soon as little does; then compare."""
+    until(lambda: progress.Watch(live, entity).look().drained)
     found = verify_service.run(live, entity, verify_service.VerifyOptions(grace=20))
-    return found.clean and found.items == found.rows
+    assert not found.differences
+    assert (found.items, found.more) == (found.rows, False)
 
 
 def test_what_there_is_and_what_changes_meanwhile_is_copied(live, chefs, runbook, database):
     result = _done(runbook("copy", "start", "--entity", CHEFS))
     assert "started" in result.stdout
+    assert "Public writes now go through the gate" in result.stdout
+    assert live.routing.routes(chefs).writes == Side.GATE
+    assert live.journal.events(CHEFS, 1)[0].details["writes"] == "gate"
+    assert "gate" not in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
     with database.cursor() as cursor:
         cursor.execute("UPDATE chefdb.cheftable SET cheflast = 'y' WHERE id % 3 = 0")
         cursor.execute("DELETE FROM chefdb.cheftable WHERE id % 5 = 0")
@@ -127,7 +136,7 @@ def test_what_there_is_and_what_changes_meanwhile_is_copied(live, chefs, runbook
     shown = _watch(runbook, "--entity", CHEFS).stdout
     assert "chefs: " in shown
     assert "chefs has caught up" in shown
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)
     events = [(event.command, event.result) for event in live.journal.events(CHEFS, 5)]
     assert ("copy start", "started") in events
 
@@ -148,7 +157,7 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(live, chefs, runboo
     after = control.record(live, chefs)
     for name in ("started_at", "position", "backfilled", "rows_done", "enqueued", "total"):
         assert after[name] == before[name]
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)
 
 
 def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(live, chefs, runbook):
@@ -194,7 +203,7 @@ def test_several_entities_go_at_once(live, chefs, runbook):
     assert [one["entity"] for one in json.loads(result.stdout)["entities"]] == [CHEFS, SPECIMENS]
     found = json.loads(_watch(runbook, "--json").stdout)["entities"]
     assert {one["entity"]: one["backfilled"] for one in found} == {CHEFS: True, SPECIMENS: True}
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)
 
 
 def test_status_reports_progress_limits_and_lanes(live, chefs, runbook):
@@ -216,7 +225,7 @@ def test_threads_of_this_process_can_be_the_workers(live, chefs, runbook, monkey
     result = runbook("copy", "start", "--entity", CHEFS, "--run-here")
     assert result.exit_code == 0, result.output
     assert "chefs has caught up" in result.stdout
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)
 
 
 @pytest.mark.parametrize(("phase", "says"), [(Phase.MODERN, "rollback"), (Phase.COMPLETE, "gone")])
@@ -297,7 +306,7 @@ def _installed(context):
 def test_lost_triggers_are_added_and_everything_has_to_be_compared_again(live, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)
     assert all(check.ok for check in copy_checks.checks(live, chefs))
     _drop_one(database)
     assert not _installed(live)
@@ -311,7 +320,7 @@ def test_lost_triggers_are_added_and_everything_has_to_be_compared_again(live, c
 def test_a_comparison_from_before_the_triggers_counts_for_nothing(live, chefs, runbook):
     found = now()
     _done(runbook("copy", "start", "--entity", CHEFS))
-    verified.note(live.journal, CHEFS, started_at=found, sample=1.0, compared=ROWS, differences=0)
+    verified.note(live.journal, CHEFS, started_at=found, sample=1.0, compared=ROWS, differences=0, streams=0)
     last = copy_checks.checks(live, chefs)[-1]
     assert not last.ok
     assert "before copy's triggers were made" in last.value
@@ -325,7 +334,7 @@ def test_in_phase_modern_start_only_adds_the_triggers_that_a_rollback_needs(live
     try:
         assert runbook("copy", "start", "--entity", CHEFS).exit_code == 4
         _drop_one(database)
-        assert "put back" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
+        assert "there again" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
         assert (_triggers(database), control.record(live, chefs)) == (6, before)
     finally:
         force_phase(live, CHEFS, Phase.LEGACY)
@@ -345,17 +354,18 @@ def test_removing_copy_leaves_no_trigger_no_queue_and_no_record_and_a_later_star
 ):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)
     _done(runbook("copy", "stop", "--entity", CHEFS))
     with database.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (cheffirst) VALUES ('still in the queue')")
     for _ in range(2):
         assert "begins anew" in _done(runbook("copy", "stop", "--entity", CHEFS, "--remove-triggers")).stdout
         assert (_triggers(database), _left(live, database)) == (0, [])
+        assert (live.routing.routes(chefs).writes, live.journal.state(CHEFS).gated) == (Side.LEGACY, False)
     assert "started" in _done(runbook("copy", "start", "--entity", CHEFS)).stdout
     _watch(runbook, "--entity", CHEFS)
     assert control.record(live, chefs)["enqueued"] == ROWS + 1
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)
 
 
 def test_removing_copy_is_refused_while_anything_is_on_modern_or_interrupted(live, chefs, runbook, database):
@@ -392,56 +402,40 @@ def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(live, chefs,
     assert followed
 
 
-def _killed_at(count: int, live, entity, act) -> bool:
-    """Start or remove copy in a child that kills itself with -9 before its `count`-th request."""
-    child = os.fork()
-    if child == 0:
-        left = [count]
-
-        def tick(**_):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        context = Context.of(live.target)
-        clients = context.clients
-        for client in (clients.dynamodb, clients.functions, clients.rds_data, clients.sts):
-            client.meta.events.register("before-send.*", tick)
-        try:
-            act(context, entity)
-        except BaseException:  # noqa: BLE001
-            os._exit(1)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
+@pytest.mark.sweep
 def test_killed_anywhere_removing_copy_ends_by_the_same_command(live, chefs, runbook, database):
-    count, killed = 0, True
+    count, killed = BEFORE_FIRST, True
     while killed:
-        count += 1
+        count += EVERY
         with database.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO chefdb.{names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) "
                 f"VALUES ('{CHEFS}', 0, '1', UTC_TIMESTAMP(6))"
             )
         live.journal.put_record(CHEFS, names.COPY_RECORD, {"state": "stopped", "started_at": "then"})
-        killed = _killed_at(count, live, chefs, control.release)
+        killed = killed_at(
+            count, lambda: Context.of(live.target), SERVICES, lambda context: control.release(context, chefs)
+        )
         control.release(live, chefs)
         assert (_triggers(database), _left(live, database)) == (0, [])
     assert count > 5
 
 
+@pytest.mark.sweep
 def test_killed_anywhere_the_same_start_again_ends_as_one_clean_run(live, chefs, runbook, monkeypatch):
     monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
-    count, killed = 0, True
+    count, killed = BEFORE_FIRST, True
     while killed:
-        count += 1
-        killed = _killed_at(count, live, chefs, partial(control.start, limits=CopyLimits(), again=False))
+        count += EVERY
+        killed = killed_at(
+            count,
+            lambda: Context.of(live.target),
+            SERVICES,
+            lambda context: control.start(context, chefs, CopyLimits(), again=False),
+        )
         control.start(live, chefs, CopyLimits(), again=False)
         state = live.journal.state(CHEFS)
         assert (state.phase, state.operation, state.lock) == (Phase.LEGACY, None, None)
     assert count > 5
     _watch(runbook, "--entity", CHEFS)
-    assert _equal(live, chefs)
+    _expect_equal(live, chefs)

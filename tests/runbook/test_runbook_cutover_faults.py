@@ -1,4 +1,4 @@
-"""Faults while writes move to modern or back on a whole system: what is held, put back, and on each side at the end."""
+"""Faults while writes move to modern or back on a whole system: what is held, rolled back, and on each side after."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import time
 import pytest
 from writes_world import ENTITY, FORCED, LEGACY, MODERN, control, first_name, stands, switch, until, write
 
+from functions.aws.mysql_errors import DataApiError
 from functions.copy.state import Records
 from functions.domain import names
+from functions.domain.phase import Phase
+from functions.gate.gate import GateRecords, new_request
+from functions.install import control_row
 from functions.install.control_row import Control, ControlChange
 from runbook.aws.http import path
 from runbook.checks import plans
 from runbook.copy import control as copying
 from runbook.copy.control import CopyLimits
-from runbook.cutover import forward, reverse
-from runbook.cutover.fence import Fence, MovedError
+from runbook.cutover import forward
+from runbook.cutover.fence import Fence
 from runbook.cutover.steps import Choices, OperationKind, Part, SwitchArguments, SwitchRun
 from runbook.errors import FailedError, PreconditionError
-from runbook.journal.journal import Journal, Phase
+from runbook.journal.journal import Journal
 from runbook.journal.phases import transition
 from runbook.verify import run
 
@@ -45,15 +49,16 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(live, ch
 
 
 def test_the_second_rollback_follows_the_stream_from_where_the_first_had_all_of_it(live, chefs, monkeypatch):
-    live.journal.remove_record(ENTITY, names.DRAINED_RECORD)
+    with live.held(chefs, "a test") as lease:
+        live.journal.remove_records(lease.lock, ENTITY, names.DRAINED_RECORD)
     followed = []
-    real = SwitchRun.follower
+    real = SwitchRun.follower_of_bridge
 
-    def follower(parts, since, **how):
+    def follower(parts, since, authority):
         followed.append(since)
-        return real(parts, since, **how)
+        return real(parts, since, authority)
 
-    monkeypatch.setattr(SwitchRun, "follower", follower)
+    monkeypatch.setattr(SwitchRun, "follower_of_bridge", follower)
     for _ in range(2):
         switch(live, "cutover").execute()
         followed.clear()
@@ -137,36 +142,41 @@ def test_a_commit_whose_answer_was_lost_is_not_put_back(live, chefs, monkeypatch
     until(lambda: [first_name(live, system, key) for system in systems] == ["after", "after"])
 
 
-def test_a_fence_that_would_come_late_is_barred(live, chefs, monkeypatch):
-    known = control(live).token
-    monkeypatch.setattr(Fence, "raise_", lambda _: (_ for _ in ()).throw(FailedError("no answer")))
+def _late(live, chefs, change, monkeypatch, verb: str) -> None:
+    """A call of the fence gets no answer in the first command; it arrives when that has rolled everything back."""
+    calls: list[tuple[Fence, int]] = []
+
+    def unanswered(fence, *_, **__):
+        calls.append((fence, fence._lease.next_token()))
+        raise FailedError("no answer")
+
+    monkeypatch.setattr(Fence, change, unanswered)
     with pytest.raises(PreconditionError, match="no answer"):
-        switch(live, "cutover").execute()
+        switch(live, verb).execute()
     monkeypatch.undo()
-    late = Fence(live, chefs)
-    late._known = known
-    with pytest.raises(MovedError, match="another command has changed the fence"):
-        late.raise_()
+    fence, token = calls[0]
+    with pytest.raises(DataApiError, match=names.FENCE_MOVED):
+        control_row.change(
+            fence._database, fence._described, ControlChange(fenced=change == "raise_", epoch=9, token=token), 1
+        )
+
+
+def test_a_fence_that_would_come_late_is_barred(live, chefs, monkeypatch):
+    _late(live, chefs, "raise_", monkeypatch, "cutover")
     assert stands(live) == LEGACY
     assert first_name(live, "aurora", write(live, "let in")) == "let in"
 
 
 def test_a_fence_that_comes_down_late_in_a_rollback_is_barred(live, chefs, monkeypatch):
     switch(live, "cutover").execute()
-    known = control(live).token
-    monkeypatch.setattr(Fence, "lower", lambda *_: (_ for _ in ()).throw(FailedError("no answer")))
-    with pytest.raises(PreconditionError, match="no answer"):
-        switch(live, "rollback").execute()
-    monkeypatch.undo()
-    assert stands(live) == MODERN
-    with pytest.raises(MovedError):
-        Fence(live, chefs)._change(ControlChange(fenced=False, epoch=9, known=known, token=known + 1), 5)
+    _late(live, chefs, "lower", monkeypatch, "rollback")
     assert stands(live) == MODERN
 
 
 def test_a_fence_that_somebody_left_up_comes_down_with_a_rollback(live, chefs):
     epoch = control(live).epoch
-    Fence(live, chefs).raise_()
+    with live.held(chefs, "a test") as lease:
+        Fence(live, chefs, lease).raise_()
     plan = switch(live, "rollback").plan()
     assert [step.says for step in plan.steps] == ["fence down in Aurora: legacy's writers may write again"]
     assert switch(live, "rollback").execute().changed
@@ -190,20 +200,18 @@ def test_a_queue_that_stays_full_puts_everything_back_in_time(live, chefs, monke
     monkeypatch.setattr(forward, "NUDGE_SECONDS", 0.05)
     monkeypatch.setattr(SwitchRun, "queue_empty", lambda _: False)
     with pytest.raises(PreconditionError, match="copying the last rows took more than 1 s"):
-        switch(live, "cutover", choices=Choices(propagation_wait=0.0, warm=0, hold=1.0)).execute()
+        switch(live, "cutover", choices=Choices(propagation_wait=0.0, warm=0, hold=1.0, reads_stay=True)).execute()
     assert stands(live) == LEGACY
 
 
 def test_a_difference_puts_everything_back(live, chefs, monkeypatch):
     key = write(live, "true", system="aurora")
     until(lambda: first_name(live, "dynamo", key) == "true")
-    place = {live.target.mapping[ENTITY].modern.key: {"S": key}}
-    live.clients.dynamodb.update_item(
-        TableName=chefs.modern_table,
-        Key=place,
-        UpdateExpression="SET firstName = :name",
-        ExpressionAttributeValues={":name": {"S": "false"}},
-    )  # with copy's mark still on it, so the bridge leaves it alone
+    legacy = live.target.mapping[ENTITY].legacy
+    past_triggers = live.aurora.as_bridge(legacy.database)
+    past_triggers.execute(
+        f"UPDATE {legacy.table} SET cheffirst = 'false' WHERE {legacy.key} = :id", {"id": {"longValue": int(key)}}
+    )
     monkeypatch.setattr(forward, "GRACE_SECONDS", 0.5)
     with pytest.raises(PreconditionError, match=f"differ: {key}"):
         switch(live, "cutover").execute()
@@ -224,7 +232,9 @@ def test_a_rollback_that_the_bridge_blocks_is_put_back_and_force_does_not_wait(l
         write(live, "late", kept)
         monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
         with pytest.raises(PreconditionError, match="has not applied 2 changes"):
-            switch(live, "rollback", choices=Choices(propagation_wait=0.0, warm=0, timeout=1.0)).execute()
+            switch(
+                live, "rollback", choices=Choices(propagation_wait=0.0, warm=0, timeout=1.0, reads_stay=True)
+            ).execute()
         assert stands(live) == MODERN
         assert switch(live, "rollback", choices=FORCED).execute().changed
         assert stands(live) == LEGACY
@@ -262,7 +272,9 @@ def test_after_a_forced_rollback_no_cutover_commits_before_the_bridge_has_applie
         until(lambda: first_name(live, "dynamo", key) == "legacy")
         monkeypatch.setattr(plans, "checks", lambda *_, **__: [])
         with pytest.raises(PreconditionError, match=f"has not applied 1 changes in time: {key}"):
-            switch(live, "cutover", choices=Choices(propagation_wait=0.0, warm=0, timeout=1.0)).execute()
+            switch(
+                live, "cutover", choices=Choices(propagation_wait=0.0, warm=0, timeout=1.0, reads_stay=True)
+            ).execute()
         assert stands(live) == LEGACY
     finally:
         functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=True)
@@ -276,15 +288,10 @@ def test_after_a_forced_rollback_no_cutover_commits_before_the_bridge_has_applie
     assert [first_name(live, system, key) for system in ("aurora", "dynamo")] == ["legacy", "legacy"]
 
 
-def test_a_request_that_was_never_counted_out_delays_the_rollback_but_does_not_prevent_it(live, chefs, monkeypatch):
-    monkeypatch.setattr(reverse, "WRITER_LIMIT_SECONDS", 0.5)
+def test_a_request_that_was_never_counted_out_delays_the_rollback_but_does_not_prevent_it(live, chefs):
     switch(live, "cutover").execute()
-    live.clients.dynamodb.update_item(
-        TableName=live.target.journal_table,
-        Key={"entity": {"S": ENTITY}, "record": {"S": names.GATE_RECORD}},
-        UpdateExpression="ADD inflight :one",
-        ExpressionAttributeValues={":one": {"N": "1"}},
-    )
+    gate = GateRecords(live.clients.dynamodb, live.target.journal_table, ENTITY)
+    assert gate.enter(new_request(), Phase.MODERN, 3.0, read=True)
     assert switch(live, "rollback").execute().changed
     assert stands(live) == LEGACY
 
@@ -310,24 +317,25 @@ def test_a_plan_reports_each_step_and_what_undoes_it(live, chefs):
         "gate",
         "catch-up",
         "phase-switching",
+        "quiet",
         "fence",
         "drain",
         "compare-last",
         "phase-modern",
-        "route",
+        "copy-ended",
     ]
     undone = {step.name: step.unsays for step in plan.steps if step.unsays}
-    assert list(undone) == ["gate", "phase-switching", "fence"]
+    assert list(undone) == ["phase-switching", "fence"]
     assert [step.name for step in plan.steps if step.commit] == ["phase-modern"]
     assert stands(live) == LEGACY
 
 
 def test_choices_survive_the_journal():
-    made = Choices(timeout=1.5, propagation_wait=0.0, hold=3.0, warm=7, force=True, epoch=4)
+    made = Choices(timeout=1.5, propagation_wait=0.0, hold=3.0, warm=7, direct=False, force=True, epoch=4)
     arguments = SwitchArguments(kind=OperationKind.ROLLBACK, part=Part.WRITES, choices=made)
     assert SwitchArguments.read(arguments.written()) == arguments
     early = {"verb": "cutover", "scope": "writes"}
-    assert SwitchArguments.read(early).choices == Choices()
+    assert SwitchArguments.read(early).choices == Choices(direct=True), "what it did when it stored no such choice"
 
 
 def test_copy_looks_often_while_the_operation_says_that_clients_are_about_to_wait(live, chefs, monkeypatch):

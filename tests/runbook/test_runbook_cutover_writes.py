@@ -6,8 +6,10 @@ import json
 
 import pytest
 from typer.testing import CliRunner
-from writes_world import ENTITY, LEGACY, MODERN, control, stands, switch, until, write
+from writes_world import DIRECT, ENTITY, LEGACY, MODERN, bring_back, control, stands, switch, until, write
 
+from functions.domain.phase import Phase
+from runbook.aws import lambda_calls
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
 from runbook.commands.cli import app
@@ -16,13 +18,25 @@ from runbook.cutover.command import Scope
 from runbook.cutover.steps import SwitchRun
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
-from runbook.journal.journal import Phase
 
 QUICK = ("--settle", "0", "--warm", "1", "--entity", ENTITY)
+PAST_THE_GATE = (Phase.MODERN, Side.MODERN, True)
+STAY = (*QUICK, "--reads-stay")
 EVERY_CHECK = (
-    *("phase", "mapping", "stream", "stream view", "filter", "last batch", "quarantine", "dead-lettered"),
+    *(
+        "phase",
+        "adopted stream",
+        "mapping",
+        "stream",
+        "stream view",
+        "filter",
+        "last batch",
+        "quarantine",
+        "dead-lettered",
+    ),
     *(
         "GET /dynamo/chefs",
+        "reads beside writes",
         "streamback's triggers",
         "fence's procedure",
         "copy",
@@ -60,14 +74,14 @@ def _reads(context) -> tuple[int, Side | None]:
 
 
 def test_a_plan_shows_every_gate_open_and_every_step_and_changes_nothing(live, runbook):
-    plan = json.loads(runbook("cutover", "writes", *QUICK, "--json").stdout)
+    plan = json.loads(runbook("cutover", "writes", *STAY, "--json").stdout)
     assert (plan["green"], plan["executed"]) == (True, False)
     assert [check["name"] for check in plan["checks"]] == list(EVERY_CHECK)
     assert all(check["limit"] and check["value"] for check in plan["checks"])
-    assert [step["name"] for step in plan["steps"]][-2:] == ["phase-modern", "route"]
-    shown = runbook("cutover", "writes", *QUICK)
+    assert [step["name"] for step in plan["steps"]][-2:] == ["phase-modern", "copy-ended"]
+    shown = runbook("cutover", "writes", *STAY)
     assert (shown.exit_code, stands(live)) == (0, LEGACY)
-    act = "runbook cutover writes --entity chefs --execute --settle 0 --warm 1"
+    act = "runbook cutover writes --entity chefs --execute --settle 0 --warm 1 --reads-stay"
     assert f"Nothing has changed. Act with: {act}" in shown.stdout
 
 
@@ -79,7 +93,7 @@ def test_the_public_endpoint_moves_to_modern_and_back_and_the_history_says_so(li
     made = live.api.request("POST", path(ENTITY), {"firstName": "Jacques", "lastName": "Pépin"})
     assert live.api.get(path("dynamo", ENTITY, made.body["id"])).status == 200
     result = runbook("rollback", *QUICK, "--execute")
-    assert "rollback both of chefs: done  (phase legacy, reads → legacy, writes → legacy)" in result.stdout
+    assert "rollback both of chefs: done  (phase legacy, reads → legacy, writes → gate)" in result.stdout
     assert (stands(live), _reads(live)) == (LEGACY, (0, Side.LEGACY))
     assert live.api.get(path(ENTITY, made.body["id"])).body == made.body
     assert live.api.request("DELETE", path(ENTITY, made.body["id"])).status == 204
@@ -97,21 +111,21 @@ def test_the_public_endpoint_moves_to_modern_and_back_and_the_history_says_so(li
 
 
 def test_json_is_one_document_for_an_act_over_and_back(runbook):
-    done = json.loads(runbook("cutover", "writes", *QUICK, "--json", "--execute").stdout)
+    done = json.loads(runbook("cutover", "writes", *STAY, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "modern")
     assert [check["name"] for check in done["checks"]] == list(EVERY_CHECK)
-    done = json.loads(runbook("rollback", "writes", *QUICK, "--json", "--execute").stdout)
+    done = json.loads(runbook("rollback", "writes", *STAY, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "legacy")
-    assert done["routes"]["writes"] == "legacy"
+    assert done["routes"]["writes"] == "gate"
 
 
 def test_in_production_writes_go_over_when_the_stacks_name_is_given(live, runbook):
     production = {"production": True, "stack": "live"}
     for options in ((), ("--yes", "another"), ("--json",)):
-        refused = runbook("cutover", "writes", *QUICK, "--execute", *options, **production)
+        refused = runbook("cutover", "writes", *STAY, "--execute", *options, **production)
         assert (refused.exit_code, stands(live)) == (5, LEGACY)
         assert "--yes live" in refused.output
-    done = runbook("cutover", "writes", *QUICK, "--execute", "--yes", "live", **production)
+    done = runbook("cutover", "writes", *STAY, "--execute", "--yes", "live", **production)
     assert (done.exit_code, stands(live)) == (0, MODERN), done.output
 
 
@@ -119,7 +133,7 @@ def test_a_paused_mapping_refuses_a_cutover(live, chefs, runbook):
     functions = live.clients.functions
     functions.update_event_source_mapping(UUID=chefs.bridge_mapping_id, Enabled=False)
     try:
-        result = runbook("cutover", "writes", *QUICK, "--execute", "--json")
+        result = runbook("cutover", "writes", *STAY, "--execute", "--json")
         assert (result.exit_code, stands(live)) == (4, LEGACY)
         assert "mapping is Disabl" in json.loads(result.stdout)["error"]["message"]
         assert live.journal.events(ENTITY, 1)[0].result == "refused"
@@ -150,22 +164,25 @@ def test_a_repeated_command_has_nothing_to_do_and_one_past_a_changed_route_puts_
 
 @pytest.fixture
 def half_over(live, chefs, monkeypatch):
-    """Past the commit of a cutover, and not at its end."""
+    """Past the commit of a cutover whose writes shall go past the gate, and not at its end."""
     _break_route(monkeypatch, Side.MODERN)
     with pytest.raises(FailedError, match="past its point of no return"):
-        switch(live, "cutover").execute()
+        switch(live, "cutover", choices=DIRECT).execute()
     monkeypatch.undo()
+    monkeypatch.setattr(lambda_calls, "timeout_of", lambda *_: 0.0)  # no request is past the gate
     assert stands(live) == (Phase.MODERN, Side.GATE, True)
     assert live.journal.events(ENTITY, 1)[0].result == "stopped at route"
+    yield
+    bring_back(live)
 
 
 def _break_route(monkeypatch, side: Side) -> None:
     real = SwitchRun.send
 
-    def send(parts, routes):
+    def send(parts, routes, timeout=None):
         if routes.writes == side:
             raise FailedError("the stage is on fire")
-        return real(parts, routes)
+        return real(parts, routes, timeout)
 
     monkeypatch.setattr(SwitchRun, "send", send)
 
@@ -173,26 +190,25 @@ def _break_route(monkeypatch, side: Side) -> None:
 def test_past_the_commit_the_gate_already_passes_to_modern(live, half_over):
     key = write(live, "through the gate")
     assert live.api.get(path("dynamo", ENTITY, key)).status == 200
-    plan = switch(live, "cutover").plan()
+    plan = switch(live, "cutover", choices=DIRECT).plan()
     assert (plan.pending.step, plan.pending_result, plan.steps) == ("route", "finished", [])
-    done = switch(live, "cutover").execute()
-    assert (done.resumed.result, done.changed, stands(live)) == ("done", False, MODERN)
+    done = switch(live, "cutover", choices=DIRECT).execute()
+    assert (done.resumed.result, done.changed, stands(live)) == ("done", False, PAST_THE_GATE)
     assert live.api.request("DELETE", path(ENTITY, key)).status == 204
 
 
-@pytest.mark.parametrize(("verb", "scope", "then"), [("cutover", "reads", MODERN), ("rollback", "both", LEGACY)])
+@pytest.mark.parametrize(("verb", "scope", "then"), [("cutover", "reads", PAST_THE_GATE), ("rollback", "both", LEGACY)])
 def test_another_command_resumes_an_interrupted_cutover_first(live, half_over, verb, scope, then):
     done = switch(live, verb, Scope(scope)).execute()
-    assert (done.resumed.command, done.resumed.result, done.changed) == ("cutover writes", "done", True)
+    assert (done.resumed.command, done.resumed.result, done.changed) == ("cutover writes --direct", "done", True)
     assert stands(live) == then
     assert _reads(live) == ((100, Side.MODERN) if verb == "cutover" else (0, Side.LEGACY))
 
 
 def test_a_rollback_that_stops_past_its_commit_is_finished_by_the_next_command(live, over, monkeypatch):
     generation = control(live).last_epoch
-    real = SwitchRun.send
     with monkeypatch.context() as patched:
-        patched.setattr(SwitchRun, "send", lambda parts, to: _fail() if to.writes == Side.LEGACY else real(parts, to))
+        patched.setattr(SwitchRun, "wake_copy", _fail)
         with pytest.raises(FailedError, match="past its point of no return"):
             switch(live, "rollback").execute()
     assert stands(live) == (Phase.LEGACY, Side.GATE, False)

@@ -31,16 +31,19 @@ def live(prepared):
 
 @pytest.fixture
 def fence(live):
-    made = Fence(live, live.target.entity(ENTITY))
-    yield made
-    made.lower(1)
+    entity = live.target.entity(ENTITY)
+    with live.held(entity, "a test") as lease:
+        made = Fence(live, entity, lease)
+        made.claim()
+        yield made
+        made.lower(1, drained=True)
 
 
 @pytest.fixture
 def writer(live, sandbox):
     """A connection with a transaction of an old application; what it wrote is rolled back at the end."""
     legacy = live.target.mapping[ENTITY].legacy
-    with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.database) as client, client.cursor() as cursor:
         client.begin()
         cursor.execute(f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('inside', 1, '2026-01-01')")
         yield client
@@ -51,7 +54,7 @@ def test_it_goes_up_and_down_with_the_epoch(fence):
     fence.raise_()
     assert fence.control() == Control(fenced=True, epoch=0, last_epoch=1)
     fence.raise_()
-    fence.lower(2)
+    fence.lower(2, drained=True)
     assert fence.control() == Control(fenced=False, epoch=2, last_epoch=2)
 
 
@@ -63,7 +66,7 @@ def test_it_backs_off_from_somebody_who_stays_inside_and_lets_others_write(fence
         fence.raise_()
     assert not fence.control().fenced
     legacy = live.target.mapping[ENTITY].legacy
-    with sandbox.mariadb.connect(database=legacy.database) as other, other.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.database) as other, other.cursor() as cursor:
         cursor.execute("SET innodb_lock_wait_timeout = 1")
         cursor.execute(f"INSERT INTO {legacy.table} (label, price, found_at) VALUES ('x', 1, '2026-01-01')")
         other.rollback()
@@ -87,12 +90,12 @@ def test_a_database_that_does_not_answer_is_reported_in_time(fence, monkeypatch,
     for limit in ("RAISE_TIMEOUT_SECONDS", "TIMEOUT_SECONDS"):
         monkeypatch.setattr(fences, limit, 0.1)
     monkeypatch.setattr(Aurora.find_control, "__kwdefaults__", {"timeout": 0.1})
-    sandbox.mariadb.kill()
+    sandbox.database.kill()
     try:
         with pytest.raises(FailedError, match="does not answer"):
             fence.raise_()
     finally:
-        sandbox.mariadb.start()
+        sandbox.database.start()
 
 
 def test_the_queue_is_empty_when_copy_has_taken_all(live):
@@ -111,9 +114,9 @@ def test_the_queue_is_empty_when_copy_has_taken_all(live):
 
 def test_the_procedure_leaves_its_connection_as_it_was_even_when_it_waited_in_vain(live, writer, sandbox):
     legacy = live.target.mapping[ENTITY].legacy
-    with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.database) as client, client.cursor() as cursor:
         with pytest.raises(pymysql.err.OperationalError, match="1205"):
-            cursor.execute(f"CALL {names.FENCE_PROCEDURE}('{ENTITY}', 1, 0, 0, 0, 1, 1)")
+            cursor.execute(f"CALL {names.FENCE_PROCEDURE}('{ENTITY}', 1, 0, 0, {2**40}, 0, 1)")
         cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout = @@GLOBAL.innodb_lock_wait_timeout")
         assert cursor.fetchone() == (1,)
 
@@ -127,7 +130,7 @@ def test_a_database_that_an_older_version_prepared_asks_for_init(fence, monkeypa
 
 def test_init_makes_the_procedure_anew_when_it_has_another_text(live, fence, sandbox):
     legacy = live.target.mapping[ENTITY].legacy
-    with sandbox.mariadb.connect(database=legacy.database) as client, client.cursor() as cursor:
+    with sandbox.database.connect(database=legacy.database) as client, client.cursor() as cursor:
         cursor.execute(f"DROP PROCEDURE {names.FENCE_PROCEDURE}")
         cursor.execute(f"CREATE PROCEDURE {names.FENCE_PROCEDURE}() BEGIN END")
     init_service.run(live)

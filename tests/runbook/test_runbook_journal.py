@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from dataclasses import replace
 
 import pytest
 
+from functions.domain.phase import Phase
 from runbook.errors import LockLostError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
-from runbook.journal.journal import Event, Lock, Operation, Phase
+from runbook.journal.lock import Lease
+from runbook.journal.state import Event, Lock, Operation
 
 ENTITY = "chefs"
 
@@ -120,15 +123,116 @@ def test_a_held_lease_is_renewed(bare, monkeypatch):
 
 def test_a_holder_that_lost_its_lease_is_stopped(bare, monkeypatch):
     monkeypatch.setattr(locks, "LEASE", 0.6)
-    with locks.held(bare.journal, ENTITY, "a", "c") as lease:
-        thief = replace(lease.lock, id="thief", until=time.time() + 60)
+
+    def robbed(lease: Lease) -> None:
+        thief = replace(lease.lock, id="thief", holder="a thief", until=time.time() + 60)
         assert bare.journal.take(thief, ENTITY, lease.lock.id, time.time())
         deadline = time.monotonic() + 20
         while not lease._lost.wait(0.02):
             assert time.monotonic() < deadline
         with pytest.raises(LockLostError):
             lease.check()
+
+    with pytest.raises(LockLostError, match="thief"), locks.held(bare.journal, ENTITY, "a", "c") as lease:
+        robbed(lease)
     assert bare.journal.state(ENTITY).lock.id == "thief"
+
+
+def test_a_command_whose_lock_was_taken_reports_no_success(bare):
+    """It did all that it wanted to; who took over, with what, and when, is in its error."""
+    with (
+        pytest.raises(LockLostError, match=r"`cutover reads` of chefs was overtaken: bob took over with `rollback`"),
+        locks.held(bare.journal, ENTITY, "alice", "cutover reads"),
+        locks.held(bare.journal, ENTITY, "bob", "rollback", take_over=True),
+    ):
+        pass
+    taken = next(event for event in bare.journal.events(ENTITY, 10) if event.result == "lock taken over")
+    assert (taken.operator, taken.details["from"], taken.details["its_command"]) == ("bob", "alice", "cutover reads")
+
+
+def test_each_lock_has_a_higher_token_than_the_one_before(bare):
+    found = []
+    for _ in range(3):
+        with locks.held(bare.journal, ENTITY, "a", "c") as lease:
+            found.append([lease.next_token(), lease.next_token(), lease.last_token])
+    tokens = [token for some in found for token in some]
+    assert tokens == sorted(set(tokens))
+
+
+def test_a_lock_outgrows_the_tokens_of_another_journal(bare):
+    with locks.held(bare.journal, ENTITY, "a", "c") as lease:
+        lease.outgrow(70_123)
+        assert lease.next_token() > 70_123
+    with locks.held(bare.journal, ENTITY, "a", "c") as lease:
+        assert lease.next_token() > 71_999
+
+
+def test_a_lock_that_was_taken_does_not_outgrow_the_one_that_took_it(bare):
+    with contextlib.suppress(LockLostError), locks.held(bare.journal, ENTITY, "a", "c") as late:
+        with locks.held(bare.journal, ENTITY, "b", "c", take_over=True):
+            pass
+        with pytest.raises(LockLostError, match="b took over"):
+            late.outgrow(70_123)
+    assert bare.journal.state(ENTITY).token == 2
+
+
+def test_a_holder_without_progress_loses_its_lock_and_the_refusal_says_so(bare, monkeypatch):
+    monkeypatch.setattr(locks, "LEASE", 0.6)
+    monkeypatch.setattr(locks, "QUIET_SECONDS", -1)
+
+    def taken() -> bool:
+        try:
+            with locks.held(bare.journal, ENTITY, "bob", "rollback"):
+                return True
+        except RefusedError as error:
+            said.append(f"{error.message} {error.remedy}")
+            return False
+
+    def hang(lease: Lease) -> None:
+        lease.begin("release triggers", 1.5)
+        deadline = time.monotonic() + 20
+        while not taken():
+            assert time.monotonic() < deadline
+
+    said: list[str] = []
+    with pytest.raises(LockLostError, match="bob"), locks.held(bare.journal, ENTITY, "alice", "copy stop") as lease:
+        hang(lease)
+    answer = said[-1]
+    assert "alice runs `copy stop`" in answer
+    assert "at step release triggers, without progress for" in answer
+    assert "--take-over" in answer
+
+
+def test_a_holder_that_gets_answers_keeps_its_lock(bare, monkeypatch):
+    monkeypatch.setattr(locks, "LEASE", 0.6)
+    with bare.held(bare.target.entity(ENTITY), "copy stop") as lease:
+        lease.begin("a long step", 0.5)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            bare.journal.state(ENTITY)
+        lease.check()
+
+
+def test_the_record_of_a_command_that_was_overtaken_is_not_written(bare):
+    def write(lock: Lock) -> None:
+        bare.journal.change_record(ENTITY, "copy", {"state": "running"}, {"state": None}, lock)
+
+    stranger = Lock(id="another", holder="a", command="c", process="", until=0)
+    event = _event("never")
+    with locks.held(bare.journal, ENTITY, "a", "c") as lease:
+        for act in (
+            write,
+            lambda lock: bare.journal.put_record(ENTITY, "drained", {"at": "now"}, lock),
+            lambda lock: bare.journal.record(event, lock),
+        ):
+            with pytest.raises(LockLostError):
+                act(stranger)
+        write(lease.lock)
+        with pytest.raises(LockLostError):
+            bare.journal.remove_records(stranger, ENTITY, "copy")
+    assert bare.journal.find_record(ENTITY, "copy")["state"] == "running"
+    assert bare.journal.find_record(ENTITY, "drained") is None
+    assert "never" not in [each.result for each in bare.journal.events(ENTITY, 10)]
 
 
 @pytest.mark.parametrize("clock", ["time", "monotonic"])

@@ -6,24 +6,25 @@ are in test_runbook_cutover_writes.py and test_runbook_killed.py.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
+from killed import killed_at
+from sweep import BEFORE_FIRST, EVERY
 
+from functions.domain.phase import Phase
 from runbook.aws.api_gateway import Side
 from runbook.cutover import canary
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.steps import OperationKind
 from runbook.errors import FailedError, LockLostError, PreconditionError, RefusedError
 from runbook.journal import lock as locks
-from runbook.journal.journal import Phase
 from runbook.journal.operation import Runner, Step, finishes
 from runbook.stack import Context
 
+SERVICES = ["dynamodb", "apigateway", "sts"]
 ENTITY = "chefs"
 START = (0, Side.LEGACY, None)
 OVER = (100, Side.MODERN, None)
@@ -94,7 +95,7 @@ def _clear(context: Context) -> None:
 
 @pytest.mark.parametrize("failing", "abc")
 def test_a_step_that_fails_up_to_the_commit_puts_everything_back(bare, failing):
-    with pytest.raises(PreconditionError, match="everything put back: the stage is on fire"):
+    with pytest.raises(PreconditionError, match="everything rolled back: the stage is on fire"):
         _run(bare, _steps(bare, failing))
     assert (_marked(bare), _pending(bare)) == ("", None)
     event = bare.journal.events(ENTITY, 1)[0]
@@ -165,7 +166,7 @@ def test_what_could_not_be_put_back_is_put_back_by_the_next_run(bare):
         raise FailedError("the door is locked")
 
     steps[1] = Step(name="b", says="b", do=steps[1].do, undo=stuck)
-    with pytest.raises(FailedError, match="could not be put back: the door is locked"):
+    with pytest.raises(FailedError, match="could not be rolled back: the door is locked"):
         _run(bare, steps)
     assert (_pending(bare).step, _pending(bare).direction) == ("b", "undo")
     assert not finishes(real, _pending(bare))
@@ -198,39 +199,13 @@ def test_an_operator_whose_lock_was_taken_stops_and_undoes_nothing(bare):
     assert did == []
 
 
-def _killed_at(count: int, context: Context, run: Callable[[], object]) -> bool:
-    """Run in a child.
-
-    It kills itself with -9 before its `count`-th request, which is also after the answer to the one before.
-    """
-    child = os.fork()
-    if child == 0:
-        left = [count]
-
-        def tick(**_):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        for client in (context.clients.dynamodb, context.clients.apigateway, context.clients.sts):
-            client._endpoint.http_session.close()  # the connections are the parent's
-            client.meta.events.register("before-send.*", tick)
-        try:
-            run()
-        except BaseException:  # noqa: BLE001
-            os._exit(1)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
+@pytest.mark.sweep
 def test_killed_anywhere_steps_are_all_done_or_all_undone_and_the_next_run_does_them(bare):
-    count, killed, ends = 0, True, set()
+    count, killed, ends = BEFORE_FIRST, True, set()
     while killed:
-        count += 1
+        count += EVERY
         _clear(bare)
-        killed = _killed_at(count, bare, lambda: _run(bare, _steps(bare)))
+        killed = killed_at(count, lambda: bare, SERVICES, lambda context: _run(context, _steps(context)))
         pending = _pending(bare)
         if pending:
             committed = COMMIT in _marked(bare)
@@ -246,15 +221,16 @@ def test_killed_anywhere_steps_are_all_done_or_all_undone_and_the_next_run_does_
     assert ends == {"done", "undone"}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("verb", "after"), [("cutover", OVER), ("rollback", START)])
 def test_killed_anywhere_the_same_command_again_ends_as_one_clean_run(bare, open_checks, verb, after):
-    count, killed = 0, True
+    count, killed = BEFORE_FIRST, True
     while killed:
-        count += 1
+        count += EVERY
         _switch(bare, "rollback").execute()
         if verb == "rollback":
             _switch(bare, "cutover").execute()
-        killed = _killed_at(count, bare, _switch(bare, verb).execute)
+        killed = killed_at(count, lambda: bare, SERVICES, lambda context: _switch(context, verb).execute())
         plan, done = _switch(bare, verb).plan(), _switch(bare, verb).execute()
         results = {"finished": "done", "undone": "undone", "": None}
         assert results[plan.pending_result] == (done.resumed.result if done.resumed else None)

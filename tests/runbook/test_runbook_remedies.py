@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from runbook.commands.cli import app
 from runbook.cutover.reads import TAKE_BACK
-from runbook.journal.journal import Operation, State
 from runbook.journal.operation import first, resuming
+from runbook.journal.state import Operation, State
 
 
 def _operation(command: str) -> Operation:

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from runbook import status
 from runbook.commands.cli import app
 from runbook.errors import FailedError
-from runbook.journal.journal import Operation
 from runbook.journal.lock import held
+from runbook.journal.state import Operation
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def run(context, sandbox):
 
 @pytest.fixture
 def aurora_down(sandbox):
-    sandbox.mariadb.stop()
+    sandbox.database.stop()
     yield
-    sandbox.mariadb.start()
+    sandbox.database.start()
 
 
 def _of_chefs(said):

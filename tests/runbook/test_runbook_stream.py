@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.domain import names
+from functions.domain import names, origin
 from runbook.aws.stream import Follower
 from runbook.aws.stream_shards import Shards
 from runbook.aws.watermarks import Watermarks
@@ -37,7 +37,7 @@ def items(context, chefs):
 
     def put(*, legacy=False, key=""):
         made.append(key or f"s-{uuid.uuid4().hex[:8]}")
-        mark = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}} if legacy else {}
+        mark = origin.mark(made[-1], None) if legacy else {}
         item = {"ChefId": {"S": made[-1]}, "firstName": {"S": uuid.uuid4().hex}, **mark}
         context.clients.dynamodb.put_item(TableName=chefs.modern_table, Item=item)
         return made[-1]
@@ -49,6 +49,13 @@ def items(context, chefs):
 
 def delete(context, chefs, key):
     context.clients.dynamodb.delete_item(TableName=chefs.modern_table, Key={"ChefId": {"S": key}})
+
+
+def delete_by_copy(context, chefs, key):
+    table = {"TableName": chefs.modern_table}
+    item = context.clients.dynamodb.get_item(**table, Key={"ChefId": {"S": key}}, ConsistentRead=True)["Item"]
+    context.clients.dynamodb.put_item(**table, Item=origin.marked_for_delete(key, item))
+    delete(context, chefs, key)
 
 
 def test_everything_written_before_is_seen_and_taken_once(context, chefs, items):
@@ -80,14 +87,7 @@ def test_what_comes_between_two_calls_is_seen_by_the_second(context, chefs, item
 
 def test_a_removal_by_copy_is_known_as_such(context, chefs, items):
     key = items(legacy=True)
-    context.clients.dynamodb.update_item(
-        TableName=chefs.modern_table,
-        Key={"ChefId": {"S": key}},
-        UpdateExpression="SET #mark = :true",
-        ExpressionAttributeNames={"#mark": names.DELETING_ATTRIBUTE},
-        ExpressionAttributeValues={":true": {"BOOL": True}},
-    )
-    delete(context, chefs, key)
+    delete_by_copy(context, chefs, key)
     follower = context.follower(chefs)
     follower.reach(TIMEOUT)
     seen = follower.take()[key]
@@ -108,14 +108,7 @@ def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_
     ours, copied, overwritten = items(), items(legacy=True), items()
     items(key=overwritten, legacy=True)
     deleted = items()
-    context.clients.dynamodb.update_item(
-        TableName=chefs.modern_table,
-        Key={"ChefId": {"S": deleted}},
-        UpdateExpression="SET #mark = :true, #origin = :legacy",
-        ExpressionAttributeNames={"#mark": names.DELETING_ATTRIBUTE, "#origin": names.ORIGIN_ATTRIBUTE},
-        ExpressionAttributeValues={":true": {"BOOL": True}, ":legacy": {"S": names.ORIGIN_LEGACY}},
-    )
-    delete(context, chefs, deleted)
+    delete_by_copy(context, chefs, deleted)
     follower = context.follower(chefs, copied=False)
     follower.keeps = True
     follower.reach(TIMEOUT)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from journal_states import long_at_the_gate
+
+from functions.domain.phase import Phase
 from functions.install.control_row import Control
 from runbook.aws.api_gateway import Side
 from runbook.aws.http import path
 from runbook.aws.outputs import EntityTarget
+from runbook.checks import copy as copy_checks
 from runbook.checks import plans
 from runbook.checks.check import Check
 from runbook.checks.plans import CheckScope
+from runbook.copy import control as copy_control
+from runbook.copy.control import CopyLimits
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.fence import Fence
 from runbook.cutover.steps import Choices, OperationKind
-from runbook.journal.journal import Phase
 from runbook.stack import Context
 
 ENTITY = "chefs"
-QUICK = Choices(propagation_wait=0.0, warm=1)
-FORCED = Choices(propagation_wait=0.0, warm=1, force=True)
+QUICK = Choices(propagation_wait=0.0, warm=1, reads_stay=True)
+DIRECT = Choices(propagation_wait=0.0, warm=1, direct=True, reads_stay=True)
+FORCED = Choices(propagation_wait=0.0, warm=1, force=True, reads_stay=True)
 TIMEOUT = 60.0
-LEGACY, MODERN = (Phase.LEGACY, Side.LEGACY, False), (Phase.MODERN, Side.MODERN, True)
+LEGACY, MODERN = (Phase.LEGACY, Side.GATE, False), (Phase.MODERN, Side.GATE, True)
 
 
 def switch(context: Context, verb: str, scope: Scope = Scope.WRITES, choices: Choices = QUICK) -> Switch:
@@ -41,6 +47,14 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def start_copy(context: Context) -> None:
+    """Copy runs and has caught up; the gate has been in the path of writes for long."""
+    entity = context.target.entity(ENTITY)
+    copy_control.start(context, entity, CopyLimits(), again=False)
+    long_at_the_gate(context, ENTITY)
+    until(lambda: not [check for check in copy_checks.checks(context, entity)[:-1] if not check.ok])
 
 
 def control(context: Context) -> Control:

@@ -1,4 +1,4 @@
-"""Small Pulumi programs, and a sandbox to run them in."""
+"""Small Pulumi programs and a sandbox to run them in; the shared sandbox as chaos sees it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox import lifecycle
+from sandbox.chaos.system import Arena
 from sandbox.deploy import Step
 from sandbox.lifecycle import Sandbox
 
@@ -70,3 +71,9 @@ def programs(_small_name: str, tmp_path: Path) -> Programs:
 def everything() -> str:
     """A program with every resource type that the sandbox knows."""
     return (Path(__file__).parent / "every_type.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def arena(sandbox, prepared):
+    """Where chaos acts, which is for each test file as if nothing had run before."""
+    return Arena(sandbox, "chefs", lambda _: None)

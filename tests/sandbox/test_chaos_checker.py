@@ -27,14 +27,14 @@ def attempt(  # noqa: PLR0913  # a record has that many
     return Attempt(client, int(at), kind, key, value, at, at + took, status, outcome)
 
 
-def story(*attempts, holds=(), other=None, before=None, strict=((0.0, 99.0),), kills=()):
+def story(*attempts, holds=(), other=None, before=None, strict=((0.0, 99.0),), **more):
     return Story(
         before=before or {},
         attempts=attempts,
         source=list(holds),
         other=list(holds if other is None else other),
         strict=strict,
-        kills=kills,
+        **more,
     )
 
 
@@ -240,3 +240,16 @@ def test_a_502_is_excused_only_when_the_function_behind_it_was_killed_meanwhile(
     crashed = attempt(PUT, value="b", at=5, status=502, outcome="Internal server error")
     for kills, found in (((5.2,), set()), ((7.0,), {Kind.FAILED}), ((), {Kind.FAILED})):
         assert kinds(story(crashed, before={"k": "a"}, holds=[record("k", "b")], kills=kills)) == found
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_502_or_504_is_excused_when_the_function_behind_it_stood_still(status):
+    stuck = attempt(PUT, value="b", at=5, status=status, outcome="Endpoint request timed out")
+    for pauses, found in ((((4.0, 5.1),), set()), (((5.2, 9.0),), set()), (((1.0, 4.0),), {Kind.FAILED})):
+        assert kinds(story(stuck, before={"k": "a"}, holds=[record("k", "b")], pauses=pauses)) == found
+
+
+def test_while_clients_still_write_only_answers_and_reads_are_looked_at():
+    put, stale = attempt(PUT, value="b", at=1), attempt(GET, value="a", at=4, client=9)
+    assert kinds(story(put, stale, before={"k": "a"}, ended=False)) == {Kind.STALE}
+    assert check(story(put, before={"k": "a"}, ended=False)) == []

@@ -10,23 +10,21 @@ from collections import Counter
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.domain import names
-from sandbox.chaos import faults, final_state
+from functions.domain import origin
+from sandbox.chaos import final_state
 from sandbox.chaos.commands import Runbook, StuckError
-from sandbox.chaos.faults import FAULTS, Attack, Nemesis
-from sandbox.chaos.scenario import Stretch, completion, stretches
-from sandbox.chaos.system import Arena
+from sandbox.chaos.faults import FAULTS, Attack, workers
+from sandbox.chaos.faults.deliver_again import deliver_again, stream
+from sandbox.chaos.faults.pause_bridge import pause_bridge
+from sandbox.chaos.faults.restart_database import restart_database
+from sandbox.chaos.faults.throttle import request_throttling
+from sandbox.chaos.nemesis import Nemesis
+from sandbox.chaos.scenario import Stretch, Variant, completion, stretches
 from sandbox.load import Load, shape_of
 
 STATUS = ("status", "--entity", "chefs")
 TIMEOUT = 30.0
-
-
-@pytest.fixture(scope="module")
-def arena(sandbox):
-    found = Arena(sandbox, "chefs", lambda _: None)
-    assert Runbook(found).once(("init",)).code == 0
-    return found
+EVERYTHING = Variant(direct=True, removes=True, streams=True)
 
 
 @pytest.fixture
@@ -63,9 +61,9 @@ def test_a_load_on_the_real_api_sees_no_failure_and_both_kinds_of_requests(arena
 
 
 def test_the_database_is_killed_and_comes_back(arena, attack):
-    before = arena.sandbox.mariadb._process().pid
-    faults.restart_database(attack)
-    assert arena.sandbox.mariadb._process().pid != before
+    before = arena.sandbox.database._process().pid
+    restart_database(attack)
+    assert arena.sandbox.database._process().pid != before
     assert "kill -9 of the database" in arena.diary[-1]
 
 
@@ -74,15 +72,15 @@ def test_workers_are_killed_by_the_name_of_their_function(arena, attack):
     client = Load(arena.target, "chefs", writes_per_s=0, reads_per_s=10).start()
     wait_for(lambda: arena.workers(frozenset({read})))
     client.stop()
-    workers = arena.workers(frozenset({read}))
-    faults._kill(attack, workers, "readers")
-    wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers))
+    found = arena.workers(frozenset({read}))
+    workers.kill(attack, found, "readers")
+    wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in found))
     assert arena.kills
 
 
 def test_calls_to_one_service_are_throttled_for_a_while(arena, attack):
     client = arena.clients.dynamodb_once
-    faults.request_throttling(arena, "dynamodb", share=1.0, seconds=0.5)
+    request_throttling(arena, "dynamodb", share=1.0, seconds=0.5)
     with pytest.raises(ClientError, match="ThrottlingException"):
         client.list_tables()
 
@@ -96,7 +94,7 @@ def test_calls_to_one_service_are_throttled_for_a_while(arena, attack):
 
 
 def test_the_bridge_is_paused_and_goes_on(arena, attack):
-    faults.pause_bridge(attack)
+    pause_bridge(attack)
     assert enabled(arena)
     assert "paused" in arena.diary[-1]
 
@@ -110,19 +108,19 @@ def test_an_old_batch_that_comes_again_changes_nothing(arena, attack):
     wait_for(lambda: [one.value for one in final_state.legacy(arena, shape) if one.key == "again"] == ["second"])
     before = final_state.legacy(arena, shape)
     attack.rng = Low()
-    faults.deliver_again(attack)
+    deliver_again(attack)
     assert "on delivered again" in arena.diary[-1]
     assert "failed" not in arena.diary[-1]
     assert final_state.legacy(arena, shape) == before
 
 
-def test_a_replayed_stream_has_no_record_that_the_filter_drops(arena):
+def test_a_replayed_stream_has_every_record_those_of_copy_too(arena):
     shape = shape_of(arena.target, "chefs")
     item = {name: {"S": text} for name, text in shape.body("copied").items()}
-    item |= {arena.entity.modern.key: {"S": "copied"}, names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+    item |= {arena.entity.modern.key: {"S": "copied"}, **origin.mark("copied", None)}
     arena.clients.dynamodb.put_item(TableName=arena.deployed.modern_table, Item=item)
-    keys = [record["dynamodb"]["Keys"][arena.entity.modern.key]["S"] for record in faults.stream(arena)]
-    assert "copied" not in keys
+    keys = [record["dynamodb"]["Keys"][arena.entity.modern.key]["S"] for record in stream(arena)]
+    assert "copied" in keys
 
 
 def test_a_killed_command_is_run_again_until_it_ends_well(arena):
@@ -158,5 +156,7 @@ def test_the_same_seed_plans_the_same_faults(arena):
 
 
 def test_every_fault_of_the_scenario_exists_and_every_fault_is_in_the_scenario():
-    in_the_scenario = {name for stretch in (*stretches("chefs"), completion("chefs")) for name in stretch.faults}
+    in_the_scenario = {
+        name for stretch in (*stretches("chefs", EVERYTHING), completion("chefs")) for name in stretch.faults
+    }
     assert in_the_scenario == set(FAULTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -10,22 +11,15 @@ from typer.testing import CliRunner
 
 from functions.aws.mysql_errors import DataApiError
 from functions.domain import changes, names
-from functions.install import tables
+from functions.install import control_row, tables
 from runbook.commands.cli import app
 from runbook.verify import compare
-from sandbox.chaos import faults, final_state
+from sandbox.chaos import final_state
 from sandbox.chaos.commands import Runbook
-from sandbox.chaos.system import Arena
+from sandbox.chaos.faults.deliver_again import deliver, stream
 from sandbox.load import shape_of
 
 TIMEOUT = 60.0
-
-
-@pytest.fixture(scope="module")
-def arena(sandbox):
-    found = Arena(sandbox, "chefs", lambda _: None)
-    assert Runbook(found).once(("init",)).code == 0
-    return found
 
 
 def wait_for(happened):
@@ -57,7 +51,9 @@ def test_seed_2_two_preparations_of_one_table_pass_each_other(arena, code):
         there = False
 
         def query(self, sql, *_):
-            return [[{"stringValue": "x"}]] if self.there and "processlist" not in sql else []
+            if "processlist" in sql or not self.there:
+                return []
+            return [[{"stringValue": name}] for name in control_row.LATER_COLUMNS]
 
         def execute(self, *_):
             pass
@@ -65,6 +61,8 @@ def test_seed_2_two_preparations_of_one_table_pass_each_other(arena, code):
         def once(self, *_, **__):
             self.there = True
             raise DataApiError("it is there", code)
+
+        together = once
 
     tables.prepare(Server(), arena.entity)
 
@@ -94,11 +92,11 @@ def test_seed_2_operators_who_init_at_the_same_time_all_succeed(arena):
 def test_seed_6_without_a_database_a_command_says_so_and_does_not_fall(arena, monkeypatch):
     monkeypatch.setattr(compare, "TIMEOUT", 0.1)
     words = ("verify", "--entity", "chefs", "--outputs", str(arena.sandbox.location.outputs))
-    arena.sandbox.mariadb.kill()
+    arena.sandbox.database.kill()
     try:
         ended = CliRunner().invoke(app, words)
     finally:
-        arena.sandbox.mariadb.start()
+        arena.sandbox.database.start()
     assert (ended.exit_code, type(ended.exception)) == (1, SystemExit)
     assert "Aurora" in ended.output
 
@@ -116,9 +114,20 @@ def test_seed_9_a_poison_record_that_was_corrected_is_not_quarantined_again_by_a
 
     put("x" * 400)
     wait_for(quarantined)
-    put("mended")
-    wait_for(lambda: "mended" in {found.value for found in final_state.legacy(arena, shape)})
+    put("corrected")
+    wait_for(lambda: "corrected" in {found.value for found in final_state.legacy(arena, shape)})
     runbook.once(("quarantine", "drop", "seed-9", "--entity", "chefs", "--execute"))
     assert not quarantined()
-    faults.deliver(arena, [one for one in faults.stream(arena) if "x" * 400 in str(one)])
+    deliver(arena, [one for one in stream(arena) if "x" * 400 in str(one)])
     assert not quarantined()
+
+
+@pytest.mark.parametrize("skew", [-250.0, 205.0])
+def test_seed_1_of_ownership_an_operator_whose_clock_is_wrong_sees_that_lanes_report(arena, skew):
+    runbook = Runbook(arena)
+    assert runbook.once(("copy", "start", "--entity", "chefs")).code == 0
+    assert runbook.once(("copy", "watch", "--entity", "chefs")).code == 0
+    shown = json.loads(runbook.once(("copy", "status", "--entity", "chefs", "--json"), skew=skew).out)
+    assert all(lane["age"] < 30 for lane in shown["entities"][0]["lanes"])
+    planned = json.loads(runbook.once(("cutover", "writes", "--entity", "chefs", "--json"), skew=skew).out)
+    assert [check["ok"] for check in planned["checks"] if check["name"] == "copy's lanes"] == [True]

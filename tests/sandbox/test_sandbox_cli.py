@@ -32,6 +32,7 @@ def test_a_sandbox_is_brought_up_emptied_and_taken_down(run):
         assert re.search(r"LegacySystem +\d+ created", up.stdout)
         assert lifecycle.find(name).outputs["apiAuth"] == "NONE"
         assert lifecycle.find(name).outputs["apiUrl"] in up.stdout
+        assert re.search(rf"database +{lifecycle.find(name).database.title}\n", up.stdout)
         assert run("reset", "--name", name).exit_code == 0
         assert lifecycle.find(name).outputs["apiAuth"] == "NONE"
     finally:
@@ -57,7 +58,7 @@ def test_preview_of_what_is_up_has_nothing_to_do(run, sandbox):
 def test_status_names_each_sandbox_and_its_api(run, sandbox):
     line = next(line for line in run("status").stdout.splitlines() if f" {sandbox.name} " in line)
     assert "server up" in line
-    assert "database up" in line
+    assert f"{sandbox.database.title} up" in line
     assert sandbox.outputs["apiUrl"] in line
 
 

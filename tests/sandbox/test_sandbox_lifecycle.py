@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from sandbox import daemon, lifecycle, state
+from sandbox.database import product
+from sandbox.database.product import Product
 from sandbox.errors import SandboxError
 from sandbox.state import Folder
 
@@ -80,13 +82,33 @@ def test_a_sandbox_whose_server_was_killed_comes_up_again(programs, names):
 def test_a_database_that_was_killed_comes_back_with_its_rows(programs, names):
     program = programs.write(BODY)
     sandbox = lifecycle.up(names[0], program=program, current=False)
-    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE kept")
-    sandbox.mariadb.kill()
+    sandbox.database.kill()
     again = lifecycle.up(names[0], program=program, current=False)
     assert again.location.daemon() == sandbox.location.daemon()
-    with again.mariadb.connect() as connection, connection.cursor() as cursor:
+    with again.database.connect() as connection, connection.cursor() as cursor:
         assert cursor.execute("SHOW DATABASES LIKE 'kept'") == 1
+
+
+def test_a_sandbox_keeps_the_database_product_that_it_has(programs, names, monkeypatch):
+    program = programs.write(BODY)
+    sandbox = lifecycle.up(names[0], program=program, current=False)
+    has = product.default()
+    (other,) = set(Product) - {has}
+    monkeypatch.setenv(product.VARIABLE, other)
+    again = lifecycle.up(names[0], program=program, current=False)
+    assert type(again.database) is type(sandbox.database)
+    assert [found.product for found in lifecycle.statuses(names[0])] == [has]
+    with pytest.raises(SandboxError, match=f"runs on {has.label}.*sandbox down --name {names[0]}"):
+        lifecycle.up(names[0], program=program, database=other, current=False)
+    assert again.database.running()
+
+
+def test_a_database_product_that_does_not_exist_is_refused(monkeypatch):
+    monkeypatch.setenv(product.VARIABLE, "oracle")
+    with pytest.raises(SandboxError, match="set it to mariadb or mysql"):
+        product.default()
 
 
 def test_an_up_that_died_half_way_is_begun_afresh(programs, names):
@@ -114,7 +136,7 @@ def test_reset_empties_everything_and_keeps_what_need_not_change(programs, names
     sandbox = lifecycle.up(names[0], program=programs.write(BODY), current=False)
     sandbox.client("dynamodb").put_item(TableName="items", Item={"k": {"S": "1"}})
     sandbox.client("s3").put_object(Bucket=sandbox.outputs["bucket"], Key="k", Body=b"v")
-    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE chefdb")
     again = sandbox.reset()
     assert again.client("dynamodb").scan(TableName="items")["Count"] == 0
@@ -122,7 +144,7 @@ def test_reset_empties_everything_and_keeps_what_need_not_change(programs, names
     assert again.client("s3").get_public_access_block(Bucket=sandbox.outputs["bucket"])
     assert again.outputs["logs"] == sandbox.outputs["logs"]
     assert again.outputs["stream"] != sandbox.outputs["stream"]
-    with again.mariadb.connect() as connection, connection.cursor() as cursor:
+    with again.database.connect() as connection, connection.cursor() as cursor:
         assert cursor.execute("SHOW DATABASES LIKE 'chefdb'") == 0
 
 
@@ -146,7 +168,10 @@ def test_a_name_that_could_leave_the_folder_is_refused():
 
 
 def test_only_a_current_sandbox_is_the_runbooks_default(programs, names, monkeypatch, tmp_path):
-    monkeypatch.setenv("STREAMBACK_SANDBOXES", str(tmp_path / "boxes"))
+    boxes = tmp_path / "boxes"
+    boxes.mkdir()
+    (boxes / state.CACHE).symlink_to(state.default_root() / state.CACHE)
+    monkeypatch.setenv("STREAMBACK_SANDBOXES", str(boxes))
     lifecycle.up(names[0], program=programs.write(BODY))
     lifecycle.up(names[1], program=programs.write(BODY), current=False)
     assert state.current() == names[0]

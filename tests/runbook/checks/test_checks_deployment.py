@@ -11,9 +11,10 @@ import pytest
 from own_table import ENTITY, aimed, entity_aimed, looked, red
 
 from functions.aws.quarantine import Quarantine
+from functions.domain.phase import Phase
 from runbook.aws.failure_bucket import prefix
 from runbook.checks import deployment, routes
-from runbook.journal.journal import Operation, Phase, State
+from runbook.journal.state import Operation, State
 
 
 def test_clocks_that_differ_are_red(context, monkeypatch):
@@ -90,9 +91,10 @@ def changed_mapping(context):
     """Changes chefs' mapping until the test ends."""
     uuid_, functions = context.target.entity(ENTITY).bridge_mapping_id, context.clients.functions
     before = functions.get_event_source_mapping(UUID=uuid_)
-    kept = ("BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "FilterCriteria")
+    kept = ("BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds")
     yield lambda **changes: functions.update_event_source_mapping(UUID=uuid_, **changes)
-    functions.update_event_source_mapping(UUID=uuid_, Enabled=True, **{name: before[name] for name in kept})
+    restored = {name: before[name] for name in kept} | {"FilterCriteria": {"Filters": []}}
+    functions.update_event_source_mapping(UUID=uuid_, Enabled=True, **restored)
 
 
 @pytest.mark.parametrize("says", MAPPING_CHANGES)

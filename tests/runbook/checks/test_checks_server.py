@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from own_table import ENTITY, TABLE, OwnTable, aimed, looked
+from own_table import ENTITY, TABLE, OwnTable, aimed, looked, red
 
 from functions.domain import names
 from runbook.checks import grants, schema, server
@@ -39,6 +39,12 @@ def test_sessions_that_are_not_strict_are_red(world, settings):
     assert "not strict" in check.value
 
 
+@pytest.mark.parametrize("mode", ["ANSI_QUOTES", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "PAD_CHAR_TO_FULL_LENGTH"])
+def test_sessions_of_another_mode_that_are_strict_can_do_all_that_is_asked_of_them(world, settings, mode):
+    settings("sql_mode", f"{mode},STRICT_TRANS_TABLES")
+    assert red(looked(world.user(world.context()))) == []
+
+
 def test_a_zone_other_than_utc_is_red_where_a_timestamp_is_mapped(world, settings):
     birthday = {"birthday": {"column": "birthday", "type": "datetime"}}
     zoned = world.context(f"{TABLE[:-1]}, birthday TIMESTAMP(6) NULL)", fields=birthday)
@@ -60,7 +66,7 @@ def test_the_bridges_user_must_get_in_and_may_write(world, settings):
     another = aimed(context, bridge_secret_arn=context.target.master_secret_arn)
     assert "its secret is of" in looked(another)["bridge's user"].value
     shut = world.user(context)
-    world.sql(f"SET PASSWORD FOR {_user(world)}@'%' = PASSWORD('changed')")
+    world.sql(f"ALTER USER {_user(world)}@'%' IDENTIFIED BY 'changed'")
     locked = aimed(context, bridge_secret_arn=shut.target.master_secret_arn)
     assert looked(locked)["bridge's user"].ok is False
     settings("sql_mode", "")
@@ -78,6 +84,8 @@ def _user(world: OwnTable) -> str:
     ("name", "changes", "embedded"),
     [
         ("creating triggers", {"log_bin": True, "trusts_creators": False, "grants": ()}, True),
+        ("binary log", {"log_bin": True, "binlog_format": "MIXED"}, True),
+        ("binary log", {"log_bin": True, "binlog_format": "STATEMENT"}, True),
         ("server", {"version": "10.11.6-MariaDB"}, False),
         ("server", {"version": "5.7.12"}, False),
     ],
@@ -88,7 +96,7 @@ def test_a_server_that_cannot_serve_is_red(context, name, changes, embedded):
     found = {each.name: each for each in server.checks(replace(session, **changes), known, sandbox=embedded)}
     assert found[name].ok is False
     assert found[name].remedy
-    aurora = replace(session, version="8.0.42", log_bin=True, trusts_creators=True)
+    aurora = replace(session, version="8.0.42", log_bin=True, trusts_creators=True, binlog_format="ROW")
     assert all(each.ok for each in server.checks(aurora, known, sandbox=False))
 
 
@@ -136,6 +144,7 @@ def test_a_cluster_that_pauses_needs_a_newer_engine(context):
             MysqlGrant(frozenset({"ALL PRIVILEGES", "GRANT OPTION"}), "chef\\_%", "*"),
         ),
         ("GRANT `rds_superuser_role`@`%` TO `admin`@`%`", None),
+        ('GRANT SELECT ON "d""b".* TO "u"@"%"', MysqlGrant(frozenset({"SELECT"}), 'd"b', "*")),
         ("GRANT PROXY ON ''@'%' TO 'root'@'localhost' WITH GRANT OPTION", None),
     ],
 )

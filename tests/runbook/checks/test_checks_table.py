@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from own_table import ENTITY, KEY, NAMES, TABLE, looked, red
 
 from functions.domain import names
-from functions.install import triggers
+from functions.install import read_only, triggers
 from runbook.checks import triggers as capture
 
 GUARD = f"IF SUBSTRING_INDEX(USER(), '@', 1) <> '{names.BRIDGE_USER}' THEN SET NEW.cheffirst = 'x'; END IF"
@@ -112,6 +112,23 @@ RED_CASES = [
     ),
     Case(check="fields", says="no column stars", more={"fields": {"stars": {"column": "stars", "type": "integer"}}}),
     Case(check="fields", says="max_length", table=f"CREATE TABLE chefs ({KEY}, {NAMES.replace('255', '20')})"),
+    Case(
+        check="fields",
+        says="write fixed = true, max_length = 255",
+        table=f"CREATE TABLE chefs ({KEY}, {NAMES.replace('VARCHAR(255)', 'CHAR(255)')})",
+    ),
+    Case(
+        check="fields",
+        says="write bits = 64, unsigned = true",
+        table=f"{TABLE[:-1]}, stars BIGINT UNSIGNED)",
+        more={"fields": {"stars": {"column": "stars", "type": "integer"}}},
+    ),
+    Case(
+        check="fields",
+        says="write fraction = 0",
+        table=f"{TABLE[:-1]}, seen TIMESTAMP NULL)",
+        more={"fields": {"seen": {"column": "seen", "type": "datetime"}}},
+    ),
     Case(check="unmapped columns", says="stars is NOT NULL", table=f"{TABLE[:-1]}, stars INT NOT NULL)"),
     Case(
         check="generated columns",
@@ -182,11 +199,20 @@ def test_a_check_that_only_informs_stays_green(world):
     assert "goes to quarantine while" in said
 
 
-@pytest.mark.parametrize("collation", ["utf8mb4_bin", "utf8mb4_nopad_bin"])
-def test_a_natural_key_that_compares_bytes_is_fine(world, collation):
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_natural_key_that_compares_bytes_is_fine(world, database, padded):
+    collation = "utf8mb4_bin" if padded else _unpadded(database)
     found = looked(world.context(**_spread(natural(NATURAL.format(collation)))))
     assert red(found) == []
-    assert ("trailing spaces" in found["key collation"].value) == (collation == "utf8mb4_bin")
+    assert ("trailing spaces" in found["key collation"].value) == padded
+
+
+def _unpadded(database):
+    """The collation that compares bytes and trailing spaces, too: the products name it differently."""
+    names = ("utf8mb4_0900_bin", "utf8mb4_nopad_bin")
+    with database.cursor() as cursor:
+        cursor.execute("SELECT collation_name FROM information_schema.collations WHERE collation_name IN %s", [names])
+        return cursor.fetchone()[0]
 
 
 def test_a_natural_key_of_bytes_is_fine(world):
@@ -250,6 +276,21 @@ def test_a_trigger_that_is_dropped_or_changed_is_named(world, captured):
 def test_triggers_that_left_with_a_swapped_table_are_missing(world, captured):
     world.sql("CREATE TABLE new LIKE chefs", "RENAME TABLE chefs TO old, new TO chefs")
     assert "streamback_fence_u_chefs is on old" in captured()["streamback's triggers"].value
+
+
+def test_what_complete_of_an_earlier_migration_left_is_named_with_the_line_that_removes_it(world):
+    context = world.context()
+    described = context.target.mapping[ENTITY]
+    before = replace(described, name="cooks")  # it may have had another name
+    for name in read_only.bodies(before):
+        read_only.add(context.aurora.database(), before, name)
+    found = looked(context)
+    assert red(found) == ["read-only triggers"]
+    check = found["read-only triggers"]
+    assert check.value == "streamback_read_only_d_cooks, streamback_read_only_i_cooks, streamback_read_only_u_cooks"
+    line = check.remedy.partition("Let writers in: ")[2]
+    world.sql(*[statement for statement in line.split(";") if statement.strip()])
+    assert looked(context)["read-only triggers"].ok
 
 
 @pytest.mark.parametrize(

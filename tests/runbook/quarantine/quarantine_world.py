@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from journal_states import force_phase
 
 from functions.aws.quarantine import Quarantine
-from functions.domain import names
+from functions.domain import origin
 from functions.domain.changes import Change, ChangeKind
-from runbook.journal.journal import Phase
+from functions.domain.phase import Phase
 from runbook.quarantine.store import EntryStore
 from sandbox.emulator.behaviour import on_failure
 
@@ -32,7 +32,7 @@ class QuarantineWorld:
 
     def item(self, key, name, *, unseen=False):
         """Write an item; the bridge does not get to see an `unseen` one."""
-        mark = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}} if unseen else {}
+        mark = origin.mark(key, None) if unseen else {}
         self.dynamodb.put_item(
             TableName=self.chefs.modern_table,
             Item={"ChefId": {"S": key}, "firstName": {"S": name}, "lastName": {"S": "Q"}, **mark},
@@ -51,7 +51,7 @@ class QuarantineWorld:
         return found[0][0] if found else None
 
     def sql(self, statement, *values):
-        with self.sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+        with self.sandbox.database.connect() as connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
             return cursor.fetchall()
 

@@ -12,8 +12,8 @@ from writes_world import bridge_checks
 
 from functions.domain.errors import shown
 from functions.domain.masking import MASKED, without_masked
+from functions.domain.phase import Phase
 from runbook.commands.cli import app
-from runbook.journal.journal import Phase
 from runbook.journal.lock import held
 from runbook.quarantine.resolve import pairs
 

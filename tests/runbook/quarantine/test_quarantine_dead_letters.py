@@ -8,8 +8,8 @@ from quarantine_world import BASE, TOO_LONG
 from writes_world import bridge_checks
 
 from functions.domain import names
+from functions.domain.phase import Phase
 from runbook.aws.failure_bucket import DeadLetterObjects, prefix
-from runbook.journal.journal import Phase
 from runbook.quarantine.store import EntryStore
 
 

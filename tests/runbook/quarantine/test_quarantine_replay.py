@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from quarantine_world import TOO_LONG, until
 
-from functions.domain import names
+from functions.domain import names, origin
+from functions.domain.phase import Phase
 from runbook.aws.stream import Seen
 from runbook.cutover import drain
-from runbook.journal.journal import Phase
+from runbook.errors import LockLostError
+from runbook.journal.lock import held
 from runbook.quarantine.actions import EntityQuarantine
+from runbook.quarantine.resolve import Resolver
 from runbook.quarantine.store import EntryStore
 
 
@@ -30,13 +35,13 @@ def test_in_modern_what_fails_again_stays_with_its_new_reason(world, run, contex
 
 def test_in_modern_the_row_becomes_what_the_item_is(world, run):
     key = world.quarantined()
-    world.item(key, "mended", unseen=True)
+    world.item(key, "corrected", unseen=True)
     world.phase(Phase.MODERN)
     code, plan = run("replay", key)
     assert (code, plan["executed"], plan["entries"][0]["action"]) == (0, False, "write_row")
     assert world.row(key) == "old"
     code, said = run("replay", key, "--execute")
-    assert (code, said["resolved"], world.row(key), world.entry(key)) == (0, 1, "mended", None)
+    assert (code, said["resolved"], world.row(key), world.entry(key)) == (0, 1, "corrected", None)
     world.item(key, "later")
     until(lambda: world.row(key) == "later")
     assert run("replay", "--all", "--execute") == (0, {"executed": True, "resolved": 0, "stay": 0, "entries": []})
@@ -46,9 +51,9 @@ def test_in_modern_replay_passes_the_fence(world, run):
     key = world.poisoned(row=None)
     world.control(fenced=1, legacy_stamp=0, generation=1)
     world.phase(Phase.MODERN)
-    world.item(key, "mended", unseen=True)
+    world.item(key, "corrected", unseen=True)
     assert run("replay", "--all", "--execute")[0] == 0
-    assert world.row(key) == "mended"
+    assert world.row(key) == "corrected"
 
 
 def test_in_modern_the_row_of_a_deleted_item_is_deleted(world, run, chefs):
@@ -73,7 +78,7 @@ def test_in_legacy_without_capture_the_item_is_written_from_the_row(world, run):
     key = world.quarantined()
     assert run("replay", key, "--execute")[0] == 0
     assert (world.name(key), world.row(key), world.entry(key)) == ("old", "old", None)
-    assert world.read(key)[names.ORIGIN_ATTRIBUTE] == {"S": names.ORIGIN_LEGACY}
+    assert origin.is_marked(key, world.read(key))
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
@@ -82,11 +87,11 @@ def test_in_legacy_a_record_that_legacy_never_had_is_written_to_aurora(world, ru
     world.control(legacy_stamp=epoch, generation=epoch)
     code, said = run("replay", key, "--execute")
     assert (code, said["stay"], world.name(key)) == (1, 1, TOO_LONG)
-    world.item(key, "mended")
-    until(lambda: world.row(key) == "mended")
+    world.item(key, "corrected")
+    until(lambda: world.row(key) == "corrected")
     world.sql("DELETE FROM chefdb.cheftable WHERE streamback_key = %s", key)
     assert run("replay", key, "--execute")[0] == 0
-    assert (world.row(key), world.entry(key)) == ("mended", None)
+    assert (world.row(key), world.entry(key)) == ("corrected", None)
 
 
 def test_in_legacy_what_legacy_deleted_in_this_epoch_is_deleted_from_dynamodb(world, run):
@@ -146,7 +151,7 @@ def test_a_newer_failure_is_not_removed_with_the_one_that_was_read(world, contex
 
 def test_a_replay_that_is_killed_before_it_removes_the_entry_can_be_repeated(world, run, monkeypatch, context):
     key = world.quarantined()
-    world.item(key, "mended", unseen=True)
+    world.item(key, "corrected", unseen=True)
     world.phase(Phase.MODERN)
 
     def killed(*_):
@@ -156,6 +161,30 @@ def test_a_replay_that_is_killed_before_it_removes_the_entry_can_be_repeated(wor
         patch.setattr(EntryStore, "remove", killed)
         with pytest.raises(KeyboardInterrupt):
             EntityQuarantine(context, world.chefs).replay([key])
-    assert (world.row(key), world.entry(key) is not None) == ("mended", True)
+    assert (world.row(key), world.entry(key) is not None) == ("corrected", True)
     assert run("replay", key, "--execute")[0] == 0
-    assert (world.row(key), world.entry(key)) == ("mended", None)
+    assert (world.row(key), world.entry(key)) == ("corrected", None)
+
+
+def test_a_replay_that_slept_writes_neither_the_item_nor_the_queue_once_another_operator_has_the_lock(
+    world, context, chefs
+):
+    """It decided in phase legacy; meanwhile another operator may have made modern the source of truth."""
+    key = world.quarantined()
+    store = EntryStore(context, chefs)
+    with (  # noqa: PT012  # the block ends by it
+        pytest.raises(LockLostError, match="overtaken"),
+        held(context.journal, "chefs", "a test", "quarantine replay") as lease,
+    ):
+        without_capture = Resolver(context, chefs, store, Phase.LEGACY, lease)
+        world.control(legacy_stamp=1, generation=1)
+        with_capture = Resolver(context, chefs, store, Phase.LEGACY, lease)
+        world.control(legacy_stamp=0, fenced=1)
+        other = replace(lease.lock, id="another's", until=lease.lock.until + 60)
+        assert context.journal.take(other, "chefs", lease.lock.id, 0)
+        for resolver in (without_capture, with_capture):
+            with pytest.raises(LockLostError):
+                resolver.resolve(world.entry(key))
+        context.journal.release(other, "chefs")
+    assert world.name(key) == TOO_LONG
+    assert not world.sql("SELECT item_key FROM chefdb.streamback_changes")

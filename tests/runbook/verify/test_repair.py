@@ -6,27 +6,25 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import uuid
 
 import pytest
 from typer.testing import CliRunner
+from writes_world import until
 
 from functions.aws.data_api import DataApi
-from functions.domain import names
+from functions.domain import names, origin
+from functions.domain.phase import Phase
 from runbook import repair
 from runbook.checks import bridge
 from runbook.checks import copy as copy_checks
 from runbook.checks.check import Check
 from runbook.commands import history
 from runbook.commands.cli import app
-from runbook.copy import control
-from runbook.copy.control import CopyLimits
 from runbook.cutover import drain
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.steps import Choices, OperationKind
 from runbook.errors import PreconditionError, RefusedError
-from runbook.journal.journal import Phase
 from runbook.journal.lock import held
 from runbook.quarantine.resolve import Action, Resolver
 from runbook.repair import Repair
@@ -35,24 +33,13 @@ from runbook.verify import run
 TIMEOUT = 60.0
 OPTIONS = run.VerifyOptions(grace=0.3)
 WITH_GRACE = run.VerifyOptions(grace=TIMEOUT)
-QUICK = Choices(propagation_wait=0.0, warm=1)
+QUICK = Choices(propagation_wait=0.0, warm=1, reads_stay=True)
 
 
 @pytest.fixture(scope="module")
-def context(prepared):
-    """With copy running and caught up."""
-    found = prepared
-    chefs = found.target.entity("chefs")
-    control.start(found, chefs, CopyLimits(), again=False)
-    until(lambda: not [check for check in copy_checks.checks(found, chefs)[:-1] if not check.ok])
-    assert run.run(found, chefs, WITH_GRACE).clean
-    yield found
-    control.stop(found, chefs)
-
-
-@pytest.fixture(scope="module")
-def chefs(context):
-    return context.target.entity("chefs")
+def context(copying):
+    assert run.run(copying, copying.target.entity("chefs"), WITH_GRACE).clean
+    return copying
 
 
 @pytest.fixture
@@ -90,7 +77,7 @@ class World:
         return key
 
     def item(self, key, name, *, seen=False):
-        mark = {} if seen else {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+        mark = {} if seen else origin.mark(key, None)
         item = {"ChefId": {"S": key}, "firstName": {"S": name}, "lastName": {"S": "R"}, **mark}
         self.context.clients.dynamodb.put_item(TableName=self.chefs.modern_table, Item=item)
 
@@ -129,6 +116,8 @@ class World:
         return run.run(self.context, self.chefs, OPTIONS)
 
     def tidy(self):
+        queue = self.context.aurora.queue(self.context.target.mapping["chefs"])
+        until(lambda: queue.length(1) == 0)  # or copy would bring back what it has just read
         for key in self.keys:  # the row first, or the bridge would take the item's end for a conflict
             self.sql(f"DELETE FROM cheftable WHERE {self._is(key)}")
             self.item_gone(key)
@@ -140,13 +129,6 @@ class World:
 
     def item_gone(self, key):
         self.context.clients.dynamodb.delete_item(TableName=self.chefs.modern_table, Key={"ChefId": {"S": key}})
-
-
-def until(holds):
-    deadline = time.monotonic() + TIMEOUT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_in_phase_legacy_the_plan_names_the_item_as_wrong_and_changes_nothing(world):
@@ -188,7 +170,9 @@ def test_in_phase_modern_the_rows_become_what_the_items_are(context, modern):
     modern.set_row(changed, "wrong")
     alone = modern.row_only()
     modern.sql(f"DELETE FROM cheftable WHERE {modern._is(lost)}")
-    lonely = modern.item_only()
+    lonely = modern.item_only(seen=True)
+    until(lambda: modern.row(lonely) == "lonely")
+    modern.sql(f"DELETE FROM cheftable WHERE {modern._is(lonely)}")
     found = modern.found()
     assert {each.difference.key: each.wrong for each in modern.repair.plan(found.differences)} == dict.fromkeys(
         (changed, alone, lost, lonely), "row"
@@ -236,16 +220,16 @@ def test_what_changes_while_it_is_repaired_ends_as_the_source_of_truth_has_it(co
 
 
 def test_an_item_that_fits_no_row_stays_a_difference_and_is_not_quarantined(context, modern):
-    key = modern.item_only("x" * 300)
+    key = modern.item_only("x" * 300, seen=True)
+    entry = {"TableName": context.target.quarantine_table, "Key": {"entity": {"S": "chefs"}, "item_key": {"S": key}}}
+    until(lambda: "Item" in context.clients.dynamodb.get_item(**entry))  # the bridge's
+    context.clients.dynamodb.delete_item(**entry)
     done = modern.repair.execute(modern.found(), OPTIONS)
     (outcome,) = done.resolutions
     assert (outcome.key, outcome.resolved) == (key, False)
     assert "firstName" in outcome.says
     assert [each.key for each in done.left] == [key]
-    entry = context.clients.dynamodb.get_item(
-        TableName=context.target.quarantine_table, Key={"entity": {"S": "chefs"}, "item_key": {"S": key}}
-    )
-    assert "Item" not in entry
+    assert "Item" not in context.clients.dynamodb.get_item(**entry)
 
 
 def test_what_is_the_same_by_then_is_left_alone(context, world, monkeypatch):
@@ -354,7 +338,7 @@ def test_the_command_plans_first_and_acts_with_execute(sandbox, world):
     (entity,) = json.loads(result.stdout)["entities"]
     assert (result.exit_code, entity["repair"]["executed"]) == (3, False)
     assert [(each["key"], each["wrong"]) for each in entity["repair"]["records"]] == [(key, "item")]
-    result = CliRunner().invoke(app, [*words, "--execute", "--json"])
+    result = CliRunner().invoke(app, [*words, "--settle", "20", "--execute", "--json"])
     document = json.loads(result.stdout)
     assert (result.exit_code, document["clean"], document["entities"][0]["clean"]) == (0, True, True)
     assert world.name(key) == "same"

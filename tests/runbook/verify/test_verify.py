@@ -16,7 +16,7 @@ OPTIONS = run.VerifyOptions(grace=0.2)
 
 @pytest.fixture(scope="module")
 def even(context, chefs, sandbox):
-    """Both sides with the same records, and nothing else; a test that changes one side puts it back."""
+    """Both sides with the same records, and nothing else; a test that changes one side restores it."""
     empty(context, chefs, sandbox)
     made = [context.api.request("POST", "/dynamo/chefs", {"firstName": f"chef {n}"}).body["id"] for n in range(30)]
     wait_until_clean(context, chefs)
@@ -30,7 +30,7 @@ def empty(context, chefs, sandbox):
         client.delete_item(TableName=table, Key={"ChefId": item["ChefId"]})
     deadline = time.monotonic() + 60
     while True:
-        with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+        with sandbox.database.connect() as connection, connection.cursor() as cursor:
             cursor.execute("DELETE FROM chefdb.cheftable WHERE streamback_key IS NULL")
             cursor.execute("SELECT COUNT(*) FROM chefdb.cheftable")
             if cursor.fetchone() == (0,):
@@ -44,7 +44,7 @@ def wait_until_clean(context, chefs):
 
 
 def sql(sandbox, statement, *values):
-    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement, values)
 
 

@@ -9,8 +9,10 @@ import uuid
 
 import pytest
 from typer.testing import CliRunner
+from writes_world import until
 
-from functions.domain import names
+from functions.domain import names, origin
+from functions.domain.phase import Phase
 from runbook.aws.aurora import Aurora
 from runbook.checks import copy as copy_checks
 from runbook.commands.cli import app
@@ -19,7 +21,6 @@ from runbook.copy import control
 from runbook.copy.control import CopyLimits
 from runbook.errors import PreconditionError, UsageError
 from runbook.journal import verified
-from runbook.journal.journal import Phase
 from runbook.verify import incremental, run
 from runbook.verify.full import KeySet
 
@@ -30,19 +31,8 @@ NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-def context(prepared):
-    """With copy running and caught up."""
-    found = prepared
-    chefs = found.target.entity("chefs")
-    control.start(found, chefs, CopyLimits(), again=False)
-    until(lambda: not [check for check in copy_checks.checks(found, chefs)[:-1] if not check.ok])
-    yield found
-    control.stop(found, chefs)
-
-
-@pytest.fixture(scope="module")
-def chefs(context):
-    return context.target.entity("chefs")
+def context(copying):
+    return copying
 
 
 @pytest.fixture
@@ -59,20 +49,13 @@ def unseen(context, chefs):
 
     def put(name):
         made.append(f"v-{uuid.uuid4().hex[:8]}")
-        mark = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}, "firstName": {"S": name}}
+        mark = {**origin.mark(made[-1], None), "firstName": {"S": name}}
         context.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={"ChefId": {"S": made[-1]}, **mark})
         return made[-1]
 
     yield put
     for key in made:
         context.clients.dynamodb.delete_item(TableName=chefs.modern_table, Key={"ChefId": {"S": key}})
-
-
-def until(holds):
-    deadline = time.monotonic() + TIMEOUT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def record(context):
@@ -149,7 +132,7 @@ def test_a_clean_sample_is_not_kept_and_one_that_differs_is(context, chefs, clea
 
 def test_an_older_full_comparison_that_ends_later_does_not_replace_a_newer(context, chefs, clean):
     older = "2020-01-01T00:00:00.000000Z"
-    verified.note(context.journal, "chefs", started_at=older, sample=1.0, compared=1, differences=0)
+    verified.note(context.journal, "chefs", started_at=older, sample=1.0, compared=1, differences=0, streams=0)
     assert record(context)["started_at"] == clean
 
 
@@ -173,6 +156,8 @@ def test_without_a_full_comparison_there_is_no_last(context, monkeypatch):
 
 
 def test_changes_of_legacy_are_unknown_before_copy_has_read_every_row(context, chefs, clean):
+    control.stop(context, chefs)
+    until(lambda: control._lanes_ended(context, chefs))  # one that still works would read the rest of the rows
     changes = {"backfilled": False}
     assert context.journal.change_record("chefs", names.COPY_RECORD, changes, {"backfilled": True})
     try:
@@ -180,6 +165,7 @@ def test_changes_of_legacy_are_unknown_before_copy_has_read_every_row(context, c
             run.run_since(context, chefs, OPTIONS, None)
     finally:
         context.journal.change_record("chefs", names.COPY_RECORD, {"backfilled": True}, changes)
+        control.start(context, chefs, CopyLimits(), again=False)
 
 
 def test_in_phase_modern_no_copy_is_asked_for(context, chefs, clean, monkeypatch):

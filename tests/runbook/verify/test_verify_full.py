@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from functions.aws import retry as retrying
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import TransientError
-from functions.domain import names
+from functions.domain import names, origin
+from functions.domain.phase import Phase
 from runbook.commands.cli import app
 from runbook.commands.verify import SHOW, _words
 from runbook.errors import FailedError
-from runbook.journal.journal import Phase
 from runbook.journal.lock import LEASE, this_process
 from runbook.verify import checkpoint, full, run
 from runbook.verify import compare as comparing
@@ -35,7 +35,7 @@ def even(context, chefs, sandbox):
     """The same records on both sides, past the bridge; their keys."""
     keys = [f"w-{number:03}" for number in range(RECORDS)]
     rows = [(key, f"chef {key}", "W") for key in keys]
-    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with sandbox.database.connect() as connection, connection.cursor() as cursor:
         sql = "INSERT INTO chefdb.cheftable (streamback_key, cheffirst, cheflast) VALUES (%s, %s, %s)"
         cursor.executemany(sql, rows)
     for key in keys:
@@ -64,7 +64,7 @@ def extra(context, chefs, even):
 
 def put(context, chefs, key, first=""):
     fields = {"firstName": {"S": first or f"chef {key}"}, "lastName": {"S": "W"}}
-    mark = {names.ORIGIN_ATTRIBUTE: {"S": names.ORIGIN_LEGACY}}
+    mark = origin.mark(key, None)
     context.clients.dynamodb.put_item(TableName=chefs.modern_table, Item={"ChefId": {"S": key}, **fields, **mark})
 
 
@@ -137,7 +137,7 @@ def test_what_differed_before_the_interruption_is_compared_again(context, chefs,
 
 
 def test_a_resumed_run_finds_a_row_without_an_item(context, chefs, interrupted, sandbox):
-    with sandbox.mariadb.connect() as connection, connection.cursor() as cursor:
+    with sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO chefdb.cheftable (streamback_key, cheffirst) VALUES ('alone', 'x')")
         found = run.run(context, chefs, OPTIONS)
         cursor.execute("DELETE FROM chefdb.cheftable WHERE streamback_key = 'alone'")
@@ -276,7 +276,7 @@ def test_stopping_ends_a_wait_of_the_rate_limiter(context):
 
 
 def test_all_entities_leaves_out_a_complete_one_and_says_so(context, even, sandbox):
-    command = ["verify", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
+    command = ["verify", "--allow-empty", "--settle", "0", "--outputs", str(sandbox.location.outputs)]
     force_phase(context, "chefs", Phase.COMPLETE)
     said = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
     document = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
