@@ -160,8 +160,9 @@ class StreamBridge(pulumi.ComponentResource):
     def _entity(self, entity: str, table: aws.dynamodb.Table) -> BridgeEntity:
         args = self._args
         rights = [
-            *policies.sql(args.cluster_arn, self.secret.arn, batches=True),
+            *policies.sql(args.cluster_arn, self.secret.arn, batches=True, transactions=True),
             policies.read_stream(table.stream_arn),
+            policies.look_items_up(table.arn),
             policies.quarantine_items(self.quarantine.arn),
             *policies.put_failures(self.failures.bucket.arn),
         ]

@@ -43,6 +43,11 @@ def read_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
     return allow(["dynamodb:GetItem", "dynamodb:Scan"], [table_arn])
 
 
+def look_items_up(table_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Read single items, or some of them at one moment."""
+    return allow(["dynamodb:GetItem"], [table_arn])
+
+
 def write_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
     actions = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return allow(actions, [table_arn])

@@ -39,13 +39,25 @@ class DataApi:
         cluster_arn: the cluster.
         secret_arn: the secret that holds the user's name and password.
         database: the default database; empty for none.
+        transaction: the id of the one that every statement belongs to; empty for none.
     """
 
-    def __init__(self, client: RDSDataServiceClient, cluster_arn: str, secret_arn: str, database: str = "") -> None:
+    def __init__(  # what a statement is sent with
+        self,
+        client: RDSDataServiceClient,
+        cluster_arn: str,
+        secret_arn: str,
+        database: str = "",
+        *,
+        transaction: str = "",
+    ) -> None:
         self._client = client
         self._target = {"resourceArn": cluster_arn, "secretArn": secret_arn}
         if database:
             self._target["database"] = database
+        self._attempts = ATTEMPTS
+        if transaction:
+            self._target["transactionId"], self._attempts = transaction, 1
 
     def query(self, sql: str, values: Mapping[str, Mapping[str, Any]] | None = None) -> list[Row]:
         """The rows of a SELECT.
@@ -85,31 +97,36 @@ class DataApi:
 
         When it ends, however it ends, `closing` is run, and the variables have their defaults again.
         """
-        with self._transaction() as run:
+        with self.transaction() as inside:
             try:
                 for name, value in variables.items():
-                    run(f"SET SESSION {name} = {int(value)}")
+                    inside.once(f"SET SESSION {name} = {int(value)}")
                 for statement in statements:
-                    run(statement)
+                    inside.once(statement)
             finally:
                 with contextlib.suppress(DataApiError):  # why: a connection that is lost needs no reset
                     for statement in closing:
-                        run(statement)
+                        inside.once(statement)
                     for name in variables:
-                        run(f"SET SESSION {name} = DEFAULT")
+                        inside.once(f"SET SESSION {name} = DEFAULT")
 
     @contextlib.contextmanager
-    def _transaction(self) -> Generator[Callable[[str], object]]:
-        target, client = cast("Any", self._target), self._client
-        place = {key: target[key] for key in ("resourceArn", "secretArn")}
-        begun = self._retried(lambda: client.begin_transaction(**target))["transactionId"]
+    def transaction(self) -> Generator[DataApi]:
+        """The same database in a transaction, which ends with the block: committed, or rolled back by an error.
+
+        No statement is repeated in it: one that lost a lock has lost the transaction.
+        """
+        client, place = self._client, dict(self._target)
+        database = place.pop("database", "")
+        begun = self._retried(lambda: client.begin_transaction(**cast("Any", self._target)))["transactionId"]
+        ending: Any = {**place, "transactionId": begun}
         try:
-            yield lambda sql: _once(lambda: client.execute_statement(**target, sql=sql, transactionId=begun))
+            yield DataApi(client, place["resourceArn"], place["secretArn"], database, transaction=begun)
         except BaseException:
             with contextlib.suppress(DataApiError):  # why: the first error says more
-                _once(lambda: client.rollback_transaction(**place, transactionId=begun))
+                _once(lambda: client.rollback_transaction(**ending))
             raise
-        _once(lambda: client.commit_transaction(**place, transactionId=begun))
+        _once(lambda: client.commit_transaction(**ending))
 
     def _execute(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> ExecuteStatementResponseTypeDef:
         return self._retried(
@@ -118,12 +135,12 @@ class DataApi:
 
     def _retried(self, call: Callable[[], Answer]) -> Answer:
         """Repeat a statement that lost a lock: it was rolled back, so it can be run again at once."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             try:
                 return call()
             except (ClientError, BotoCoreError) as raised:
                 error = classify(raised)
-                if error.code not in LOST_LOCK or attempt == ATTEMPTS:
+                if error.code not in LOST_LOCK or attempt == self._attempts:
                     raise error from raised
             time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  # jitter
         raise TransientError("unreachable")

@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
+from functions.aws.mysql_errors import TransientError
 from functions.aws.retry import BUSY_CODES, TRANSIENT_CODES, waits
 
 if TYPE_CHECKING:
@@ -158,3 +159,24 @@ def _until_taken(
         left = unprocessed
         if left:
             sleep(next(pause))
+
+
+def read_at_one_moment(
+    client: DynamoDBClient, table: str, key_attribute: str, keys: Sequence[str]
+) -> dict[str, Mapping[str, Any] | None]:
+    """The items of at most 100 keys as they are at one moment, None for a key without one.
+
+    Raises:
+        TransientError: a write of one of them is under way, or DynamoDB does not answer; read again.
+    """
+    wanted: Any = [{"Get": {"TableName": table, "Key": {key_attribute: {"S": key}}}} for key in keys]
+    try:
+        answer = called(lambda: client.transact_get_items(TransactItems=wanted))
+    except TransientDynamoError as error:
+        raise TransientError(str(error), maybe_written=False) from error
+    return {key: found.get("Item") for key, found in zip(keys, answer["Responses"], strict=True)}
+
+
+def table_of_stream(arn: str) -> str:
+    """The name in `arn:aws:dynamodb:<region>:<account>:table/<name>/stream/<label>`."""
+    return arn.split("/")[1]

@@ -3,7 +3,7 @@
 | class | whose fault | what the bridge does |
 |---|---|---|
 | TransientError (`functions.aws.retry`) | none | applies the same batch again |
-| PermanentError, FINAL_CODES | one record's | puts it in quarantine |
+| PermanentError, FINAL_CODES | one record's | puts it in quarantine; first tries the order that MySQL minds |
 | UnwritableKeyError | one record's key | finds no row for it; an insert puts it in quarantine |
 | BlockedError, BLOCKED_CODES | the schema's or the user's rights | waits for an operator |
 | FencedError, ReadOnlyError | none | never meets them |
@@ -29,14 +29,18 @@ from functions.domain import names
 UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, NO_PROCEDURE, DUPLICATE = 1054, 1146, 1049, 1305, 1062
 PROCEDURE_EXISTS = 1304
 
+# What the order of changes can cause: another row has the value still; a row of a foreign key is not there, or still.
+UNIQUE_CODES, FOREIGN_KEY_CODES = frozenset({DUPLICATE, 1169, 1586}), frozenset({1216, 1217, 1451, 1452})
+
 # Errors of one record that no retry cures.
 FINAL_CODES = frozenset(
     {1048, 1364}  # null, or no value, where one is needed
-    | {DUPLICATE, 1169, 1557, 1569, 1586, 1761, 1762}  # what must be unique is there already
+    | UNIQUE_CODES
+    | {1557, 1569, 1761, 1762}  # what must be unique is there already
     | {1264, 1365, 1441, 1690, 3752}  # out of range, division by zero
     | {1265, 1292, 1366, 1411, 1416, 1525, 3751}  # cut, or not of the column's type
     | {1406, 1118, 1153, 1301, 1713}  # too long for the column, the row, the packet, the undo log
-    | {1216, 1217, 1451, 1452}  # foreign keys
+    | FOREIGN_KEY_CODES
     | {1526, 1591, 1748}  # no partition for it
     | {3105, 1906, 1907}  # a generated column's value
     | {1300, 3140, 3141, 3144, 3156, 3157, 3158, 3903, 3904, 3905, 3907}  # bad Unicode, bad JSON

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 LONGEST_REASON = 2000  # characters
 TRIES = "#tries"  # after an entity's name: the partition of counted tries
 Version = tuple[str | None, str | None]  # a record's `quarantined_at` and `sequence` as they were read
+
+
+@dataclass(frozen=True)
+class Tries:
+    """How often a change was tried, and how many seconds ago first."""
+
+    count: int
+    seconds: float
 
 
 class Quarantine:
@@ -39,16 +48,17 @@ class Quarantine:
         """Quarantine a change. A failure is the caller's to raise: the record is nowhere else."""
         self.put_key(entity.name, change.kind.value, change.key, reason, code=code, sequence=change.sequence)
 
-    def tried(self, entity: str, change: Change) -> int:
-        """Count a try at a change that failed for an unknown reason; how many there were, this one included."""
+    def tried(self, entity: str, change: Change) -> Tries:
+        """Count a try at a change that failed; how many there were, this one included."""
         counted = self._client.update_item(
             TableName=self._table,
             Key={"entity": {"S": f"{entity}{TRIES}"}, "item_key": {"S": f"{change.sequence} {change.key}"}},
-            UpdateExpression="ADD tries :one",
-            ExpressionAttributeValues={":one": {"N": "1"}},
-            ReturnValues="UPDATED_NEW",
-        )
-        return int(counted.get("Attributes", {}).get("tries", {}).get("N", 0))
+            UpdateExpression="ADD tries :one SET first_at = if_not_exists(first_at, :now)",
+            ExpressionAttributeValues={":one": {"N": "1"}, ":now": {"N": str(int(time.time()))}},
+            ReturnValues="ALL_NEW",
+        ).get("Attributes", {})
+        first = int(counted.get("first_at", {}).get("N", 0))
+        return Tries(int(counted.get("tries", {}).get("N", 0)), time.time() - first if first else 0.0)
 
     def put_copied(self, entity: str, key: str, reason: str, held: TransactWriteItemTypeDef) -> None:
         """Quarantine a key that copy cannot write, if `held` holds: a late entry would replace one of the bridge."""

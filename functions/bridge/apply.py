@@ -5,12 +5,13 @@ Every statement carries the sequence number and does nothing where the row, or t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from functions.aws.data_api import DataApi, Values, cell_text, chunks
-from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
+from functions.aws.mysql_errors import DUPLICATE, FOREIGN_KEY_CODES, UNIQUE_CODES, PermanentError, TransientError
 from functions.bridge import ownership
+from functions.bridge.exchange import Exchange, ReadItems
 from functions.bridge.kept_columns import keeping
 from functions.bridge.ownership import Authority
 from functions.bridge.statements import Statements
@@ -31,8 +32,20 @@ class QuarantineSink(Protocol):
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unsettled:
+    """A statement of one change that failed, maybe only because of the order in which changes come."""
+
+    sql: str
+    change: Change
+    values: Values
+    error: PermanentError
+
+
 @dataclass
 class BatchOutcome:
+    """How many changes became what; `unsettled` is what has to be tried again when the others are applied."""
+
     upserts: int = 0
     deletes: int = 0
     heartbeats: int = 0
@@ -40,6 +53,7 @@ class BatchOutcome:
     quarantined: int = 0
     copied: int = 0
     disconnected: int = 0
+    unsettled: list[Unsettled] = field(default_factory=list[Unsettled])
 
     def counts(self) -> dict[str, int]:
         return {
@@ -77,13 +91,17 @@ class Applier:
         database: the Data API as the bridge's user, on the entity's database.
         quarantine: where a record goes that can never be applied.
         stream: the ARN that the changes' sequences belong to; nothing is changed when Aurora knows another.
+        read: the items of some keys.
     """
 
-    def __init__(self, entity: Entity, database: DataApi, quarantine: QuarantineSink, stream: str) -> None:
+    def __init__(
+        self, entity: Entity, database: DataApi, quarantine: QuarantineSink, stream: str, read: ReadItems
+    ) -> None:
         self._entity = entity
         self._database = database
         self._quarantine = quarantine
         self._sql = Statements(entity, stream)
+        self._exchange = Exchange(entity, database, stream, read)
 
     def apply(self, changes: Sequence[Change], authority: Authority | None = None) -> BatchOutcome:
         """Apply changes, at most one per key.
@@ -116,6 +134,9 @@ class Applier:
         deleted = self._deletes(deletes, outcome)
         upserts = [change for change in usable if change.kind == ChangeKind.UPSERT]
         updated = self._upserts(upserts, outcome)
+        settled = self._settle(outcome)
+        updated += [each.change for each in settled if each.sql == self._sql.update]
+        deleted += [each.change for each in settled if each.sql == self._sql.delete]
         conflicts = self._conflicts([*deletes, *upserts], outcome)
         self._confirm(
             [change for change in updated if change.key not in conflicts],
@@ -175,6 +196,37 @@ class Applier:
         )
         outcome.upserts += len(updated) + len(self._run(self._sql.insert, new, self._sql.insert_values, outcome))
         return updated
+
+    def _settle(self, outcome: BatchOutcome) -> list[Unsettled]:
+        """Try again what failed for another row, now that the rest of the batch is there; returns what passed so.
+
+        A value that another row still has is then exchanged with that row. What still fails is quarantined: a foreign
+        key last, because its quarantine may raise to have the batch delivered again.
+        """
+        settled: list[Unsettled] = []
+        left, before = outcome.unsettled, len(outcome.unsettled) + 1
+        while len(left) < before:
+            before, tried = len(left), [(each, self._tried(each)) for each in left]
+            settled += [each for each, error in tried if error is None]
+            left = [replace(each, error=error) for each, error in tried if error]
+        for each in sorted(left, key=lambda each: each.error.code in FOREIGN_KEY_CODES):
+            reason, unique = str(each.error), each.error.code in UNIQUE_CODES
+            if unique:
+                reason = self._exchange.settle(each.change, each.error)
+            if reason:
+                self._put(each.change, reason, each.error.code, outcome)
+            else:
+                outcome.upserts += 1
+        outcome.deletes += sum(each.sql == self._sql.delete for each in settled)
+        outcome.upserts += sum(each.sql != self._sql.delete for each in settled)
+        return settled
+
+    def _tried(self, unsettled: Unsettled) -> PermanentError | None:
+        try:
+            self._database.batch(unsettled.sql, [unsettled.values])
+        except PermanentError as error:
+            return error
+        return None
 
     def _conflicts(self, changes: Sequence[Change], outcome: BatchOutcome) -> set[str]:
         """Report changes of rows that are legacy's while it is the source of truth.
@@ -275,7 +327,7 @@ class Applier:
             self._database.batch(sql, sets)
         except PermanentError as error:
             if len(changes) == 1:
-                self._final(sql, changes[0], error, outcome)
+                self._final(Unsettled(sql=sql, change=changes[0], values=sets[0], error=error), outcome)
                 return []
             missing = self._missing(sql, changes, error, outcome)
             if len(missing) < len(changes):
@@ -296,14 +348,17 @@ class Applier:
         outcome.stale += sum(change.key in present for change in changes)
         return [i for i, change in enumerate(changes) if change.key not in present]
 
-    def _final(self, sql: str, change: Change, error: PermanentError, outcome: BatchOutcome) -> None:
-        """Quarantine a change, unless it is an insert that found its own record there, just made by another run."""
+    def _final(self, failed: Unsettled, outcome: BatchOutcome) -> None:
+        """Leave a change for `_settle`, or quarantine it, unless its insert met the record of another run."""
+        sql, change, error = failed.sql, failed.change, failed.error
         own = None
         if sql == self._sql.insert and error.code == DUPLICATE:
             own = self._present([change]).get(change.key)
         if own is None and self._freed(sql, change, error):
             raise TransientError(f"a row that legacy moved had the key: {error}", error.code) from error
-        if own is None:
+        if own is None and error.code in UNIQUE_CODES | FOREIGN_KEY_CODES:
+            outcome.unsettled.append(failed)
+        elif own is None:
             self._put(change, str(error), error.code, outcome)
         elif own.sequence < change.sequence:
             raise TransientError(f"another run applies this batch: {error}", error.code) from error

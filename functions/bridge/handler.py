@@ -3,32 +3,34 @@
 An API event goes to the legacy writer, whose code this is deployed with.
 
 A batch that fails is delivered again, and halved by its mapping until the record at fault is alone. If that one fails
-for an unknown reason again and again, it goes to quarantine: it must not hold up the records behind it.
+for an unknown reason again and again, it goes to quarantine: it must not hold up the records behind it. One that needs
+a row of another table is waited for likewise (`functions.bridge.patience`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 
 from functions.aws import environment
 from functions.aws.data_api import DataApi
+from functions.aws.dynamodb import read_at_one_moment, table_of_stream
 from functions.aws.mysql_errors import DataApiError
 from functions.aws.quarantine import Quarantine
 from functions.bridge import ownership, stream_guard
 from functions.bridge.apply import Applier
+from functions.bridge.patience import MOST_TRIES, OF_A_ROW, PatientQuarantine
 from functions.domain import changes
-from functions.domain.changes import Change, ChangeKind
+from functions.domain.changes import Change
 from functions.domain.entities import Entity
 from functions.legacy import write
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-OF_A_ROW = frozenset({ChangeKind.UPSERT, ChangeKind.DELETE})  # changes that quarantine can hold
-MOST_TRIES = 6  # at a record that fails alone, for an unknown reason
 
 logger = Logger()
 metrics = Metrics()
@@ -51,7 +53,8 @@ def _apply(event: dict[str, Any], context: LambdaContext) -> None:
     stream_guard.check(database, entity, stream)
     authority = ownership.read(database, entity)  # before the records: what came later is modern's
     found = changes.from_stream(entity, event["Records"], authority.copy_idle)
-    applier = Applier(entity, database, quarantine, stream)
+    read = partial(read_at_one_moment, environment.dynamodb(), table_of_stream(stream), entity.modern.key)
+    applier = Applier(entity, database, PatientQuarantine(quarantine), stream, read)
     try:
         outcome = applier.apply(found, authority)
     except DataApiError as error:
@@ -69,7 +72,7 @@ def _apply(event: dict[str, Any], context: LambdaContext) -> None:
 
 def _is_given_up(entity: Entity, database: DataApi, quarantine: Quarantine, found: Sequence[Change]) -> bool:
     """Whether a change has failed often enough, while its table can be read."""
-    if not found or found[0].kind not in OF_A_ROW or quarantine.tried(entity.name, found[0]) < MOST_TRIES:
+    if not found or found[0].kind not in OF_A_ROW or quarantine.tried(entity.name, found[0]).count < MOST_TRIES:
         return False
     database.query(f"SELECT 1 FROM `{entity.legacy.table}` LIMIT 1")  # noqa: S608  # a checked name
     return True

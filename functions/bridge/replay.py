@@ -18,46 +18,19 @@ Sequences of another stream say nothing (see `functions.bridge.stream_guard`): s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from functions.aws.data_api import DataApi, Values, cell_text
+from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import TransientError
 from functions.bridge import stream_guard
 from functions.bridge.apply import Applier
+from functions.bridge.exchange import ReadItems
 from functions.bridge.kept_columns import keeping
-from functions.bridge.statements import SEQUENCE, Statements
-from functions.domain import changes, mapping, names
+from functions.bridge.places import Place, Places
+from functions.bridge.statements import Statements
+from functions.domain import changes, mapping
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
-from functions.legacy.table import of_writable
-
-if TYPE_CHECKING:
-    Item = Mapping[str, Any]
-
-NONE = -1  # in place of a sequence
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """What Aurora knows of a key.
-
-    Attributes:
-        primary_key: of its row; empty when there is none.
-        sequence: of its row; -1 for none.
-        deleted: the sequence of the tombstone; -1 for none.
-        epoch: the one in which legacy deleted it; 0 when it did not.
-    """
-
-    primary_key: str = ""
-    sequence: int = NONE
-    deleted: int = NONE
-    epoch: int = 0
-
-    @property
-    def highest(self) -> int:
-        return max(self.sequence, self.deleted, 0)
 
 
 @dataclass
@@ -77,42 +50,25 @@ class Replay:
 
     Args:
         database: the Data API as the bridge's user, on the entity's database.
+        read: the items of some keys, consistently, as they are at one moment.
     """
 
-    def __init__(self, entity: Entity, database: DataApi) -> None:
+    def __init__(self, entity: Entity, database: DataApi, read: ReadItems) -> None:
         self._entity = entity
         self._database = database
-        self._sql = Statements(entity)
+        self._read = read
+        self._places = Places(entity, database)
 
     def place(self, key: str) -> Place:
         """What Aurora knows of a key now."""
-        row = self._row(key)
-        sql = (
-            "SELECT sequence, COALESCE(legacy_stamp, 0) "  # noqa: S608  # names of ours
-            f"FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item"
-        )
-        tombstone = self._database.query(sql, self._item_values(key))
-        deleted, epoch = (int(cell_text(cell)) for cell in tombstone[0]) if tombstone else (NONE, 0)
-        return Place(primary_key=row[0], sequence=row[1], deleted=deleted, epoch=epoch)
+        return self._places.of(key)
 
-    def _row(self, key: str) -> tuple[str, int]:
-        return of_writable([key], self._looked_up).get(key, ("", NONE))
-
-    def _looked_up(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
-        found: dict[str, tuple[str, int]] = {}
-        for sql, values in self._sql.lookups(keys):
-            for row in self._database.query(sql, values):
-                key, primary_key, sequence, _, _ = self._sql.looked_up(row)
-                found[key] = primary_key, sequence
-        return found
-
-    def apply(self, key: str, noted: int, stream: str, read: Callable[[], Item | None]) -> Verdict:
+    def apply(self, key: str, noted: int, stream: str) -> Verdict:
         """Write what the item is now.
 
         Args:
             noted: the sequence of the quarantined change.
             stream: the ARN of the stream that the sequence belongs to.
-            read: reads the item, consistently; called after Aurora was looked at.
 
         Raises:
             TransientError: the database is not there now, or another run applies the same change; repeat the call.
@@ -123,12 +79,12 @@ class Replay:
             return Verdict(reason="a new stream is being adopted: run `runbook init`")
         place = self.place(key)
         sequence = max(place.highest, noted if stream and stream == known else 0)
-        change = changes.of_item(self._entity, key, sequence, read())
+        change = changes.of_item(self._entity, key, sequence, self._read([key])[key])  # after the place
         verdict = Verdict()
-        self._shift(key, place, known, sequence, sequence - 1)
-        Applier(self._entity, self._database, verdict, known).apply([change])
+        self._places.shift(key, place, known, sequence, sequence - 1)
+        Applier(self._entity, self._database, verdict, known, self._read).apply([change])
         if verdict.reason:
-            self._shift(key, place, known, sequence - 1, sequence)
+            self._places.shift(key, place, known, sequence - 1, sequence)
         else:
             self._confirm(change)
         return verdict
@@ -156,33 +112,6 @@ class Replay:
 
     def _known(self) -> str:
         return stream_guard.known(self._database, self._entity)
-
-    def _shift(self, key: str, place: Place, stream: str, old: int, new: int) -> None:
-        """Change the sequence that is noted at the row, or at the tombstone of a delete, if it is this one."""
-        noted = max(old, new)
-        values = {"old": {"stringValue": str(old)}, "sequence": {"stringValue": str(new)}}
-        values |= {"stream": {"stringValue": stream}}
-        held = f"CAST(:old AS DECIMAL(40,0)) AND {stream_guard.follows(':stream')}"
-        if place.primary_key and place.sequence == noted:
-            legacy, column = self._entity.legacy, names.SEQUENCE_COLUMN
-            self._database.execute(
-                f"UPDATE `{legacy.table}` SET {column} = {SEQUENCE}{keeping(self._database, self._entity)} "  # noqa: S608
-                f"WHERE `{legacy.key}` = :pk AND {column} = {held}",
-                {**values, **self._sql.entity_value, "pk": self._primary_key(place)},
-            )
-        if place.deleted == noted:
-            self._database.execute(
-                f"UPDATE {names.DELETES_TABLE} SET sequence = {SEQUENCE} "  # noqa: S608  # names of ours
-                f"WHERE entity = :entity AND item_key = :item AND sequence = {held}",
-                {**values, **self._item_values(key)},
-            )
-
-    def _primary_key(self, place: Place) -> dict[str, Any]:
-        natural = self._entity.legacy.key_type == "string"
-        return {"stringValue": place.primary_key} if natural else {"longValue": int(place.primary_key)}
-
-    def _item_values(self, key: str) -> Values:
-        return {**self._sql.entity_value, "item": {"stringValue": key}}
 
     def _confirm(self, change: Change) -> None:
         """Check that the row is what was written or newer, or was deleted by this or a newer delete."""

@@ -86,20 +86,26 @@ class Statements:
             f"WHERE {names.KEY_COLUMN} = :item AND {names.KEY_COLUMN} <> {ownership.own_key(self._entity)}"
         )
 
+    def rows(self, where: str) -> str:
+        """The SELECT of what `looked_up` reads of some rows."""
+        return self._lookup("NULL" if self._natural else names.KEY_COLUMN, where)
+
+    def _lookup(self, key: str, where: str) -> str:
+        columns = f"{names.SEQUENCE_COLUMN}, {names.EPOCH_COLUMN}, {ownership.made(self._entity)}"
+        return f"SELECT {self._key}, {key}, {columns} FROM {self._table} WHERE {where}"  # noqa: S608  # checked names
+
     def lookups(self, keys: Sequence[str]) -> list[tuple[str, Values]]:
         """The SELECTs that find which of these keys have a row; plain reads, since locking ones would deadlock."""
-        columns = f"{names.SEQUENCE_COLUMN}, {names.EPOCH_COLUMN}, {ownership.made(self._entity)}"
-        select = f"SELECT {self._key}, {{}}, {columns} FROM {self._table} WHERE "  # noqa: S608  # checked names
         texts = [{"stringValue": key} for key in keys]
         if self._natural:
             where, values = within(self._key, texts)
-            return [(select.format("NULL") + where, values)]
+            return [(self._lookup("NULL", where), values)]
         where, values = within(names.KEY_COLUMN, texts)
-        found = [(select.format(names.KEY_COLUMN) + where, values)]
+        found = [(self._lookup(names.KEY_COLUMN, where), values)]
         counted = [{"longValue": int(key)} for key in keys if is_counted_key(key)]
         if counted:
             where, values = within(self._key, counted)
-            found.append((select.format("NULL") + f"{where} AND {names.KEY_COLUMN} IS NULL", values))
+            found.append((self._lookup("NULL", f"{where} AND {names.KEY_COLUMN} IS NULL"), values))
         return found
 
     def looked_up(self, row: Row) -> tuple[str, str, int, int, bool]:

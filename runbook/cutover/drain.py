@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any
 
 from functions.aws.data_api import DataApi, cell_text
+from functions.aws.dynamodb import read_at_one_moment
 from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge import ownership
 from functions.bridge.apply import Applier
+from functions.bridge.patience import PatientQuarantine
 from functions.bridge.statements import Statements
 from functions.domain import changes, mapping, names
 from functions.domain.entities import Entity
@@ -156,7 +158,9 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
     try:
         authority = ownership.read(database, described)
         found = changes.from_stream(described, records, authority.copy_idle)
-        Applier(described, database, quarantine, entity.stream_arn).apply(found, authority)
+        read = partial(read_at_one_moment, context.clients.dynamodb, entity.modern_table, described.modern.key)
+        applier = Applier(described, database, PatientQuarantine(quarantine), entity.stream_arn, read)
+        applier.apply(found, authority)
     except TransientError:
         return
     except DataApiError as error:

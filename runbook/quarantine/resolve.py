@@ -17,9 +17,10 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError
 
 from functions.aws.data_api import DataApi
-from functions.aws.dynamodb import InvalidError, meaning
+from functions.aws.dynamodb import InvalidError, meaning, read_at_one_moment
 from functions.aws.mysql_errors import DataApiError, TransientError
-from functions.bridge.replay import Place, Replay
+from functions.bridge.places import Place
+from functions.bridge.replay import Replay
 from functions.copy.queue import ChangeQueue
 from functions.domain import names, origin, values
 from functions.domain.entities import Entity
@@ -219,7 +220,7 @@ class Resolver:
         if action in ROW_ACTIONS and not self._connected:
             return self._disconnected, 0
         if action in ROW_ACTIONS:
-            verdict = self._replay.apply(entry.key, entry.sequence, entry.stream, lambda: self._item(entry.key))
+            verdict = self._replay.apply(entry.key, entry.sequence, entry.stream)
             return verdict.reason, verdict.code
         if action in QUEUE_ACTIONS:
             # Left to copy, because it is the one writer of the key's lane; the queue is as durable as the row.
@@ -294,7 +295,9 @@ class Resolver:
 
     @cached_property
     def _replay(self) -> Replay:
-        return Replay(self._described, self._database)
+        table, key = self._entity.modern_table, self._described.modern.key
+        read = partial(read_at_one_moment, self._context.clients.dynamodb, table, key)
+        return Replay(self._described, self._database, read)
 
 
 def choose(item: Mapping[str, Any] | None, place: Place, phase: Phase, epoch: int, *, copied: bool = False) -> Action:

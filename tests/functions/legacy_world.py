@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,19 +41,34 @@ class Legacy:
     server: DataApi
     database: DataApi
     quarantined: Quarantined = field(default_factory=Quarantined)
+    items: dict[str, tuple[int, Mapping[str, Any] | None]] = field(default_factory=dict)
 
     @property
     def store(self) -> LegacyStore:
         return LegacyStore(self.entity, self.database)
 
     def apply(self, *records: dict[str, Any]) -> Any:
+        """Apply records as the bridge does; the items are what the newest records so far left."""
+        self.written(*records)
         found = changes.from_stream(self.entity, records)
         return self.applier().apply(found)
 
     def applier(self, database: DataApi | None = None, stream: str = "") -> Applier:
         """The bridge's, for records of the stream that Aurora knows, or of another."""
         stream = stream or stream_guard.known(self.server, self.entity)
-        return Applier(self.entity, database or self.database, self.quarantined, stream)
+        return Applier(self.entity, database or self.database, self.quarantined, stream, self.read)
+
+    def written(self, *records: dict[str, Any]) -> None:
+        """Have the items be what these records say, or newer ones before."""
+        for each in records:
+            data = each["dynamodb"]
+            key, sequence = data["Keys"][self.entity.modern.key]["S"], int(data["SequenceNumber"])
+            if self.items.get(key, (-1, None))[0] <= sequence:
+                self.items[key] = sequence, data.get("NewImage")
+
+    def read(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any] | None]:
+        """The items of some keys."""
+        return {key: self.items.get(key, (-1, None))[1] for key in keys}
 
     def everything(self) -> dict[str, Any]:
         return {record.key: record.fields for record in self.store.page(1000, "").records}
@@ -61,6 +77,7 @@ class Legacy:
         self.database.execute(f"DELETE FROM `{self.entity.legacy.table}`")
         self.database.execute("DELETE FROM streamback_deletes")
         self.quarantined.changes.clear()
+        self.items.clear()
 
 
 def record(key: str, sequence: int, event: str = "INSERT", **attributes: Any) -> dict[str, Any]:

@@ -46,12 +46,12 @@ def test_a_conflict_is_noted(legacy):
 
 
 def test_a_quarantined_change_is_passed_over(legacy):
-    Replay(legacy.entity, legacy.database).pass_over("a", BASE + 2, STREAM)
+    Replay(legacy.entity, legacy.database, legacy.read).pass_over("a", BASE + 2, STREAM)
     assert changed(legacy) == (BEFORE, str(BASE + 2))
 
 
 def test_a_replay_that_is_still_refused_leaves_no_trace(legacy):
-    verdict = Replay(legacy.entity, legacy.database).apply("a", BASE, STREAM, lambda: None)
+    verdict = Replay(legacy.entity, legacy.database, lambda _: {"a": None}).apply("a", BASE, STREAM)
     assert verdict.reason
     assert changed(legacy)[0] == BEFORE
 

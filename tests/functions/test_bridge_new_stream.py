@@ -151,8 +151,8 @@ def test_a_replay_writes_nothing_while_an_adoption_is_not_over(modern):
     modern.apply(record("a", BASE, firstName="old"))
     adoption(modern)._begin(STREAM)
     item = {"ChefId": {"S": "a"}, "firstName": {"S": "now"}, "lastName": {"S": "x"}}
-    replay = Replay(modern.entity, modern.database)
-    assert "runbook init" in replay.apply("a", BASE + 1, STREAM, lambda: item).reason
+    replay = Replay(modern.entity, modern.database, lambda _: {"a": item})
+    assert "runbook init" in replay.apply("a", BASE + 1, STREAM).reason
     replay.pass_over("a", BASE + 1, STREAM)
     assert (first_names(modern), replay.place("a").sequence) == ({"a": "old"}, BASE)
 

@@ -155,4 +155,6 @@ def test_a_quarantine_that_cannot_be_written_stops_the_batch(legacy):
 
     poison = record("a", BASE, firstName="x" * 256)
     with pytest.raises(ConnectionError):
-        Applier(legacy.entity, legacy.database, Broken(), STREAM).apply(changes.from_stream(legacy.entity, [poison]))
+        Applier(legacy.entity, legacy.database, Broken(), STREAM, legacy.read).apply(
+            changes.from_stream(legacy.entity, [poison])
+        )

@@ -24,11 +24,11 @@ def item(key: str, name: str) -> dict:
 
 
 def replay(legacy, key: str, noted: int, name: str | None, *, stream: str = STREAM, before=lambda: None):  # noqa: PLR0913  # what a test varies
-    def read():
+    def read(keys):
         before()
-        return item(key, name) if name is not None else None
+        return legacy.read(keys) | {key: item(key, name) if name is not None else None}
 
-    return Replay(legacy.entity, legacy.database).apply(key, noted, stream, read)
+    return Replay(legacy.entity, legacy.database, read).apply(key, noted, stream)
 
 
 def names(legacy) -> dict[str, str]:
@@ -36,7 +36,7 @@ def names(legacy) -> dict[str, str]:
 
 
 def sequence(legacy, key: str) -> int:
-    return Replay(legacy.entity, legacy.database).place(key).sequence
+    return Replay(legacy.entity, legacy.database, legacy.read).place(key).sequence
 
 
 def test_a_missing_row_is_made_under_the_quarantined_sequence(known):

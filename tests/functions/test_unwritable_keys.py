@@ -68,6 +68,6 @@ def test_the_bridge_quarantines_it_and_applies_its_neighbours(legacy):
 
 def test_a_replay_says_why_it_still_cannot_be_written(legacy):
     item = {"ChefId": {"S": PIZZA}, "firstName": {"S": "pizza"}}
-    verdict = Replay(legacy.entity, legacy.database).apply(PIZZA, BASE, STREAM, lambda: item)
+    verdict = Replay(legacy.entity, legacy.database, lambda _: {PIZZA: item}).apply(PIZZA, BASE, STREAM)
     assert verdict.code
     assert legacy.everything() == {}

@@ -1,0 +1,96 @@
+"""What Aurora knows of an item's key: its row or the tombstone of its delete, and the sequence noted there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from functions.aws.data_api import DataApi, Values, cell_text
+from functions.bridge import stream_guard
+from functions.bridge.kept_columns import keeping
+from functions.bridge.statements import SEQUENCE, Statements
+from functions.domain import names
+from functions.domain.entities import Entity
+from functions.legacy.table import of_writable
+
+NONE = -1  # in place of a sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What Aurora knows of a key.
+
+    Attributes:
+        primary_key: of its row; empty when there is none.
+        sequence: of its row; -1 for none.
+        deleted: the sequence of the tombstone; -1 for none.
+        epoch: the one in which legacy deleted it; 0 when it did not.
+    """
+
+    primary_key: str = ""
+    sequence: int = NONE
+    deleted: int = NONE
+    epoch: int = 0
+
+    @property
+    def highest(self) -> int:
+        return max(self.sequence, self.deleted, 0)
+
+
+class Places:
+    """The places of one entity.
+
+    Args:
+        database: the Data API as the bridge's user, on the entity's database.
+    """
+
+    def __init__(self, entity: Entity, database: DataApi) -> None:
+        self._entity = entity
+        self._database = database
+        self._sql = Statements(entity)
+
+    def of(self, key: str) -> Place:
+        """What Aurora knows of a key now."""
+        row = of_writable([key], self._looked_up).get(key, ("", NONE))
+        sql = (
+            "SELECT sequence, COALESCE(legacy_stamp, 0) "  # noqa: S608  # names of ours
+            f"FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item"
+        )
+        tombstone = self._database.query(sql, self._item_values(key))
+        deleted, epoch = (int(cell_text(cell)) for cell in tombstone[0]) if tombstone else (NONE, 0)
+        return Place(primary_key=row[0], sequence=row[1], deleted=deleted, epoch=epoch)
+
+    def _looked_up(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        found: dict[str, tuple[str, int]] = {}
+        for sql, values in self._sql.lookups(keys):
+            for row in self._database.query(sql, values):
+                key, primary_key, sequence, _, _ = self._sql.looked_up(row)
+                found[key] = primary_key, sequence
+        return found
+
+    def shift(self, key: str, place: Place, stream: str, old: int, new: int) -> None:
+        """Change the sequence that is noted at the row, or at the tombstone of a delete, if it is this one."""
+        noted = max(old, new)
+        values = {"old": {"stringValue": str(old)}, "sequence": {"stringValue": str(new)}}
+        values |= {"stream": {"stringValue": stream}}
+        held = f"CAST(:old AS DECIMAL(40,0)) AND {stream_guard.follows(':stream')}"
+        if place.primary_key and place.sequence == noted:
+            legacy, column = self._entity.legacy, names.SEQUENCE_COLUMN
+            self._database.execute(
+                f"UPDATE `{legacy.table}` SET {column} = {SEQUENCE}{keeping(self._database, self._entity)} "  # noqa: S608
+                f"WHERE `{legacy.key}` = :pk AND {column} = {held}",
+                {**values, **self._sql.entity_value, "pk": primary_key_value(self._entity, place.primary_key)},
+            )
+        if place.deleted == noted:
+            self._database.execute(
+                f"UPDATE {names.DELETES_TABLE} SET sequence = {SEQUENCE} "  # noqa: S608  # names of ours
+                f"WHERE entity = :entity AND item_key = :item AND sequence = {held}",
+                {**values, **self._item_values(key)},
+            )
+
+    def _item_values(self, key: str) -> Values:
+        return {**self._sql.entity_value, "item": {"stringValue": key}}
+
+
+def primary_key_value(entity: Entity, primary_key: str) -> dict[str, Any]:
+    """The parameter's value of a row's primary key."""
+    return {"stringValue": primary_key} if entity.legacy.key_type == "string" else {"longValue": int(primary_key)}
