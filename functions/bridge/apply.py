@@ -33,7 +33,7 @@ class QuarantineSink(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unsettled:
+class Failed:
     """A statement of one change that failed, maybe only because of the order in which changes come."""
 
     sql: str
@@ -44,7 +44,7 @@ class Unsettled:
 
 @dataclass
 class BatchOutcome:
-    """How many changes became what; `unsettled` is what has to be tried again when the others are applied."""
+    """How many changes became what; `failed` is what has to be tried again when the others are applied."""
 
     upserts: int = 0
     deletes: int = 0
@@ -53,7 +53,7 @@ class BatchOutcome:
     quarantined: int = 0
     copied: int = 0
     disconnected: int = 0
-    unsettled: list[Unsettled] = field(default_factory=list[Unsettled])
+    failed: list[Failed] = field(default_factory=list[Failed])
 
     def counts(self) -> dict[str, int]:
         return {
@@ -134,9 +134,9 @@ class Applier:
         deleted = self._deletes(deletes, outcome)
         upserts = [change for change in usable if change.kind == ChangeKind.UPSERT]
         updated = self._upserts(upserts, outcome)
-        settled = self._settle(outcome)
-        updated += [each.change for each in settled if each.sql == self._sql.update]
-        deleted += [each.change for each in settled if each.sql == self._sql.delete]
+        passed = self._resolve(outcome)
+        updated += [each.change for each in passed if each.sql == self._sql.update]
+        deleted += [each.change for each in passed if each.sql == self._sql.delete]
         conflicts = self._conflicts([*deletes, *upserts], outcome)
         self._confirm(
             [change for change in updated if change.key not in conflicts],
@@ -197,33 +197,33 @@ class Applier:
         outcome.upserts += len(updated) + len(self._run(self._sql.insert, new, self._sql.insert_values, outcome))
         return updated
 
-    def _settle(self, outcome: BatchOutcome) -> list[Unsettled]:
+    def _resolve(self, outcome: BatchOutcome) -> list[Failed]:
         """Try again what failed for another row, now that the rest of the batch is there; returns what passed so.
 
         A value that another row still has is then exchanged with that row. What still fails is quarantined: a foreign
         key last, because its quarantine may raise to have the batch delivered again.
         """
-        settled: list[Unsettled] = []
-        left, before = outcome.unsettled, len(outcome.unsettled) + 1
+        passed: list[Failed] = []
+        left, before = outcome.failed, len(outcome.failed) + 1
         while len(left) < before:
             before, tried = len(left), [(each, self._tried(each)) for each in left]
-            settled += [each for each, error in tried if error is None]
+            passed += [each for each, error in tried if error is None]
             left = [replace(each, error=error) for each, error in tried if error]
         for each in sorted(left, key=lambda each: each.error.code in FOREIGN_KEY_CODES):
             reason, unique = str(each.error), each.error.code in UNIQUE_CODES
             if unique:
-                reason = self._exchange.settle(each.change, each.error)
+                reason = self._exchange.resolve(each.change, each.error)
             if reason:
                 self._put(each.change, reason, each.error.code, outcome)
             else:
                 outcome.upserts += 1
-        outcome.deletes += sum(each.sql == self._sql.delete for each in settled)
-        outcome.upserts += sum(each.sql != self._sql.delete for each in settled)
-        return settled
+        outcome.deletes += sum(each.sql == self._sql.delete for each in passed)
+        outcome.upserts += sum(each.sql != self._sql.delete for each in passed)
+        return passed
 
-    def _tried(self, unsettled: Unsettled) -> PermanentError | None:
+    def _tried(self, failed: Failed) -> PermanentError | None:
         try:
-            self._database.batch(unsettled.sql, [unsettled.values])
+            self._database.batch(failed.sql, [failed.values])
         except PermanentError as error:
             return error
         return None
@@ -327,7 +327,7 @@ class Applier:
             self._database.batch(sql, sets)
         except PermanentError as error:
             if len(changes) == 1:
-                self._final(Unsettled(sql=sql, change=changes[0], values=sets[0], error=error), outcome)
+                self._final(Failed(sql=sql, change=changes[0], values=sets[0], error=error), outcome)
                 return []
             missing = self._missing(sql, changes, error, outcome)
             if len(missing) < len(changes):
@@ -348,8 +348,8 @@ class Applier:
         outcome.stale += sum(change.key in present for change in changes)
         return [i for i, change in enumerate(changes) if change.key not in present]
 
-    def _final(self, failed: Unsettled, outcome: BatchOutcome) -> None:
-        """Leave a change for `_settle`, or quarantine it, unless its insert met the record of another run."""
+    def _final(self, failed: Failed, outcome: BatchOutcome) -> None:
+        """Leave a change for `_resolve`, or quarantine it, unless its insert met the record of another run."""
         sql, change, error = failed.sql, failed.change, failed.error
         own = None
         if sql == self._sql.insert and error.code == DUPLICATE:
@@ -357,7 +357,7 @@ class Applier:
         if own is None and self._freed(sql, change, error):
             raise TransientError(f"a row that legacy moved had the key: {error}", error.code) from error
         if own is None and error.code in UNIQUE_CODES | FOREIGN_KEY_CODES:
-            outcome.unsettled.append(failed)
+            outcome.failed.append(failed)
         elif own is None:
             self._put(change, str(error), error.code, outcome)
         elif own.sequence < change.sequence:

@@ -58,12 +58,12 @@ INDEXES = (
 )
 
 
-class MovedError(Exception):
+class RowChangedError(Exception):
     """A row is not as it was read, or was left alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class IndexedColumn:
     """A mapped column of a unique index.
 
     Attributes:
@@ -107,7 +107,7 @@ class Exchange:
         self._read = read
         self._sql = Statements(entity, stream)
 
-    def settle(self, change: Change, error: PermanentError) -> str:
+    def resolve(self, change: Change, error: PermanentError) -> str:
         """Apply a change that met a value of another row, with what frees the value.
 
         Args:
@@ -124,7 +124,7 @@ class Exchange:
                 members = self._members(change)
                 if members:
                     self._exchange(members)
-            except (MovedError, TransientError):
+            except (RowChangedError, TransientError):
                 continue
             except PermanentError as refused:
                 return str(refused)
@@ -169,7 +169,7 @@ class Exchange:
                     found |= dict.fromkeys(self._holding(parts, wanted))
         return list(found)
 
-    def _holding(self, parts: Sequence[Part], cells: Values) -> list[str]:
+    def _holding(self, parts: Sequence[IndexedColumn], cells: Values) -> list[str]:
         where: list[str] = []
         values: Values = {}
         for number, part in enumerate(parts):
@@ -207,7 +207,7 @@ class Exchange:
         )
         found = {cell_text(row[0]): int(cell_text(row[1])) for row in inside.query(sql, values)}
         if found != known:
-            raise MovedError
+            raise RowChangedError
 
     def _delete(self, inside: DataApi, members: Sequence[Member]) -> None:
         for member in members:
@@ -229,7 +229,7 @@ class Exchange:
                 inside.execute(sql, {**values, "pk": place})
             except PermanentError as error:
                 if error.code in UNIQUE_CODES:
-                    raise MovedError from error  # the random value is not free
+                    raise RowChangedError from error  # the random value is not free
                 raise
 
     def _write(self, inside: DataApi, member: Member) -> None:
@@ -243,12 +243,12 @@ class Exchange:
         return Places(self._entity, self._database)
 
     @cached_property
-    def _indexes(self) -> list[list[Part]]:
+    def _indexes(self) -> list[list[IndexedColumn]]:
         """The mapped columns of each unique index, apart from the primary key and our own."""
         place = {"database": self._entity.legacy.database, "table": self._entity.legacy.table, "own": names.KEY_COLUMN}
         rows = self._database.query(INDEXES, {name: {"stringValue": value} for name, value in place.items()})
         fields = {field.column.lower(): field.name for field in self._entity.fields.values()}
-        found: dict[str, list[Part]] = {}
+        found: dict[str, list[IndexedColumn]] = {}
         for row in rows:
             field = fields.get(cell_text(row[1]).lower())
             if field:
@@ -261,12 +261,12 @@ def _check(member: Member, now: Place) -> None:
     sequence = member.change.sequence
     done = not now.primary_key if member.change.kind == ChangeKind.DELETE else now.sequence == sequence
     if not done:
-        raise MovedError
+        raise RowChangedError
 
 
-def _part(field: str, row: Row) -> Part:
+def _part(field: str, row: Row) -> IndexedColumn:
     _, column, prefix, nullable, kind, length, precision, scale, unsigned = map(cell_text, row)
-    return Part(
+    return IndexedColumn(
         field=field,
         column=column,
         prefix=int(prefix),
@@ -279,17 +279,17 @@ def _part(field: str, row: Row) -> Part:
     )
 
 
-def _freed(parts: Sequence[Part]) -> Part | None:
+def _freed(parts: Sequence[IndexedColumn]) -> IndexedColumn | None:
     """The column that frees the index's values: the one with the most values besides NULL."""
     usable = [part for part in parts if part.nullable or _has_others(part)]
     return max(usable, key=lambda part: (part.nullable, part.length, part.precision), default=None)
 
 
-def _has_others(part: Part) -> bool:
+def _has_others(part: IndexedColumn) -> bool:
     return part.kind in {*TEXTS, *BYTES, *TIMES, *WHOLE_BITS, "decimal"}
 
 
-def _unused(part: Part) -> dict[str, Any]:
+def _unused(part: IndexedColumn) -> dict[str, Any]:
     """A value that hardly any row has."""
     if part.nullable:
         return {"isNull": True}

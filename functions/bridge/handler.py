@@ -4,7 +4,7 @@ An API event goes to the legacy writer, whose code this is deployed with.
 
 A batch that fails is delivered again, and halved by its mapping until the record at fault is alone. If that one fails
 for an unknown reason again and again, it goes to quarantine: it must not hold up the records behind it. One that needs
-a row of another table is waited for likewise (`functions.bridge.patience`).
+a row of another table is waited for likewise (`functions.bridge.retries`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from functions.aws.mysql_errors import DataApiError
 from functions.aws.quarantine import Quarantine
 from functions.bridge import ownership, stream_guard
 from functions.bridge.apply import Applier
-from functions.bridge.patience import MOST_TRIES, OF_A_ROW, PatientQuarantine
+from functions.bridge.retries import MOST_TRIES, OF_A_ROW, RetryingQuarantine
 from functions.domain import changes
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
@@ -54,7 +54,7 @@ def _apply(event: dict[str, Any], context: LambdaContext) -> None:
     authority = ownership.read(database, entity)  # before the records: what came later is modern's
     found = changes.from_stream(entity, event["Records"], authority.copy_idle)
     read = partial(read_at_one_moment, environment.dynamodb(), table_of_stream(stream), entity.modern.key)
-    applier = Applier(entity, database, PatientQuarantine(quarantine), stream, read)
+    applier = Applier(entity, database, RetryingQuarantine(quarantine), stream, read)
     try:
         outcome = applier.apply(found, authority)
     except DataApiError as error:

@@ -17,7 +17,7 @@ from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge import ownership
 from functions.bridge.apply import Applier
-from functions.bridge.patience import PatientQuarantine
+from functions.bridge.retries import RetryingQuarantine
 from functions.bridge.statements import Statements
 from functions.domain import changes, mapping, names
 from functions.domain.entities import Entity
@@ -159,7 +159,7 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
         authority = ownership.read(database, described)
         found = changes.from_stream(described, records, authority.copy_idle)
         read = partial(read_at_one_moment, context.clients.dynamodb, entity.modern_table, described.modern.key)
-        applier = Applier(described, database, PatientQuarantine(quarantine), entity.stream_arn, read)
+        applier = Applier(described, database, RetryingQuarantine(quarantine), entity.stream_arn, read)
         applier.apply(found, authority)
     except TransientError:
         return

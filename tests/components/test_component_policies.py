@@ -118,6 +118,7 @@ def test_the_bridge_reads_one_stream_and_puts_only_into_quarantine_and_failure_b
         assert found.pop(f"dynamodb:{action}") == stream
     for action in ("PutItem", "UpdateItem"):
         assert found.pop(f"dynamodb:{action}") == ["arn:of:streamback-dev-bridge-quarantine"]
+    assert found.pop("dynamodb:GetItem") == ["arn:of:streamback-dev-modern-chefs-table"]
     assert found.pop("s3:PutObject") == ["arn:of:streamback-dev-bridge-failures-bucket/*"]
     assert found.pop("s3:ListBucket") == ["arn:of:streamback-dev-bridge-failures-bucket"]
     assert {action.partition(":")[0] for action in found} == {"rds-data", "secretsmanager", "logs"}

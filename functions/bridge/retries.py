@@ -9,11 +9,11 @@ from functions.domain.entities import Entity
 
 OF_A_ROW = frozenset({ChangeKind.UPSERT, ChangeKind.DELETE})  # changes that quarantine can hold
 MOST_TRIES = 6  # at a record that fails alone, for an unknown reason or for a row of another table
-PATIENCE = 30.0  # seconds at least for that row to come: the bridge of its table has a lag of its own
+RETRY_SECONDS = 30.0  # seconds at least for that row to come: the bridge of its table has a lag of its own
 
 
 @dataclass(frozen=True)
-class PatientQuarantine:
+class RetryingQuarantine:
     """The quarantine, where a change that breaks a foreign key goes only after some tries and some time."""
 
     quarantine: Quarantine
@@ -26,6 +26,6 @@ class PatientQuarantine:
         """
         if code in FOREIGN_KEY_CODES and change.kind in OF_A_ROW:
             tries = self.quarantine.tried(entity.name, change)
-            if tries.count < MOST_TRIES or tries.seconds < PATIENCE:
+            if tries.count < MOST_TRIES or tries.seconds < RETRY_SECONDS:
                 raise TransientError(f"a row of a foreign key may still come: {reason}", code)
         self.quarantine.put(entity, change, reason, code)
