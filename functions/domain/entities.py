@@ -253,12 +253,12 @@ def _settings(reader: _Reader, kind: str) -> dict[str, Any]:
     return {name: value for read in readers.get(kind, ()) for name, value in read(reader).items()}
 
 
-def _digits(reader: _Reader) -> dict[str, int]:
+def _digits(reader: _Reader) -> dict[str, Any]:
     precision = reader.number("precision", 1, MOST_DIGITS, DECIMAL_DIGITS) or DECIMAL_DIGITS
     scale = reader.number("scale", 0, 30, min(DECIMAL_SCALE, precision))
     if scale is not None and scale > precision:
         reader.problem("scale", f"expected at most the precision, {precision}, got {scale}")
-    return {"precision": precision, "scale": scale or 0}
+    return {"precision": precision, "scale": scale or 0, "unsigned": reader.flag("unsigned")}
 
 
 def _lengths(reader: _Reader) -> dict[str, Any]:
@@ -287,7 +287,8 @@ def _whole_numbers(reader: _Reader) -> dict[str, Any]:
 
 def _fraction(reader: _Reader) -> dict[str, Any]:
     fraction = reader.number("fraction", 0, MICROSECONDS, MICROSECONDS)
-    return {"fraction": fraction, "rounding": reader.choice("rounding", (REFUSE, HALF_UP), REFUSE)}
+    rounding = reader.choice("rounding", (REFUSE, HALF_UP), REFUSE)
+    return {"fraction": fraction, "rounding": rounding, "timestamp": reader.flag("timestamp")}
 
 
 def _zero_date(reader: _Reader) -> dict[str, str]:

@@ -15,6 +15,14 @@ FRACTION = re.compile(r"[.,](\d+)(?:Z|[+-][\d:]+)?$", re.ASCII | re.IGNORECASE)
 COLUMN_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 
 
+FIRST_TIMESTAMP, LAST_TIMESTAMP = "1970-01-01T00:00:01", "2038-01-19T03:14:07"  # UTC, what a TIMESTAMP holds
+
+
+def is_timestamp(canonical: str) -> bool:
+    """Whether a TIMESTAMP column can hold a time."""
+    return FIRST_TIMESTAMP <= canonical[: len(FIRST_TIMESTAMP)] <= LAST_TIMESTAMP
+
+
 def instant(value: object, fraction: int = MICROSECONDS, *, rounds: bool = False) -> str:
     """The canonical text of a client's ISO 8601 time: in UTC, with microseconds.
 

@@ -25,10 +25,11 @@ class Field:
     """One field of a record: its JSON and item name, its column, its type and its limits.
 
     `fixed` is of a CHAR, which drops spaces at the end, and of a BINARY, which adds zero bytes. `choices` are the texts
-    that a string may be; empty for any. `bits` and `unsigned` say which whole numbers an integer has. `fraction` is how
-    many digits of a second a datetime has, `rounding` what becomes of more: an error, or rounded half up. `zero_date`
-    says what a zero date of the column means: an error of its record, or null. `json_null` says the same of a JSON null
-    in a column that may also be NULL.
+    that a string may be; empty for any. `bits` and `unsigned` say which whole numbers an integer has; a decimal may be
+    `unsigned`, too. `fraction` is how many digits of a second a datetime has, `rounding` what becomes of more: an
+    error, or rounded half up. A `timestamp` has only the times that a TIMESTAMP holds. `zero_date` says what a zero
+    date of the column means: an error of its record, or null. `json_null` says the same of a JSON null in a column that
+    may also be NULL.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Field:
     bits: int = LONGEST_BITS
     unsigned: bool = False
     fraction: int = moments.MICROSECONDS
+    timestamp: bool = False
     rounding: str = REFUSE
     zero_date: str = REFUSE
     json_null: str = REFUSE
@@ -124,7 +126,7 @@ def _unlimited(field: Field) -> Field:
     fraction = field.fraction if field.rounding == HALF_UP else moments.MICROSECONDS
     digits: dict[str, Any] = {"precision": 2 * WIDEST, "scale": WIDEST, "fraction": fraction}
     texts: dict[str, Any] = {"max_length": None, "fixed": False, "choices": ()}
-    return replace(field, bits=WIDEST_BITS, unsigned=False, **digits, **texts)
+    return replace(field, bits=WIDEST_BITS, unsigned=False, timestamp=False, **digits, **texts)
 
 
 def to_row(field: Field, value: Any) -> dict[str, Any]:
@@ -195,6 +197,8 @@ def _decimal(field: Field, value: Any) -> Decimal:
         raise ValueProblemError(f"expected at most {field.scale} digits after the point")
     if number and plain.adjusted() + 1 > field.precision - field.scale:
         raise ValueProblemError(f"expected at most {field.precision - field.scale} digits before the point")
+    if field.unsigned and plain < 0:
+        raise ValueProblemError(f"expected no negative number, got {shown(value)}")
     return plain
 
 
@@ -225,7 +229,11 @@ def _boolean(_: Field, value: Any) -> bool:
 
 
 def _datetime(field: Field, value: Any) -> str:
-    return moments.instant(value, field.fraction, rounds=field.rounding == HALF_UP)
+    found = moments.instant(value, field.fraction, rounds=field.rounding == HALF_UP)
+    if field.timestamp and not moments.is_timestamp(found):
+        first, last = moments.FIRST_TIMESTAMP, moments.LAST_TIMESTAMP
+        raise ValueProblemError(f"expected a time from {first}Z to {last}Z, got {shown(value)}")
+    return found
 
 
 def _bytes(field: Field, value: Any) -> bytes:

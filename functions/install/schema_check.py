@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from functions.aws.data_api import DataApi, Row, cell_text
-from functions.domain import mapping, names
+from functions.domain import mapping, moments, names
 from functions.domain.entities import Entity
 from functions.domain.values import MOST_DIGITS, NULL, Field
 
@@ -87,11 +87,16 @@ def _field_problems(path: str, field: Field, column: Column | None) -> list[str]
         write = f"precision = {digits}, scale = {min(column.scale, digits)}"
         wide = f"DECIMAL({column.precision},{column.scale})"
         found.append(f"{path}.precision: column {column.name} is {wide}; write {write}")
+    if field.type == "decimal" and column.unsigned and not field.unsigned:
+        found.append(f"{path}.unsigned: column {column.name} is UNSIGNED; write unsigned = true")
     if field.type == "integer":
         found += _integer_problems(path, field, column)
     if field.type == "datetime" and column.fraction < field.fraction:
         keeps = f"column {column.name} keeps {column.fraction} digits of a second"
         found.append(f"{path}.fraction: {keeps}; write fraction = {column.fraction}")
+    if column.kind == "timestamp" and field.type == "datetime" and not field.timestamp:
+        ends = f"from {moments.FIRST_TIMESTAMP} to {moments.LAST_TIMESTAMP}"
+        found.append(f"{path}.timestamp: column {column.name} is a TIMESTAMP, {ends}; write timestamp = true")
     if not column.nullable and field.zero_date == NULL:
         found.append(f"{path}.zero_date: column {column.name} is NOT NULL, so that null cannot be written to it")
     elif not column.nullable and not field.required:
@@ -104,7 +109,7 @@ def _text_problems(path: str, field: Field, column: Column) -> list[str]:
 
     A TEXT is measured in bytes, so that it holds fewer characters. None needs to hold more than an item.
     """
-    wanted, name = field.max_length or 0, f"column {column.name}"
+    wanted, name = field.max_length or mapping.ITEM_LIMIT, f"column {column.name}"
     if column.kind == "enum":
         write = json.dumps(column.choices, ensure_ascii=False)
         wrong = not field.choices or not set(field.choices) <= set(column.choices)
@@ -118,9 +123,10 @@ def _text_problems(path: str, field: Field, column: Column) -> list[str]:
     held = column.length
     if column.kind in MEASURED_IN_BYTES:
         held, wanted = held // column.width, min(wanted, mapping.ITEM_LIMIT)
-    if wanted > held:
-        return [f"{path}.max_length: {field.max_length} is more than {name} holds; write max_length = {held}"]
-    return []
+    if wanted <= held:
+        return []
+    longer = f"{field.max_length} is more than {name} holds" if field.max_length else f"{name} holds no longer value"
+    return [f"{path}.max_length: {longer}; write max_length = {held}"]
 
 
 def _integer_problems(path: str, field: Field, column: Column) -> list[str]:

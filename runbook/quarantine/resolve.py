@@ -60,7 +60,7 @@ def pairs(entity: Entity, item: Mapping[str, Any] | None, row: Record | Unmappab
     found: list[FieldPair] = []
     for name, field in entity.fields.items():
         legacy, modern = _of_row(field, row), _of_item(field, item)
-        same = legacy == modern
+        same = json.dumps(legacy, sort_keys=True) == json.dumps(modern, sort_keys=True)  # so that true is not 1
         if field.masked:
             legacy, modern = (value if value == ABSENT else MASKED for value in (legacy, modern))
         found.append(FieldPair(field=name, legacy=legacy, modern=modern, same=same))

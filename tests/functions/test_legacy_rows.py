@@ -97,6 +97,7 @@ def test_preparing_twice_changes_nothing(legacy):
         ({"column": "nothere"}, "chefs.fields.firstName.column"),
         ({"type": "integer", "max_length": None, "default": None}, "chefs.fields.firstName.type"),
         ({"max_length": 300}, "chefs.fields.firstName.max_length"),
+        ({"max_length": None}, "chefs.fields.firstName.max_length"),
         ({"type": "datetime", "max_length": None, "default": None}, "chefs.fields.firstName.type"),
     ],
 )
@@ -106,7 +107,7 @@ def test_a_mapping_that_does_not_fit_the_table_is_refused_by_its_key(legacy, cha
     raw = {
         "legacy": {**vars(legacy.entity.legacy)},
         "modern": {"table": "chef", "key": "ChefId"},
-        "fields": {"firstName": first, "lastName": {"column": "cheflast", "type": "string"}},
+        "fields": {"firstName": first, "lastName": {"column": "cheflast", "type": "string", "max_length": 255}},
     }
     found = schema_check.problems(legacy.server, entities.parse({"chefs": raw})["chefs"])
     assert [problem.split(": ")[0] for problem in found] == [key]

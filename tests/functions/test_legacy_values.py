@@ -47,7 +47,7 @@ def date_fields(**more):
     return {
         "seen": {"column": "seen", "type": "datetime", **more},
         "day": {"column": "day", "type": "date", **more},
-        "noted": {"column": "noted", "type": "datetime", **more},
+        "noted": {"column": "noted", "type": "datetime", "timestamp": True, **more},
         "notes": {"column": "notes", "type": "string"},
     }
 
@@ -185,6 +185,7 @@ def test_a_number_in_a_document_is_read_and_written_exactly(documents, insert, t
 
 def timed(make_own, **more):
     fields = {name: {"column": name, "type": "datetime", "fraction": 0, **more} for name in ("seen", "noted")}
+    fields["noted"]["timestamp"] = True
     return make_own("seen DATETIME NULL, noted TIMESTAMP NULL, exact DATETIME(3)", fields, prepared=True)
 
 
@@ -342,3 +343,41 @@ def test_a_decimal_with_more_digits_than_an_item_has_is_refused(make_own, insert
     longest = "9" * 8 + "." + "1" * 30
     assert str(legacy.store.get(insert(legacy, "price", longest)).fields["price"]) == longest
     assert f"got 1{longest}" in refusal(legacy, insert(legacy, "price", f"1{longest}")).problem
+
+
+@pytest.mark.parametrize(
+    ("column", "field", "write"),
+    [
+        ("DECIMAL(6,2) UNSIGNED", {"type": "decimal", "precision": 6, "scale": 2}, "write unsigned = true"),
+        ("TIMESTAMP", {"type": "datetime", "fraction": 0}, "write timestamp = true"),
+        ("VARCHAR(40)", {"type": "string"}, "write max_length = 40"),
+        ("TEXT", {"type": "string"}, "write max_length = 16383"),
+        ("BLOB", {"type": "bytes"}, "write max_length = 65535"),
+    ],
+)
+def test_a_column_that_holds_less_than_its_field_takes_is_refused_with_what_to_write(make_own, column, field, write):
+    made = make_own(f"x {column} NULL", {"x": {"column": "x", **field}})
+    [problem] = schema_check.problems(made.server, made.entity)
+    assert problem.endswith(write)
+
+
+@pytest.mark.parametrize(
+    ("column", "field", "value", "fits"),
+    [
+        ("DECIMAL(6,2) UNSIGNED", {"type": "decimal", "precision": 6, "scale": 2, "unsigned": True}, "-0.01", False),
+        ("DECIMAL(6,2) UNSIGNED", {"type": "decimal", "precision": 6, "scale": 2, "unsigned": True}, "-0.00", True),
+        ("TIMESTAMP(6)", {"type": "datetime", "timestamp": True}, "1970-01-01T00:00:00.999999Z", False),
+        ("TIMESTAMP(6)", {"type": "datetime", "timestamp": True}, "1970-01-01T00:00:01Z", True),
+        ("TIMESTAMP(6)", {"type": "datetime", "timestamp": True}, "2038-01-19T03:14:07.999999Z", True),
+        ("TIMESTAMP(6)", {"type": "datetime", "timestamp": True}, "2038-01-19T04:14:08+01:00", False),
+    ],
+)
+def test_what_a_column_cannot_hold_is_refused_before_it_is_written(make_own, column, field, value, fits):
+    made = make_own(f"x {column} NULL", {"x": {"column": "x", **field}})
+    assert schema_check.problems(made.server, made.entity) == []
+    if fits:
+        fields = mapping.fields_from_body(made.entity, {"x": value})
+        assert made.store.create(None, fields).fields == fields
+    else:
+        with pytest.raises(InvalidFieldError):
+            mapping.fields_from_body(made.entity, {"x": value})

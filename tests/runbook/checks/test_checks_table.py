@@ -173,7 +173,7 @@ def test_without_a_table_the_rest_is_not_checked(world):
 def test_a_check_that_only_informs_stays_green(world):
     context = world.context(
         f"{TABLE[:-1]}, nick VARCHAR(9) CHARACTER SET latin1 UNIQUE, badge INT DEFAULT 7, loud TEXT AS (UPPER(nick)))",
-        fields={"nick": {"column": "nick", "type": "string"}},
+        fields={"nick": {"column": "nick", "type": "string", "max_length": 9}},
     )
     world.sql(
         *PARENT,
