@@ -131,8 +131,12 @@ def test_a_database_that_an_older_version_prepared_asks_for_init(fence, monkeypa
 def test_init_makes_the_procedure_anew_when_it_has_another_text(live, fence, sandbox):
     legacy = live.target.mapping[ENTITY].legacy
     with sandbox.database.connect(database=legacy.database) as client, client.cursor() as cursor:
+        place = "routine_schema = DATABASE() AND routine_name = %s"
+        cursor.execute(f"SELECT definer FROM information_schema.routines WHERE {place}", names.FENCE_PROCEDURE)
+        [(definer,)] = cursor.fetchall()
+        user, _, host = definer.partition("@")
         cursor.execute(f"DROP PROCEDURE {names.FENCE_PROCEDURE}")
-        cursor.execute(f"CREATE PROCEDURE {names.FENCE_PROCEDURE}() BEGIN END")
+        cursor.execute(f"CREATE DEFINER = `{user}`@`{host}` PROCEDURE {names.FENCE_PROCEDURE}() BEGIN END")
     init_service.run(live)
     fence.raise_()
     assert fence.control().fenced
