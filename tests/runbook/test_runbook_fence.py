@@ -132,7 +132,7 @@ def test_init_makes_the_procedure_anew_when_it_has_another_text(live, fence, san
     legacy = live.target.mapping[ENTITY].legacy
     with sandbox.database.connect(database=legacy.database) as client, client.cursor() as cursor:
         place = "routine_schema = DATABASE() AND routine_name = %s"
-        cursor.execute(f"SELECT definer FROM information_schema.routines WHERE {place}", names.FENCE_PROCEDURE)
+        cursor.execute(f"SELECT definer FROM information_schema.routines WHERE {place}", (names.FENCE_PROCEDURE,))
         [(definer,)] = cursor.fetchall()
         user, _, host = definer.partition("@")
         cursor.execute(f"DROP PROCEDURE {names.FENCE_PROCEDURE}")
