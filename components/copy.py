@@ -37,7 +37,10 @@ class CopyArgs:
 
 
 class Copy(pulumi.ComponentResource):
-    """One `worker` for all entities; a schedule for each lane of each."""
+    """One `worker` for all entities; a schedule for each lane of each.
+
+    `schedules` are the names of an entity's schedules, which the runbook enables while copy runs.
+    """
 
     def __init__(self, name: str, args: CopyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:copy:Copy", name, None, opts)
@@ -48,9 +51,9 @@ class Copy(pulumi.ComponentResource):
         self._hand_over()
         self._alarm()
         role = self._scheduler()
-        for entity in args.tables:
-            for lane in range(names.LANES):
-                self._schedule(entity, lane, role)
+        self.schedules = {
+            entity: [self._schedule(entity, lane, role).name for lane in range(names.LANES)] for entity in args.tables
+        }
         self.register_outputs({"worker": self.worker.name})
 
     def _worker(self) -> Function:
@@ -110,10 +113,11 @@ class Copy(pulumi.ComponentResource):
         )
         return role
 
-    def _schedule(self, entity: str, lane: int, role: aws.iam.Role) -> None:
+    def _schedule(self, entity: str, lane: int, role: aws.iam.Role) -> aws.scheduler.Schedule:
         """The safety net: a worker that died has a successor within a minute. One with nothing to do ends at once."""
-        aws.scheduler.Schedule(
+        return aws.scheduler.Schedule(
             f"{self._name}-{entity}-{lane}",
+            state="DISABLED",  # a stack without a copy calls nothing
             schedule_expression="rate(1 minute)",
             flexible_time_window={"mode": "OFF"},
             target={
@@ -122,7 +126,10 @@ class Copy(pulumi.ComponentResource):
                 "input": json.dumps({"entity": entity, "lane": lane}),
                 "retry_policy": {"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": 60},
             },
-            opts=self._child,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                ignore_changes=["state"],  # why: `copy start` enables it, and `copy stop` and `complete` disable it
+            ),
         )
 
     def _alarm(self) -> None:

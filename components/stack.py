@@ -191,4 +191,6 @@ class Streamback:
         if self.bridge:
             bridge = self.bridge.entities[name]
             outputs |= {"bridgeFunction": bridge.writer.name, "bridgeMappingId": bridge.mapping.uuid}
+        if self.copy:
+            outputs["copySchedules"] = self.copy.schedules[name]
         return outputs

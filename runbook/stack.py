@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from functions.bridge.ownership import Authority
-from runbook.aws import lambda_calls
+from runbook.aws import lambda_calls, schedules
 from runbook.aws.api_gateway import Routing
 from runbook.aws.aurora import Aurora
 from runbook.aws.clients import Clients, silent
@@ -97,6 +97,14 @@ class Context:
     def wake_lanes(self, entity: EntityTarget) -> None:
         """Call every lane of the entity's copy."""
         lambda_calls.wake_lanes(self.clients.functions, self.target.copy_function, entity.name)
+
+    def schedule_states(self, entity: EntityTarget) -> list[str]:
+        """The state of each schedule of the entity's copy; empty where the outputs name none."""
+        return schedules.states(self.clients.scheduler, entity.copy_schedules)
+
+    def switch_schedules(self, entity: EntityTarget, *, enabled: bool, check: Callable[[], None]) -> None:
+        """Enable or disable the schedules of the entity's copy; `check` raises once the lock may be another's."""
+        schedules.switch(self.clients.scheduler, entity.copy_schedules, enabled=enabled, check=check)
 
     def mapping_state(self, entity: EntityTarget) -> str:
         """The state of the bridge's stream mapping; empty when there is none."""

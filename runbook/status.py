@@ -21,7 +21,7 @@ from runbook.aws.api_gateway import Routes, reads_side
 from runbook.aws.aurora import RecordCount
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import bridge as health
-from runbook.checks import plans, triggers
+from runbook.checks import copy, plans, triggers
 from runbook.checks.check import Check, green
 from runbook.checks.plans import CheckScope
 from runbook.checks.routes import expected_writes
@@ -49,7 +49,9 @@ class EntityStatus:
         connected: whether the bridge applies the stream; None where there is no bridge, or it is unknown.
         read_only: whether the legacy table refuses every write, once the entity is complete; None before.
         writable_by: one line of SQL that lets writers in again.
-        unknown: what is not known, with the reason: of legacy, modern, fence, bridge and lag.
+        schedules: whether the schedules of copy's lanes are enabled while copy runs, and only then; None where there
+            are none, or it is unknown.
+        unknown: what is not known, with the reason: of legacy, modern, fence, bridge, schedules and lag.
     """
 
     entity: str
@@ -64,6 +66,7 @@ class EntityStatus:
     connected: bool | None = None
     read_only: bool | None = None
     writable_by: str = ""
+    schedules: Check | None = None
     unknown: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -110,12 +113,17 @@ def run(context: Context, entity: EntityTarget, *, send_heartbeat: bool, exact: 
         connected=control.connected if control else None,
         read_only=None if refusing is None else bool(refusing),
         writable_by=removal(described, refusing or []),
+        schedules=_first(ask("schedules", lambda: copy.schedules(context, entity))) if state else None,
         unknown=ask.unknown,
     )
 
 
 def _is_complete(state: State | None) -> bool:
     return state is not None and state.phase == Phase.COMPLETE
+
+
+def _first(checks: Sequence[Check] | None) -> Check | None:
+    return next(iter(checks or ()), None)
 
 
 def _refusing(context: Context, entity: Entity) -> list[str]:

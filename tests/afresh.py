@@ -68,6 +68,7 @@ def forget_copy(context: Context, entity: EntityTarget) -> None:
     if context.journal.find_record(entity.name, names.COPY_RECORD):
         control.stop(context, entity)
         until(lambda: not any(_leased(context, entity, lane) for lane in range(names.LANES)))
+    context.switch_schedules(entity, enabled=False, check=lambda: None)
     database = context.aurora.database(context.target.mapping[entity.name].legacy.database)
     database.execute(f"UPDATE {names.TOKENS_TABLE} SET token = 0 WHERE entity = '{entity.name}'")  # no operator is left
     event = json.dumps({"action": "release", "entity": entity.name})

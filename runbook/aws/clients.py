@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sts import STSClient
 
 READ_TIMEOUT = 30  # seconds; no request may hang for ever, because its command holds a lock
@@ -83,6 +84,7 @@ class Clients:
     rds: RDSClient = _lazily("rds")
     rds_data: RDSDataServiceClient = _lazily("rds-data", DATA_API)
     s3: S3Client = _lazily("s3")
+    scheduler: EventBridgeSchedulerClient = _lazily("scheduler")
     streams: DynamoDBStreamsClient = _lazily("dynamodbstreams")
     sts: STSClient = _lazily("sts")
 

@@ -22,6 +22,7 @@ class EntityTarget:
     write_function: str = ""
     bridge_function: str = ""
     bridge_mapping_id: str = ""
+    copy_schedules: tuple[str, ...] = ()
 
     @property
     def reads_variable(self) -> str:
@@ -118,7 +119,9 @@ def _target(raw: Mapping[str, Any], entities: mapping.Entities, deployed: Mappin
 
 
 def _entity(name: str, raw: Mapping[str, Any]) -> EntityTarget:
-    return EntityTarget(**_texts(EntityTarget, raw) | {"name": name})
+    values = _texts(EntityTarget, raw)
+    values |= {"name": name, "copy_schedules": tuple(raw.get("copySchedules") or ())}
+    return EntityTarget(**values)
 
 
 def _texts(kind: type[Target | EntityTarget], raw: Mapping[str, Any]) -> dict[str, Any]:

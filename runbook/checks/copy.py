@@ -1,4 +1,4 @@
-"""Whether copy is running and has caught up, and whether both sides were found equal not long ago."""
+"""Whether copy is running, called and has caught up, and whether both sides were found equal not long ago."""
 
 import time
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.domain import names
+from runbook.aws import schedules as scheduler
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import triggers
 from runbook.checks.check import Check
@@ -13,6 +14,7 @@ from runbook.journal import verified as comparisons
 from runbook.journal.verified import WHOLE
 from runbook.stack import Context
 
+RUNNING = "running"
 QUEUE_LIMIT = 1000  # keys that copy may still have to do; it does them in well under a second
 LAG_SECONDS = 10.0
 REPORT_SECONDS = 30.0  # since a lane reported last
@@ -23,6 +25,7 @@ def checks(context: Context, entity: EntityTarget) -> list[Check]:
     copy = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
     return [
         _running(copy),
+        *schedules(context, entity),
         _backfilled(copy),
         *_queue(context, entity),
         _lanes(context, entity),
@@ -32,7 +35,33 @@ def checks(context: Context, entity: EntityTarget) -> list[Check]:
 
 def _running(copy: Mapping[str, Any]) -> Check:
     value = str(copy.get("state", "not started"))
-    return Check(name="copy", ok=value == "running", value=value, limit="running", remedy="Run `runbook copy start`.")
+    return Check(name="copy", ok=value == RUNNING, value=value, limit=RUNNING, remedy="Run `runbook copy start`.")
+
+
+def runs(context: Context, entity: EntityTarget) -> bool:
+    """Whether copy is to run as soon as legacy is the source of truth; so it is in phase modern, too."""
+    copy = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
+    return copy.get("state") == RUNNING
+
+
+def schedules(context: Context, entity: EntityTarget) -> list[Check]:
+    """Whether the schedules that call copy's lanes are enabled while copy runs, and only then.
+
+    A late call of an operator who was overtaken, or `pulumi up`, may have changed them: AWS has no condition for that.
+    Lanes that are at work continue without them, but a lane that dies has no successor. There is no check where the
+    stack's outputs name no schedule.
+    """
+    states = context.schedule_states(entity)
+    if not states:
+        return []
+    name, start = "copy's schedules", f"`runbook copy start --entity {entity.name}`"
+    on, total = states.count(scheduler.ENABLED), len(states)
+    value = f"{on} of {total} enabled" if 0 < on < total else "enabled" if on else "disabled"
+    if runs(context, entity):
+        remedy = f"Run {start} again: it enables them."
+        return [Check(name=name, ok=on == total, value=value, limit="enabled while copy runs", remedy=remedy)]
+    remedy = f"Run {start}, which needs them, or `runbook copy stop` (--remove-triggers if copy was never started)."
+    return [Check(name=name, ok=not on, value=value, limit="disabled while copy does not run", remedy=remedy)]
 
 
 def _backfilled(copy: Mapping[str, Any]) -> Check:

@@ -299,6 +299,7 @@ REGISTRY = (
     RegistryLine(_deployment, PREPARE, lambda s: s.data_api and s.bridged),
     RegistryLine(lambda s: [routes.answers(s.context, s.entity, to_modern=s.scope in FORWARD)], SWITCH),
     RegistryLine(_reads_beside, SWITCH),
+    RegistryLine(lambda s: copy.schedules(s.context, s.entity), {CheckScope.PREFLIGHT}, lambda s: s.bridged),
     RegistryLine(_triggers(triggers.installed), MOVES_WRITERS | {CheckScope.PREFLIGHT}, lambda s: s.captured),
     RegistryLine(_triggers(triggers.procedure), MOVES_WRITERS | PREPARE, lambda s: s.captured),
     RegistryLine(lambda s: copy.checks(s.context, s.entity), {CheckScope.CUTOVER}, lambda s: s.bridged),

@@ -86,6 +86,7 @@ RESULTS = {
     "running": "running already. Every lane was called",
     "begun anew": "begun anew. Every row is copied once more",
     "mended": "restored. The triggers are there again; run `runbook verify`, because changes without them were not queued",
+    "enabled": "restored. The schedules of its lanes are enabled again",
     "removed": "removed: triggers, queue and progress are gone, the items stay. `runbook copy start` begins anew",
     "set": "set. The workers apply it within seconds",
     "stopped": "stopped. The triggers still queue every change, and `runbook copy start` resumes there",
@@ -265,6 +266,7 @@ def _showing(*, quiet: bool) -> Generator[Callable[[Sequence[CopyProgress]], Non
 def _print_lines(found: Sequence[CopyProgress]) -> None:
     for one in found:
         paused = f", paused: {one.paused}" if one.paused else ""
+        paused += f", schedules: {one.schedules}" if one.schedules else ""
         share = f"{one.backfill_done:,} of {one.total:,} ({one.percent:g} %)"
         _output.line(escape(f"{one.entity}: {share}, {_figures(one)}{paused}"))
 
@@ -274,20 +276,23 @@ def _board(one: CopyProgress) -> Group:
     bar = Table.grid(padding=(0, 2))
     share = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
     bar.add_row(f"[bold]{escape(one.entity)}[/]", ProgressBar(total=100, completed=one.percent, width=24), share)
-    return Group(bar, f"  [dim]{_figures(one)}[/]{_paused(one)}")
+    return Group(bar, f"  [dim]{_figures(one)}[/]{_troubles(one)}")
 
 
 def _figures(one: CopyProgress) -> str:
     return f"{_rate(one)}, ETA {_eta(one)}, queue {_queue(one)}, lag {one.lag:.1f} s, lanes {_alive(one)}"
 
 
-def _paused(one: CopyProgress) -> str:
-    return f"\n  [yellow]paused: {escape(one.paused)}[/]" if one.paused else ""
+def _troubles(one: CopyProgress) -> str:
+    found = {"paused": one.paused, "schedules": one.schedules}
+    return "".join(f"\n  [yellow]{name}: {escape(text)}[/]" for name, text in found.items() if text)
 
 
 def _facts(one: CopyProgress) -> dict[str, str]:
     state = one.state if one.state == "running" else f"[yellow]{one.state}[/]"
     facts = {"copy": f"{state}  [dim]phase {one.phase}[/]"}
+    if one.schedules:
+        facts["schedules"] = f"[yellow]{escape(one.schedules)}[/]; `runbook copy start` or `copy stop` corrects them"
     if one.state == "not started":
         return facts
     facts["since"] = f"{one.started_at}  [dim]by {escape(one.operator.rpartition(':')[2])}[/]"

@@ -14,6 +14,7 @@ from functions.install.control_row import FIRST_EPOCH
 from runbook.aws.api_gateway import Side
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import check as checks
+from runbook.checks import copy as copy_checks
 from runbook.checks import plans, routes
 from runbook.checks import triggers as capture
 from runbook.checks.plans import CheckScope
@@ -68,7 +69,8 @@ class CopyResult:
     """What a command did.
 
     Attributes:
-        result: `started`, `resumed`, `running` (it was), `begun anew`, `mended`, `stopped`, `set`, `removed`.
+        result: `started`, `resumed`, `running` (it was), `begun anew`, `mended` (its triggers), `enabled` (its
+            schedules), `stopped`, `set`, `removed`.
         record: copy's record now.
         triggers: those that were added now.
         gate: where the command has sent public writes: `gate` or `legacy`; empty where it changed nothing.
@@ -86,26 +88,25 @@ class CopyResult:
 def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: bool, call: bool = True) -> CopyResult:
     """Begin to copy, or continue where it was stopped, and put the gate into the path of public writes.
 
-    In phase modern it only adds triggers that are missing.
+    In phase modern it only adds triggers that are missing, and enables schedules that are not.
 
     Args:
         limits: what slows it down.
         again: enqueue every row once more.
-        call: call the workers; their schedules do within a minute in any case.
+        call: call the workers; their schedules, which it enables, do within a minute in any case.
 
     Raises:
         PreconditionError: the phase is another, or a check of preflight does not hold; nothing was changed.
         RefusedError: another operator holds the lock.
     """
-    described = context.target.mapping[entity.name]
     with context.held(entity, "copy start") as lease:
         claim(context, entity, lease)
         resumed = resume(context, entity, lease)
         phase = context.journal.state(entity.name).phase
         started = context.journal.find_record(entity.name, names.COPY_RECORD) is not None
-        # in phase modern a rollback will need triggers that are missing
-        restores = phase == Phase.MODERN and started and bool(capture.wrong(context.aurora, described))
-        if not restores:
+        # in phase modern a rollback will need triggers that are missing, and schedules that are disabled
+        restored = _to_restore(context, entity) if phase == Phase.MODERN and started else ""
+        if not restored:
             _demand_phase(entity, phase, "copy starts in phase legacy only", Phase.LEGACY)
             _demand_preflight(context, entity)
             if again or not started:
@@ -113,10 +114,12 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
                 _wait_until_drained(context, entity, lease)
         triggers = _capture(context, entity, lease)
         lease.check()
-        gate = "" if restores else _put_gate(context, entity, lease)
-        result = "mended" if restores else _begin(context, entity, lease, limits, again=again)
+        gate = "" if restored else _put_gate(context, entity, lease)
+        # why before the record: killed in between, schedules call lanes that end at once, and none is missing
+        _switch_schedules(context, entity, lease, enabled=True)
+        result = restored or _begin(context, entity, lease, limits, again=again)
         lease.record(result, {**({"writes": gate} if gate else {}), **limits.given})
-    if call and not restores:
+    if call and not restored:
         context.wake_lanes(entity)
     return CopyResult(
         entity=entity.name, result=result, record=record(context, entity), triggers=triggers, gate=gate, resumed=resumed
@@ -136,7 +139,7 @@ def change(context: Context, entity: EntityTarget, limits: CopyLimits) -> CopyRe
 
 
 def stop(context: Context, entity: EntityTarget) -> CopyResult:
-    """Let the workers end. The triggers stay, so that no change is missed until it is started again.
+    """Let the workers end, and call no other. The triggers stay: no change is missed until it is started again.
 
     Raises:
         PreconditionError: it was never started; or the phase is not legacy: copy must run by itself after a rollback.
@@ -145,7 +148,7 @@ def stop(context: Context, entity: EntityTarget) -> CopyResult:
 
 
 def release(context: Context, entity: EntityTarget) -> CopyResult:
-    """Stop copy and remove its triggers, its queue, its records and the gate, as if copy had never been started.
+    """Stop copy and remove its triggers, its queue, its records and the gate, as if it had never been started.
 
     The items stay. Every part is safe to repeat, so the command may be killed and run again.
 
@@ -186,6 +189,18 @@ def record(context: Context, entity: EntityTarget) -> Mapping[str, Any]:
             f"copy of {entity.name} was never started", f"Run `runbook copy start --entity {entity.name}`."
         )
     return found
+
+
+def _to_restore(context: Context, entity: EntityTarget) -> str:
+    """The result of a start that restores what copy needs after a rollback; empty where nothing is missing."""
+    if capture.wrong(context.aurora, context.target.mapping[entity.name]):
+        return "mended"
+    return "" if checks.green(copy_checks.schedules(context, entity)) else "enabled"
+
+
+def _switch_schedules(context: Context, entity: EntityTarget, lease: Lease, *, enabled: bool) -> None:
+    lease.check()
+    context.switch_schedules(entity, enabled=enabled, check=lease.check)
 
 
 def _demand_phase(entity: EntityTarget, phase: Phase, rule: str, *legal: Phase) -> None:
@@ -304,6 +319,8 @@ def _changed(
         _demand_phase(entity, context.journal.state(entity.name).phase, rule, *legal)
         record(context, entity)
         _change_record(context, entity, lease, lambda _: changes)
+        if result == STOPPED:
+            _switch_schedules(context, entity, lease, enabled=False)  # why after the record: see `start`
         lease.record("done", {name: value for name, value in changes.items() if value != ""})
     return CopyResult(entity=entity.name, result=result, record=record(context, entity), resumed=resumed)
 
@@ -330,6 +347,8 @@ def _end_lanes(context: Context, entity: EntityTarget, lease: Lease) -> None:
     if record is not None:
         stopped, expected = {"state": STOPPED, "paused": ""}, {"started_at": record["started_at"]}
         context.journal.change_record(entity.name, names.COPY_RECORD, stopped, expected, lease.lock)
+    _switch_schedules(context, entity, lease, enabled=False)
+    if record is not None:
         context.say("waiting for copy's lanes to end")
     if not poll(lambda: _lanes_ended(context, entity), timeout=LANES_TIMEOUT_SECONDS, longest=LOOK_SECONDS):
         problem = f"a lane of {entity.name}'s copy has not ended"

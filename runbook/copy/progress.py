@@ -1,6 +1,7 @@
 """`runbook copy status` and `watch`: progress, speed, lanes, and what slows copy down."""
 
 import datetime as dt
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from functions.domain import names
 from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
+from runbook.checks import copy as checks
 from runbook.copy import control
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.state import State
@@ -19,6 +21,7 @@ MOST_COUNTED = 50_000  # rows of the queue
 RATE_SECONDS = 10.0  # over which a rate is computed
 ALIVE_SECONDS = 30.0  # after which a lane without a beat counts as dead
 SILENCE_SECONDS = 90.0  # without any lane's beat until watching ends; schedules call them every minute
+SCHEDULES_SECONDS = 15.0  # between two looks at those schedules
 LANE_SILENCE_SECONDS = 300.0  # for a single lane
 KEEPING_UP_SECONDS = 5.0  # of lag that live traffic leaves
 LOOKS = 3  # looks in a row that must find it keeping up, where the queue is never empty
@@ -58,6 +61,8 @@ class CopyProgress:
         queue: keys that wait; `queue_exact` is False when there are more than were counted.
         lag: seconds that the oldest of them has waited.
         paused: why copy waits; empty when it does not.
+        schedules: what is wrong with the schedules that call its lanes; empty when they are enabled while it runs, and
+            only then.
         limits: rate (rows/s), threads, bound; 0 for no limit.
     """
 
@@ -80,6 +85,7 @@ class CopyProgress:
     queue_exact: bool = True
     lag: float = 0.0
     paused: str = ""
+    schedules: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
     lanes: Sequence[Lane] = ()
     started_at: str = ""
@@ -105,13 +111,21 @@ class Watch:
         self._seen: deque[tuple[float, int]] = deque()
         self._began = time.monotonic()
         self._calm = 0
+        self._schedules = ""
+        self._schedules_seen = -math.inf
 
     def look(self) -> CopyProgress:
         context, name = self._context, self._entity.name
         state = context.journal.state(name)
         record = context.journal.find_record(name, names.COPY_RECORD)
         if record is None:
-            return CopyProgress(entity=name, phase=state.phase, state="not started", lanes=self._lanes())
+            return CopyProgress(
+                entity=name,
+                phase=state.phase,
+                state="not started",
+                lanes=self._lanes(),
+                schedules=self._wrong_schedules(),
+            )
         found = self._progress(state, record)
         self._calm = self._calm + 1 if found.keeps_up else 0
         return found
@@ -171,6 +185,7 @@ class Watch:
             queue_exact=waiting.rows <= MOST_COUNTED,
             lag=waiting.age,
             paused=record.get("paused", ""),
+            schedules=self._wrong_schedules(),
             limits={name: record[name] for name in control.DEFAULTS.given if name in record},
             lanes=self._lanes(),
             started_at=record["started_at"],
@@ -186,6 +201,13 @@ class Watch:
             self._seen.popleft()
         seconds = self._seen[-1][0] - self._seen[0][0]
         return round((rows - self._seen[0][1]) / seconds, 1) if seconds else None
+
+    def _wrong_schedules(self) -> str:
+        if time.monotonic() - self._schedules_seen >= SCHEDULES_SECONDS:
+            found = checks.schedules(self._context, self._entity)
+            self._schedules = "; ".join(f"{each.value}, expected {each.limit}" for each in found if not each.ok)
+            self._schedules_seen = time.monotonic()
+        return self._schedules
 
     def _lanes(self) -> list[Lane]:
         return [self._lane(number) for number in range(names.LANES)]

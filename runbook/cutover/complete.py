@@ -23,6 +23,7 @@ from runbook.aws.api_gateway import Side
 from runbook.aws.aurora import refusal
 from runbook.aws.clients import FUNCTION_TIMEOUT
 from runbook.aws.outputs import EntityTarget
+from runbook.aws.schedules import ENABLED
 from runbook.checks import bridge, plans, triggers
 from runbook.checks.check import demand
 from runbook.checks.plans import CheckScope
@@ -89,7 +90,7 @@ class Complete:
     def _removal(self) -> list[Step]:
         # why before the removal: until that drops the fence's triggers, they stop every writer
         return [
-            Step(name="copy-off", says="copy stopped for good", do=self._stop_copy),
+            Step(name="copy-off", says="copy stopped for good, its schedules disabled", do=self._stop_copy),
             *([self.access()] if self.run.choices.read_only else []),
             Step(name="remove", says=REMOVES, do=self._remove, seconds=REMOVE_SECONDS),
         ]
@@ -129,6 +130,7 @@ class Complete:
         if record:
             stopped, expected = {"state": "stopped"}, {"started_at": record["started_at"]}
             journal.change_record(name, names.COPY_RECORD, stopped, expected, self.run.held_lease.lock)
+        self.run.context.switch_schedules(self.run.entity, enabled=False, check=self.run.held_lease.check)
 
     def _remove(self) -> None:
         if not self.run.choices.read_only:
@@ -150,11 +152,13 @@ def left_over(context: Context, entity: EntityTarget) -> list[str]:
     if not _has_bridge(context, entity):
         return gate
     mapping = [] if context.mapping_state(entity) in OFF else ["the stream mapping"]
+    schedules = ["copy's schedules"] if ENABLED in context.schedule_states(entity) else []
     context.aurora.query("", "SELECT 1")  # waits for a database that wakes
     try:
-        return gate + mapping + uninstall.leftovers(context.aurora.database(), context.target.mapping[entity.name])
+        in_aurora = uninstall.leftovers(context.aurora.database(), context.target.mapping[entity.name])
     except DataApiError as error:
         raise refusal(error) from error
+    return [*gate, *mapping, *schedules, *in_aurora]
 
 
 def _has_bridge(context: Context, entity: EntityTarget) -> bool:

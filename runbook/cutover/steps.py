@@ -22,7 +22,7 @@ from runbook.aws import lambda_calls
 from runbook.aws.api_gateway import ALL, Routes, Side
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower
-from runbook.checks import heartbeat
+from runbook.checks import copy, heartbeat
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError, RunbookError
 from runbook.journal.lock import Lease
@@ -283,8 +283,15 @@ class SwitchRun:
         )
 
     def wake_copy(self) -> None:
-        """Call copy's lanes at once; should that fail, their schedules do it within a minute."""
+        """Call copy's lanes at once; should that fail, their schedules do it within a minute.
+
+        The schedules are enabled in phase modern, too, so that copy runs after the commit even if this command is
+        killed there. One that is disabled all the same is enabled now, or by the next `copy start`.
+        """
+        self.held_lease.check()
         try:
+            if copy.runs(self.context, self.entity):
+                self.context.switch_schedules(self.entity, enabled=True, check=lambda: None)
             self.context.wake_lanes(self.entity)
         except (RunbookError, BotoCoreError, ClientError) as error:
             self.context.say(f"could not call copy's lanes, their schedules do it within a minute: {error}")

@@ -127,7 +127,11 @@ def test_the_stage_starts_at_legacy_and_is_then_the_runbooks(stack):
 
 def test_no_other_resource_ignores_changes(stack):
     ignored = {each["type"].rpartition(":")[2]: each["ignored"] for each in stack.resources if each["ignored"]}
-    assert ignored == {"Stage": ["canarySettings", "variables"], "EventSourceMapping": ["enabled"]}
+    assert ignored == {
+        "Stage": ["canarySettings", "variables"],
+        "EventSourceMapping": ["enabled"],
+        "Schedule": ["state"],
+    }
 
 
 def test_a_deployment_waits_for_every_route_and_stays_for_a_canary_that_names_it(stack):

@@ -15,6 +15,10 @@ def schedules(stack):
     return [each["inputs"] for each in stack.of("schedule:Schedule")]
 
 
+def _named(stack, entity):
+    return stack.outputs["entities"][entity]["copySchedules"]
+
+
 def rights(stack, policy):
     """{action: resources} of one policy."""
     document = json.loads(stack.one("rolePolicy:RolePolicy", policy)["inputs"]["policy"])
@@ -33,6 +37,19 @@ def test_a_schedule_calls_the_worker_each_minute_and_leaves_a_failed_call_to_the
         assert each["target"]["arn"] == f"arn:of:{stack.outputs['copyFunction']}"
         assert each["target"]["roleArn"] == f"arn:of:{NAME}-scheduler"
         assert each["target"]["retryPolicy"]["maximumRetryAttempts"] == 0
+
+
+def test_a_schedule_is_made_disabled_and_belongs_to_the_runbook_from_then_on(describe):
+    stack = describe(entitiesFile=SPECIMENS)
+    made = stack.of("schedule:Schedule")
+    assert {(each["inputs"]["state"], *each["ignored"]) for each in made} == {("DISABLED", "state")}
+    for entity in ("chefs", "specimens"):
+        named = {
+            name: json.loads(stack.one("schedule:Schedule", name)["inputs"]["target"]["input"])
+            for name in _named(stack, entity)
+        }
+        assert [each["entity"] for each in named.values()] == [entity] * names.LANES
+        assert [each["lane"] for each in named.values()] == list(range(names.LANES))
 
 
 def test_the_schedules_role_may_call_the_worker_and_nothing_else(stack):

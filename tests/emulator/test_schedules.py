@@ -8,6 +8,8 @@ import json
 import pytest
 from emulator_parts import EVERYTHING, until
 
+from runbook.aws import schedules
+
 CODE = """
 import boto3, json, os
 def handler(event, context):
@@ -17,7 +19,7 @@ SCHEDULER = "scheduler.amazonaws.com"
 LAMBDA = "lambda.amazonaws.com"
 
 
-class Schedules:
+class OwnSchedules:
     """A function that notes its events, and schedules of it."""
 
     def __init__(self, parts, sandbox):
@@ -52,8 +54,8 @@ class Schedules:
 
 
 @pytest.fixture
-def schedules(parts, sandbox):
-    made = Schedules(parts, sandbox)
+def own(parts, sandbox):
+    made = OwnSchedules(parts, sandbox)
     yield made
     for name in made.made:
         made.client.delete_schedule(Name=name)
@@ -66,37 +68,75 @@ def invoking(function):
     }
 
 
-def test_a_schedule_calls_its_function_with_its_input_as_a_role_that_may_do_just_that(schedules):
-    schedules.now(schedules.role(policy=invoking(schedules.function)), {"entity": "chefs", "lane": 3})
-    assert until(schedules.seen) == [{"entity": "chefs", "lane": 3}]
+def test_a_schedule_calls_its_function_with_its_input_as_a_role_that_may_do_just_that(own):
+    own.now(own.role(policy=invoking(own.function)), {"entity": "chefs", "lane": 3})
+    assert until(own.seen) == [{"entity": "chefs", "lane": 3}]
 
 
-def test_a_schedule_without_input_says_where_it_comes_from(schedules):
-    name = schedules.now(schedules.role())
-    (event,) = until(schedules.seen)
+def test_a_schedule_without_input_says_where_it_comes_from(own):
+    name = own.now(own.role())
+    (event,) = until(own.seen)
     assert (event["source"], event["detail-type"]) == ("aws.scheduler", "Scheduled Event")
     assert event["resources"][0].endswith(f"schedule/default/{name}")
 
 
-def test_a_schedule_whose_role_may_not_call_the_function_or_is_anothers_calls_nothing(schedules):
-    elsewhere = invoking(f"{schedules.function}-other")
-    schedules.now(schedules.role(policy=elsewhere), {"role": "without the right"})
-    schedules.now(schedules.role(LAMBDA), {"role": "that trusts Lambda"})
-    schedules.now(schedules.role(), {"schedule": "that is off"}, State="DISABLED")
-    schedules.now(schedules.role(), {"role": "right"})  # the sweep takes them in this order
-    assert until(schedules.seen) == [{"role": "right"}]
+def test_a_schedule_whose_role_may_not_call_the_function_or_is_anothers_calls_nothing(own):
+    elsewhere = invoking(f"{own.function}-other")
+    own.now(own.role(policy=elsewhere), {"role": "without the right"})
+    own.now(own.role(LAMBDA), {"role": "that trusts Lambda"})
+    own.now(own.role(), {"schedule": "that is off"}, State="DISABLED")
+    own.now(own.role(), {"role": "right"})  # the sweep takes them in this order
+    assert until(own.seen) == [{"role": "right"}]
 
 
-def test_a_call_by_a_schedule_counts_as_one_of_the_functions(schedules, parts):
-    schedules.now(schedules.role(), {"counted": True})
-    place = {"FunctionName": schedules.function.rpartition(":")[2]}
+def test_a_call_by_a_schedule_counts_as_one_of_the_functions(own, parts):
+    own.now(own.role(), {"counted": True})
+    place = {"FunctionName": own.function.rpartition(":")[2]}
     assert until(lambda: parts.total("AWS/Lambda", "Invocations", **place)) == 1
 
 
-def test_every_lane_of_every_entity_has_its_schedule_and_they_run(sandbox):
+@pytest.fixture
+def copies(prepared, sandbox):
+    """The schedules of copy's lanes, oldest first, while no copy runs; all are disabled again at the end."""
     client = sandbox.client("scheduler")
-    found = [client.get_schedule(Name=each["Name"]) for each in client.list_schedules()["Schedules"]]
-    copies = [each for each in found if each["Target"]["Arn"].endswith(sandbox.outputs["copyFunction"])]
+    named = [name for entity in sandbox.outputs["entities"].values() for name in entity["copySchedules"]]
+    yield sorted((client.get_schedule(Name=name) for name in named), key=lambda each: each["CreationDate"])
+    for entity in prepared.target.entities.values():
+        prepared.switch_schedules(entity, enabled=False, check=lambda: None)
+
+
+def test_every_lane_of_every_entity_has_its_schedule(copies, sandbox):
+    assert all(each["Target"]["Arn"].endswith(sandbox.outputs["copyFunction"]) for each in copies)
     lanes = {(event["entity"], event["lane"]) for each in copies if (event := json.loads(each["Target"]["Input"]))}
     assert len(copies) == len(lanes) == 8
-    assert {(each["State"], each["ScheduleExpression"]) for each in copies} == {("ENABLED", "rate(1 minute)")}
+    assert {(each["State"], each["ScheduleExpression"]) for each in copies} == {("DISABLED", "rate(1 minute)")}
+
+
+def test_no_lane_of_an_idle_stack_is_called_when_its_schedule_is_due(copies, parts, prepared, sandbox):
+    """The youngest schedule is enabled: once it has called its lane, all the others would have called theirs."""
+    place = {"FunctionName": sandbox.outputs["copyFunction"]}
+
+    def calls():
+        return parts.total("AWS/Lambda", "Invocations", **place) or 0
+
+    before, youngest = calls(), copies[-1]["Name"]
+    schedules.switch(prepared.clients.scheduler, [youngest], enabled=True, check=lambda: None)
+    assert until(lambda: calls() - before, seconds=90) == 1
+    schedules.switch(prepared.clients.scheduler, [youngest], enabled=False, check=lambda: None)
+    assert [found["State"] for each in copies if (found := _present(sandbox, each))] == ["DISABLED"] * len(copies)
+
+
+def test_switching_a_schedule_changes_nothing_else_of_it(copies, prepared, sandbox):
+    first = copies[0]
+    for enabled in (True, False):
+        schedules.switch(prepared.clients.scheduler, [first["Name"]], enabled=enabled, check=lambda: None)
+        state = {"State": schedules.ENABLED if enabled else schedules.DISABLED}
+        assert _settings(_present(sandbox, first)) == _settings(first) | state
+
+
+def _present(sandbox, schedule):
+    return sandbox.client("scheduler").get_schedule(Name=schedule["Name"])
+
+
+def _settings(schedule):
+    return {name: value for name, value in schedule.items() if name not in ("LastModificationDate", "ResponseMetadata")}

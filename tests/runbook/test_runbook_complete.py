@@ -143,6 +143,7 @@ def test_after_the_complete_migration_no_trace_is_left_and_traffic_stays_modern(
         assert cursor.fetchone() == (ROWS + 20,)
         cursor.execute("INSERT INTO cheftable (cheffirst) VALUES ('not stopped')")
     assert live.routing.routes(chefs) == MODERN
+    assert set(live.schedule_states(chefs)) == {"DISABLED"}
     assert len(live.api.get(path(CHEFS), limit=1000).body["items"]) == ROWS + 20
     assert live.api.request("POST", path(CHEFS), {"firstName": "after"}).status == 201
     state = live.journal.state(CHEFS)
@@ -321,8 +322,10 @@ def test_leftovers_of_a_complete_entity_are_taken_away_by_the_same_command(syste
         "copy-off",
         "remove",
     ]
+    live.switch_schedules(specimens, enabled=True, check=lambda: None)
     assert command.execute().changed
     assert live.mapping_state(specimens) == "Disabled"
+    assert set(live.schedule_states(specimens)) == {"DISABLED"}
     assert _shown(system, live, SPECIMENS) == before[SPECIMENS]
     assert _ours(system) == []
     assert not command.execute().changed

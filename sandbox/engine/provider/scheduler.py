@@ -13,7 +13,13 @@ SCHEDULE = (
 )
 
 
-@handles("aws:scheduler/schedule:Schedule", properties="name groupName", updates=SCHEDULE, name=AutoName("name", 64))
+@handles(
+    "aws:scheduler/schedule:Schedule",
+    properties="name groupName",
+    updates=SCHEDULE,
+    name=AutoName("name", 64),
+    holds_data=True,  # its state says whether copy runs
+)
 class Schedule(Handler):
     """A schedule; an update puts it whole."""
 
