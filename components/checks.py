@@ -122,6 +122,25 @@ class ListOf:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two different texts that match a pattern whole."""
+
+    pattern: str
+    expected: str
+
+    def command(self, key: str) -> str:
+        return f"--path '{key}[0]' VALUE"
+
+    def read(self, text: str) -> tuple[str, str]:
+        value: Any = json.loads(text)
+        items = cast("list[Any]", value) if isinstance(value, list) else []
+        fitting = {item for item in items if isinstance(item, str) and re.fullmatch(self.pattern, item)}
+        if not len(items) == len(fitting) == 2:  # noqa: PLR2004  # a pair
+            raise ValueError
+        return items[0], items[1]
+
+
+@dataclass(frozen=True)
 class Tags:
     """Tags by name; AWS keeps names that begin with `aws:` for itself."""
 

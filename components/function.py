@@ -24,7 +24,6 @@ RUNTIME, ARCHITECTURE = "python3.13", "arm64"
 API_TIMEOUT = 60  # seconds; the article's, and more than API Gateway's 29
 MEMORY = 512  # MB; below that Python's start costs more than the memory saves
 METRICS = "streamback"  # the namespace of what the functions measure themselves
-LONGEST_NAME = 64 - len("-0123456")  # AWS's limit for functions and roles, less what Pulumi appends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,6 @@ class Function(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:compute:Function", name, None, opts)
-        _check(name)
         shared, child = args.defaults, pulumi.ResourceOptions(parent=self)
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs", retention_in_days=shared.log_retention_days, tags=shared.tags, opts=child
@@ -106,14 +104,6 @@ class Function(pulumi.ComponentResource):
         self.arn = self.function.arn
         self.invoke_arn = self.function.invoke_arn
         self.register_outputs({"name": self.name, "arn": self.arn})
-
-
-def _check(name: str) -> None:
-    if len(name) > LONGEST_NAME:
-        raise ValueError(
-            f"{name}: expected at most {LONGEST_NAME} characters for a function's name, got {len(name)}; "
-            "shorten the entity's name or the stack's"
-        )
 
 
 def _powertools(name: str) -> dict[str, str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pulumi
 
-from components import checks
-from components.checks import Flag, Kind, ListOf, Number, OneOf, Tags, Text
+from components import checks, quotas
+from components.checks import Flag, Kind, ListOf, Number, OneOf, Pair, Tags, Text
 from functions.domain import entities as mapping
 
 PROJECT = "streamback"
@@ -44,6 +44,8 @@ class Settings:
         production: protects what holds data: deletion protection, final snapshot, Pulumi's protect; keeps logs longer.
         api_auth: `AWS_IAM` or `NONE`.
         table_prefix: put before every DynamoDB entity table's name, for several stacks in one account.
+        availability_zones: two, of the legacy cluster's subnets; without them the region's first two.
+        api_resources_quota: how many resources AWS lets a REST API of this account have.
         min_capacity: Aurora capacity units, in halves; 0 lets it pause.
         max_capacity: Aurora capacity units, in halves.
         auto_pause_seconds: idle seconds until Aurora pauses; only with min_capacity 0.
@@ -60,6 +62,8 @@ class Settings:
     production: bool = False
     api_auth: str = "AWS_IAM"
     table_prefix: str = ""
+    availability_zones: tuple[str, ...] = ()
+    api_resources_quota: int = quotas.API_RESOURCES
     engine_version: str = ENGINE_VERSION
     min_capacity: float = 0
     max_capacity: float = 16
@@ -78,11 +82,14 @@ class Settings:
         """Read the running stack's configuration; `folder` is where the program and entities.toml are.
 
         Raises:
-            SettingsError: with every mistake.
+            SettingsError: with every mistake, else with every quota of AWS's that the stack would exceed.
         """
         config = pulumi.Config(PROJECT)
         given = {key: text for key in KINDS if (text := config.get(key)) is not None}
-        return parse(given, folder, checks.unknown_keys(PROJECT, KINDS))
+        settings = parse(given, folder, checks.unknown_keys(PROJECT, KINDS))
+        if problems := quotas.problems(settings, pulumi.get_stack()):
+            raise SettingsError(problems)
+        return settings
 
 
 KINDS: Mapping[str, Kind] = {
@@ -91,6 +98,8 @@ KINDS: Mapping[str, Kind] = {
     "apiAuth": OneOf(("AWS_IAM", "NONE")),
     "tablePrefix": Text(r"[A-Za-z0-9_.-]{0,64}", "letters, digits, '_', '.' or '-', at most 64"),
     "entitiesFile": Text(r".+\.toml", "the path of a .toml file, from the program's folder"),
+    "availabilityZones": Pair(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "two different zones, e.g. us-east-1a and us-east-1b"),
+    "apiResourcesQuota": Number(quotas.API_RESOURCES, 10_000),
     "engineVersion": Text(r"8\.0\.mysql_aurora\.3\.\d+\.\d+", f"a version such as {ENGINE_VERSION}"),
     "minCapacity": Number(0, 256, step=0.5),
     "maxCapacity": Number(1, 256, step=0.5),

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components import zones
 from components.api import Api, ApiArgs, Handlers
 from components.bridge import StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
@@ -25,6 +26,7 @@ class Streamback:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
         self._name = f"streamback-{pulumi.get_stack()}"
+        self._zones = zones.choose(settings)  # first, because it may refuse
         self._region = aws.get_region().region
         self._tags = {"streamback:stack": pulumi.get_stack(), **settings.tags}
         layer = settings.powertools_layer_arn.replace("{region}", self._region)
@@ -47,13 +49,10 @@ class Streamback:
 
     def _legacy(self) -> LegacySystem:
         settings = self._settings
-        # without this filter an account's local zones come first, where Aurora cannot be
-        regular = aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])
-        zones = aws.get_availability_zones(state="available", filters=[regular]).names
         return LegacySystem(
             f"{self._name}-legacy",
             LegacySystemArgs(
-                zones=(zones[0], zones[1]),
+                zones=self._zones,
                 engine_version=settings.engine_version,
                 min_capacity=settings.min_capacity,
                 max_capacity=settings.max_capacity,

@@ -34,6 +34,10 @@ def _availability_zones(_: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**names, "id": aws.REGION, "region": aws.REGION}
 
 
+def _orderable_instance(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**arguments, "availabilityZones": list(aws.ZONES), "id": arguments.get("instanceClass", "")}
+
+
 def _partition(_: Mapping[str, Any]) -> Mapping[str, Any]:
     names = {"dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"}
     return {"partition": aws.PARTITION, "id": aws.PARTITION, **names}
@@ -44,4 +48,5 @@ FUNCTIONS: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     "aws:index/getRegion:getRegion": _region,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _availability_zones,
     "aws:index/getPartition:getPartition": _partition,
+    "aws:rds/getOrderableDbInstance:getOrderableDbInstance": _orderable_instance,
 }

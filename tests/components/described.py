@@ -28,6 +28,7 @@ ANSWERS = {
     "aws:index/getRegion:getRegion": {"region": "us-east-1"},
     "aws:index/getPartition:getPartition": {"partition": "aws"},
     "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["us-east-1a", "us-east-1b", "us-east-1c"]},
+    "aws:rds/getOrderableDbInstance:getOrderableDbInstance": {"availabilityZones": ["us-east-1a", "us-east-1b"]},
 }
 # What the provider adds, beside an ARN for everything.
 OUTPUTS = {

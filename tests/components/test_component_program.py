@@ -212,7 +212,8 @@ def test_a_name_that_aws_would_refuse_is_refused_before_anything_is_made(run, tm
     (tmp_path / "long.toml").write_text(text.replace("[chefs", f"[{long}"))
     done = run(entitiesFile=str(tmp_path / "long.toml"))
     assert done.returncode
-    assert f"streamback-dev-modern-{long}-read: expected at most 56 characters" in done.stderr
+    name = f"streamback-dev-bridge-{long}-writer"
+    assert f"expected at most 56 characters for the function {name}, got {len(name)}" in done.stderr
 
 
 def test_the_outputs_are_all_that_the_runbook_needs(stack):

@@ -15,6 +15,8 @@ BAD = {
     "apiAuth": "COGNITO",
     "tablePrefix": "über",
     "entitiesFile": "entities.yaml",
+    "availabilityZones": '["us-east-1a"]',
+    "apiResourcesQuota": "100",
     "engineVersion": "5.7",
     "minCapacity": "0.3",
     "maxCapacity": "1000",
