@@ -17,6 +17,12 @@ TIMEOUT_SECONDS = 200.0  # seconds; with a last call of 50 it is under the funct
 LOCK_SECONDS = 3  # that a change of the table or a trigger may wait; every user of the table waits behind it
 ATTEMPTS = 5
 LOOK_SECONDS = 1.0  # between two looks at a statement that still runs
+# ALTER TABLE checks the defaults of all columns. A table may have been made by a session that takes dates such as
+# '0000-00-00', which ours refuses (1067); TRADITIONAL contains both modes that refuse them.
+ANY_DATE = (
+    "CONCAT_WS(',', REPLACE(REPLACE(REPLACE(@@SESSION.sql_mode, 'TRADITIONAL', ''), 'NO_ZERO_IN_DATE', ''), "
+    "'NO_ZERO_DATE', ''), 'ALLOW_INVALID_DATES')"
+)
 PROCEDURE = f"{names.RESERVED_PREFIX}alter_"
 # Columns, indexes or procedures that are there already or no longer: another caller did the same at the same time.
 DONE_ALREADY = frozenset({1060, 1061, 1091, NO_PROCEDURE})
@@ -103,17 +109,19 @@ def _await(server: DataApi, entity: Entity, deadline: float) -> None:
 def _run(server: DataApi, entity: Entity, change: str) -> None:
     """Run it by a procedure, with a limit for its lock: every user of the table waits behind it meanwhile.
 
-    The limit needs the same connection, and a transaction would end with its caller.
+    The limit needs the same connection, and a transaction would end with its caller. The mode that takes any date ends
+    with the procedure: the database gives a session its own sql_mode again after each procedure, also after an error.
     """
-    statement = f"{_statement(entity)} {change}"
-    procedure = f"`{entity.legacy.database}`.{PROCEDURE}{zlib.crc32(statement.encode()):08x}"
+    body = (
+        "BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION "
+        "BEGIN SET SESSION lock_wait_timeout = DEFAULT; RESIGNAL; END; "
+        f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}; SET SESSION sql_mode = {ANY_DATE}; "
+        f"{_statement(entity)} {change}; SET SESSION lock_wait_timeout = DEFAULT; END"
+    )
+    # why of the whole body: an earlier version's procedure, left by a killed caller, must not run instead
+    procedure = f"`{entity.legacy.database}`.{PROCEDURE}{zlib.crc32(body.encode()):08x}"
     try:
-        server.execute(
-            f"CREATE PROCEDURE {procedure}() SQL SECURITY INVOKER BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION "
-            "BEGIN SET SESSION lock_wait_timeout = DEFAULT; RESIGNAL; END; "
-            f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}; {statement}; "
-            "SET SESSION lock_wait_timeout = DEFAULT; END"
-        )
+        server.execute(f"CREATE PROCEDURE {procedure}() SQL SECURITY INVOKER {body}")
     except DataApiError as error:
         if error.code != PROCEDURE_EXISTS:
             raise
