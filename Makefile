@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 DATABASE ?= $(STREAMBACK_DATABASE)
 export STREAMBACK_DATABASE := $(DATABASE)
 
-.PHONY: help setup demo chaos bench picture test mysql sweep lint lock clean
+.PHONY: help setup demo chaos bench picture test mysql sweep tables lint lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL
 
 sweep: $(INSTALLED)  ## kill at every boundary, of which `make test` tries one in three
 	@SWEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m sweep
+
+tables: $(INSTALLED)  ## take random tables over and back (TABLES=n, FIRST=seed, DATABASE=mysql)
+	@TABLES=$(or $(TABLES),2000) FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -n 2 --dist load \
+	  tests/functions/test_random_systems.py
 
 lint: $(INSTALLED)  ## check style, import rules, unused code and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

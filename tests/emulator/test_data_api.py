@@ -98,3 +98,11 @@ def test_another_ministack_than_the_pinned_one_is_refused(monkeypatch):
     monkeypatch.setattr(patching, "PINNED", "0.0.1")
     with pytest.raises(SandboxError, match=r"data_api\.py fills a gap of ministack 0\.0\.1"):
         patching.check_version("data_api")
+
+
+def test_an_enum_in_an_expression_is_text(call):
+    call("execute_statement", sql="CREATE TABLE emulator_test.sizes (size ENUM('small', 'ß') CHARACTER SET utf8mb4)")
+    call("execute_statement", sql="INSERT INTO emulator_test.sizes VALUES ('ß')")
+    for _ in range(2):  # on one connection
+        found = call("execute_statement", sql="SELECT IF(LENGTH(size) > 9, NULL, size) FROM emulator_test.sizes")
+        assert found["records"] == [[{"stringValue": "ß"}]]

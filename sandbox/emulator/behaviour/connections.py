@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+from pymysql.connections import TEXT_TYPES
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
 
@@ -26,6 +27,8 @@ CONVERSIONS: dict[Any, Any] = {
     **dict.fromkeys(AS_TEXT, str),
     FIELD_TYPE.BIT: lambda value: value,  # pyright: ignore[reportUnknownLambdaType]
 }
+# MySQL gives an ENUM in an expression its own type, whose texts PyMySQL would take for ASCII.
+TEXT_TYPES.update({FIELD_TYPE.ENUM, FIELD_TYPE.SET})
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,11 @@ class Connections:
             if lost(error):
                 self._forget()
             raise
-        except BaseException:
+        except pymysql.err.Error:
             self._keep(login, connection)
+            raise
+        except BaseException:
+            self._close(connection)  # why: the rest of an answer that could not be read is still in it
             raise
         self._keep(login, connection)
 
