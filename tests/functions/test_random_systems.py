@@ -36,7 +36,7 @@ NATURAL = (
 KEYS = ("a", "A", "b ", "%41", "a/b", "1", "01", "é", "ж", "👩‍🍳", "x" * 30, "x" * 90, "0", "-1")
 UNMAPPED = (
     "touched DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
-    "born DATETIME NOT NULL DEFAULT '0000-00-00 00:00:00'",
+    "added DATETIME NOT NULL DEFAULT '0000-00-00 00:00:00'",
     "note VARCHAR(9) NOT NULL DEFAULT 'none'",
     "loud INT AS (1 + 1)",
 )
