@@ -190,10 +190,11 @@ def test_a_system_goes_over_and_back_exactly_or_names_what_it_refuses(system, da
     bridged = changed(system, copying.items())
     quarantined = system.legacy.quarantined.changes
     assert all(reason for reason, _ in quarantined.values())
+    present = keys(system)  # a key of another case finds the same row
     for key, item in bridged.items():
         if key not in quarantined:
             expected = item and mapping.record_from_item(system.entity, item).fields
-            assert system.legacy.store.many([key]).get(key, mapping.Record(key, None)).fields == expected
+            assert (read(system, key) if key in present else None) == expected
     triggers.remove_for_good(system.legacy.server, system.entity)
     uninstall.remove(system.legacy.server, system.entity)
     assert shown(system.legacy.server, system.entity) == system.created
