@@ -1,14 +1,14 @@
 """The bridge: per entity a stream mapping to the legacy writer's own code, with a user, a quarantine and alarms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import METRICS, Function, FunctionArgs, FunctionDefaults
+from components.function import METRICS, Function, FunctionArgs, FunctionDefaults, FunctionNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,23 @@ class FailureBucket(pulumi.ComponentResource):
 
 BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
 INSTALL_TIMEOUT = 300  # seconds; an index on a large table takes its time
+SESSION_TIMEOUT = 60  # seconds; functions/aws/session_function.py waits for a little longer
 LATE = 15 * 60  # seconds of iterator age after which an operator should look
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseArgs:
+    """Where the session function finds the database.
+
+    Attributes:
+        network: from which it can be reached.
+        code: an archive with PyMySQL and the authorities that the database's certificate is checked by.
+    """
+
+    host: pulumi.Input[str]
+    port: pulumi.Input[int]
+    network: FunctionNetwork
+    code: pulumi.Archive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +78,7 @@ class StreamBridgeArgs:
     Attributes:
         tables: the modern tables by entity.
         cluster_arn: the legacy cluster.
+        database: the cluster's database, for what its Data API refuses.
         master_secret_arn: the user that the install function works as.
         batch_size: records.
         window_seconds: how long a batch may gather.
@@ -72,6 +89,7 @@ class StreamBridgeArgs:
 
     tables: Mapping[str, aws.dynamodb.Table]
     cluster_arn: pulumi.Input[str]
+    database: DatabaseArgs
     master_secret_arn: pulumi.Input[str]
     batch_size: int
     window_seconds: int
@@ -106,7 +124,10 @@ class Alarm:
 
 
 class StreamBridge(pulumi.ComponentResource):
-    """Writers and stream mappings by entity in `entities`; `install` prepares the legacy databases."""
+    """Writers and stream mappings by entity in `entities`; `install` prepares the legacy databases.
+
+    `session` runs what it must not, or cannot, send by the Data API.
+    """
 
     def __init__(self, name: str, args: StreamBridgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:bridge:StreamBridge", name, None, opts)
@@ -123,6 +144,7 @@ class StreamBridge(pulumi.ComponentResource):
             f"{name}-failures", FailureBucketArgs(production=args.production, tags=args.defaults.tags), self._child
         )
         self.quarantine = self._quarantine()
+        self.session = self._session()
         self.install = self._install()
         self.entities = {each: self._entity(each, table) for each, table in args.tables.items()}
         self.register_outputs({"secret_arn": self.secret.arn, "quarantine": self.quarantine.name})
@@ -144,9 +166,26 @@ class StreamBridge(pulumi.ComponentResource):
             ),
         )
 
+    def _session(self) -> Function:
+        database = self._args.database
+        port = pulumi.Output.from_input(database.port).apply(lambda number: str(int(number)))  # may have a fraction
+        return Function(
+            f"{self._name}-session",
+            FunctionArgs(
+                handler="functions.install.session.handler",
+                defaults=replace(self._args.defaults, code=database.code),
+                statements=[],
+                variables={"DATABASE_HOST": database.host, "DATABASE_PORT": port},
+                timeout=SESSION_TIMEOUT,
+                network=database.network,
+            ),
+            self._child,
+        )
+
     def _install(self) -> Function:
         args = self._args
         rights = [
+            policies.invoke([self.session.arn]),
             *policies.sql(args.cluster_arn, args.master_secret_arn, transactions=True),
             *policies.make_account(self.secret.arn),
         ]
@@ -154,6 +193,7 @@ class StreamBridge(pulumi.ComponentResource):
             "CLUSTER_ARN": args.cluster_arn,
             "SECRET_ARN": args.master_secret_arn,
             "BRIDGE_SECRET_ARN": self.secret.arn,
+            "SESSION_FUNCTION": self.session.name,
         }
         return self._function("install", "functions.install.handler.handler", rights, variables, INSTALL_TIMEOUT)
 

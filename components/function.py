@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,21 @@ def archive(folder: Path, entities_file: Path) -> pulumi.AssetArchive:
         for path in sorted((folder / "functions").rglob("*.py"))
     }
     return pulumi.AssetArchive({**sources, "entities.toml": pulumi.FileAsset(str(entities_file))})
+
+
+def archive_with_mysql(folder: Path, entities_file: Path, authorities: Path) -> pulumi.AssetArchive:
+    """The same with PyMySQL as it is installed here, and the authorities that a database's certificate is checked by.
+
+    PyMySQL is pure Python, so it runs on every architecture.
+    """
+    files = metadata.files("PyMySQL") or []
+    driver = {
+        str(file): pulumi.FileAsset(str(file.locate()))
+        for file in sorted(files)
+        if file.parts[0] == "pymysql" and file.suffix == ".py"
+    }
+    more = {**driver, "database-ca.pem": pulumi.FileAsset(str(authorities))}
+    return pulumi.AssetArchive({**archive(folder, entities_file).assets, **more})
 
 
 RUNTIME, ARCHITECTURE = "python3.13", "arm64"
@@ -42,6 +58,14 @@ class FunctionDefaults:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FunctionNetwork:
+    """Where a function is that connects to the database: subnets of its VPC, and a security group that it lets in."""
+
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class FunctionArgs:
     """What a function is.
 
@@ -50,6 +74,7 @@ class FunctionArgs:
         statements: rights besides logging, as policy statements.
         variables: its environment.
         timeout: seconds.
+        network: the VPC that it is in; without one it reaches AWS's services, and no database.
     """
 
     handler: str
@@ -57,6 +82,7 @@ class FunctionArgs:
     statements: Sequence[dict[str, Any]]
     variables: Mapping[str, pulumi.Input[str]]
     timeout: int = API_TIMEOUT
+    network: FunctionNetwork | None = None
 
 
 class Function(pulumi.ComponentResource):
@@ -80,7 +106,9 @@ class Function(pulumi.ComponentResource):
         rights = aws.iam.RolePolicy(
             f"{name}-rights",
             role=self.role.name,
-            policy=policies.document([policies.logging(logs.arn), *args.statements]),
+            policy=policies.document(
+                [policies.logging(logs.arn), *args.statements, *([policies.JOIN_NETWORK] if args.network else [])]
+            ),
             opts=child,
         )
         self.function = aws.lambda_.Function(
@@ -94,6 +122,7 @@ class Function(pulumi.ComponentResource):
             timeout=args.timeout,
             memory_size=MEMORY,
             environment={"variables": {**_powertools(name), **args.variables}},
+            vpc_config=_vpc(args.network) if args.network else None,
             logging_config={"log_format": "Text", "log_group": logs.name},  # Powertools writes JSON itself
             tags=shared.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[rights]),
@@ -104,6 +133,10 @@ class Function(pulumi.ComponentResource):
         self.arn = self.function.arn
         self.invoke_arn = self.function.invoke_arn
         self.register_outputs({"name": self.name, "arn": self.arn})
+
+
+def _vpc(network: FunctionNetwork) -> aws.lambda_.FunctionVpcConfigArgsDict:
+    return {"subnet_ids": list(network.subnet_ids), "security_group_ids": [network.security_group_id]}
 
 
 def _powertools(name: str) -> dict[str, str]:

@@ -7,10 +7,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import Function, FunctionArgs, FunctionDefaults
+from components.function import Function, FunctionArgs, FunctionDefaults, FunctionNetwork
 
 CIDR = "10.0.0.0/24"
 SUBNETS = ("10.0.0.0/26", "10.0.0.64/26")
+PORT = 3306  # of Aurora MySQL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,10 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC with two isolated subnets; `subnet_ids` and `security_group_id` are for the cluster."""
+    """A VPC with two isolated subnets; `subnet_ids` and `security_group_id` are for the cluster.
+
+    `inside` is for a function that connects to it. From these subnets nothing else can be reached.
+    """
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:network:Network", name, None, opts)
@@ -44,15 +48,25 @@ class Network(pulumi.ComponentResource):
             )
             for number, (zone, block) in enumerate(zip(args.zones, SUBNETS, strict=True))
         ]
+        clients = aws.ec2.SecurityGroup(
+            f"{name}-clients",
+            vpc_id=vpc.id,
+            description="The function of streamback that connects to Aurora",
+            egress=[{"protocol": "tcp", "from_port": PORT, "to_port": PORT, "cidr_blocks": [CIDR]}],
+            tags=args.tags,
+            opts=child,
+        )
         group = aws.ec2.SecurityGroup(
             f"{name}-database",
             vpc_id=vpc.id,
-            description="Aurora of streamback: reached through the Data API only",
+            description="Aurora of streamback: reached through the Data API, and by one function",
+            ingress=[{"protocol": "tcp", "from_port": PORT, "to_port": PORT, "security_groups": [clients.id]}],
             tags=args.tags,
             opts=child,
         )
         self.subnet_ids = [subnet.id for subnet in subnets]
         self.security_group_id = group.id
+        self.inside = FunctionNetwork(subnet_ids=self.subnet_ids, security_group_id=clients.id)
         self.register_outputs({"subnet_ids": self.subnet_ids, "security_group_id": self.security_group_id})
 
 
@@ -92,7 +106,7 @@ class LegacySystem(pulumi.ComponentResource):
         self.secret_arn = self.cluster.master_user_secrets[0].secret_arn
         self.init = self._function(f"{name}-init", "functions.legacy.init.handler")
         self.read = self._function(f"{name}-read", "functions.legacy.read.handler")
-        self.write = self._function(f"{name}-write", "functions.legacy.write.handler")
+        self.write = self._function(f"{name}-write", "functions.legacy.write.handler", transactions=True)
         self.register_outputs({"cluster_arn": self.cluster_arn, "secret_arn": self.secret_arn})
 
     def _cluster(self, name: str) -> aws.rds.Cluster:
@@ -160,14 +174,14 @@ class LegacySystem(pulumi.ComponentResource):
             capacity["seconds_until_auto_pause"] = args.auto_pause_seconds
         return capacity
 
-    def _function(self, name: str, handler: str) -> Function:
+    def _function(self, name: str, handler: str, *, transactions: bool = False) -> Function:
         args = self._args
         return Function(
             name,
             FunctionArgs(
                 handler=handler,
                 defaults=args.defaults,
-                statements=policies.sql(self.cluster_arn, self.secret_arn),
+                statements=policies.sql(self.cluster_arn, self.secret_arn, transactions=transactions),
                 variables={"CLUSTER_ARN": self.cluster_arn, "SECRET_ARN": self.secret_arn},
             ),
             self._child,

@@ -20,6 +20,21 @@ def allow(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dic
     return {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
 
 
+# What Lambda needs to connect a function to a VPC. It names the interfaces itself, hence the `*`.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+JOIN_NETWORK = allow(
+    [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    ],
+    ["*"],
+)
+
+
 def document(statements: Sequence[dict[str, Any]]) -> pulumi.Output[str]:
     """The policy's JSON once its ARNs are known."""
     return pulumi.Output.json_dumps({"Version": VERSION, "Statement": list(statements)})

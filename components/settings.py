@@ -16,6 +16,7 @@ from functions.domain import entities as mapping
 PROJECT = "streamback"
 PARTS = ("legacy", "modern", "bridge")
 ENTITIES = "entities.toml"
+AUTHORITIES = "functions/install/rds-ca.pem"
 # The 3.10 line is Aurora MySQL's long-term support release; pausing at zero capacity needs 3.08 or later.
 ENGINE_VERSION = "8.0.mysql_aurora.3.10.3"
 # AWS's public layer for python3.13 on arm64; the Powertools documentation lists its versions.
@@ -50,6 +51,7 @@ class Settings:
         max_capacity: Aurora capacity units, in halves.
         auto_pause_seconds: idle seconds until Aurora pauses; only with min_capacity 0.
         powertools_layer_arn: where the functions find Powertools; empty leaves the layer out.
+        database_ca_file: the certificate authorities that Aurora's certificate is checked by; the key likewise.
         alarm_topic_arn: the SNS topic that receives the alarms; without one they only show in CloudWatch.
         bridge_window_seconds: how long a batch may gather.
         bridge_max_record_age_seconds: when a record that keeps failing goes to the failure bucket; well under the
@@ -69,6 +71,7 @@ class Settings:
     max_capacity: float = 16
     auto_pause_seconds: int = 300
     powertools_layer_arn: str = POWERTOOLS_LAYER
+    database_ca_file: Path = Path(AUTHORITIES)
     log_retention_days: int = 30
     alarm_topic_arn: str = ""
     bridge_batch_size: int = 1000
@@ -105,6 +108,7 @@ KINDS: Mapping[str, Kind] = {
     "maxCapacity": Number(1, 256, step=0.5),
     "autoPauseSeconds": Number(300, DAY),
     "powertoolsLayerArn": Text(r"(arn:aws[a-z-]*:lambda:.+:layer:.+:\d+)?", "a layer version's ARN, or nothing"),
+    "databaseCaFile": Text(r".+\.pem", "the path of a .pem file, from the program's folder"),
     "logRetentionDays": OneOf(RETENTION_DAYS),
     "alarmTopicArn": Text(r"(arn:aws[a-z-]*:sns:.+)?", "an SNS topic's ARN, or nothing"),
     "bridgeBatchSize": Number(1, 10_000),
@@ -127,6 +131,7 @@ def parse(given: Mapping[str, str], folder: Path, unknown: tuple[str, ...] = ())
         problems += [*_order(values), *_capacity(values), *_window(values)]
     path = values["entitiesFile"] = folder / (values.get("entitiesFile") or ENTITIES)
     entities = _entities(path, problems)
+    values["databaseCaFile"] = _authorities(folder / (values.get("databaseCaFile") or AUTHORITIES), problems)
     if problems or entities is None:
         raise SettingsError(problems)
     if values.get("production"):
@@ -176,6 +181,12 @@ def _window(values: Mapping[str, Any]) -> list[str]:
     return [
         _problem("bridgeWindowSeconds", "at least 1 with a batch size over 10", 0, f"{PROJECT}:bridgeWindowSeconds 1")
     ]
+
+
+def _authorities(path: Path, problems: list[str]) -> Path:
+    if not path.is_file():
+        problems.append(_problem("databaseCaFile", "a file that exists", str(path)))
+    return path
 
 
 def _entities(path: Path, problems: list[str]) -> mapping.Entities | None:

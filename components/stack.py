@@ -8,9 +8,9 @@ import pulumi_aws as aws
 
 from components import zones
 from components.api import Api, ApiArgs, Handlers
-from components.bridge import StreamBridge, StreamBridgeArgs
+from components.bridge import DatabaseArgs, StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
-from components.function import FunctionDefaults, archive
+from components.function import FunctionDefaults, archive, archive_with_mysql
 from components.gate import Gate, GateArgs
 from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
@@ -25,6 +25,7 @@ class Streamback:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
+        self._folder = folder
         self._name = f"streamback-{pulumi.get_stack()}"
         self._zones = zones.choose(settings)  # first, because it may refuse
         self._region = aws.get_region().region
@@ -75,12 +76,19 @@ class Streamback:
         return ModernSystem(f"{self._name}-modern", args)
 
     def _bridge(self, modern: ModernSystem) -> StreamBridge:
-        settings = self._settings
+        settings, cluster = self._settings, self.legacy.cluster
+        database = DatabaseArgs(
+            host=cluster.endpoint,
+            port=cluster.port,
+            network=self.legacy.network.inside,
+            code=archive_with_mysql(self._folder, settings.entities_file, settings.database_ca_file),
+        )
         return StreamBridge(
             f"{self._name}-bridge",
             StreamBridgeArgs(
                 tables={name: entity.table for name, entity in modern.entities.items()},
                 cluster_arn=self.legacy.cluster_arn,
+                database=database,
                 master_secret_arn=self.legacy.secret_arn,
                 batch_size=settings.bridge_batch_size,
                 window_seconds=settings.bridge_window_seconds,
@@ -170,6 +178,7 @@ class Streamback:
                 "quarantineTable": bridge.quarantine.name,
                 "bridgeSecretArn": bridge.secret.arn,
                 "bridgeInstallFunction": bridge.install.name,
+                "sessionFunction": bridge.session.name,
                 "failureBucket": bridge.failures.bucket.bucket,
             }
         return outputs

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from functions.aws.session_function import SessionFunction
 from functions.bridge.ownership import Authority
 from runbook.aws import lambda_calls, schedules
 from runbook.aws.api_gateway import Routing
@@ -64,7 +65,19 @@ class Context:
     @cached_property
     def aurora(self) -> Aurora:
         target = self.target
-        return Aurora(self.clients.rds_data, target.cluster_arn, target.master_secret_arn, target.bridge_secret_arn)
+        return Aurora(
+            self.clients.rds_data,
+            target.cluster_arn,
+            target.master_secret_arn,
+            target.bridge_secret_arn,
+            self._sessions() if target.session_function else None,
+        )
+
+    def _sessions(self) -> SessionFunction:
+        clients, target = self.clients, self.target
+        return SessionFunction(
+            clients.functions_once, target.session_function, clients.secrets, target.master_secret_arn
+        )
 
     def follower(  # what a follower may leave out
         self,

@@ -7,6 +7,7 @@ import typer
 
 from sandbox import lifecycle, logs, render
 from sandbox.database.product import Product
+from sandbox.emulator.behaviour import data_api_traits
 from sandbox.errors import SandboxError
 
 app = typer.Typer(
@@ -40,6 +41,12 @@ Refresh = Annotated[
 Database = Annotated[
     Product | None, typer.Option("--database", help="Which database takes Aurora's place (default: mariadb).")
 ]
+DataApi = Annotated[
+    str | None,
+    typer.Option(
+        "--data-api", metavar="TRAITS", help="Set what the Data API refuses: strict (default), lenient or traits."
+    ),
+]
 
 
 @app.command()
@@ -48,11 +55,15 @@ def up(
     config: Setting = None,
     entities: Entities = None,
     database: Database = None,
+    data_api: DataApi = None,
     refresh: Refresh = False,
 ) -> None:
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
     with render.progress() as report, _errors_shown():
-        sandbox = lifecycle.up(name, _settings(config), entities, database=database, refresh=refresh, report=report)
+        traits = data_api_traits.parse(data_api) if data_api is not None else None
+        sandbox = lifecycle.up(
+            name, _settings(config), entities, database=database, data_api=traits, refresh=refresh, report=report
+        )
     render.summary(sandbox, report.steps)
 
 

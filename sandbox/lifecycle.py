@@ -14,6 +14,8 @@ from sandbox.database import product
 from sandbox.database.database_server import DatabaseServer
 from sandbox.database.product import Product
 from sandbox.deploy import Report, Step
+from sandbox.emulator.behaviour import data_api_traits
+from sandbox.emulator.behaviour.data_api_traits import Traits
 from sandbox.engine.aws import Aws, create_operator
 from sandbox.errors import SandboxError
 from sandbox.state import PROJECT, Daemon, Folder
@@ -46,6 +48,11 @@ class Sandbox:
         """The database behind the Data API."""
         return product.server(self.location)
 
+    @property
+    def data_api(self) -> str:
+        """The Data API's traits, as text."""
+        return _kept_traits(self.location)
+
     def client(self, service: str) -> Any:
         """A boto3 client, as the operator; made anew each time, so keep it."""
         found = self.outputs
@@ -68,6 +75,7 @@ class Status:
         current: whether `runbook` uses it by default.
         pid: its server's; None when that is down.
         product: the database's.
+        data_api: the Data API's traits.
         database: whether that runs.
         resources: how many the program made.
         api: the API's URL.
@@ -77,6 +85,7 @@ class Status:
     current: bool
     pid: int | None
     product: Product
+    data_api: str
     database: bool
     resources: int
     api: str
@@ -89,6 +98,7 @@ def up(  # noqa: PLR0913  # the program's inputs
     *,
     program: Path = PROJECT,
     database: Product | None = None,
+    data_api: Traits | None = None,
     current: bool = True,
     refresh: bool = False,
     report: Report | None = None,
@@ -101,6 +111,7 @@ def up(  # noqa: PLR0913  # the program's inputs
         entities: the mapping to use; the project's entities.toml without it.
         program: the folder of the Pulumi program.
         database: the product in Aurora's place; without it the sandbox keeps the one that it has.
+        data_api: what the Data API refuses and leaves out; without it the sandbox keeps what it has.
         current: whether `runbook` uses it by default.
         refresh: look at the tables first: something else may have changed their streams.
         report: called for each resource.
@@ -111,7 +122,12 @@ def up(  # noqa: PLR0913  # the program's inputs
     folder = Folder.of(name)
     with folder.locked():
         chosen = _product(folder, database)
-        settings = {"config": _settings(config, entities), "program": str(program), "database": chosen}
+        settings = {
+            "config": _settings(folder, config, entities),
+            "program": str(program),
+            "database": chosen,
+            "data_api": data_api_traits.written(_traits(folder, data_api)),
+        }
         served = _serve(folder, settings)
         sandbox = _deploy(folder, served, report, refresh=refresh)
     if current:
@@ -134,7 +150,7 @@ def preview(
     folder = Folder.of(name)
     resources = folder.resources if folder.daemon() else folder.path / "none"
     steps: list[Step] = []
-    request = deploy.Request(program=program, state=resources, config=_settings(config, entities), preview=True)
+    request = deploy.Request(program=program, state=resources, config=_settings(folder, config, entities), preview=True)
     deploy.run(request, None, steps.append)
     return steps
 
@@ -193,15 +209,16 @@ def _status(folder: Folder) -> Status:
         current=state.current(folder.path.parent) == folder.name,
         pid=served.pid if served else None,
         product=product.kept(folder) or Product.MARIADB,
+        data_api=_kept_traits(folder),
         database=product.server(folder).running(),
         resources=len(state.read_json(folder.resources).get("records", [])),
         api=state.read_json(folder.outputs).get("apiUrl", "") if served else "",
     )
 
 
-def _settings(config: Mapping[str, Any] | None, entities: Path | None) -> dict[str, Any]:
+def _settings(folder: Folder, config: Mapping[str, Any] | None, entities: Path | None) -> dict[str, Any]:
     chosen = {"entitiesFile": str(entities.resolve())} if entities else {}
-    return {**chosen, **(config or {})}
+    return {"databaseCaFile": str(product.server(folder).authority), **chosen, **(config or {})}
 
 
 def _product(folder: Folder, asked: Product | None) -> Product:
@@ -215,6 +232,24 @@ def _product(folder: Folder, asked: Product | None) -> Product:
     return asked or has or product.default()
 
 
+def _traits(folder: Folder, asked: Traits | None) -> Traits:
+    """The Data API's traits of a sandbox to be brought up."""
+    text = _kept_traits(folder)
+    if asked is None:
+        return data_api_traits.parse(text) if text else data_api_traits.default()
+    if text and asked != data_api_traits.parse(text) and folder.daemon():
+        raise SandboxError(
+            f"The sandbox {folder.name!r} has a Data API that is {text}. To change that, take it down first with "
+            f"`sandbox down{_option(folder.name)}`."
+        )
+    return asked
+
+
+def _kept_traits(folder: Folder) -> str:
+    """The traits that the sandbox was brought up with, as text; empty where there is none."""
+    return state.read_json(folder.settings).get("data_api", "")
+
+
 def _serve(folder: Folder, settings: dict[str, Any]) -> Daemon:
     """The running daemon; a new one, with nothing in it, where there is none or where an `up` died half-way."""
     served = folder.daemon()
@@ -226,7 +261,9 @@ def _serve(folder: Folder, settings: dict[str, Any]) -> Daemon:
     daemon.stop(folder)
     folder.wipe()
     state.write_json(folder.settings, settings)
-    product.server(folder).fetch()  # may take longer than the daemon has for its start
+    database = product.server(folder)
+    database.fetch()  # may take longer than the daemon has for its start
+    database.listen()
     return daemon.start(folder)
 
 

@@ -66,6 +66,7 @@ def summary(sandbox: Sandbox, steps: Sequence[Step]) -> None:
         if sandbox.outputs.get(key):
             OUT.print(f"  {title:<13} {sandbox.outputs[key]}", soft_wrap=True)
     OUT.print(f"  {'database':<13} {sandbox.database.title}")
+    OUT.print(f"  {'Data API':<13} {sandbox.data_api}")
     OUT.print(f"  {'outputs':<13} {sandbox.location.outputs}", soft_wrap=True)
     OUT.print("Next: [bold]runbook init[/], then [bold]runbook smoke[/]. Take it down with [bold]sandbox down[/].")
 
@@ -91,7 +92,8 @@ def statuses(found: Sequence[Status]) -> None:
         database = f"{title} up" if status.database else f"[red]{title} down[/]"
         mark = "*" if status.current else " "
         OUT.print(
-            f"{mark} {status.name:<{width}}  {server}, {database}, {status.resources} resources  {status.api}",
+            f"{mark} {status.name:<{width}}  {server}, {database}, Data API {status.data_api}, "
+            f"{status.resources} resources  {status.api}",
             soft_wrap=True,
         )
     if any(status.current for status in found):

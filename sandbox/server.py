@@ -7,10 +7,11 @@ import logging
 import sys
 from pathlib import Path
 
-from sandbox.database import product
-from sandbox.emulator.server import serve
+from sandbox.database import product, tls
+from sandbox.emulator.behaviour import data_api_traits
+from sandbox.emulator.server import Database, serve
 from sandbox.errors import SandboxError
-from sandbox.state import Folder
+from sandbox.state import Folder, read_json
 
 
 def main(path: Path, port: int) -> None:
@@ -23,7 +24,8 @@ def main(path: Path, port: int) -> None:
     except SandboxError as error:
         sys.exit(str(error))  # the last line of the log, which the process that started this shows
     try:
-        serve(database.socket, port)
+        traits = data_api_traits.parse(read_json(folder.settings)["data_api"])
+        serve(Database(socket=database.socket, address=tls.ADDRESS, port=database.port), port, traits)
     finally:
         database.kill()
 

@@ -7,13 +7,16 @@ import json
 import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakSet
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.mysql_errors import DataApiError, TransientError, classify
+from functions.aws.mysql_errors import DataApiError, TransientError, classify, is_refusal
 from functions.aws.retry import LOST_LOCK
+from functions.aws.session_function import SessionFunction
 
 if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
@@ -31,6 +34,10 @@ READ_TIMEOUT = 50  # seconds; the Data API itself times out after 45
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=READ_TIMEOUT)
 
 
+# The clients whose Data API answers an INSERT with the key that it got, as AWS documents it.
+_answering_keys: WeakSet[RDSDataServiceClient] = WeakSet()
+
+
 class DataApi:
     """One database of a cluster, as one MySQL user sees it.
 
@@ -40,9 +47,10 @@ class DataApi:
         secret_arn: the secret that holds the user's name and password.
         database: the default database; empty for none.
         transaction: the id of the one that every statement belongs to; empty for none.
+        sessions: runs what the Data API refuses, as the same user; None where there is no such function.
     """
 
-    def __init__(  # what a statement is sent with
+    def __init__(  # noqa: PLR0913  # what a statement is sent with
         self,
         client: RDSDataServiceClient,
         cluster_arn: str,
@@ -50,8 +58,10 @@ class DataApi:
         database: str = "",
         *,
         transaction: str = "",
+        sessions: SessionFunction | None = None,
     ) -> None:
         self._client = client
+        self._sessions = sessions
         self._target = {"resourceArn": cluster_arn, "secretArn": secret_arn}
         if database:
             self._target["database"] = database
@@ -79,10 +89,29 @@ class DataApi:
         more: dict[str, Any] = {"continueAfterTimeout": True} if goes_on else {}
         _once(lambda: self._client.execute_statement(**cast("Any", self._target), sql=sql, **more))
 
-    def insert(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> int | None:
-        """Run an INSERT of one row; returns the AUTO_INCREMENT key it got, None where there is none."""
-        generated = self._execute(sql, values).get("generatedFields", [])
-        return next((cell["longValue"] for cell in generated if "longValue" in cell), None)
+    def insert(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> int:
+        """Run an INSERT of one row into a table with AUTO_INCREMENT; returns the key it got.
+
+        The answer has the key, or else the same connection knows it. Which it is shows the first INSERT: it is sent in
+        a transaction, and so is every later one where the answer has none.
+        """
+        if self._client not in _answering_keys:
+            return self._persistent(lambda: self._insert_and_ask(sql, values))
+        key = _generated(self._execute(sql, values))
+        if key is None:
+            _answering_keys.discard(self._client)
+            raise TransientError("the Data API did not answer which key the row got")
+        return key
+
+    def _insert_and_ask(self, sql: str, values: Mapping[str, Mapping[str, Any]]) -> int:
+        with _transient_before_commit() as committing, self.transaction() as inside:
+            key = _generated(inside._execute(sql, values))  # noqa: SLF001  # of this class
+            if key is not None:
+                _answering_keys.add(self._client)
+            else:
+                key = int(cell_text(inside.query("SELECT LAST_INSERT_ID()")[0][0]))
+            committing.set()
+        return key
 
     def batch(self, sql: str, sets: Sequence[Values]) -> None:
         """Run one statement for each of at most `MOST_SETS` parameter sets, as one transaction."""
@@ -92,23 +121,45 @@ class DataApi:
             )
         )
 
+    def define(self, sql: str) -> None:
+        """Make a stored procedure: its text has a body of several statements."""
+        self._or_by_session("define", lambda: self.execute(sql), [sql])
+
     def together(self, statements: Sequence[str], variables: Mapping[str, int], closing: Sequence[str] = ()) -> None:
         """Run statements without parameters on one connection, in a transaction, under these session variables.
 
-        When it ends, however it ends, `closing` is run, and the variables have their defaults again.
+        When it ends, however it ends, `closing` is run, and the variables have their defaults again. Statements that
+        the Data API refuses, or refuses in a transaction, run on a connection of their own, which then is closed. So
+        they may run twice up to the one that was refused.
         """
+        settings = [f"SET SESSION {name} = {int(value)}" for name, value in variables.items()]
+        resets = [f"SET SESSION {name} = DEFAULT" for name in variables]
+        opened = [*settings, *statements]
+        self._or_by_session("together", lambda: self._together(opened, [*closing, *resets]), opened)
+
+    def _together(self, statements: Sequence[str], closing: Sequence[str]) -> None:
         with self.transaction() as inside:
             try:
-                for name, value in variables.items():
-                    inside.once(f"SET SESSION {name} = {int(value)}")
                 for statement in statements:
                     inside.once(statement)
             finally:
                 with contextlib.suppress(DataApiError):  # why: a connection that is lost needs no reset
                     for statement in closing:
                         inside.once(statement)
-                    for name in variables:
-                        inside.once(f"SET SESSION {name} = DEFAULT")
+
+    def _or_by_session(self, kind: str, send: Callable[[], object], statements: Sequence[str]) -> None:
+        """Send a kind of statements by the Data API, or by a connection of their own once it has refused that kind."""
+        sessions = self._sessions
+        if sessions is None or kind not in sessions.wanted:
+            try:
+                send()
+            except DataApiError as error:
+                if sessions is None or not is_refusal(error):
+                    raise
+                sessions.wanted.add(kind)
+            else:
+                return
+        sessions.run(statements)
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[DataApi]:
@@ -134,16 +185,34 @@ class DataApi:
         )
 
     def _retried(self, call: Callable[[], Answer]) -> Answer:
-        """Repeat a statement that lost a lock: it was rolled back, so it can be run again at once."""
+        return self._persistent(lambda: _once(call))
+
+    def _persistent(self, run: Callable[[], Answer]) -> Answer:
+        """Repeat what lost a lock: it was rolled back, so it can be run again at once."""
         for attempt in range(1, self._attempts + 1):
             try:
-                return call()
-            except (ClientError, BotoCoreError) as raised:
-                error = classify(raised)
+                return run()
+            except DataApiError as error:
                 if error.code not in LOST_LOCK or attempt == self._attempts:
-                    raise error from raised
+                    raise
             time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  # jitter
         raise TransientError("unreachable")
+
+
+@contextlib.contextmanager
+def _transient_before_commit() -> Generator[Event]:
+    """A transient error of a transaction has written nothing, unless the event is set: then it is being committed."""
+    committing = Event()
+    try:
+        yield committing
+    except TransientError as error:
+        if committing.is_set():
+            raise
+        raise TransientError(str(error), error.code, maybe_written=False) from error
+
+
+def _generated(answer: ExecuteStatementResponseTypeDef) -> int | None:
+    return next((cell["longValue"] for cell in answer.get("generatedFields", []) if "longValue" in cell), None)
 
 
 def _once(call: Callable[[], Answer]) -> Answer:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from functions.aws import data_api
+from functions.aws import data_api, session_function
 from functions.aws.data_api import DataApi
+from functions.aws.session_function import SessionFunction
 from functions.domain import entities
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def variable(name: str) -> str:
 
 def database(name: str = "") -> DataApi:
     """A legacy database as this function's own MySQL user sees it; without a name, the server."""
-    return DataApi(_rds_data(), variable("CLUSTER_ARN"), variable("SECRET_ARN"), name)
+    return DataApi(_rds_data(), variable("CLUSTER_ARN"), variable("SECRET_ARN"), name, sessions=_sessions())
 
 
 def database_as_bridge(name: str) -> DataApi:
@@ -53,6 +54,16 @@ def database_as_bridge(name: str) -> DataApi:
 @cache
 def _rds_data() -> RDSDataServiceClient:
     return boto3.Session().client("rds-data", config=data_api.CONFIG)
+
+
+@cache
+def _sessions() -> SessionFunction | None:
+    """Of the function that needs them; None in all others."""
+    name, session = os.environ.get("SESSION_FUNCTION"), boto3.Session()
+    if not name:
+        return None
+    functions = session.client("lambda", config=session_function.CONFIG)
+    return SessionFunction(functions, name, session.client("secretsmanager"), variable("SECRET_ARN"))
 
 
 @cache

@@ -28,6 +28,7 @@ from functions.domain import names
 
 UNKNOWN_COLUMN, NO_TABLE, NO_DATABASE, NO_PROCEDURE, DUPLICATE = 1054, 1146, 1049, 1305, 1062
 PROCEDURE_EXISTS = 1304
+SYNTAX = 1064
 
 # What the order of changes can cause: another row has the value still; a row of a foreign key is not there, or still.
 UNIQUE_CODES, FOREIGN_KEY_CODES = frozenset({DUPLICATE, 1169, 1586}), frozenset({1216, 1217, 1451, 1452})
@@ -59,6 +60,8 @@ SIGNALLED = 1644  # what a SIGNAL is called, of our own triggers and of others
 OURS = "streamback: "  # at the start of what our own triggers and procedures say
 FENCE = re.compile(r"streamback: .*fenced")
 OWN_STATE = re.compile(r"SQLState: 45000\W*$", re.IGNORECASE)  # of a SIGNAL with a number of its owner's
+# What the Data API calls its own refusals, and errors that it does not know.
+REFUSALS = ("BadRequestException", "DatabaseErrorException", "UnsupportedResultException", "ValidationException")
 # Where MySQL's number stands: at the end since the Data API of Serverless v2, at the start in older forms. Never in
 # the middle, which may quote what a client sent.
 AT_THE_END = re.compile(r"error code:? (\d{4,5}); SQLState: \w+\W*$", re.IGNORECASE)
@@ -147,6 +150,21 @@ def classify(error: ClientError | BotoCoreError) -> DataApiError:
     details = cast("dict[str, str]", error.response.get("Error", {}))
     name, text = details.get("Code", ""), details.get("Message", str(error))
     return _by_code(code_of(text), name, text)
+
+
+def of_mysql(code: int, state: str, text: str) -> DataApiError:
+    """The meaning of an error that MySQL has reported without the Data API."""
+    return _by_code(code, "MySQL", f"{text}; Error code: {code}; SQLState: {state}")
+
+
+def is_refusal(error: DataApiError) -> bool:
+    """Whether the Data API may not take such a text at all: it names no error of MySQL's, or one of syntax.
+
+    AWS documents no words for it but those for several statements (ValidationException). One that cuts a text at each
+    semicolon would give MySQL a part, which is no SQL.
+    """
+    unknown = type(error) is DataApiError and error.code in {0, SYNTAX}
+    return unknown and str(error).startswith(REFUSALS)
 
 
 def _by_code(code: int, name: str, text: str) -> DataApiError:

@@ -44,6 +44,7 @@ TRANSIENT_CODES = BUSY_CODES | {
     "ServiceUnavailableError",
     "ServiceUnavailableException",
     "StatementTimeoutException",
+    "TransactionNotFoundException",
 }
 # What the error of a function says while its database wakes; but not that Lambda ended the function itself.
 TRANSIENT_WORDS = ("resuming", "starting", "unavailable", "timed out", "timeout", "throttl", "transient")

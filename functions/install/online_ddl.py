@@ -121,7 +121,7 @@ def _run(server: DataApi, entity: Entity, change: str) -> None:
     # why of the whole body: an earlier version's procedure, left by a killed caller, must not run instead
     procedure = f"`{entity.legacy.database}`.{PROCEDURE}{zlib.crc32(body.encode()):08x}"
     try:
-        server.execute(f"CREATE PROCEDURE {procedure}() SQL SECURITY INVOKER {body}")
+        server.define(f"CREATE PROCEDURE {procedure}() SQL SECURITY INVOKER {body}")
     except DataApiError as error:
         if error.code != PROCEDURE_EXISTS:
             raise

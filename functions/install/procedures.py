@@ -29,7 +29,7 @@ def prepare(server: DataApi, entity: Entity, procedure: Procedure) -> None:
         drop(server, entity, procedure.name)
     place = _place(entity, procedure.name)
     try:
-        server.execute(f"CREATE PROCEDURE {place}({procedure.parameters}) SQL SECURITY INVOKER {procedure.body}")
+        server.define(f"CREATE PROCEDURE {place}({procedure.parameters}) SQL SECURITY INVOKER {procedure.body}")
     except DataApiError as error:
         if error.code != PROCEDURE_EXISTS:  # another call that prepares the same database has just made it
             raise

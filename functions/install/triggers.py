@@ -55,7 +55,7 @@ def install(server: DataApi, entity: Entity, token: int = tokens.NO_TOKEN) -> li
     wanted = bodies(entity)
     for name in differences(present, entity):
         when, body = wanted[name]
-        statements = [f"DROP TRIGGER {_place(entity)}.{name}"] if name in present else []
+        statements = [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"] if name in present else []
         statements.append(f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}")
         change(server, entity, statements, tokens.holding(entity, token, LOCK_SECONDS))
         made.append(name)

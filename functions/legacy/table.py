@@ -171,8 +171,9 @@ class LegacyStore:
             values["key"] = {"stringValue": key}
         marks = ", ".join(f":{name}" for name in values)
         sql = f"INSERT INTO {self._table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  # checked names
+        send = self._database.execute if key else self._database.insert
         try:
-            made = self._unique(lambda: self._database.insert(sql, values))
+            made = self._unique(lambda: send(sql, values))
         except ConflictError:
             if not made_key or self.many([made_key]).get(made_key) != record:
                 raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import NO_DATABASE, NO_TABLE, DataApiError, TransientError
 from functions.aws.retry import retry
+from functions.aws.session_function import SessionFunction
 from functions.bridge.ownership import OutdatedTablesError
 from functions.copy.queue import ChangeQueue
 from functions.domain.entities import Entity
@@ -42,10 +43,11 @@ class Aurora:
     cluster_arn: str
     master_secret_arn: str
     bridge_secret_arn: str = ""
+    sessions: SessionFunction | None = None
 
     def database(self, name: str = "") -> DataApi:
         """The Data API as the master user; unlike `query` it does not wait for a database that wakes."""
-        return DataApi(self.client, self.cluster_arn, self.master_secret_arn, name)
+        return DataApi(self.client, self.cluster_arn, self.master_secret_arn, name, sessions=self.sessions)
 
     def as_bridge(self, name: str) -> DataApi:
         """The Data API as the bridge's user: the fence lets it through, and the triggers capture nothing of it."""

@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from functions.aws.data_api import CONFIG as DATA_API
 from functions.aws.dynamodb import CONFIG as COPY
+from functions.aws.session_function import CONFIG as SESSIONS
 from runbook.aws.outputs import Target
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
 
 READ_TIMEOUT = 30  # seconds; no request may hang for ever, because its command holds a lock
@@ -81,10 +83,12 @@ class Clients:
     dynamodb: DynamoDBClient = _lazily("dynamodb")
     dynamodb_once: DynamoDBClient = _lazily("dynamodb", COPY)  # without the SDK's retries, as copy's workers need it
     functions: LambdaClient = _lazily("lambda", FUNCTIONS)
+    functions_once: LambdaClient = _lazily("lambda", SESSIONS)  # without the SDK's retries
     rds: RDSClient = _lazily("rds")
     rds_data: RDSDataServiceClient = _lazily("rds-data", DATA_API)
     s3: S3Client = _lazily("s3")
     scheduler: EventBridgeSchedulerClient = _lazily("scheduler")
+    secrets: SecretsManagerClient = _lazily("secretsmanager")
     streams: DynamoDBStreamsClient = _lazily("dynamodbstreams")
     sts: STSClient = _lazily("sts")
 

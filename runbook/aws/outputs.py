@@ -58,6 +58,7 @@ class Target:
     quarantine_table: str = ""
     bridge_secret_arn: str = ""
     bridge_install_function: str = ""
+    session_function: str = ""
     copy_function: str = ""
     gate_function: str = ""
     failure_bucket: str = ""

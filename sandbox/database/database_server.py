@@ -16,6 +16,7 @@ import psutil
 import pymysql
 
 from sandbox import processes
+from sandbox.database import tls
 from sandbox.database.programs import Programs
 from sandbox.errors import SandboxError
 
@@ -27,7 +28,9 @@ OPTION_OF = {"time_zone": "default-time-zone"}  # where a variable and the optio
 
 
 class DatabaseServer(ABC):
-    """One server; its data, socket, log and pid file are all in `folder`.
+    """One server; its data, socket, certificate, log and pid file are all in `folder`.
+
+    Clients in the sandbox use the socket. On its port of 127.0.0.1 it takes encrypted connections only.
 
     Args:
         folder: its own; made when missing.
@@ -42,6 +45,7 @@ class DatabaseServer(ABC):
         self.cache = cache or self.folder.parent / "cache"
         self.socket = self.folder / "sock"
         self.log = self.folder / "error.log"
+        self.authority = self.folder / "ca.pem"  # the certificate of the authority that signed the server's
         self._pid_file = self.folder / "pid"
         self._data = self.folder / "data"
 
@@ -52,6 +56,18 @@ class DatabaseServer(ABC):
         Raises:
             SandboxError: none can be had; it says what to do.
         """
+
+    @property
+    def port(self) -> int:
+        """Its TCP port on 127.0.0.1, which it keeps."""
+        return int((self.folder / "port").read_text(encoding="ascii"))
+
+    def listen(self) -> None:
+        """Choose its port and make its certificate. Nothing happens if it has both."""
+        if not (self.folder / "port").exists():
+            self._prepare_folder()
+            tls.certify(self.folder, self.authority)
+            (self.folder / "port").write_text(str(tls.free_port()), encoding="ascii")
 
     @abstractmethod
     def _initialise(self, programs: Programs) -> None:
@@ -66,6 +82,7 @@ class DatabaseServer(ABC):
         if self.running():
             return
         programs = self.fetch()
+        self.listen()
         if not (self._data / "mysql").is_dir():
             self._prepare_folder()
             self._initialise(programs)
@@ -132,6 +149,8 @@ class DatabaseServer(ABC):
             f"--socket={self.socket}",
             f"--log-error={self.log}",
             *user(),
+            *tls.options(self.folder, self.authority),
+            f"--port={self.port}",
             *self.options,
             *self._chosen_parameters(),
         ]

@@ -20,7 +20,6 @@ SQL_MODE = (
 class MariaDB(DatabaseServer):
     title = "MariaDB"
     options = (
-        "--skip-networking",
         "--skip-name-resolve",
         "--skip-log-bin",
         "--log-bin-trust-function-creators=1",

@@ -25,7 +25,6 @@ class MySQL(DatabaseServer):
     )
     options = (
         *made_with,
-        "--skip-networking",
         "--skip-name-resolve",
         "--mysqlx=OFF",
         "--secure-file-priv=NULL",

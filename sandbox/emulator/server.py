@@ -7,19 +7,31 @@ import contextlib
 import os
 import signal
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
 import uvloop
 
+from sandbox.emulator.behaviour.data_api_traits import Traits
+
 THREADS = "256"  # function calls at a time, nested ones included: the caller holds its own while it waits
 GRACE = 2  # seconds for requests that are under way when it is asked to stop
 KEEP_ALIVE = 75  # seconds; longer than boto3 keeps a connection
 
 
-def serve(socket: Path, port: int) -> None:
-    """Serve on 127.0.0.1:`port` with IAM enforcement until SIGTERM; the Data API runs SQL on the server at `socket`."""
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """The database behind the Data API: its socket, and where others reach it."""
+
+    socket: Path
+    address: str
+    port: int
+
+
+def serve(database: Database, port: int, traits: Traits) -> None:
+    """Serve on 127.0.0.1:`port` with IAM enforcement until SIGTERM."""
     os.environ.update(
         AUTH="true",
         GATEWAY_PORT=str(port),
@@ -27,14 +39,15 @@ def serve(socket: Path, port: int) -> None:
         MINISTACK_PORT=str(port),
         MINISTACK_WORKER_THREADS=THREADS,
     )
-    uvloop.run(_serve(_application(socket), port))
+    uvloop.run(_serve(_application(database, traits), port))
 
 
-def _application(socket: Path) -> Any:
+def _application(database: Database, traits: Traits) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
     from sandbox.emulator.behaviour import (  # noqa: PLC0415  # likewise
         canary,
+        cluster_endpoint,
         data_api,
         deployments,
         encoded_paths,
@@ -52,7 +65,8 @@ def _application(socket: Path) -> Any:
     )
     from sandbox.emulator.performance import cold_starts, forked_workers, lambda_runtime, scans, threads  # noqa: PLC0415  # likewise
 
-    data_api.install(socket)
+    data_api.install(database.socket, traits)
+    cluster_endpoint.install(database.address, database.port)
     for gap in (
         threads,
         deployments,

@@ -40,7 +40,11 @@ OUTPUTS = {
     "aws:dynamodb/table:Table": lambda name: {"streamArn": f"arn:of:{name}/stream/2026"},
     "aws:lambda/eventSourceMapping:EventSourceMapping": lambda name: {"uuid": f"uuid-of-{name}"},
     "aws:lambda/function:Function": lambda name: {"invokeArn": f"invoke:{name}"},
-    "aws:rds/cluster:Cluster": lambda name: {"masterUserSecrets": [{"secretArn": f"arn:of:{name}/master"}]},
+    "aws:rds/cluster:Cluster": lambda name: {
+        "masterUserSecrets": [{"secretArn": f"arn:of:{name}/master"}],
+        "endpoint": "aurora.invalid",
+        "port": 3306,
+    },
 }
 
 

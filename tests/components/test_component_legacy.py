@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 def cluster(stack):
     return stack.one("rds/cluster:Cluster")["inputs"]
@@ -54,12 +56,29 @@ def test_a_value_that_does_not_fit_is_refused_in_every_session(stack):
 
 def test_the_network_has_two_zones_and_no_way_in_or_out(stack):
     assert {each["inputs"]["availabilityZone"] for each in stack.of("subnet:Subnet")} == {"us-east-1a", "us-east-1b"}
-    group = stack.one("securityGroup:SecurityGroup")["inputs"]
-    assert not group.get("ingress")
-    assert not group.get("egress")
     kinds = {each["type"].rpartition(":")[2] for each in stack.resources}
     assert not kinds & {"InternetGateway", "NatGateway", "VpcEndpoint", "Route", "RouteTable"}
 
 
-def test_no_function_is_in_the_network(stack):
-    assert not [each["name"] for each in stack.of("function:Function") if each["inputs"].get("vpcConfig")]
+def test_the_database_lets_in_what_has_the_group_of_its_clients_which_leads_nowhere_else(stack):
+    database = stack.one("securityGroup:SecurityGroup", "database")["inputs"]
+    clients = stack.one("securityGroup:SecurityGroup", "clients")["inputs"]
+    port = {"protocol": "tcp", "fromPort": 3306, "toPort": 3306}
+    assert database["ingress"] == [{**port, "securityGroups": ["streamback-dev-legacy-network-clients-id"]}]
+    assert clients["egress"] == [{**port, "cidrBlocks": ["10.0.0.0/24"]}]
+    assert not database.get("egress")
+    assert not clients.get("ingress")
+    assert stack.one("cluster:Cluster")["inputs"]["vpcSecurityGroupIds"] == [
+        "streamback-dev-legacy-network-database-id"
+    ]
+
+
+def test_only_the_session_function_is_in_the_network_and_may_do_nothing_else(stack):
+    inside = [each for each in stack.of("function:Function") if each["inputs"].get("vpcConfig")]
+    assert [each["name"] for each in inside] == ["streamback-dev-bridge-session"]
+    network = inside[0]["inputs"]["vpcConfig"]
+    assert network["securityGroupIds"] == ["streamback-dev-legacy-network-clients-id"]
+    assert len(network["subnetIds"]) == 2
+    rights = stack.one("rolePolicy:RolePolicy", "bridge-session")["inputs"]["policy"]
+    actions = {action for statement in json.loads(rights)["Statement"] for action in statement["Action"]}
+    assert {action.partition(":")[0] for action in actions} == {"ec2", "logs"}

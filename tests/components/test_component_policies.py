@@ -16,6 +16,17 @@ FORCED = {
     "logs:CreateLogStream": r"arn:of:.+-logs:\*",  # Lambda names the streams
     "logs:PutLogEvents": r"arn:of:.+-logs:\*",
     "s3:PutObject": r"arn:of:.+-bucket/\*",  # Lambda names the objects
+    **{  # Lambda names the interfaces
+        f"ec2:{verb}": r"\*"
+        for verb in (
+            "AssignPrivateIpAddresses",
+            "CreateNetworkInterface",
+            "DeleteNetworkInterface",
+            "DescribeNetworkInterfaces",
+            "DescribeSubnets",
+            "UnassignPrivateIpAddresses",
+        )
+    },
 }
 ROOT = Path(__file__).parents[2]
 EMPTY = len('{"Version":"2012-10-17","Id":"default","Statement":[]}')
@@ -86,11 +97,12 @@ def test_only_the_schedules_have_another_role(stack):
     assert others == {"streamback-dev-copy-scheduler": "scheduler.amazonaws.com"}
 
 
-def test_the_legacy_functions_may_send_single_statements_as_the_master_user(stack):
+def test_the_legacy_functions_may_send_statements_as_the_master_user_and_the_writer_in_transactions(stack):
     cluster, secret = stack.outputs["clusterArn"], stack.outputs["masterSecretArn"]
-    for function in ("init", "read", "write"):
+    transactions = {f"rds-data:{verb}Transaction": [cluster] for verb in ("Begin", "Commit", "Rollback")}
+    for function, more in (("init", {}), ("read", {}), ("write", transactions)):
         name = f"streamback-dev-legacy-{function}"
-        assert rights(stack, name) == {DATA_API: [cluster], SECRET: [secret], **own_log(name)}
+        assert rights(stack, name) == {DATA_API: [cluster], SECRET: [secret], **more, **own_log(name)}
 
 
 def test_the_modern_reader_reads_and_the_modern_writer_writes_only_its_own_table(stack):
@@ -131,6 +143,10 @@ def test_only_install_may_store_a_password_and_only_the_bridges(stack):
     assert found[SECRET] == [stack.outputs["masterSecretArn"], bridge]
     policies = [json.loads(each["inputs"]["policy"]) for each in stack.of("rolePolicy:RolePolicy")]
     assert json.dumps(policies).count("PutSecretValue") == 1
+
+
+def test_install_may_call_the_session_function_and_no_other(stack):
+    assert rights(stack, "bridge-install")["lambda:InvokeFunction"] == [f"arn:of:{stack.outputs['sessionFunction']}"]
 
 
 def test_only_api_gateway_may_call_a_function_from_outside_and_by_one_method_of_this_apis_stage(stack):

@@ -96,7 +96,7 @@ def test_logs_have_a_retention_that_is_longer_in_production(stack, production):
 
 def test_every_function_logs_to_a_group_of_its_own(stack):
     groups = [each["inputs"]["loggingConfig"]["logGroup"] for each in stack.of("function:Function")]
-    assert len(set(groups)) == len(groups) == len(stack.of("logGroup:LogGroup")) == 9
+    assert len(set(groups)) == len(groups) == len(stack.of("logGroup:LogGroup")) == 10
 
 
 def test_every_function_waits_for_its_rights(stack):
@@ -105,11 +105,29 @@ def test_every_function_waits_for_its_rights(stack):
 
 
 def test_functions_run_python_on_arm_from_one_archive_with_powertools(stack):
+    common = stack.one("function:Function", "legacy-read")["inputs"]["code"]
     for function in stack.of("function:Function"):
         inputs = function["inputs"]
         assert (inputs["runtime"], inputs["architectures"]) == ("python3.13", ["arm64"])
         assert inputs["layers"][0].startswith("arn:aws:lambda:us-east-1:017000801446:layer:AWSLambdaPowertools")
-        assert inputs["code"] == stack.of("function:Function")[0]["inputs"]["code"]
+        assert inputs["code"] == common or function["name"] == "streamback-dev-bridge-session"
+
+
+def test_the_session_functions_archive_has_mysqls_driver_and_the_authorities_besides(stack):
+    common = stack.one("function:Function", "legacy-read")["inputs"]["code"]["assets"]
+    found = stack.one("function:Function", "bridge-session")["inputs"]["code"]["assets"]
+    more = found.keys() - common.keys()
+    assert {"pymysql/__init__.py", "pymysql/connections.py", "database-ca.pem"} <= more
+    assert all(path.startswith("pymysql/") for path in more - {"database-ca.pem"})
+    assert {path: found[path] for path in common} == common
+    assert found["database-ca.pem"]["path"].endswith("functions/install/rds-ca.pem")
+
+
+def test_another_file_of_authorities_can_be_named(describe):
+    found = describe(databaseCaFile="functions/install/../install/rds-ca.pem").one(
+        "function:Function", "bridge-session"
+    )
+    assert found["inputs"]["code"]["assets"]["database-ca.pem"]["path"].endswith("install/../install/rds-ca.pem")
 
 
 def test_the_layer_can_be_left_out(describe):
@@ -154,7 +172,9 @@ def test_each_function_gets_the_variables_that_it_needs(stack):
             "LEGACY_WRITE_FUNCTION": outputs["legacyWriteFunction"],
             "OWN_TIMEOUT": "28",
         },
-        "bridge-install": master | {"BRIDGE_SECRET_ARN": outputs["bridgeSecretArn"]},
+        "bridge-install": master
+        | {"BRIDGE_SECRET_ARN": outputs["bridgeSecretArn"], "SESSION_FUNCTION": outputs["sessionFunction"]},
+        "bridge-session": {"DATABASE_HOST": "aurora.invalid", "DATABASE_PORT": "3306"},
         "bridge-chefs-writer": {
             "CLUSTER_ARN": outputs["clusterArn"],
             "SECRET_ARN": outputs["bridgeSecretArn"],

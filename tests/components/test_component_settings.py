@@ -22,6 +22,7 @@ BAD = {
     "maxCapacity": "1000",
     "autoPauseSeconds": "60",
     "powertoolsLayerArn": "powertools",
+    "databaseCaFile": "ca.crt",
     "logRetentionDays": "31",
     "alarmTopicArn": "ops@example.com",
     "bridgeBatchSize": "0",

@@ -11,6 +11,7 @@ import pytest
 from legacy_world import STREAM, Legacy
 
 from functions.aws.data_api import DataApi
+from functions.aws.session_function import SessionFunction
 from functions.bridge import stream_guard
 from functions.domain import entities, names
 from functions.install import tables
@@ -21,11 +22,15 @@ EVERY_TYPE = Path(__file__).parents[1] / "entities.toml"
 
 @pytest.fixture(scope="session")
 def data_api(sandbox):
-    """A Data API of any database, as the master user."""
+    """A Data API of any database, as the master user; what it refuses, the session function runs."""
     client, outputs = sandbox.client("rds-data"), sandbox.outputs
+    secret = outputs["masterSecretArn"]
+    sessions = SessionFunction(
+        sandbox.client("lambda"), outputs["sessionFunction"], sandbox.client("secretsmanager"), secret
+    )
 
     def of(database: str = "") -> DataApi:
-        return DataApi(client, outputs["clusterArn"], outputs["masterSecretArn"], database)
+        return DataApi(client, outputs["clusterArn"], secret, database, sessions=sessions)
 
     return of
 

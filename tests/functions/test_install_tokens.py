@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
+import pymysql
 import pytest
 
 from functions.aws.data_api import cell_text
-from functions.aws.mysql_errors import DataApiError
+from functions.aws.mysql_errors import DataApiError, of_mysql
 from functions.domain import names
 from functions.install import control_row, tokens, triggers
 from functions.install.control_row import ControlChange
@@ -34,6 +36,13 @@ def _present(legacy) -> int:
     return len(triggers.bodies(legacy.entity)) - len(
         triggers.differences(triggers._present(legacy.server, legacy.entity), legacy.entity)
     )
+
+
+def _master(sandbox) -> dict[str, str]:
+    """The login of the cluster's master user."""
+    secret = sandbox.client("secretsmanager").get_secret_value(SecretId=sandbox.outputs["masterSecretArn"])
+    found = json.loads(secret["SecretString"])
+    return {"user": found["username"], "password": found["password"]}
 
 
 def _fence(legacy, token: int, *, up: bool) -> None:
@@ -104,18 +113,32 @@ def test_triggers_stay_while_the_fence_is_up_whatever_the_token(legacy):
     assert _present(legacy) == 6
 
 
-def test_a_session_that_stopped_between_its_check_and_its_ddl_can_send_none_after_a_claim(legacy, monkeypatch):
+def test_a_session_that_stopped_between_its_check_and_its_ddl_can_send_none_after_a_claim(legacy, sandbox, monkeypatch):
     """The DDL is paused right after the token was found good; the claim ends that session."""
     monkeypatch.setattr(tokens, "CLAIM_SECONDS", 1)
     at_the_ddl, go_on, problems = threading.Event(), threading.Event(), []
 
-    def pause(params, **_) -> None:
-        if "DROP TRIGGER" in params["sql"] and not at_the_ddl.is_set():
+    def pause(sql: str) -> None:
+        if "DROP TRIGGER" in sql and not at_the_ddl.is_set():
             at_the_ddl.set()
             assert go_on.wait(60)
 
+    def run(statements) -> None:
+        with sandbox.database.connect(**_master(sandbox)) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                pause(statement)
+                try:
+                    cursor.execute(statement)
+                except pymysql.MySQLError as error:
+                    raise of_mysql(error.args[0], "HY000", str(error)) from error
+
+    def pause_call(params, **_) -> None:
+        pause(params["sql"])
+
+    # By the Data API, or by a session where the Data API has refused such statements before.
     events = legacy.server._client.meta.events
-    events.register("provide-client-params.rds-data.ExecuteStatement", pause, unique_id="pause")
+    events.register("provide-client-params.rds-data.ExecuteStatement", pause_call, unique_id="pause")
+    monkeypatch.setattr(legacy.server._sessions, "run", run)
 
     def release() -> None:
         try:
@@ -131,7 +154,7 @@ def test_a_session_that_stopped_between_its_check_and_its_ddl_can_send_none_afte
     finally:
         go_on.set()
         sleeper.join(60)
-        events.unregister("provide-client-params.rds-data.ExecuteStatement", pause, unique_id="pause")
+        events.unregister("provide-client-params.rds-data.ExecuteStatement", pause_call, unique_id="pause")
     assert len(problems) == 1
     assert _present(legacy) == 6
     lock = tokens.LOCK.replace("of_entity", f"'{legacy.entity.name}'")

@@ -59,7 +59,9 @@ def test_a_trigger_of_an_older_text_is_replaced(make_legacy):
     name, (when, _) = next(iter(triggers.bodies(legacy.entity).items()))
     database, table = legacy.entity.legacy.database, legacy.entity.legacy.table
     legacy.server.execute(f"DROP TRIGGER `{database}`.{name}")
-    legacy.server.execute(f"CREATE TRIGGER `{database}`.{name} {when} ON `{database}`.{table} FOR EACH ROW BEGIN END")
+    legacy.server.execute(
+        f"CREATE TRIGGER `{database}`.{name} {when} ON `{database}`.{table} FOR EACH ROW SET @older = 1"
+    )
     assert triggers.install(legacy.server, legacy.entity) == [name]
     assert triggers.remove(legacy.server, legacy.entity) == list(triggers.bodies(legacy.entity))
     assert triggers.remove(legacy.server, legacy.entity) == []

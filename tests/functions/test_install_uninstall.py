@@ -176,6 +176,7 @@ def test_killed_before_any_change_the_next_run_ends_as_one_clean_run(data_api, d
             return wrapped
 
         for name in (
+            "define",
             "execute",
             "once",
             "together",

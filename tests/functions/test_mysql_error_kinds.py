@@ -65,13 +65,14 @@ OF_THE_SCHEMA = {
 
 
 @pytest.fixture(scope="module")
-def database(data_api):
+def database(data_api, sandbox):
     """A database whose table has something of everything."""
     name = f"errors_{uuid.uuid4().hex[:8]}"
     data_api().execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     found = data_api(name)
-    for statement in SCHEMA:
-        found.execute(statement)
+    with sandbox.database.connect(database=name) as connection, connection.cursor() as cursor:
+        for statement in SCHEMA:
+            cursor.execute(statement)
     yield found
     data_api().execute(f"DROP DATABASE {name}")
 

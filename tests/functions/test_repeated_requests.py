@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from weakref import WeakSet
 
 import pytest
 from botocore.exceptions import ClientError
@@ -12,6 +13,7 @@ from unsure_calls import UnsureCalls
 
 from functions.api.http_api import Contract, request_token, resolve
 from functions.api.store import ConflictError, NotFoundError, UnavailableError, key_of_request
+from functions.aws import data_api
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import TransientError
 from functions.domain.errors import InvalidFieldError
@@ -197,9 +199,22 @@ class TestModern:
 class TestLegacy:
     """Writes to Aurora: nothing there knows a request, so one whose outcome is unknown is not repeated."""
 
-    def test_a_create_whose_answer_is_lost_is_created_once(self, aurora, clients):
-        with UnsureCalls(clients.rds_data, STATEMENT) as lost, pytest.raises(TransientError) as unknown:
+    @pytest.mark.parametrize(
+        ("lost_call", "outcome"), [(STATEMENT, (False, 1, 0)), ("CommitTransaction", (True, 1, 1))]
+    )
+    def test_a_create_whose_answer_is_lost_is_created_at_most_once(
+        self, aurora, clients, monkeypatch, lost_call, outcome
+    ):
+        monkeypatch.setattr(data_api, "_answering_keys", WeakSet())  # so it is sent in a transaction
+        with UnsureCalls(clients.rds_data, lost_call) as lost, pytest.raises(TransientError) as unknown:
             aurora.create(None, ANA)
+        assert (unknown.value.maybe_written, lost.requests, count(aurora)) == outcome
+
+    def test_a_create_under_a_given_key_whose_answer_is_lost_is_created_once(self, named, sql, clients):
+        named.clear()
+        aurora = LegacyStore(named.entity, sql(named))
+        with UnsureCalls(clients.rds_data, STATEMENT) as lost, pytest.raises(TransientError) as unknown:
+            aurora.create("cook", ANA)
         assert (unknown.value.maybe_written, lost.requests, count(aurora)) == (True, 1, 1)
 
     def test_a_replace_whose_answer_is_lost_does_not_undo_a_newer_one(self, aurora, legacy, clients):
@@ -221,6 +236,7 @@ class TestLegacy:
             aurora.get(key)
 
     def test_a_delete_leaves_what_another_client_has_created_since(self, named, sql, clients):
+        named.clear()
         aurora = LegacyStore(named.entity, sql(named))
         aurora.create("cook", ANA)
         with (

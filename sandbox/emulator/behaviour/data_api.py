@@ -2,7 +2,8 @@
 
 On AWS the Data API runs SQL on the cluster. MiniStack runs it on a container that it starts, or on nothing, and on its
 event loop, so that one lock wait freezes every service. Here every cluster is the sandbox's database, and statements
-run in threads. This file can go when MiniStack takes an external server and leaves its loop free.
+run in threads. What it refuses and leaves out are its traits (data_api_traits.py). This file can go when MiniStack
+takes an external server and leaves its loop free.
 """
 
 # pyright: basic
@@ -21,8 +22,9 @@ import pymysql
 from ministack.core.responses import json_response
 from ministack.services import rds_data as stock
 
-from sandbox.emulator.behaviour import master_user, sql
+from sandbox.emulator.behaviour import master_user, sql, sql_text
 from sandbox.emulator.behaviour.connections import Connections, Login, lost
+from sandbox.emulator.behaviour.data_api_traits import Trait, Traits
 from sandbox.emulator.behaviour.parameter_group import ServerVariables, parameters
 from sandbox.emulator.patching import check_version
 
@@ -47,10 +49,12 @@ class DataApi:
     Args:
         connections: to the sandbox's server.
         variables: that server's.
+        traits: what it refuses and leaves out.
     """
 
-    def __init__(self, connections: Connections, variables: ServerVariables) -> None:
+    def __init__(self, connections: Connections, variables: ServerVariables, traits: Traits) -> None:
         self._connections = connections
+        self._traits = traits
         self._variables = variables
         self._prepared: dict[str, tuple[str, dict[str, str]]] = {}
         self._lock = threading.Lock()
@@ -64,14 +68,14 @@ class DataApi:
 
     def _execute(self, request: dict[str, Any]) -> dict[str, Any]:
         values = sql.parameters(request.get("parameters"))
-        text = sql.statement(_required(request, "sql"), values)
+        text = sql.statement(self._text(request), values)
         with self._connection(request) as connection, connection.cursor() as cursor:
             cursor.execute(text, values)
             if cursor.description:
-                return sql.answer(request, cursor._result.fields, cursor.fetchall())  # column flags
+                return sql.answer(request, cursor._result.fields, cursor.fetchall(), self._traits)  # column flags
             return {
                 "numberOfRecordsUpdated": max(cursor.rowcount, 0),
-                "generatedFields": _generated(cursor),
+                **sql.generated(_generated(cursor), self._traits),
                 **({} if request.get("formatRecordsAs") == "JSON" else {"records": []}),
             }
 
@@ -79,6 +83,7 @@ class DataApi:
         sets = request.get("parameterSets") or [[]]
         if len(sets) > MOST_SETS:
             raise sql.RefusedError(f"Number of parameter sets exceeds {MOST_SETS}")
+        self._text(request)
         with self._connection(request) as connection, connection.cursor() as cursor:
             if request.get("transactionId"):
                 return {"updateResults": [self._one(cursor, request, each) for each in sets]}
@@ -92,11 +97,25 @@ class DataApi:
                 raise
             return {"updateResults": results}
 
-    @staticmethod
-    def _one(cursor: Any, request: dict[str, Any], given: list[Any]) -> dict[str, Any]:
+    def _one(self, cursor: Any, request: dict[str, Any], given: list[Any]) -> dict[str, Any]:
         values = sql.parameters(given)
         cursor.execute(sql.statement(request["sql"], values), values)
-        return {"generatedFields": _generated(cursor)}
+        return sql.generated(_generated(cursor), self._traits)
+
+    def _text(self, request: dict[str, Any]) -> str:
+        """The request's SQL.
+
+        Raises:
+            RefusedError: the traits have no room for it.
+        """
+        text, traits = _required(request, "sql"), self._traits
+        if (Trait.ONE_STATEMENT in traits and sql_text.has_several(text)) or (
+            Trait.NO_COMPOUND in traits and sql_text.is_compound(text)
+        ):
+            raise sql.RefusedError("Multistatements aren't supported.", "ValidationException")  # AWS's words
+        if Trait.NO_DDL_IN_TRANSACTION in traits and request.get("transactionId") and sql_text.is_ddl(text):
+            raise sql.RefusedError("Data definition statements aren't supported in a transaction.")
+        return text
 
     def _begin(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"transactionId": self._connections.begin(self._login(request), request["resourceArn"])}
@@ -180,10 +199,10 @@ def _failed(failure: pymysql.err.MySQLError) -> Any:
     return error(name, f"{text}; Error code: {code}; SQLState: {getattr(failure, 'sqlstate', None) or GENERAL}")
 
 
-def install(socket: Path) -> None:
+def install(socket: Path, traits: Traits) -> None:
     """Put the database behind the Data API."""
     check_version("behaviour/data_api")
-    api = DataApi(Connections(socket), ServerVariables(socket.parent))
+    api = DataApi(Connections(socket), ServerVariables(socket.parent), traits)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="data-api")
 
     async def handle_request(_method: str, path: str, _headers: Any, body: bytes, _query: Any) -> Any:

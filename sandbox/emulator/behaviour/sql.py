@@ -11,6 +11,9 @@ from typing import Any
 
 from pymysql.constants import FIELD_TYPE, FLAG
 
+from sandbox.emulator.behaviour.data_api_traits import Trait, Traits
+from sandbox.emulator.behaviour.sql_text import QUOTED
+
 BINARY = 63  # the character set number of bytes
 UNKNOWN_SCALE = 31
 LONGEST_SIGNED = 2**63
@@ -18,11 +21,7 @@ ROW_LIMIT = 64 * 1024  # bytes of one row in an answer, as on AWS
 ANSWER_LIMIT = 2**20  # bytes of an answer, as on AWS
 
 # Quoted text and comments are left alone; :name outside of them is a parameter; % must be doubled for PyMySQL.
-TOKENS = re.compile(
-    r"""('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--[ \t][^\n]*|\#[^\n]*|/\*.*?\*/)"""
-    r"""|(?<![:\w]):([A-Za-z_]\w*)|(%)""",
-    re.DOTALL,
-)
+TOKENS = re.compile(rf"({QUOTED})|(?<![:\w]):([A-Za-z_]\w*)|(%)", re.DOTALL)
 # MySQL's type name and JDBC's type number, as the Data API's metadata has them.
 TYPE_NAMES: Mapping[int, tuple[str, int]] = {
     FIELD_TYPE.TINY: ("TINYINT", -6),
@@ -84,20 +83,22 @@ def statement(sql: str, names: Mapping[str, Any]) -> str:
     return TOKENS.sub(mark, sql)
 
 
-def answer(request: Mapping[str, Any], columns: Sequence[Any], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def answer(
+    request: Mapping[str, Any], columns: Sequence[Any], rows: Sequence[Sequence[Any]], traits: Traits
+) -> dict[str, Any]:
     """The result set of a SELECT.
 
     Raises:
         RefusedError: a row or the answer is larger than AWS allows.
     """
-    found: dict[str, Any] = {"numberOfRecordsUpdated": 0, "generatedFields": []}
+    found: dict[str, Any] = {"numberOfRecordsUpdated": 0, **generated([], traits)}
     if request.get("formatRecordsAs") == "JSON":
         found["formattedRecords"] = json.dumps(
             [{column.name: _plain(value) for column, value in zip(columns, row, strict=True)} for row in rows],
             ensure_ascii=False,
         )
     else:
-        found["records"] = [_row(columns, row) for row in rows]
+        found["records"] = [_row(columns, row, traits) for row in rows]
         if request.get("includeResultMetadata"):
             found["columnMetadata"] = [_described(column) for column in columns]
     if len(json.dumps(found)) > ANSWER_LIMIT:
@@ -105,19 +106,24 @@ def answer(request: Mapping[str, Any], columns: Sequence[Any], rows: Sequence[Se
     return found
 
 
-def _row(columns: Sequence[Any], row: Sequence[Any]) -> list[dict[str, Any]]:
-    fields = [_field(value, column) for value, column in zip(row, columns, strict=True)]
+def generated(fields: list[dict[str, Any]], traits: Traits) -> dict[str, Any]:
+    """The part of an answer that has the keys which the database counted."""
+    return {} if Trait.NO_GENERATED_FIELDS in traits else {"generatedFields": fields}
+
+
+def _row(columns: Sequence[Any], row: Sequence[Any], traits: Traits) -> list[dict[str, Any]]:
+    fields = [_field(value, column, traits) for value, column in zip(row, columns, strict=True)]
     if len(json.dumps(fields)) > ROW_LIMIT:
         raise RefusedError("Database returned a row larger than the allowed size limit of 64 KB")
     return fields
 
 
-def _field(value: Any, column: Any) -> dict[str, Any]:  # noqa: PLR0911  # one line a type
+def _field(value: Any, column: Any, traits: Traits) -> dict[str, Any]:  # noqa: PLR0911  # one line a type
     if value is None:
         return {"isNull": True}
     if column.type_code == FIELD_TYPE.BIT and column.length == 1:
         return {"booleanValue": value != b"\x00"}
-    if column.type_code == FIELD_TYPE.TINY and column.length == 1:
+    if column.type_code == FIELD_TYPE.TINY and column.length == 1 and Trait.INTEGER_BOOLEANS not in traits:
         return {"booleanValue": bool(value)}  # AWS's driver takes TINYINT(1) for a boolean
     if isinstance(value, bytes):
         return {"blobValue": base64.b64encode(value).decode()}

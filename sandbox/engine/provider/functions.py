@@ -10,9 +10,9 @@ from sandbox.engine.state import Record
 
 CONFIGURATION = (
     "role runtime handler timeout memorySize environment description loggingConfig tracingConfig ephemeralStorage "
-    "deadLetterConfig"
+    "deadLetterConfig vpcConfig"
 )
-VERBATIM = "role runtime handler timeout memorySize description loggingConfig tracingConfig ephemeralStorage"
+VERBATIM = "role runtime handler timeout memorySize description loggingConfig tracingConfig ephemeralStorage vpcConfig"
 
 
 @handles(
