@@ -26,12 +26,13 @@ def archive_with_mysql(folder: Path, entities_file: Path, authorities: Path) -> 
 
     PyMySQL is pure Python, so it runs on every architecture.
     """
-    files = metadata.files("PyMySQL") or []
     driver = {
         str(file): pulumi.FileAsset(str(file.locate()))
-        for file in sorted(files)
+        for file in sorted(metadata.files("PyMySQL") or [])
         if file.parts[0] == "pymysql" and file.suffix == ".py"
     }
+    if not driver:
+        raise RuntimeError("PyMySQL's files are not known to this Python; run `make setup`, and pulumi in .venv")
     more = {**driver, "database-ca.pem": pulumi.FileAsset(str(authorities))}
     return pulumi.AssetArchive({**archive(folder, entities_file).assets, **more})
 

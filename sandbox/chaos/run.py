@@ -22,6 +22,8 @@ from sandbox.chaos.poison import Poison
 from sandbox.chaos.scenario import Stretch, Variant, comparison, completion, stretches
 from sandbox.chaos.system import Arena
 from sandbox.chaos.watch import Watch
+from sandbox.emulator.behaviour import data_api_traits
+from sandbox.emulator.behaviour.data_api_traits import Trait
 from sandbox.emulator.behaviour.skewed_clock import PATH as CLOCK
 from sandbox.load import Attempt, History, Load, Waits, shape_of
 from sandbox.state import PROJECT
@@ -111,7 +113,9 @@ class Run:
 
     def _run(self, program: Path) -> Verdict:
         lifecycle.down(self._settings.name)
-        sandbox = lifecycle.up(self._settings.name, program=program, current=False)
+        # why keys in answers: without them a writer that is killed or stopped in a create keeps its locks for minutes
+        traits = data_api_traits.default() - {Trait.NO_GENERATED_FIELDS}
+        sandbox = lifecycle.up(self._settings.name, program=program, data_api=traits, current=False)
         self._arena = Arena(sandbox, self._settings.entity, self._say)
         self._runbook = Runbook(self._arena, program)
         self._shape = shape_of(self._arena.target, self._settings.entity, self._settings.seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functions.aws import session_function
+
 
 def mapping(stack):
     return stack.one("eventSourceMapping:EventSourceMapping")["inputs"]
@@ -92,3 +94,8 @@ def test_pulumi_never_holds_the_bridges_password(stack):
 def test_the_quarantine_has_one_item_a_key(stack):
     inputs = stack.one("table:Table", "quarantine")["inputs"]
     assert (inputs["hashKey"], inputs["rangeKey"]) == ("entity", "item_key")
+
+
+def test_the_caller_of_the_session_function_waits_until_it_has_ended(stack):
+    function = stack.one("function:Function", "bridge-session")["inputs"]
+    assert function["timeout"] == session_function.TIMEOUT < session_function.CONFIG.read_timeout
