@@ -123,7 +123,7 @@ def up(  # noqa: PLR0913  # the program's inputs
     with folder.locked():
         chosen = _product(folder, database)
         settings = {
-            "config": _settings(folder, config, entities),
+            "config": _with_authority(folder, _settings(config, entities)),
             "program": str(program),
             "database": chosen,
             "data_api": data_api_traits.written(_traits(folder, data_api)),
@@ -148,9 +148,11 @@ def preview(
         SandboxError: the program cannot be run.
     """
     folder = Folder.of(name)
-    resources = folder.resources if folder.daemon() else folder.path / "none"
+    resources, settings = folder.path / "none", _settings(config, entities)
+    if folder.daemon():
+        resources, settings = folder.resources, _with_authority(folder, settings)
     steps: list[Step] = []
-    request = deploy.Request(program=program, state=resources, config=_settings(folder, config, entities), preview=True)
+    request = deploy.Request(program=program, state=resources, config=settings, preview=True)
     deploy.run(request, None, steps.append)
     return steps
 
@@ -216,9 +218,14 @@ def _status(folder: Folder) -> Status:
     )
 
 
-def _settings(folder: Folder, config: Mapping[str, Any] | None, entities: Path | None) -> dict[str, Any]:
+def _settings(config: Mapping[str, Any] | None, entities: Path | None) -> dict[str, Any]:
     chosen = {"entitiesFile": str(entities.resolve())} if entities else {}
-    return {"databaseCaFile": str(product.server(folder).authority), **chosen, **(config or {})}
+    return {**chosen, **(config or {})}
+
+
+def _with_authority(folder: Folder, settings: dict[str, Any]) -> dict[str, Any]:
+    """The program's settings, and the authority that the database's certificate is checked by."""
+    return {"databaseCaFile": str(product.server(folder).authority), **settings}
 
 
 def _product(folder: Folder, asked: Product | None) -> Product:

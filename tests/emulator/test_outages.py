@@ -22,8 +22,10 @@ from emulator_parts import Parts, until
 
 SERVE = """
 import pathlib, sys
-from sandbox.emulator.server import serve
-serve(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+from sandbox.emulator.behaviour import data_api_traits
+from sandbox.emulator.server import Database, serve
+database = Database(socket=pathlib.Path(sys.argv[1]), address="127.0.0.1", port=3306)
+serve(database, int(sys.argv[2]), data_api_traits.STRICT)
 """
 PROJECT = Path(__file__).parents[2]
 ONCE = Config(retries={"total_max_attempts": 1})
