@@ -106,6 +106,9 @@ def test_the_session_of_a_change_has_its_own_mode_again_also_after_an_error(lega
         def execute(self, sql):
             procedures.append(sql)
 
+        def define(self, sql):
+            procedures.append(sql)
+
         def once(self, sql, *, goes_on):
             procedures.append(sql)
 

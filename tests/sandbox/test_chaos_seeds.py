@@ -62,7 +62,7 @@ def test_seed_2_two_preparations_of_one_table_pass_each_other(arena, code):
             self.there = True
             raise DataApiError("it is there", code)
 
-        together = once
+        define, together = execute, once
 
     tables.prepare(Server(), arena.entity)
 
