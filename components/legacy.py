@@ -59,7 +59,8 @@ class Network(pulumi.ComponentResource):
         group = aws.ec2.SecurityGroup(
             f"{name}-database",
             vpc_id=vpc.id,
-            description="Aurora of streamback: reached through the Data API, and by one function",
+            # why it still says "only": another text replaces the group
+            description="Aurora of streamback: reached through the Data API only",
             ingress=[{"protocol": "tcp", "from_port": PORT, "to_port": PORT, "security_groups": [clients.id]}],
             tags=args.tags,
             opts=child,

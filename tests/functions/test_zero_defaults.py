@@ -158,7 +158,7 @@ def test_the_bridge_updates_such_rows_and_inserts_them_or_quarantines_with_the_c
 
 
 def test_a_change_that_is_only_noted_leaves_such_columns_as_they_are(installed, root):
-    Replay(installed.entity, installed.database).pass_over("1", BASE + 2, STREAM)
+    Replay(installed.entity, installed.database, installed.read).pass_over("1", BASE + 2, STREAM)
     root.execute(f"SELECT CAST({names.SEQUENCE_COLUMN} AS CHAR) FROM {DATABASE}.thing")
     assert root.fetchone() == (str(BASE + 2),)
     assert dates(root, "first") == DEFAULTS
