@@ -79,7 +79,7 @@ def quarantine_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 def copy_items(table_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
     """Look many items up and write them; one statement, for a role's policies have 10,240 characters at most."""
-    verbs = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
+    verbs = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem")
     return allow([f"dynamodb:{verb}" for verb in verbs], table_arns)
 
 

@@ -34,17 +34,21 @@ STEPS = names.LANES  # in a round: the lane that fills the queue does its own sh
 
 
 class Backfill:
-    """The backfill of one entity.
+    """The backfill of one entity: first the items of an earlier copy whose rows are gone, then every row.
 
     Args:
         store: its rows.
+        items: its items.
         queue: where the keys go.
         records: where its position is stored.
         lease: of the lane that enqueues.
     """
 
-    def __init__(self, store: LegacyStore, queue: ChangeQueue, records: Records, lease: LaneLease) -> None:
+    def __init__(
+        self, store: LegacyStore, items: Items, queue: ChangeQueue, records: Records, lease: LaneLease
+    ) -> None:
         self._store = store
+        self._items = items
         self._queue = queue
         self._records = records
         self._lease = lease
@@ -63,6 +67,8 @@ class Backfill:
         position, done = copy.position, 0
         epoch = self._queue.epoch()
         self._lease.confirm()  # only now: no switch has come in between, so the epoch is that of this lease
+        if copy.leftovers:
+            return self._look_at_leftovers(copy, epoch)
         for _ in range(STEPS):
             if room <= done:
                 break
@@ -76,6 +82,18 @@ class Backfill:
             if not following:
                 break
         return done
+
+    def _look_at_leftovers(self, copy: CopyRecord, epoch: int) -> int:
+        """Enqueue the items of one page that copy wrote and that have no row.
+
+        A row that is added or deleted meanwhile is enqueued by the triggers.
+        """
+        keys, following = self._items.copied(copy.last_item)
+        gone = self._store.missing(keys)
+        if not self._queue.enqueue(gone, epoch, backfill=False):
+            return 0
+        self._records.looked_at(copy, following, self._lease.held())
+        return len(gone)
 
 
 ROUND, FIRST, FEWEST = 500, 25, 5  # rows of the queue taken at once: at most, at first, at least
@@ -144,7 +162,7 @@ class CopyLane:
         items = Items(targets.dynamodb, targets.table, entity.modern.key, self.lease)
         self._inheritance = Inheritance(entity, targets.database)
         self._writer = ItemWriter(entity, store, items, targets.quarantine, self.lease)
-        self._backfill = Backfill(store, self.queue, self.records, self.lease)
+        self._backfill = Backfill(store, items, self.queue, self.records, self.lease)
         self._bucket = Bucket(clock)
         self._load = Load(targets.database, clock)
         self._clock = clock

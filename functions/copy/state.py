@@ -32,6 +32,8 @@ class CopyRecord:
         bound: rows of the queue that the backfill may have waiting.
         position: the last primary key that the backfill has enqueued.
         backfilled: whether it has come to the end.
+        leftovers: whether items of an earlier copy, whose rows may be gone, are still to be looked at.
+        last_item: the key of the last one that was; empty for the start.
         started_at: identifies the backfill.
         paused: why copy waits.
     """
@@ -44,6 +46,8 @@ class CopyRecord:
     bound: int = BOUND
     position: str = ""
     backfilled: bool = False
+    leftovers: bool = False
+    last_item: str = ""
     started_at: str = ""
     paused: str = ""
 
@@ -86,6 +90,8 @@ class Records:
             bound=int(_number(copy, "bound", BOUND)),
             position=_text(copy, "position"),
             backfilled=bool(copy.get("backfilled", {}).get("BOOL")),
+            leftovers=bool(copy.get("leftovers", {}).get("BOOL")),
+            last_item=_text(copy, "last_item"),
             started_at=_text(copy, "started_at"),
             paused=_text(copy, "paused"),
         )
@@ -107,6 +113,11 @@ class Records:
             seen.started_at,
             held,
         )
+
+    def looked_at(self, seen: CopyRecord, last_item: str, held: TransactWriteItemTypeDef) -> None:
+        """Note up to which item leftovers were looked at, "" for the end, under the same conditions."""
+        values = {"leftovers": {"BOOL": bool(last_item)}, "last_item": {"S": last_item}}
+        self._update("SET #leftovers = :leftovers, #last_item = :last_item", values, seen.started_at, held)
 
     def pause(self, reason: str, held: TransactWriteItemTypeDef) -> None:
         """Store why copy waits, "" when it continues, if `held` holds."""

@@ -37,6 +37,7 @@ Request = dict[str, Any]  # an action of a TransactWriteItems
 READ_TIMEOUT_SECONDS = 10.0  # in which DynamoDB must give some of what it left over
 WRITTEN_AT_ONCE = TRANSACTED_AT_ONCE - 1  # beside the check of the lease
 BYTES_AT_ONCE = 640 * 2**10  # of items; JSON can write one byte as six, and a transaction has at most 4 MB
+PAGE = 500  # items in one answer of a scan, if they are small
 ATTEMPTS = 8  # at a transaction that is throttled, or meets another write of its items
 
 
@@ -61,6 +62,13 @@ class Items:
             self._client, self._table, places, call=called, timeout=READ_TIMEOUT_SECONDS, ConsistentRead=True
         )
         return {item[self._key]["S"]: dict(item) for item in found}
+
+    def copied(self, after: str) -> tuple[list[str], str]:
+        """The keys of the items in a page behind a key that copy wrote, and where to go on ("" at the end)."""
+        start: Any = {"ExclusiveStartKey": {self._key: {"S": after}}} if after else {}
+        page: Any = called(lambda: self._client.scan(TableName=self._table, ConsistentRead=True, Limit=PAGE, **start))
+        keys = [item[self._key]["S"] for item in page["Items"] if origin.is_marked(item[self._key]["S"], item)]
+        return keys, page.get("LastEvaluatedKey", {}).get(self._key, {}).get("S", "")
 
     def put(self, items: Sequence[Item]) -> dict[str, str]:
         """Write items whole; returns why, for those that DynamoDB will never take, by key."""

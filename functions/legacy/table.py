@@ -80,6 +80,25 @@ class LegacyStore:
         found = [cell_text(row[0] if row[1].get("isNull") else row[1]) for row in rows]
         return found, cell_text(rows[-1][0]) if len(rows) == limit else ""
 
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that have no row."""
+        present: set[str] = set()
+        for start in range(0, len(keys), MANY):
+            present |= set(of_writable(keys[start : start + MANY], self._present))
+        return [key for key in keys if key not in present]
+
+    def _present(self, keys: Sequence[str]) -> dict[str, None]:
+        return self._either(lambda identified: self._own_keys(keys, identified))
+
+    def _own_keys(self, keys: Sequence[str], identified: bool) -> dict[str, None]:
+        column = names.KEY_COLUMN if identified else "NULL"
+        found: dict[str, None] = {}
+        for where, values in self._places_of_many(keys, identified):
+            sql = f"SELECT `{self._entity.legacy.key}`, {column} FROM {self._table} WHERE {where}"  # noqa: S608
+            rows = self._database.query(sql, values)
+            found |= dict.fromkeys(cell_text(row[0] if row[1].get("isNull") else row[1]) for row in rows)
+        return found
+
     def many(self, keys: Sequence[str]) -> dict[str, Record]:
         """The records of those of `keys` that have a row, by key; what copy writes and verify compares.
 

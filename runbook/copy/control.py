@@ -301,12 +301,20 @@ def _fresh(context: Context, entity: EntityTarget) -> dict[str, Any]:
         "state": RUNNING,
         "position": "",
         "backfilled": False,
+        "leftovers": _has_items(context, entity),
+        "last_item": "",
         "total": rows.records,
         **dict.fromkeys(COUNTERS, 0),
         "started_at": now(),
         "operator": context.clients.operator,
         "paused": "",
     }
+
+
+def _has_items(context: Context, entity: EntityTarget) -> bool:
+    """Whether there are items already, of an earlier copy for example: rows that have gone since left theirs behind."""
+    page = context.clients.dynamodb.scan(TableName=entity.modern_table, ConsistentRead=True, Limit=1)
+    return bool(page["Items"])
 
 
 def _changed(

@@ -81,7 +81,7 @@ def test_the_worker_writes_items_keeps_its_records_and_quarantines_what_no_item_
     }
     single = {"GetItem", "PutItem", "UpdateItem", "DeleteItem"}
     assert items == {
-        "arn:of:streamback-dev-modern-chefs-table": single | {"BatchGetItem"},
+        "arn:of:streamback-dev-modern-chefs-table": single | {"BatchGetItem", "Scan"},
         "arn:of:streamback-dev-journal-table": single - {"DeleteItem"} | {"BatchGetItem", "ConditionCheckItem"},
         "arn:of:streamback-dev-bridge-quarantine": {"PutItem"},
     }
