@@ -25,14 +25,14 @@ def generate(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
     """`count` request bodies, the same for the same seed; one in fifty leaves a name to its default."""
     rng = random.Random(seed)  # noqa: S311  # test data
     for number in range(count):
-        chef = {"firstName": _name(rng), "lastName": _name(rng)}
+        chef = {"firstName": name(rng), "lastName": name(rng)}
         if number % 50 == 0:
             chef.pop(rng.choice(("firstName", "lastName")))
         yield chef
 
 
-def _name(rng: random.Random) -> str:
-    length = LONGEST if rng.random() < 0.02 else rng.randint(1, 24)  # noqa: PLR2004  # one in fifty is full
+def name(rng: random.Random, longest: int = LONGEST) -> str:
+    """A name of at most `longest` characters; one in fifty has that many."""
+    length = longest if rng.random() < 0.02 else rng.randint(1, min(24, longest))  # noqa: PLR2004  # one in fifty
     alphabet = rng.choice(ALPHABETS)
-    name = "".join(rng.choice(alphabet) for _ in range(length))
-    return name[:LONGEST]
+    return "".join(rng.choice(alphabet) for _ in range(length))[:longest]

@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sandbox import lifecycle, logs, render
+from sandbox import fill, lifecycle, logs, render
 from sandbox.database.product import Product
 from sandbox.emulator.behaviour import data_api_traits
 from sandbox.errors import SandboxError
@@ -102,6 +102,18 @@ def show_logs(
             render.log_line(line)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+@app.command(name="fill")
+def fill_tables(
+    rows: Annotated[int, typer.Option("--rows", min=1, max=10_000_000, help="How many rows each table gets.")] = 1000,
+    name: Name = "default",
+) -> None:
+    """Add random rows to the legacy tables, as an API that was there before."""
+    with _errors_shown():
+        found = fill.fill(lifecycle.find(name), rows)
+    for entity, count in found.items():
+        render.say(f"{entity}: {count:,} rows")
 
 
 @app.command()

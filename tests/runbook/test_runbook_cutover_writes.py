@@ -40,6 +40,7 @@ EVERY_CHECK = (
         "streamback's triggers",
         "fence's procedure",
         "copy",
+        "copy's schedules",
         "backfill",
         "copy's queue",
         "copy's lag",

@@ -177,7 +177,7 @@ def test_a_lock_that_was_taken_does_not_outgrow_the_one_that_took_it(bare):
 
 
 def test_a_holder_without_progress_loses_its_lock_and_the_refusal_says_so(bare, monkeypatch):
-    monkeypatch.setattr(locks, "LEASE", 0.6)
+    monkeypatch.setattr(locks, "LEASE", 2.0)
     monkeypatch.setattr(locks, "QUIET_SECONDS", -1)
 
     def taken() -> bool:
@@ -189,7 +189,7 @@ def test_a_holder_without_progress_loses_its_lock_and_the_refusal_says_so(bare, 
             return False
 
     def hang(lease: Lease) -> None:
-        lease.begin("release triggers", 1.5)
+        lease.begin("release triggers", 2.0)
         deadline = time.monotonic() + 20
         while not taken():
             assert time.monotonic() < deadline
@@ -204,10 +204,10 @@ def test_a_holder_without_progress_loses_its_lock_and_the_refusal_says_so(bare, 
 
 
 def test_a_holder_that_gets_answers_keeps_its_lock(bare, monkeypatch):
-    monkeypatch.setattr(locks, "LEASE", 0.6)
+    monkeypatch.setattr(locks, "LEASE", 1.5)
     with bare.held(bare.target.entity(ENTITY), "copy stop") as lease:
         lease.begin("a long step", 0.5)
-        end = time.monotonic() + 2
+        end = time.monotonic() + 4
         while time.monotonic() < end:
             bare.journal.state(ENTITY)
         lease.check()

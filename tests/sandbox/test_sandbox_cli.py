@@ -9,6 +9,7 @@ import pytest
 from afresh import AT_ONCE
 from typer.testing import CliRunner
 
+from functions.legacy.table import LegacyStore
 from sandbox import lifecycle
 from sandbox.cli import app
 from sandbox.state import Folder
@@ -88,3 +89,25 @@ def test_a_wrong_setting_is_reported_in_the_programs_words(run):
     assert answer.exit_code == 1
     assert "streamback:apiAuth: expected" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_fill_adds_rows_that_fit_the_mapping_to_each_table(run, prepared, sandbox):
+    before = prepared.aurora.count(prepared.target.mapping["specimens"], exact=True).records
+    filled = run("fill", "--rows", "700", "--name", sandbox.name)
+    assert filled.exit_code == 0, filled.output
+    assert f"specimens: {before + 700:,} rows" in filled.stdout
+    rows = LegacyStore(prepared.target.mapping["specimens"], prepared.aurora.database("museum"))
+    page = rows.page(500, "")
+    assert (len(page.records), page.unrepresentable) == (500, [])
+
+
+def test_fill_says_what_to_do_where_there_is_no_table(run, prepared, sandbox, database):
+    with database.cursor() as cursor:
+        cursor.execute("RENAME TABLE chefdb.cheftable TO chefdb.elsewhere")
+    try:
+        filled = run("fill", "--name", sandbox.name)
+    finally:
+        with database.cursor() as cursor:
+            cursor.execute("RENAME TABLE chefdb.elsewhere TO chefdb.cheftable")
+    assert filled.exit_code == 1
+    assert "runbook init --create-tables" in filled.stderr
