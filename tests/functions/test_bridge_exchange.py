@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES, STREAM, set_control
 
-from functions.aws.mysql_errors import TransientError
+from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
+from functions.bridge.exchange import Exchange
 from functions.bridge.replay import Replay
+from functions.domain.changes import Change, ChangeKind
 
 NULLABLE, NEEDED = "{} NULL", "{} NOT NULL"
 KINDS = {
@@ -249,3 +251,17 @@ def test_rows_that_refer_to_one_another_come_and_go_in_any_order_of_one_batch(fa
     assert (outcome.deletes, outcome.upserts, family.quarantined.changes) == (1, 1, {})
     family.apply(person("other", BASE + 5, "REMOVE"), person("child", BASE + 6, "REMOVE"))
     assert family.everything() == {}
+
+
+def test_an_exchange_for_another_stream_leaves_every_row_as_it_is(things):
+    """The stream was replaced after the batch was read: no value is freed, no sequence set back."""
+    things.apply(thing("a", BASE, "INSERT", **text("x")), thing("b", BASE, "INSERT", **text("y")))
+    things.written(thing("a", BASE + 1, **text("y")), thing("b", BASE + 2, **text("x")))
+    before = [Replay(things.entity, things.database, things.read).place(key) for key in ("a", "b")]
+    change = Change(key="a", sequence=BASE + 1, kind=ChangeKind.UPSERT)
+    with pytest.raises(TransientError, match="exchange values"):
+        Exchange(things.entity, things.database, f"{STREAM}-before", things.read).resolve(
+            change, PermanentError("taken", DUPLICATE)
+        )
+    assert texts(things) == {"a": "x", "b": "y"}
+    assert [Replay(things.entity, things.database, things.read).place(key) for key in ("a", "b")] == before
