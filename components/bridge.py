@@ -200,7 +200,7 @@ class StreamBridge(pulumi.ComponentResource):
     def _entity(self, entity: str, table: aws.dynamodb.Table) -> BridgeEntity:
         args = self._args
         rights = [
-            *policies.sql(args.cluster_arn, self.secret.arn, batches=True, transactions=True),
+            *policies.sql(args.cluster_arn, self.secret.arn, transactions=True),
             policies.read_stream(table.stream_arn),
             policies.look_items_up(table.arn),
             policies.quarantine_items(self.quarantine.arn),

@@ -60,7 +60,7 @@ class Copy(pulumi.ComponentResource):
         args, name = self._args, f"{self._name}-worker"
         tables = {entity: table.name for entity, table in args.tables.items()}
         rights = [
-            *policies.sql(args.cluster_arn, args.secret_arn, batches=True),
+            *policies.sql(args.cluster_arn, args.secret_arn),
             policies.copy_items([table.arn for table in args.tables.values()]),
             policies.keep_records(args.journal.arn),
             policies.put_items(args.quarantine.arn),

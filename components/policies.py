@@ -46,9 +46,9 @@ def logging(log_group_arn: pulumi.Input[str]) -> dict[str, Any]:
 
 
 def sql(
-    cluster_arn: pulumi.Input[str], secret_arn: pulumi.Input[str], *, batches: bool = False, transactions: bool = False
+    cluster_arn: pulumi.Input[str], secret_arn: pulumi.Input[str], *, transactions: bool = False
 ) -> list[dict[str, Any]]:
-    actions = ["rds-data:ExecuteStatement", *(["rds-data:BatchExecuteStatement"] if batches else [])]
+    actions = ["rds-data:ExecuteStatement"]
     if transactions:
         actions += [f"rds-data:{verb}Transaction" for verb in ("Begin", "Commit", "Rollback")]
     return [allow(actions, [cluster_arn]), allow(["secretsmanager:GetSecretValue"], [secret_arn])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -26,8 +25,6 @@ Answer = TypeVar("Answer")
 Values = dict[str, dict[str, Any]]  # parameter name -> the Data API's typed value
 Row = list["FieldOutputTypeDef"]
 
-MOST_SETS = 1000  # parameter sets of one BatchExecuteStatement
-MOST_BYTES = 3 * 2**20  # of parameters in one request; the Data API's limit is 4 MiB
 ATTEMPTS = 4  # at a statement that lost a lock
 READ_TIMEOUT = 50  # seconds; the Data API itself times out after 45
 # boto3 must not repeat a statement by itself: an INSERT whose answer was lost would be done twice.
@@ -112,14 +109,6 @@ class DataApi:
                 key = int(cell_text(inside.query("SELECT LAST_INSERT_ID()")[0][0]))
             committing.set()
         return key
-
-    def batch(self, sql: str, sets: Sequence[Values]) -> None:
-        """Run one statement for each of at most `MOST_SETS` parameter sets, as one transaction."""
-        self._retried(
-            lambda: self._client.batch_execute_statement(
-                **cast("Any", self._target), sql=sql, parameterSets=[_parameters(values) for values in sets]
-            )
-        )
 
     def define(self, sql: str) -> None:
         """Make a stored procedure: its text has a body of several statements."""
@@ -224,32 +213,6 @@ def _once(call: Callable[[], Answer]) -> Answer:
 
 def _parameters(values: Mapping[str, Mapping[str, Any]]) -> Any:
     return [{"name": name, "value": value} for name, value in values.items()]
-
-
-def chunks(sets: Sequence[Values]) -> list[list[int]]:
-    """The indexes of parameter sets in runs that one BatchExecuteStatement takes."""
-    runs: list[list[int]] = []
-    size = MOST_BYTES + 1
-    for index, values in enumerate(sets):
-        weight = _weight(values)
-        if size + weight > MOST_BYTES or len(runs[-1]) >= MOST_SETS:
-            runs.append([])
-            size = 0
-        runs[-1].append(index)
-        size += weight
-    return runs
-
-
-def _weight(values: Values) -> int:
-    """Bytes of a parameter set in the request, from above; JSON writes one character as up to twelve bytes."""
-    return 64 + sum(64 + _value_weight(value) for value in values.values())
-
-
-def _value_weight(value: Mapping[str, Any]) -> int:
-    content = next(iter(value.values()))
-    if isinstance(content, str):
-        return len(json.dumps(content))
-    return 2 * len(content) if isinstance(content, bytes) else 24
 
 
 def cell_text(cell: Any) -> str:

@@ -1,20 +1,23 @@
 """Applies changes to a legacy table so that order, repetition and overlap of deliveries do not matter.
 
-Every statement carries the sequence number and does nothing where the row, or the tombstone, is newer
-(docs/adr/0005).
+Every statement takes a whole batch, carries the sequence numbers, and does nothing where the row, or the tombstone, is
+newer (docs/adr/0005).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
-from functions.aws.data_api import DataApi, Values, cell_text, chunks
+from functions.aws import json_rows
+from functions.aws.data_api import DataApi, cell_text
+from functions.aws.json_rows import Cells
 from functions.aws.mysql_errors import DUPLICATE, FOREIGN_KEY_CODES, UNIQUE_CODES, PermanentError, TransientError
 from functions.bridge import ownership
 from functions.bridge.exchange import Exchange, ReadItems
 from functions.bridge.kept_columns import keeping
 from functions.bridge.ownership import Authority
-from functions.bridge.statements import Statements
+from functions.bridge.statements import Present, Statements
 from functions.domain import mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
@@ -32,13 +35,28 @@ class QuarantineSink(Protocol):
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None: ...
 
 
+class Effect(Enum):
+    """What a statement does with the rows of its changes."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    NOTE = "note"  # as deleted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    effect: Effect
+    sql: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failed:
     """A statement of one change that failed, maybe only because of the order in which changes come."""
 
-    sql: str
+    statement: Statement
     change: Change
-    values: Values
+    cells: Cells
     error: PermanentError
 
 
@@ -65,23 +83,6 @@ class BatchOutcome:
             "BridgeCopied": self.copied,
             "BridgeDisconnected": self.disconnected,
         }
-
-
-@dataclass(frozen=True)
-class Present:
-    """A row that exists.
-
-    Attributes:
-        primary_key: its cell's value.
-        sequence: -1 for none.
-        epoch: in which legacy last wrote it; 0 for none.
-        made: whether modern made it.
-    """
-
-    primary_key: str
-    sequence: int
-    epoch: int
-    made: bool
 
 
 class Applier:
@@ -135,8 +136,8 @@ class Applier:
         upserts = [change for change in usable if change.kind == ChangeKind.UPSERT]
         updated = self._upserts(upserts, outcome)
         passed = self._resolve(outcome)
-        updated += [each.change for each in passed if each.sql == self._sql.update]
-        deleted += [each.change for each in passed if each.sql == self._sql.delete]
+        updated += [each.change for each in passed if each.statement.effect == Effect.UPDATE]
+        deleted += [each.change for each in passed if each.statement.effect == Effect.DELETE]
         conflicts = self._conflicts([*deletes, *upserts], outcome)
         self._confirm(
             [change for change in updated if change.key not in conflicts],
@@ -144,7 +145,7 @@ class Applier:
         )
         # Only now that conflicts are found: copy's delete overtakes what modern wrote before. A row stays: it is back.
         copied = [change for change in usable if change.kind == ChangeKind.COPIED]
-        self._run(self._sql.keep_tombstone, copied, self._sql.tombstone_values, outcome)
+        self._run(self._keep_tombstone, copied, {}, outcome)
 
     def give_up(self, change: Change, reason: str, code: int) -> BatchOutcome:
         """Quarantine a change that failed too often, unless a newer one of its key has been applied meanwhile."""
@@ -181,8 +182,8 @@ class Applier:
         found: dict[str, Present] = {}
         for sql, values in self._sql.lookups(keys):
             for row in self._database.query(sql, values):
-                key, primary_key, sequence, epoch, made = self._sql.looked_up(row)
-                found[key] = Present(primary_key, sequence, epoch, made)
+                key, present = self._sql.looked_up(row)
+                found[key] = present
         return found
 
     def _upserts(self, upserts: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
@@ -191,10 +192,10 @@ class Applier:
         newer = [change for change in known if change.sequence > present[change.key].sequence]
         new = [change for change in upserts if change.key not in present]
         outcome.stale += len(known) - len(newer)
-        updated = self._run(
-            self._sql.update, newer, lambda c: self._sql.update_values(c, present[c.key].primary_key), outcome
-        )
-        outcome.upserts += len(updated) + len(self._run(self._sql.insert, new, self._sql.insert_values, outcome))
+        update = Statement(effect=Effect.UPDATE, sql=self._sql.update(_collation(present)))
+        insert = Statement(effect=Effect.INSERT, sql=self._sql.insert)
+        updated = self._run(update, newer, present, outcome)
+        outcome.upserts += len(updated) + len(self._run(insert, new, {}, outcome))
         return updated
 
     def _resolve(self, outcome: BatchOutcome) -> list[Failed]:
@@ -217,13 +218,14 @@ class Applier:
                 self._put(each.change, reason, each.error.code, outcome)
             else:
                 outcome.upserts += 1
-        outcome.deletes += sum(each.sql == self._sql.delete for each in passed)
-        outcome.upserts += sum(each.sql != self._sql.delete for each in passed)
+        deletes = sum(each.statement.effect == Effect.DELETE for each in passed)
+        outcome.deletes += deletes
+        outcome.upserts += len(passed) - deletes
         return passed
 
     def _tried(self, failed: Failed) -> PermanentError | None:
         try:
-            self._database.batch(failed.sql, [failed.values])
+            self._database.execute(failed.statement.sql, self._sql.taking([failed.cells]))
         except PermanentError as error:
             return error
         return None
@@ -244,13 +246,17 @@ class Applier:
             self._put(change, CONFLICT if 0 < row.epoch == authority.epoch else OWNED, 0, outcome)
         for change in gone:
             self._put(change, CONFLICT, 0, outcome)
-        places = {change.key: row.primary_key for change, row in rows}
-        kept = [change for change, _ in rows]
-        if kept:
-            sql = self._sql.pass_over(keeping(self._database, self._entity))
-            self._run(sql, kept, lambda c: self._sql.pass_over_values(c, places[c.key]), outcome)
-        self._run(self._sql.keep_tombstone, gone, self._sql.tombstone_values, outcome)
-        return {change.key for change in [*kept, *gone]}
+        self._pass_over(rows, outcome)
+        self._run(self._keep_tombstone, gone, {}, outcome)
+        return {change.key for change in [*(change for change, _ in rows), *gone]}
+
+    def _pass_over(self, rows: Sequence[tuple[Change, Present]], outcome: BatchOutcome) -> None:
+        sql = self._sql.pass_over(keeping(self._database, self._entity)) if rows else ""
+        for change, row in rows:
+            try:
+                self._database.execute(sql, self._sql.pass_over_values(change, row.primary_key))
+            except PermanentError as error:
+                self._put(change, str(error), error.code, outcome)
 
     def _rows_kept(self, changes: Sequence[Change], authority: Authority) -> list[tuple[Change, Present]]:
         """The changes of a row that is legacy's, with that row."""
@@ -297,50 +303,59 @@ class Applier:
     def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
         if not deletes:
             return []
-        self._run(self._sql.keep_tombstone, deletes, self._sql.tombstone_values, outcome)
+        self._run(self._keep_tombstone, deletes, {}, outcome)
         # Only now: an older insert that came before the tombstone has its row by now.
         present = self._present(deletes)
         known = [change for change in deletes if change.key in present]
         outcome.stale += len(deletes) - len(known)
-        deleted = self._run(
-            self._sql.delete, known, lambda c: self._sql.delete_values(c, present[c.key].primary_key), outcome
-        )
+        delete = Statement(effect=Effect.DELETE, sql=self._sql.delete(_collation(present)))
+        deleted = self._run(delete, known, present, outcome)
         outcome.deletes += len(deleted)
         self._database.execute(self._sql.expire_tombstones)
         return deleted
 
+    @property
+    def _keep_tombstone(self) -> Statement:
+        return Statement(effect=Effect.NOTE, sql=self._sql.keep_tombstone)
+
     def _run(
-        self, sql: str, changes: Sequence[Change], values_of: Callable[[Change], Values], outcome: BatchOutcome
+        self, statement: Statement, changes: Sequence[Change], places: Mapping[str, Present], outcome: BatchOutcome
     ) -> list[Change]:
-        """Run a statement for each change; returns the changes that it took."""
-        sets = [values_of(change) for change in changes]
+        """Run a statement for changes, of which those in `places` have a row; returns the changes that it took.
+
+        In the order of their rows, so that two runs at once wait for each other's locks and do not deadlock.
+        """
+        ordered = sorted(changes, key=lambda change: _order(change, places))
+        rows = [self._sql.cells(each, places[each.key].primary_key if places else "") for each in ordered]
         taken: list[Change] = []
-        for run in chunks(sets):
-            taken += self._narrow(sql, [changes[i] for i in run], [sets[i] for i in run], outcome)
+        for run in json_rows.runs(rows):
+            taken += self._narrow(statement, [ordered[i] for i in run], [rows[i] for i in run], outcome)
         return taken
 
     def _narrow(
-        self, sql: str, changes: Sequence[Change], sets: Sequence[Values], outcome: BatchOutcome
+        self, statement: Statement, changes: Sequence[Change], rows: Sequence[Cells], outcome: BatchOutcome
     ) -> list[Change]:
-        """Run a batch; where it can never pass, halve it down to the record at fault and quarantine that one."""
+        """Run a statement; where it can never pass, halve it down to the record at fault and quarantine that one."""
         try:
-            self._database.batch(sql, sets)
+            self._database.execute(statement.sql, self._sql.taking(rows))
         except PermanentError as error:
             if len(changes) == 1:
-                self._final(Failed(sql=sql, change=changes[0], values=sets[0], error=error), outcome)
+                self._final(Failed(statement=statement, change=changes[0], cells=rows[0], error=error), outcome)
                 return []
-            missing = self._missing(sql, changes, error, outcome)
+            missing = self._missing(statement, changes, error, outcome)
             if len(missing) < len(changes):
-                left = [changes[i] for i in missing], [sets[i] for i in missing]
-                return self._narrow(sql, *left, outcome) if missing else []
+                left = [changes[i] for i in missing], [rows[i] for i in missing]
+                return self._narrow(statement, *left, outcome) if missing else []
             half = len(changes) // 2
-            first = self._narrow(sql, changes[:half], sets[:half], outcome)
-            return first + self._narrow(sql, changes[half:], sets[half:], outcome)
+            first = self._narrow(statement, changes[:half], rows[:half], outcome)
+            return first + self._narrow(statement, changes[half:], rows[half:], outcome)
         return list(changes)
 
-    def _missing(self, sql: str, changes: Sequence[Change], error: PermanentError, outcome: BatchOutcome) -> list[int]:
+    def _missing(
+        self, statement: Statement, changes: Sequence[Change], error: PermanentError, outcome: BatchOutcome
+    ) -> list[int]:
         """The indexes of those inserts that another run has not made meanwhile."""
-        if sql != self._sql.insert or error.code != DUPLICATE:
+        if statement.effect != Effect.INSERT or error.code != DUPLICATE:
             return list(range(len(changes)))
         present = self._present(changes)
         if any(change.key in present and present[change.key].sequence < change.sequence for change in changes):
@@ -350,11 +365,11 @@ class Applier:
 
     def _final(self, failed: Failed, outcome: BatchOutcome) -> None:
         """Leave a change for `_resolve`, or quarantine it, unless its insert met the record of another run."""
-        sql, change, error = failed.sql, failed.change, failed.error
-        own = None
-        if sql == self._sql.insert and error.code == DUPLICATE:
+        change, error = failed.change, failed.error
+        own, twice = None, failed.statement.effect == Effect.INSERT and error.code == DUPLICATE
+        if twice:
             own = self._present([change]).get(change.key)
-        if own is None and self._freed(sql, change, error):
+        if own is None and twice and self._freed(change):
             raise TransientError(f"a row that legacy moved had the key: {error}", error.code) from error
         if own is None and error.code in UNIQUE_CODES | FOREIGN_KEY_CODES:
             outcome.failed.append(failed)
@@ -365,10 +380,9 @@ class Applier:
         else:
             outcome.stale += 1
 
-    def _freed(self, sql: str, change: Change, error: PermanentError) -> bool:
+    def _freed(self, change: Change) -> bool:
         """Whether a row that legacy has moved to another key held the item's, which is now free for an insert."""
-        natural = self._entity.legacy.key_type == "string"
-        if not natural or sql != self._sql.insert or error.code != DUPLICATE:
+        if self._entity.legacy.key_type != "string":
             return False
         sql = self._sql.free_key(keeping(self._database, self._entity))
         return self._database.execute(sql, {"item": {"stringValue": change.key}}) > 0
@@ -379,3 +393,16 @@ def _misfit(change: Change) -> str:
     if not mapping.usable_key(change.key):
         return f"the key has more than {names.KEY_BYTES} bytes"
     return change.problem
+
+
+def _order(change: Change, places: Mapping[str, Present]) -> tuple[int, str]:
+    """Where a change's row stands in the table, as nearly as its key says."""
+    place = places[change.key] if places else None
+    if place is None or place.collation:
+        return 0, change.key
+    return int(place.primary_key), ""
+
+
+def _collation(places: Mapping[str, Present]) -> str:
+    """That of the primary key, which all these rows have; without a row, none is asked for."""
+    return next(iter(places.values())).collation if places else ""

@@ -211,9 +211,10 @@ class Exchange:
 
     def _delete(self, inside: DataApi, members: Sequence[Member]) -> None:
         for member in members:
-            inside.execute(self._sql.keep_tombstone, self._sql.tombstone_values(member.change))
+            taken = self._taking(member)
+            inside.execute(self._sql.keep_tombstone, taken)
             if member.place.primary_key:
-                inside.execute(self._sql.delete, self._sql.delete_values(member.change, member.place.primary_key))
+                inside.execute(self._sql.delete(member.place.collation), taken)
 
     def _free(self, inside: DataApi, members: Sequence[Member]) -> None:
         freed = {part.column: part for parts in self._indexes if (part := _freed(parts))}
@@ -233,10 +234,11 @@ class Exchange:
                 raise
 
     def _write(self, inside: DataApi, member: Member) -> None:
-        if member.place.primary_key:
-            inside.execute(self._sql.update, self._sql.update_values(member.change, member.place.primary_key))
-        else:
-            inside.execute(self._sql.insert, self._sql.insert_values(member.change))
+        sql = self._sql.update(member.place.collation) if member.place.primary_key else self._sql.insert
+        inside.execute(sql, self._taking(member))
+
+    def _taking(self, member: Member) -> Values:
+        return self._sql.taking([self._sql.cells(member.change, member.place.primary_key)])
 
     @property
     def _places(self) -> Places:

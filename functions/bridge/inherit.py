@@ -78,10 +78,10 @@ class Inheritance:
         """The parameters for each row of the epoch that has a lower sequence than its key's tombstone."""
         found: list[Values] = []
         for row in self._database.query(sql, values):
-            key, primary_key, seen, row_epoch, _ = self._sql.looked_up(row)
+            key, present = self._sql.looked_up(row)
             sequence, epoch = tombstones.get(key, (-1, 0))  # a collation may answer with another spelling
-            if row_epoch == epoch and seen < sequence:
-                found.append(self._values(primary_key, seen, sequence, epoch))
+            if present.epoch == epoch and present.sequence < sequence:
+                found.append(self._values(present.primary_key, present.sequence, sequence, epoch))
         return found
 
     def _values(self, primary_key: str, seen: int, sequence: int, epoch: int) -> Values:

@@ -16,4 +16,5 @@ def keeping(database: DataApi, entity: Entity) -> str:
     """What follows the last value that the UPDATE sets: each such column is set to itself. Empty where none is."""
     place = {"database": entity.legacy.database, "table": entity.legacy.table}
     rows = database.query(ON_UPDATE, {name: {"stringValue": value} for name, value in place.items()})
-    return "".join(f", `{cell_text(row[0])}` = `{cell_text(row[0])}`" for row in rows)
+    columns = (f"`{entity.legacy.table}`.`{cell_text(row[0])}`" for row in rows)
+    return "".join(f", {column} = {column}" for column in columns)

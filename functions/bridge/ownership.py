@@ -27,9 +27,9 @@ MOMENT = "%Y-%m-%d %H:%M:%S.%f"  # in Python; Aurora's clock, UTC
 INIT = "run `runbook init`"
 EVER = datetime(1970, 1, 1, tzinfo=UTC)  # since when an entity that was never disconnected is connected
 LATEST = "9999-12-31 23:59:59"  # of a change that the stream gives no time for: after every moment
-MODERN = "(c.legacy_stamp = 0 AND (c.generation > 0 OR c.fenced = 1))"
-CREATED = "CAST(:created AS DATETIME(6))"
-BRIDGED = f"c.bridged_since < {CREATED}"
+# Columns of the control row, which a user's own table has no part in, whatever its name is.
+CONTROL = names.CONTROL_TABLE
+MODERN = f"({CONTROL}.legacy_stamp = 0 AND ({CONTROL}.generation > 0 OR {CONTROL}.fenced = 1))"
 
 
 class OutdatedTablesError(BlockedError):
@@ -86,7 +86,7 @@ def read(database: DataApi, entity: Entity) -> Authority:
         OutdatedTablesError: the row is missing, or lacks columns.
     """
     moments = ", ".join(f"DATE_FORMAT({name}, '%Y-%m-%d %H:%i:%s.%f')" for name in names.CONTROL_MOMENTS)
-    sql = f"SELECT legacy_stamp, {MODERN}, {moments} FROM {names.CONTROL_TABLE} c WHERE entity = :entity"  # noqa: S608
+    sql = f"SELECT legacy_stamp, {MODERN}, {moments} FROM {CONTROL} WHERE entity = :entity"  # noqa: S608  # names of ours
     try:
         rows = database.query(sql, {"entity": {"stringValue": entity.name}})
     except DataApiError as error:
@@ -112,23 +112,23 @@ def moment(cell: FieldOutputTypeDef) -> datetime | None:
 
 
 def text(created: datetime | None) -> str:
-    """The parameter `:created`."""
+    """A moment as `changeable` and `bridged` take it."""
     return LATEST if created is None else created.astimezone(UTC).strftime(MOMENT)
 
 
-def bridged() -> str:
-    """The condition that the bridge applies a change of `:created`."""
-    return _control(BRIDGED)
+def bridged(created: str) -> str:
+    """The condition that the bridge applies a change made at `created`, an expression in SQL."""
+    return _control(_after_connection(created))
 
 
-def changeable(entity: Entity) -> str:
-    """The condition that a change of `:created` may update or delete a row.
+def changeable(entity: Entity, created: str) -> str:
+    """The condition that a change made at `created`, an expression in SQL, may update or delete a row.
 
     It reads the control row with a shared lock, so that no row is changed while the source of truth is.
     """
-    epoch = f"({names.EPOCH_COLUMN} IS NULL OR {names.EPOCH_COLUMN} <> c.legacy_stamp)"
-    owner = f"({made(entity)} OR c.legacy_since >= {CREATED})"
-    return _control(f"{BRIDGED} AND ({MODERN} OR ({epoch} AND {owner}))")
+    epoch = f"({names.EPOCH_COLUMN} IS NULL OR {names.EPOCH_COLUMN} <> {CONTROL}.legacy_stamp)"
+    owner = f"({made(entity)} OR {CONTROL}.legacy_since >= {_moment(created)})"
+    return _control(f"{_after_connection(created)} AND ({MODERN} OR ({epoch} AND {owner}))")
 
 
 def made(entity: Entity) -> str:
@@ -143,5 +143,13 @@ def own_key(entity: Entity) -> str:
     return f"CAST(CONVERT(`{entity.legacy.table}`.`{entity.legacy.key}` USING utf8mb4) AS BINARY)"
 
 
+def _after_connection(created: str) -> str:
+    return f"{CONTROL}.bridged_since < {_moment(created)}"
+
+
+def _moment(created: str) -> str:
+    return f"CAST({created} AS DATETIME(6))"
+
+
 def _control(condition: str) -> str:
-    return f"(SELECT {condition} FROM {names.CONTROL_TABLE} c WHERE c.entity = :entity)"  # noqa: S608  # names of ours
+    return f"(SELECT {condition} FROM {CONTROL} WHERE {CONTROL}.entity = :entity)"  # noqa: S608  # names of ours

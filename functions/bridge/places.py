@@ -7,7 +7,7 @@ from typing import Any
 from functions.aws.data_api import DataApi, Values, cell_text
 from functions.bridge import stream_guard
 from functions.bridge.kept_columns import keeping
-from functions.bridge.statements import SEQUENCE, Statements
+from functions.bridge.statements import SEQUENCE, Present, Statements
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.legacy.table import of_writable
@@ -15,7 +15,7 @@ from functions.legacy.table import of_writable
 NONE = -1  # in place of a sequence
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Place:
     """What Aurora knows of a key.
 
@@ -24,12 +24,14 @@ class Place:
         sequence: of its row; -1 for none.
         deleted: the sequence of the tombstone; -1 for none.
         epoch: the one in which legacy deleted it; 0 when it did not.
+        collation: of the primary key; empty where it is a number, or where there is no row.
     """
 
     primary_key: str = ""
     sequence: int = NONE
     deleted: int = NONE
     epoch: int = 0
+    collation: str = ""
 
     @property
     def highest(self) -> int:
@@ -50,22 +52,23 @@ class Places:
 
     def of(self, key: str) -> Place:
         """What Aurora knows of a key now."""
-        row = of_writable([key], self._looked_up).get(key, ("", NONE))
+        row = of_writable([key], self._looked_up).get(key)
         sql = (
             "SELECT sequence, COALESCE(legacy_stamp, 0) "  # noqa: S608  # names of ours
             f"FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item"
         )
         tombstone = self._database.query(sql, self._item_values(key))
         deleted, epoch = (int(cell_text(cell)) for cell in tombstone[0]) if tombstone else (NONE, 0)
-        return Place(primary_key=row[0], sequence=row[1], deleted=deleted, epoch=epoch)
+        if row is None:
+            return Place(deleted=deleted, epoch=epoch)
+        return Place(row.primary_key, row.sequence, deleted, epoch, row.collation)
 
-    def _looked_up(self, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
-        found: dict[str, tuple[str, int]] = {}
-        for sql, values in self._sql.lookups(keys):
-            for row in self._database.query(sql, values):
-                key, primary_key, sequence, _, _ = self._sql.looked_up(row)
-                found[key] = primary_key, sequence
-        return found
+    def _looked_up(self, keys: Sequence[str]) -> dict[str, Present]:
+        return dict(
+            self._sql.looked_up(row)
+            for sql, values in self._sql.lookups(keys)
+            for row in self._database.query(sql, values)
+        )
 
     def shift(self, key: str, place: Place, stream: str, old: int, new: int) -> None:
         """Change the sequence that is noted at the row, or at the tombstone of a delete, if it is this one."""

@@ -104,7 +104,7 @@ class Replay:
         change = Change(key=key, sequence=noted, kind=ChangeKind.UPSERT)
         sql = Statements(self._entity, stream)
         # The tombstone first: a row that legacy makes meanwhile goes on from there.
-        self._database.execute(sql.keep_tombstone, sql.tombstone_values(change))
+        self._database.execute(sql.keep_tombstone, sql.taking([sql.cells(change)]))
         place = self.place(key)
         if place.primary_key:
             passing = sql.pass_over(keeping(self._database, self._entity))

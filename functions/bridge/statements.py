@@ -1,24 +1,51 @@
 """The SQL of the bridge for one entity: how an item key, a UUID too, finds its row or becomes one.
 
-It uses only what Aurora MySQL 3 and MariaDB share.
+A statement takes all its changes at once, as rows of one parameter (`functions.aws.json_rows`). It uses only what
+Aurora MySQL 3 and MariaDB share.
 """
 
+import base64
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from functions.aws import json_rows
 from functions.aws.data_api import Row, Values, cell_text
+from functions.aws.json_rows import Cells
 from functions.bridge import ownership, stream_guard
 from functions.domain import mapping, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
+from functions.domain.values import Field, RowField
 from functions.legacy.table import is_counted_key, within
 
 # Text compared with DECIMAL would be compared as doubles, which cannot keep two sequences apart.
 SEQUENCE = "CAST(:sequence AS DECIMAL(40,0))"
+OF_ROW = f"CAST({json_rows.cell('sequence')} AS DECIMAL(40,0))"
+ITEM = json_rows.binary("item_key")
 TOMBSTONE_AGE = "48 HOUR"  # twice what a stream keeps
 EXPIRED_AT_ONCE = 500
 # Legacy's current epoch, 0 where modern is the source of truth.
 EPOCH = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608  # names of ours
+MARKS = ("item_key", "sequence", "created", "primary_key")  # the columns of every change, before its values
+
+
+@dataclass(frozen=True)
+class Present:
+    """A row that exists.
+
+    Attributes:
+        primary_key: its cell's value.
+        sequence: -1 for none.
+        epoch: in which legacy last wrote it; 0 for none.
+        made: whether modern made it.
+        collation: of the primary key; empty where it is a number.
+    """
+
+    primary_key: str
+    sequence: int
+    epoch: int
+    made: bool
+    collation: str
 
 
 class Statements:
@@ -35,30 +62,19 @@ class Statements:
         self._natural = entity.legacy.key_type == "string"
         self._table = f"`{entity.legacy.table}`"
         self._key = f"`{entity.legacy.key}`"
-        columns = [f"`{field.column}`" for field in entity.fields.values()]
-        older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} < {SEQUENCE})"
-        followed = stream_guard.follows(":stream")
-        changeable = f"{older} AND {followed} AND {ownership.changeable(entity)}"
-        sets = ", ".join(f"{column} = :f{i}" for i, column in enumerate(columns))
-        self.update = (
-            f"UPDATE {self._table} SET {sets}, {names.SEQUENCE_COLUMN} = {SEQUENCE} "  # noqa: S608  # checked names
-            f"WHERE {self._key} = :pk AND {changeable}"
-        )
-        self._passing_over = f"WHERE {self._key} = :pk AND {older} AND {followed}"
-        key = f"{self._key}, {names.KEY_COLUMN}" if self._natural else names.KEY_COLUMN
-        item = ":item, :item" if self._natural else ":item"
-        marks = ", ".join(f":f{i}" for i in range(len(columns)))
-        self.insert = (
-            f"INSERT INTO {self._table} ({', '.join(columns)}, {key}, {names.SEQUENCE_COLUMN}) "  # noqa: S608
-            f"SELECT {marks}, {item}, {SEQUENCE} FROM DUAL WHERE {ownership.bridged()} AND {followed} AND NOT EXISTS ("
-            f"SELECT 1 FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item "
-            f"AND (sequence >= {SEQUENCE} OR legacy_stamp = ({EPOCH})))"
-        )
-        self.delete = f"DELETE FROM {self._table} WHERE {self._key} = :pk AND {changeable}"  # noqa: S608
+        self._marks = json_rows.source(MARKS)
+        self._records = json_rows.source([*MARKS, *(f"f{i}" for i in range(len(entity.fields)))])
+        self._values = [_value(field, f"f{i}") for i, field in enumerate(entity.fields.values())]
+        self._followed = stream_guard.follows(":stream")
+        older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} < {OF_ROW})"
+        changeable = ownership.changeable(entity, json_rows.cell("created"))
+        self._changeable = f"{older} AND {self._followed} AND {changeable}"
+        self.insert = self._insert()
         self.keep_tombstone = (
             f"INSERT INTO {names.DELETES_TABLE} (entity, item_key, sequence, deleted_at) "  # noqa: S608
-            f"SELECT :entity, :item, {SEQUENCE}, UTC_TIMESTAMP(6) FROM DUAL WHERE {followed} ON DUPLICATE KEY UPDATE "
-            "deleted_at = VALUES(deleted_at), sequence = GREATEST(sequence, VALUES(sequence))"
+            f"SELECT :entity, {ITEM}, {OF_ROW}, UTC_TIMESTAMP(6) FROM {self._marks} WHERE {self._followed} "
+            f"ON DUPLICATE KEY UPDATE deleted_at = VALUES(deleted_at), "
+            f"sequence = GREATEST({names.DELETES_TABLE}.sequence, VALUES(sequence))"
         )
         self.expire_tombstones = (
             f"DELETE FROM {names.DELETES_TABLE} WHERE deleted_at < UTC_TIMESTAMP(6) - INTERVAL {TOMBSTONE_AGE} "  # noqa: S608
@@ -66,18 +82,62 @@ class Statements:
         )
         self.heartbeat = (
             f"INSERT INTO {names.HEARTBEATS_TABLE} (entity, token, sequence, applied_at) "  # noqa: S608
-            f"SELECT :entity, :token, {SEQUENCE}, UTC_TIMESTAMP(6) FROM DUAL WHERE {followed} ON DUPLICATE KEY UPDATE "
+            f"SELECT :entity, :token, {SEQUENCE}, UTC_TIMESTAMP(6) FROM DUAL WHERE {self._followed} "
+            "ON DUPLICATE KEY UPDATE "
             "token = IF(VALUES(sequence) > sequence, VALUES(token), token), applied_at = VALUES(applied_at), "
             "sequence = GREATEST(sequence, VALUES(sequence))"  # set from left to right, so the token first
         )
 
+    def _insert(self) -> str:
+        """A COUNT, since NOT EXISTS may become a join that reads, and so locks, every tombstone."""
+        columns = [f"`{field.column}`" for field in self._entity.fields.values()]
+        key = f"{self._key}, {names.KEY_COLUMN}" if self._natural else names.KEY_COLUMN
+        item = f"{json_rows.cell('item_key')}, {ITEM}" if self._natural else ITEM
+        return (
+            f"INSERT INTO {self._table} ({', '.join(columns)}, {key}, {names.SEQUENCE_COLUMN}) "  # noqa: S608
+            f"SELECT {', '.join(self._values)}, {item}, {OF_ROW} FROM {self._records} "
+            f"WHERE {ownership.bridged(json_rows.cell('created'))} AND {self._followed} AND ("
+            f"SELECT COUNT(*) FROM {names.DELETES_TABLE} d WHERE d.entity = :entity AND d.item_key = {ITEM} "
+            f"AND (d.sequence >= {OF_ROW} OR d.legacy_stamp = ({EPOCH}))) = 0"
+        )
+
+    def update(self, collation: str) -> str:
+        """The UPDATE of rows that are there.
+
+        Args:
+            collation: of their primary key, as a lookup found it; so do the other methods.
+        """
+        columns = [f"{self._table}.`{field.column}`" for field in self._entity.fields.values()]
+        sets = ", ".join(f"{column} = {value}" for column, value in zip(columns, self._values, strict=True))
+        return (
+            f"UPDATE {self._joined(self._records, collation)} SET {sets}, {names.SEQUENCE_COLUMN} = {OF_ROW} "  # noqa: S608
+            f"WHERE {self._changeable}"
+        )
+
+    def delete(self, collation: str) -> str:
+        """The DELETE of rows that are there."""
+        return f"DELETE {self._table} FROM {self._joined(self._marks, collation)} WHERE {self._changeable}"
+
     def pass_over(self, keeping: str) -> str:
-        """The UPDATE that notes a change as seen, without its content.
+        """The UPDATE that notes one change as seen, without its content.
+
+        It joins nothing: MariaDB then would refuse a column with a zero date that is set to itself.
 
         Args:
             keeping: as `functions.bridge.kept_columns` says.
         """
-        return f"UPDATE {self._table} SET {names.SEQUENCE_COLUMN} = {SEQUENCE}{keeping} {self._passing_over}"  # noqa: S608
+        older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} < {SEQUENCE})"
+        return (
+            f"UPDATE {self._table} SET {names.SEQUENCE_COLUMN} = {SEQUENCE}{keeping} "  # noqa: S608  # checked names
+            f"WHERE {self._key} = :pk AND {older} AND {self._followed}"
+        )
+
+    def _joined(self, rows: str, collation: str) -> str:
+        """Each change with its row, found by the primary key alone: a scan of the table would lock all of it."""
+        place = json_rows.collated("primary_key", collation)
+        if not collation:
+            place = f"CAST({json_rows.cell('primary_key')} AS SIGNED)"
+        return f"{rows} STRAIGHT_JOIN {self._table} FORCE INDEX (PRIMARY) ON {self._table}.{self._key} = {place}"
 
     def free_key(self, keeping: str) -> str:
         """The UPDATE that frees the key of a row that modern made and that legacy has moved to another key since."""
@@ -88,33 +148,44 @@ class Statements:
 
     def rows(self, where: str) -> str:
         """The SELECT of what `looked_up` reads of some rows."""
-        return self._lookup("NULL" if self._natural else names.KEY_COLUMN, where)
-
-    def _lookup(self, key: str, where: str) -> str:
-        columns = f"{names.SEQUENCE_COLUMN}, {names.EPOCH_COLUMN}, {ownership.made(self._entity)}"
-        return f"SELECT {self._key}, {key}, {columns} FROM {self._table} WHERE {where}"  # noqa: S608  # checked names
+        return f"{self._lookup(self._own_key_column, self._table)} WHERE {where}"
 
     def lookups(self, keys: Sequence[str]) -> list[tuple[str, Values]]:
         """The SELECTs that find which of these keys have a row; plain reads, since locking ones would deadlock."""
-        texts = [{"stringValue": key} for key in keys]
         if self._natural:
-            where, values = within(self._key, texts)
-            return [(self._lookup("NULL", where), values)]
-        where, values = within(names.KEY_COLUMN, texts)
-        found = [(self._lookup(names.KEY_COLUMN, where), values)]
-        counted = [{"longValue": int(key)} for key in keys if is_counted_key(key)]
+            where, values = within(self._key, [{"stringValue": key} for key in keys])
+            return [(self.rows(where), values)]
+        rows = f"{json_rows.source(['item_key'])} STRAIGHT_JOIN {self._table}"
+        by_key = f"{rows} FORCE INDEX ({names.KEY_COLUMN}) ON {names.KEY_COLUMN} = {ITEM}"
+        found = [(self._lookup(names.KEY_COLUMN, by_key), json_rows.parameter([[key] for key in keys]))]
+        counted = [[key] for key in keys if is_counted_key(key)]
         if counted:
-            where, values = within(self._key, counted)
-            found.append((self._lookup("NULL", f"{where} AND {names.KEY_COLUMN} IS NULL"), values))
+            number = f"{self._table}.{self._key} = CAST({json_rows.cell('item_key')} AS SIGNED)"
+            by_number = f"{rows} FORCE INDEX (PRIMARY) ON {number} AND {names.KEY_COLUMN} IS NULL"
+            found.append((self._lookup("NULL", by_number), json_rows.parameter(counted)))
         return found
 
-    def looked_up(self, row: Row) -> tuple[str, str, int, int, bool]:
-        """Item key, primary key, sequence (-1: none), legacy's epoch (0: none) of a row, and whether modern made it."""
+    @property
+    def _own_key_column(self) -> str:
+        return "NULL" if self._natural else names.KEY_COLUMN
+
+    def _lookup(self, key: str, rows: str) -> str:
+        columns = f"{names.SEQUENCE_COLUMN}, {names.EPOCH_COLUMN}, {ownership.made(self._entity)}"
+        primary_key = f"{self._table}.{self._key}"
+        collation = f"COLLATION({primary_key})" if self._natural else "''"
+        return f"SELECT {primary_key}, {key}, {columns}, {collation} FROM {rows}"  # noqa: S608  # checked names
+
+    def looked_up(self, row: Row) -> tuple[str, Present]:
+        """The item key of a row, and what is known of it."""
         primary_key = cell_text(row[0])
-        key = primary_key if row[1].get("isNull") else cell_text(row[1])
-        sequence = -1 if row[2].get("isNull") else int(cell_text(row[2]))
-        epoch = 0 if row[3].get("isNull") else int(cell_text(row[3]))
-        return key, primary_key, sequence, epoch, cell_text(row[4]) == "1"
+        found = Present(
+            primary_key,
+            sequence=-1 if row[2].get("isNull") else int(cell_text(row[2])),
+            epoch=0 if row[3].get("isNull") else int(cell_text(row[3])),
+            made=cell_text(row[4]) == "1",
+            collation=cell_text(row[5]),
+        )
+        return primary_key if row[1].get("isNull") else cell_text(row[1]), found
 
     def tombstones(self, keys: Sequence[str], epoch: int) -> tuple[str, Values]:
         """The SELECT of keys that legacy deleted in an epoch, with the sequence that each showed then."""
@@ -130,26 +201,22 @@ class Statements:
         """The parameter `:entity`."""
         return {"entity": {"stringValue": self._entity.name}}
 
-    def update_values(self, change: Change, primary_key: str) -> Values:
-        """The parameters of `update`."""
-        return {**self._fields(change), **self.delete_values(change, primary_key)}
+    def cells(self, change: Change, primary_key: str = "") -> Cells:
+        """A change as one row of what a statement takes: its marks, then its values, if it has any."""
+        marks = [change.key, str(change.sequence), ownership.text(change.created), primary_key]
+        if change.record is None:
+            return marks
+        values = mapping.row_from_record(self._entity, change.record).values()
+        return [*marks, *(_text(value) for value in values)]
 
-    def insert_values(self, change: Change) -> Values:
-        """The parameters of `insert`."""
-        return {**self._fields(change), **self.tombstone_values(change), "created": _created(change)}
-
-    def delete_values(self, change: Change, primary_key: str) -> Values:
-        """The parameters of `delete`."""
-        return {**self.pass_over_values(change, primary_key), "created": _created(change)}
+    def taking(self, rows: Sequence[Cells]) -> Values:
+        """The parameters of a statement that takes changes."""
+        return {**json_rows.parameter(rows), **self.entity_value, **self._stream}
 
     def pass_over_values(self, change: Change, primary_key: str) -> Values:
-        """The parameters of `pass_over`, and the first of others."""
+        """The parameters of `pass_over`."""
         place = {"stringValue": primary_key} if self._natural else {"longValue": int(primary_key)}
-        return {"pk": place, "sequence": _sequence(change), **self.entity_value, **self._stream}
-
-    def tombstone_values(self, change: Change) -> Values:
-        """The parameters of `keep_tombstone`."""
-        return {**self.entity_value, **self._stream, "item": {"stringValue": change.key}, "sequence": _sequence(change)}
+        return {"pk": place, "sequence": {"stringValue": str(change.sequence)}, **self.entity_value, **self._stream}
 
     def heartbeat_values(self, change: Change) -> Values:
         """The parameters of `heartbeat`."""
@@ -157,19 +224,22 @@ class Statements:
             **self.entity_value,
             **self._stream,
             "token": {"stringValue": change.token},
-            "sequence": _sequence(change),
+            "sequence": {"stringValue": str(change.sequence)},
         }
 
-    def _fields(self, change: Change) -> dict[str, dict[str, Any]]:
-        if change.record is None:
-            raise ValueError(f"the change of {change.key} has no record to write")
-        cells = mapping.row_from_record(self._entity, change.record).values()
-        return {f"f{i}": cell for i, cell in enumerate(cells)}
+
+def _value(field: Field, column: str) -> str:
+    """What a column is set to; its cell is written by `_text`."""
+    if field.type == "bytes":
+        return json_rows.decoded(column)
+    if field.type in {"boolean", "integer"}:
+        return json_rows.whole_number(column)
+    return json_rows.cell(column)
 
 
-def _sequence(change: Change) -> dict[str, str]:
-    return {"stringValue": str(change.sequence)}
-
-
-def _created(change: Change) -> dict[str, str]:
-    return {"stringValue": ownership.text(change.created)}
+def _text(value: RowField) -> str | None:
+    """A parameter's value as a cell."""
+    if value.get("isNull"):
+        return None
+    content = next(iter(value.values()))
+    return base64.b64encode(content).decode() if isinstance(content, bytes) else str(content)

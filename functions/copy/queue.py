@@ -7,8 +7,8 @@ a lower one may show up later.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from functions.aws import json_rows
 from functions.aws.data_api import DataApi, Row, cell_text
 from functions.domain import names
 from functions.domain.entities import Entity
@@ -68,13 +68,15 @@ class ChangeQueue:
 
     def remove(self, rows: Iterable[Taken]) -> None:
         """Remove rows whose items are written, and no other: in a table that was made anew ids begin anew."""
-        sets: list[dict[str, dict[str, Any]]] = [
-            {**self._name, "id": {"longValue": row.id}, "at": {"stringValue": row.at}} for row in rows
-        ]
-        if sets:
-            # One by one: with a list of ids, MySQL may scan the table, and lock what legacy's writers insert.
-            where = "change_id = :id AND entity = :entity AND enqueued_at = :at"
-            self._database.batch(f"DELETE FROM {TABLE} WHERE {where}", sets)  # noqa: S608
+        done = [[str(row.id), row.at] for row in rows]
+        if done:
+            # By the primary key alone: a scan of the table would lock what legacy's writers insert.
+            self._database.execute(
+                f"DELETE {TABLE} FROM {json_rows.source(['number', 'moment'])} STRAIGHT_JOIN {TABLE} "
+                f"FORCE INDEX (PRIMARY) ON change_id = CAST({json_rows.cell('number')} AS UNSIGNED) "
+                f"WHERE entity = :entity AND enqueued_at = CAST({json_rows.cell('moment')} AS DATETIME(6))",
+                {**self._name, **json_rows.parameter(done)},
+            )
 
     def epoch(self) -> int:
         """Legacy's epoch now; 0 while it has none."""
@@ -88,17 +90,15 @@ class ChangeQueue:
         """
         if not keys:
             return True
-        rows = " UNION ALL ".join(
-            f"SELECT {names.lane_of(key)} AS lane, :k{i} AS item_key" for i, key in enumerate(keys)
-        )
-        values = {f"k{i}": {"stringValue": key} for i, key in enumerate(keys)}
+        rows = json_rows.parameter([[str(names.lane_of(key)), key] for key in keys])
         # The fence waits for this statement: of an INSERT … SELECT, MySQL locks what it reads.
         done = self._database.execute(
             f"INSERT INTO {TABLE} (entity, lane, item_key, enqueued_at, backfill) "  # noqa: S608
-            f"SELECT c.entity, k.lane, k.item_key, UTC_TIMESTAMP(6), {int(backfill)} FROM ({rows}) AS k "
+            f"SELECT c.entity, {json_rows.whole_number('number')}, {json_rows.binary('wanted')}, UTC_TIMESTAMP(6), "
+            f"{int(backfill)} FROM {json_rows.source(['number', 'wanted'])} "
             f"JOIN {names.CONTROL_TABLE} AS c ON c.entity = :entity AND c.legacy_stamp = {int(epoch)} "
             "AND c.legacy_stamp > 0",
-            self._name | values,
+            self._name | rows,
         )
         return done > 0
 

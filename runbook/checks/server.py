@@ -197,5 +197,5 @@ def _zone(session: SqlSession, facts: Facts) -> Check:
 
 
 def _lock_mode(session: SqlSession) -> Check:
-    """Never red: an insert of the bridge takes one key, in any mode."""
+    """Never red: it says how many keys the bridge's inserts use (docs/preflight.md)."""
     return Check(name="auto-increment", ok=True, value=f"lock mode {session.lock_mode}", limit="any")

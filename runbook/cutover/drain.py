@@ -206,9 +206,9 @@ def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str
     for key, sequence in tombstones:
         found[cell_text(key)].tombstone = int(cell_text(sequence))
     for row in rows:
-        key, _, sequence, _, _ = sql.looked_up(row)
+        key, present = sql.looked_up(row)
         if key in found:  # a collation may answer with another spelling, which is another item
-            found[key].row = sequence
+            found[key].row = present.sequence
     return found
 
 

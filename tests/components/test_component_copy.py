@@ -68,7 +68,7 @@ def test_the_worker_works_as_the_bridges_user_and_never_sees_the_master_secret(s
     found = rights(stack, "copy-worker-rights")
     assert found["secretsmanager:GetSecretValue"] == [stack.outputs["bridgeSecretArn"]]
     cluster = [stack.outputs["clusterArn"]]
-    assert found["rds-data:ExecuteStatement"] == found["rds-data:BatchExecuteStatement"] == cluster
+    assert found["rds-data:ExecuteStatement"] == cluster
 
 
 def test_the_worker_writes_items_keeps_its_records_and_quarantines_what_no_item_can_hold(stack):

@@ -120,7 +120,7 @@ def test_the_modern_reader_reads_and_the_modern_writer_writes_only_its_own_table
 def test_the_bridge_writes_as_its_own_user_and_never_sees_the_master_secret(stack):
     found = rights(stack, "bridge-chefs-writer")
     assert found[SECRET] == [stack.outputs["bridgeSecretArn"]]
-    assert found[DATA_API] == found["rds-data:BatchExecuteStatement"] == [stack.outputs["clusterArn"]]
+    assert found[DATA_API] == found["rds-data:BeginTransaction"] == [stack.outputs["clusterArn"]]
 
 
 def test_the_bridge_reads_one_stream_and_puts_only_into_quarantine_and_failure_bucket(stack):
@@ -200,9 +200,9 @@ def test_forty_entities_fit_into_the_environment_of_a_function(twenty):
         assert 2 * len(json.dumps(named, separators=(",", ":"))) <= 4096, function["name"]
 
 
-def test_batches_are_allowed_only_where_asked_for():
+def test_transactions_are_allowed_only_where_asked_for():
     assert policies.sql("c", "s")[0]["Action"] == ["rds-data:ExecuteStatement"]
-    assert "rds-data:BatchExecuteStatement" in policies.sql("c", "s", batches=True)[0]["Action"]
+    assert "rds-data:CommitTransaction" in policies.sql("c", "s", transactions=True)[0]["Action"]
 
 
 def test_a_statement_allows_these_actions_on_these_resources():

@@ -1,15 +1,10 @@
-"""What the Data API says is understood in each of its wordings, and requests stay under its limits."""
+"""What the Data API says is understood in each of its wordings."""
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from hypothesis import given
-from hypothesis import strategies as st
 
-from functions.aws import data_api
 from functions.aws.mysql_errors import (
     BlockedError,
     DataApiError,
@@ -93,21 +88,3 @@ def test_an_error_says_whether_the_write_may_have_happened(name, text, maybe):
     error = meaning(name, text)
     assert isinstance(error, TransientError)
     assert error.maybe_written is maybe
-
-
-texts = st.text(alphabet=st.sampled_from('a\x00"\\é𒀀'), max_size=50).map(lambda text: text * 4000)
-
-
-@given(values=st.lists(texts | st.just(""), max_size=30))
-def test_every_request_is_under_the_limit_and_nothing_is_left_out(values):
-    sets = [{"f0": {"stringValue": value}, "f1": {"isNull": True}, "f2": {"longValue": 1}} for value in values]
-    runs = data_api.chunks(sets)
-    assert [index for run in runs for index in run] == list(range(len(sets)))
-    for run in runs:
-        request = json.dumps([data_api._parameters(sets[index]) for index in run])
-        assert len(request) < 4 * 2**20
-
-
-def test_a_request_has_at_most_a_thousand_parameter_sets():
-    runs = data_api.chunks([{"a": {"longValue": 1}}] * 2500)
-    assert [len(run) for run in runs] == [1000, 1000, 500]

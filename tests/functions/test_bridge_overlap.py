@@ -42,10 +42,6 @@ class Interrupted(DataApi):
         self._before()
         return self.inner.execute(*arguments)
 
-    def batch(self, *arguments: Any) -> None:
-        self._before()
-        self.inner.batch(*arguments)
-
 
 def deliver(legacy, batch, database=None):
     """Apply a batch as Lambda does: again while the bridge asks for it."""

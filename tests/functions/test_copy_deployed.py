@@ -50,10 +50,8 @@ def _until(condition) -> None:
 
 
 def test_the_deployed_function_copies_until_it_is_stopped(sandbox, deployed):
-    deployed.legacy.database.batch(
-        "INSERT INTO cheftable (cheffirst, cheflast) VALUES (:first, 'x')",
-        [{"first": {"stringValue": f"chef {n}"}} for n in range(ROWS)],
-    )
+    chefs = ", ".join(f"('chef {n}', 'x')" for n in range(ROWS))
+    deployed.legacy.database.execute(f"INSERT INTO cheftable (cheffirst, cheflast) VALUES {chefs}")
     deployed.begin()
     answers: list[dict] = []
 
