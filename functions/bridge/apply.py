@@ -103,6 +103,7 @@ class Applier:
         self._quarantine = quarantine
         self._sql = Statements(entity, stream)
         self._exchange = Exchange(entity, database, stream, read)
+        self._collation = ""  # of the primary key, once a row was looked up
 
     def apply(self, changes: Sequence[Change], authority: Authority | None = None) -> BatchOutcome:
         """Apply changes, at most one per key.
@@ -176,6 +177,8 @@ class Applier:
         for start in range(0, len(changes), KEYS_AT_ONCE):
             keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
             found |= of_writable(keys, self._looked_up)
+        for row in found.values():
+            self._collation = row.collation
         return found
 
     def _looked_up(self, keys: Sequence[str]) -> dict[str, Present]:
@@ -192,7 +195,7 @@ class Applier:
         newer = [change for change in known if change.sequence > present[change.key].sequence]
         new = [change for change in upserts if change.key not in present]
         outcome.stale += len(known) - len(newer)
-        update = Statement(effect=Effect.UPDATE, sql=self._sql.update(_collation(present)))
+        update = Statement(effect=Effect.UPDATE, sql=self._sql.update(self._collation))
         insert = Statement(effect=Effect.INSERT, sql=self._sql.insert)
         updated = self._run(update, newer, present, outcome)
         outcome.upserts += len(updated) + len(self._run(insert, new, {}, outcome))
@@ -292,13 +295,20 @@ class Applier:
         An older delete may have taken the row meanwhile, or the source of truth may have changed between the statement
         and the look for conflicts.
         """
-        present = self._present([*updated, *deleted])
-        for change in updated:
-            if change.key not in present or present[change.key].sequence < change.sequence:
-                raise TransientError("a row was deleted while it was updated: another run applies the same batch")
-        for change in deleted:
-            if change.key in present and present[change.key].sequence < change.sequence:
-                raise TransientError("a row was left alone while the source of truth changed: the batch is repeated")
+        if self._standing(updated) != (len(updated), 0):
+            raise TransientError("a row was deleted while it was updated: another run applies the same batch")
+        if self._standing(deleted)[1]:
+            raise TransientError("a row was left alone while the source of truth changed: the batch is repeated")
+
+    def _standing(self, changes: Sequence[Change]) -> tuple[int, int]:
+        """How many changes have a row, and how many of these rows are behind their change."""
+        rows = [self._sql.marks(change) for change in changes]
+        present, behind = 0, 0
+        for run in json_rows.runs(rows):
+            for sql, values in self._sql.standings([rows[i] for i in run], self._collation):
+                found = self._database.query(sql, values)[0]
+                present, behind = present + int(cell_text(found[0])), behind + int(cell_text(found[1]))
+        return present, behind
 
     def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
         if not deletes:
@@ -308,7 +318,7 @@ class Applier:
         present = self._present(deletes)
         known = [change for change in deletes if change.key in present]
         outcome.stale += len(deletes) - len(known)
-        delete = Statement(effect=Effect.DELETE, sql=self._sql.delete(_collation(present)))
+        delete = Statement(effect=Effect.DELETE, sql=self._sql.delete(self._collation))
         deleted = self._run(delete, known, present, outcome)
         outcome.deletes += len(deleted)
         self._database.execute(self._sql.expire_tombstones)
@@ -401,8 +411,3 @@ def _order(change: Change, places: Mapping[str, Present]) -> tuple[int, str]:
     if place is None or place.collation:
         return 0, change.key
     return int(place.primary_key), ""
-
-
-def _collation(places: Mapping[str, Present]) -> str:
-    """That of the primary key, which all these rows have; without a row, none is asked for."""
-    return next(iter(places.values())).collation if places else ""

@@ -110,13 +110,14 @@ class Statements:
         columns = [f"{self._table}.`{field.column}`" for field in self._entity.fields.values()]
         sets = ", ".join(f"{column} = {value}" for column, value in zip(columns, self._values, strict=True))
         return (
-            f"UPDATE {self._joined(self._records, collation)} SET {sets}, {names.SEQUENCE_COLUMN} = {OF_ROW} "  # noqa: S608
-            f"WHERE {self._changeable}"
+            f"UPDATE {self._by_primary_key('primary_key', collation, self._records)} SET {sets}, "  # noqa: S608
+            f"{names.SEQUENCE_COLUMN} = {OF_ROW} WHERE {self._changeable}"
         )
 
     def delete(self, collation: str) -> str:
         """The DELETE of rows that are there."""
-        return f"DELETE {self._table} FROM {self._joined(self._marks, collation)} WHERE {self._changeable}"
+        rows = self._by_primary_key("primary_key", collation)
+        return f"DELETE {self._table} FROM {rows} WHERE {self._changeable}"
 
     def pass_over(self, keeping: str) -> str:
         """The UPDATE that notes one change as seen, without its content.
@@ -132,12 +133,13 @@ class Statements:
             f"WHERE {self._key} = :pk AND {older} AND {self._followed}"
         )
 
-    def _joined(self, rows: str, collation: str) -> str:
-        """Each change with its row, found by the primary key alone: a scan of the table would lock all of it."""
-        place = json_rows.collated("primary_key", collation)
-        if not collation:
-            place = f"CAST({json_rows.cell('primary_key')} AS SIGNED)"
-        return f"{rows} STRAIGHT_JOIN {self._table} FORCE INDEX (PRIMARY) ON {self._table}.{self._key} = {place}"
+    def _by_primary_key(self, column: str, collation: str = "", changes: str = "") -> str:
+        """Changes with their rows, found by the primary key alone: a scan of the table would lock all of it."""
+        place = json_rows.collated(column, collation) if collation else f"CAST({json_rows.cell(column)} AS SIGNED)"
+        return (
+            f"{changes or self._marks} STRAIGHT_JOIN {self._table} FORCE INDEX (PRIMARY) "
+            f"ON {self._table}.{self._key} = {place}"
+        )
 
     def free_key(self, keeping: str) -> str:
         """The UPDATE that frees the key of a row that modern made and that legacy has moved to another key since."""
@@ -148,44 +150,53 @@ class Statements:
 
     def rows(self, where: str) -> str:
         """The SELECT of what `looked_up` reads of some rows."""
-        return f"{self._lookup(self._own_key_column, self._table)} WHERE {where}"
+        return f"SELECT {self._known} FROM {self._table} WHERE {where}"  # noqa: S608  # checked names
 
     def lookups(self, keys: Sequence[str]) -> list[tuple[str, Values]]:
         """The SELECTs that find which of these keys have a row; plain reads, since locking ones would deadlock."""
         if self._natural:
             where, values = within(self._key, [{"stringValue": key} for key in keys])
             return [(self.rows(where), values)]
-        rows = f"{json_rows.source(['item_key'])} STRAIGHT_JOIN {self._table}"
-        by_key = f"{rows} FORCE INDEX ({names.KEY_COLUMN}) ON {names.KEY_COLUMN} = {ITEM}"
-        found = [(self._lookup(names.KEY_COLUMN, by_key), json_rows.parameter([[key] for key in keys]))]
-        counted = [[key] for key in keys if is_counted_key(key)]
-        if counted:
-            number = f"{self._table}.{self._key} = CAST({json_rows.cell('item_key')} AS SIGNED)"
-            by_number = f"{rows} FORCE INDEX (PRIMARY) ON {number} AND {names.KEY_COLUMN} IS NULL"
-            found.append((self._lookup("NULL", by_number), json_rows.parameter(counted)))
+        return [(f"SELECT {self._known} FROM {place}", values) for place, values in self._counted([[k] for k in keys])]  # noqa: S608
+
+    def standings(self, rows: Sequence[Cells], collation: str) -> list[tuple[str, Values]]:
+        """The SELECTs of how many changes have a row, and how many of these rows are behind their change."""
+        behind = f"COALESCE(SUM(COALESCE({names.SEQUENCE_COLUMN}, -1) < {OF_ROW}), 0)"
+        if self._natural:
+            own = f"{ownership.own_key(self._entity)} = {ITEM}"  # a collation may find another spelling
+            places = [(f"{self._by_primary_key('item_key', collation)} AND {own}", json_rows.parameter(rows))]
+        else:
+            places = self._counted(rows)
+        return [(f"SELECT COUNT(*), {behind} FROM {place}", values) for place, values in places]  # noqa: S608
+
+    def _counted(self, rows: Sequence[Cells]) -> list[tuple[str, Values]]:
+        """Changes with their rows where keys are counted: by the item's key, and by the number that it may be."""
+        by_key = (
+            f"{self._marks} STRAIGHT_JOIN {self._table} FORCE INDEX ({names.KEY_COLUMN}) ON {names.KEY_COLUMN} = {ITEM}"
+        )
+        found = [(by_key, json_rows.parameter(rows))]
+        numbers = [row for row in rows if row[0] and is_counted_key(row[0])]
+        if numbers:
+            by_number = f"{self._by_primary_key('item_key')} AND {names.KEY_COLUMN} IS NULL"
+            found.append((by_number, json_rows.parameter(numbers)))
         return found
 
     @property
-    def _own_key_column(self) -> str:
-        return "NULL" if self._natural else names.KEY_COLUMN
-
-    def _lookup(self, key: str, rows: str) -> str:
-        columns = f"{names.SEQUENCE_COLUMN}, {names.EPOCH_COLUMN}, {ownership.made(self._entity)}"
+    def _known(self) -> str:
+        """What a lookup answers of a row: one text, since an answer's cells cost more than what is in them."""
+        key = "''" if self._natural else f"HEX(COALESCE({names.KEY_COLUMN}, ''))"
+        marks = (
+            f"COALESCE({names.SEQUENCE_COLUMN}, -1), COALESCE({names.EPOCH_COLUMN}, 0), {ownership.made(self._entity)}"
+        )
         primary_key = f"{self._table}.{self._key}"
         collation = f"COLLATION({primary_key})" if self._natural else "''"
-        return f"SELECT {primary_key}, {key}, {columns}, {collation} FROM {rows}"  # noqa: S608  # checked names
+        return f"CONCAT_WS(' ', {marks}, {collation}, {key}, {primary_key})"
 
     def looked_up(self, row: Row) -> tuple[str, Present]:
         """The item key of a row, and what is known of it."""
-        primary_key = cell_text(row[0])
-        found = Present(
-            primary_key,
-            sequence=-1 if row[2].get("isNull") else int(cell_text(row[2])),
-            epoch=0 if row[3].get("isNull") else int(cell_text(row[3])),
-            made=cell_text(row[4]) == "1",
-            collation=cell_text(row[5]),
-        )
-        return primary_key if row[1].get("isNull") else cell_text(row[1]), found
+        sequence, epoch, made, collation, key, primary_key = cell_text(row[0]).split(" ", 5)
+        found = Present(primary_key, int(sequence), int(epoch), made == "1", collation)
+        return bytes.fromhex(key).decode() if key else primary_key, found
 
     def tombstones(self, keys: Sequence[str], epoch: int) -> tuple[str, Values]:
         """The SELECT of keys that legacy deleted in an epoch, with the sequence that each showed then."""
@@ -203,11 +214,15 @@ class Statements:
 
     def cells(self, change: Change, primary_key: str = "") -> Cells:
         """A change as one row of what a statement takes: its marks, then its values, if it has any."""
-        marks = [change.key, str(change.sequence), ownership.text(change.created), primary_key]
+        marks = self.marks(change, primary_key)
         if change.record is None:
             return marks
         values = mapping.row_from_record(self._entity, change.record).values()
         return [*marks, *(_text(value) for value in values)]
+
+    def marks(self, change: Change, primary_key: str = "") -> Cells:
+        """A change as one row, without its values."""
+        return [change.key, str(change.sequence), ownership.text(change.created), primary_key]
 
     def taking(self, rows: Sequence[Cells]) -> Values:
         """The parameters of a statement that takes changes."""
