@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from functions.domain import entities
@@ -35,6 +36,7 @@ PAUSE = 3.0  # seconds of ordinary traffic between two switches
 OUTAGE = 10.0  # seconds, with --kill-database
 LONGEST = 1.0  # seconds that a switch should let a client wait
 SWITCHES = ("cutover writes", "rollback", "cutover writes again")
+CAUSES = ("Took ", "Writes were held ")  # begin the lines in which a command says what its time was spent on
 
 console = Console()
 
@@ -192,8 +194,11 @@ class Demo:
     def _step(self, load: Load, name: str, *words: str, says: str) -> None:
         begun = time.monotonic()
         with load.window(name):
-            self._call(*words, "--entity", ENTITY)
+            printed = self._call(*words, "--entity", ENTITY)
         _done(f"runbook {' '.join(words)}", time.monotonic() - begun, f"{says}, under load")
+        for line in printed.splitlines():
+            if line.startswith(CAUSES):
+                console.print(f"    [dim]{escape(line)}[/]", highlight=False)
 
     def _verify(self, says: str, *words: str, grace: float = 10) -> dict[str, Any]:
         answer = self._call("verify", "--entity", ENTITY, "--settle", f"{grace:g}", *words, "--json")

@@ -15,9 +15,13 @@ from runbook.cutover import canary
 from runbook.cutover.command import EntityCommand, Plan, SwitchResult
 from runbook.cutover.steps import Choices
 from runbook.errors import PreconditionError, RefusedError
+from runbook.journal.operation import StepTime
 from runbook.journal.state import State
 
 CHOICES = {"--probe-timeout": "timeout", "--settle": "propagation_wait", "--hold": "hold", "--warm": "warm"}
+
+
+SHOWN_SECONDS = 0.05  # a step that took less is not named
 
 
 def choices_given(choices: Choices) -> list[str]:
@@ -60,6 +64,24 @@ def show_result(session: Session, switch: EntityCommand, result: SwitchResult, *
     what = "done" if result.changed else "nothing to do"
     where = _where(result.state, result.routes)
     _output.line(f"{result.command} of {escape(switch.entity.name)}: {what}  ({where})")
+    for line in _times(result.times):
+        _output.line(line)
+
+
+def _times(times: Sequence[StepTime]) -> list[str]:
+    """What the time was spent on, first of the whole command, then while clients waited."""
+    held = [each for each in times if each.held]
+    waited = sum(each.seconds for each in held)
+    whole = [*(each for each in times if not each.held), *([StepTime(step="held", seconds=waited)] if held else [])]
+    whole.sort(key=lambda each: -each.seconds)
+    lines: list[str] = []
+    if whole:
+        shown = ", ".join(f"{each.step} {each.seconds:.1f}" for each in whole if each.seconds >= SHOWN_SECONDS)
+        lines.append(f"Took {sum(each.seconds for each in whole):.1f} s{shown and ': '}{shown}.")
+    if held:
+        parts = ", ".join(f"{each.step} {each.seconds * 1000:.0f}" for each in held)
+        lines.append(f"Writes were held for {waited * 1000:.0f} ms: {parts}.")
+    return lines
 
 
 def perform(session: Session, switch: EntityCommand, choices: Choices, *, execute: bool, yes: str | None) -> None:

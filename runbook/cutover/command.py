@@ -1,5 +1,6 @@
 """`runbook cutover`, `rollback` and `complete`: plan or execute one, and resume an interrupted operation first."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from runbook.cutover.reverse import Reverse
 from runbook.cutover.steps import Choices, OperationKind, Part, SwitchArguments, SwitchRun
 from runbook.errors import PreconditionError, RefusedError
 from runbook.journal.lock import Lease
-from runbook.journal.operation import Outcome, Runner, Step, finishes
+from runbook.journal.operation import Outcome, Runner, Step, StepTime, finishes
 from runbook.journal.state import Event, Operation, State
 from runbook.stack import Context
 
@@ -58,7 +59,12 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchResult:
-    """What a command did; `resumed` is the interrupted operation that it finished or undid first."""
+    """What a command did.
+
+    Attributes:
+        resumed: the interrupted operation that it finished or undid first.
+        times: of its checks and steps; none where there was nothing to do.
+    """
 
     command: str
     changed: bool
@@ -66,6 +72,7 @@ class SwitchResult:
     routes: Routes
     checks: Sequence[Check]
     resumed: Outcome | None
+    times: Sequence[StepTime]
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ class EntityCommand(ABC):
             resumed = resume(self.context, self.entity, lease, block_writers=self._block_writers)
             state = journal.state(name)
             part = self._needed(state, self.context.routing.routes(self.entity))
-            passed = self._act(state, part, lease) if part else []
+            passed, times = self._act(state, part, lease) if part else ([], [])
             return SwitchResult(
                 command=self.command,
                 changed=part is not None,
@@ -149,9 +156,11 @@ class EntityCommand(ABC):
                 routes=self.context.routing.routes(self.entity),
                 checks=passed,
                 resumed=resumed,
+                times=times,
             )
 
-    def _act(self, state: State, part: Part, lease: Lease) -> list[Check]:
+    def _act(self, state: State, part: Part, lease: Lease) -> tuple[list[Check], list[StepTime]]:
+        begun = time.monotonic()
         try:
             self._refuse()
             found = [] if part == Part.FENCE else self.checks(state)
@@ -159,9 +168,10 @@ class EntityCommand(ABC):
         except (PreconditionError, RefusedError) as error:
             record_event(self.context, self.entity, self.command, "refused", reason=error.message)
             raise
+        checked = StepTime(step="checks", seconds=time.monotonic() - begun)
         arguments = self._arguments(part, state, acting=True)
-        run_operation(self.context, self.entity, lease, self.command, arguments)
-        return found
+        outcome = run_operation(self.context, self.entity, lease, self.command, arguments)
+        return found, [checked, *outcome.times]
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,10 @@ class Reverse:
             gate = Step(name="gate", says="public writes → gate", do=run.put_gate)
             # Nothing is drained, so nothing else finds that the stream was switched off since the checks.
             followed = Step(
-                name="stream", says="check again that the stream is the adopted one", do=lambda: _demand_followed(run)
+                name="stream",
+                says="check again that the stream is the adopted one",
+                do=lambda: _demand_followed(run),
+                holds=True,
             )
             return [note, gate, run.phase(Phase.RETURNING, undo=Phase.MODERN), followed, *self._last()]
         drain = StreamDrain(run)
@@ -48,7 +51,7 @@ class Reverse:
             Step(name="catch-up", says="wait until the bridge is right behind modern's writer", do=drain.approach),
             run.phase(Phase.RETURNING, undo=Phase.MODERN),
             run.quiet(Side.MODERN),
-            Step(name="drain", says="wait until the bridge has applied the last changes", do=drain.drain),
+            Step(name="drain", says="wait until the bridge has applied the last changes", do=drain.drain, holds=True),
             *self._last(),
         ]
 
@@ -63,6 +66,7 @@ class Reverse:
                 undo=run.fence.undo_lower,
                 done=lambda: not run.fence.control().fenced,
                 commit=True,
+                holds=True,
             ),
             run.phase(Phase.LEGACY),
             *([run.writes_to(Side.GATE)] if run.choices.direct else []),  # an operation of the version before
@@ -81,6 +85,7 @@ class Reverse:
             do=lambda: run.send(to, timeout=max(0.0, run.held_since + run.choices.hold - time.monotonic())),
             unsays=f"{back}% of public reads → modern",
             undo=lambda: canary.send_back(run.context, run.entity, run.lease, back),
+            holds=True,
         )
 
 

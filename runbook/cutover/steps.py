@@ -32,7 +32,8 @@ from runbook.stack import Context
 
 SHORT_QUEUE = 200  # keys in the change queue that copy does in a moment
 POLL_SECONDS = 0.02  # between two looks while clients wait
-WARM_INTERVAL_SECONDS = 0.1  # between two instances: all at once would take the processors from present requests
+# Between two instances: all at once would take the processors from present requests.
+WARM_INTERVAL_SECONDS, WARM_LAST_SECONDS = 0.05, 0.2
 API_SECONDS = 29.0  # after which API Gateway has answered its client; a legacy writer that still runs meets the fence
 LEFT_SECONDS = (
     75.0  # in which a request leaves its writer or is counted no more; a gate's time and a writer's, and more
@@ -172,6 +173,7 @@ class SwitchRun:
             undo=(lambda: self._enter(transition(undo, undoes=phase))) if undo else lambda: None,
             done=lambda: self.context.journal.state(self.entity.name).phase == phase,
             commit=commit,
+            holds=phase != Phase.COMPLETE,
         )
 
     def quiet(self, side: Side) -> Step:
@@ -181,7 +183,7 @@ class SwitchRun:
             inside = self.context.journal.inside
             self.until(f"requests inside {side}'s writer", lambda: not inside(self.entity.name))
 
-        return Step(name="quiet", says=f"wait until no request is inside {side}'s writer", do=do)
+        return Step(name="quiet", says=f"wait until no request is inside {side}'s writer", do=do, holds=True)
 
     def gate_on(self, past: Side) -> Step:
         """Have public writes go through the gate, none past it to `past`, and instances ready for those to be held.
@@ -330,9 +332,9 @@ class SwitchRun:
         Each stays occupied until the last one is under way, so that none of them serves twice.
         """
         count = self.choices.warm
-        event = {"warm": self.entity.name, "seconds": count * WARM_INTERVAL_SECONDS}
         with ThreadPoolExecutor(len(functions) * count or 1) as pool:
-            for _ in range(count):
+            for left in reversed(range(count)):
+                event = {"warm": self.entity.name, "seconds": left * WARM_INTERVAL_SECONDS + WARM_LAST_SECONDS}
                 for function in functions:
                     pool.submit(self._invoke, function, event)
                 time.sleep(WARM_INTERVAL_SECONDS)

@@ -5,6 +5,7 @@ finished. So whatever the moment of a `kill -9`, the next command ends in one of
 two states that the operator knows.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Step:
         commit: from this step's end on, an interrupted operation is finished and no longer undone. When it fails, its
             `undo` makes sure that it takes no effect any more, and `done` then says whether it had.
         urgent: copy has to be right behind legacy's writers during this step, so its lanes look often.
+        holds: the gate holds clients' writes during this step.
         seconds: that pass at most between two answers to requests; a holder that gets none loses its lock.
     """
 
@@ -65,16 +67,27 @@ class Step:
     done: Callable[[], bool] = _unknown
     commit: bool = False
     urgent: bool = False
+    holds: bool = False
     seconds: float = STEP_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """How many seconds a step took, and whether clients' writes were held meanwhile."""
+
+    step: str
+    seconds: float
+    held: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How an operation ended: `done`, or `undone` with its reason."""
+    """How an operation ended: `done`, or `undone` with its reason; and how long the steps took that were done."""
 
     command: str
     result: str
     reason: str = ""
+    times: tuple[StepTime, ...] = ()
 
 
 def finishes(steps: Sequence[Step], operation: Operation) -> bool:
@@ -105,6 +118,7 @@ class Runner:
         self._lease = lease
         self._steps = steps
         self._say = say
+        self._times: list[StepTime] = []
 
     def run(self, command: str, arguments: Mapping[str, str]) -> Outcome:
         """Do all steps; when one fails before the commit, undo those done.
@@ -143,11 +157,12 @@ class Runner:
 
     def _forward(self, operation: Operation, start: int) -> Outcome:
         for index in range(start, len(self._steps)):
-            step = self._steps[index]
+            step, begun = self._steps[index], time.monotonic()
             try:
                 self._boundary(operation.at(step.name, "do", urgent=step.urgent), step)
                 self._say(step.says)
                 step.do()  # that it is done is recorded by the next one's beginning: clients may be waiting
+                self._times.append(StepTime(step=step.name, seconds=time.monotonic() - begun, held=step.holds))
             except LockLostError:
                 raise
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # whatever it was, traffic must not stay half-way
@@ -195,7 +210,7 @@ class Runner:
     def _end(self, operation: Operation, result: str, reason: str) -> Outcome:
         event = self._event(operation, result, reason)
         self._journal.write(self._lease.lock, self._lease.entity, {"operation": None}, event)
-        return Outcome(command=operation.command, result=result, reason=reason)
+        return Outcome(command=operation.command, result=result, reason=reason, times=tuple(self._times))
 
     def _event(self, operation: Operation, result: str, reason: str = "") -> Event:
         return Event(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES, record
@@ -223,3 +224,14 @@ def test_a_record_that_does_not_fit_is_not_quarantined_again_once_a_newer_one_wa
     legacy.apply(record("corrected", BASE, firstName="x" * 256))
     assert not legacy.quarantined.changes
     assert legacy.everything()["corrected"]["firstName"] == "short"
+
+
+@pytest.mark.parametrize("kind", ["integer", "string"])
+@pytest.mark.parametrize("table", ["c", "d", "q", "s"])
+def test_a_table_with_the_name_of_an_alias_follows_its_items(make_legacy, kind, table):
+    legacy = make_legacy("chefs", key_type=kind, table=table)
+    legacy.apply(record("a", BASE, firstName="first"), record("b", BASE + 1, firstName="kept"))
+    legacy.apply(record("a", BASE + 2, "MODIFY", firstName="second"))
+    legacy.apply(record("b", BASE + 3, "REMOVE"))
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "second"}
+    assert legacy.applier().apply(changes.from_stream(legacy.entity, [record("a", BASE + 1)])).stale == 1

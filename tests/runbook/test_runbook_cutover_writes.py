@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -74,6 +75,9 @@ def _reads(context) -> tuple[int, Side | None]:
     return context.journal.state(ENTITY).reads, context.routing.routes(entity).reads
 
 
+HELD = ["phase-switching", "quiet", "fence", "drain", "compare-last", "phase-modern"]  # steps in which clients wait
+
+
 def test_a_plan_shows_every_gate_open_and_every_step_and_changes_nothing(live, runbook):
     plan = json.loads(runbook("cutover", "writes", *STAY, "--json").stdout)
     assert (plan["green"], plan["executed"]) == (True, False)
@@ -95,6 +99,9 @@ def test_the_public_endpoint_moves_to_modern_and_back_and_the_history_says_so(li
     assert live.api.get(path("dynamo", ENTITY, made.body["id"])).status == 200
     result = runbook("rollback", *QUICK, "--execute")
     assert "rollback both of chefs: done  (phase legacy, reads → legacy, writes → gate)" in result.stdout
+    assert re.search(r"^Took [\d.]+ s: .*\bchecks [\d.]+", result.stdout, re.MULTILINE)
+    held = "phase-returning {}, quiet {}, drain {}, reads {}, fence {}, phase-legacy {}.".replace("{}", r"\d+")
+    assert re.search(rf"^Writes were held for \d+ ms: {held}", result.stdout, re.MULTILINE)
     assert (stands(live), _reads(live)) == (LEGACY, (0, Side.LEGACY))
     assert live.api.get(path(ENTITY, made.body["id"])).body == made.body
     assert live.api.request("DELETE", path(ENTITY, made.body["id"])).status == 204
@@ -115,6 +122,10 @@ def test_json_is_one_document_for_an_act_over_and_back(runbook):
     done = json.loads(runbook("cutover", "writes", *STAY, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "modern")
     assert [check["name"] for check in done["checks"]] == list(EVERY_CHECK)
+    steps = [each["step"] for each in done["times"]]
+    assert steps == ["checks", "compare", "gate", "catch-up", *HELD, "copy-ended"]
+    assert [each["step"] for each in done["times"] if each["held"]] == HELD
+    assert all(each["seconds"] > 0 for each in done["times"])
     done = json.loads(runbook("rollback", "writes", *STAY, "--json", "--execute").stdout)
     assert (done["executed"], done["changed"], done["state"]["phase"]) == (True, True, "legacy")
     assert done["routes"]["writes"] == "gate"
