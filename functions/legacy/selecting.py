@@ -1,11 +1,13 @@
 """SELECT statements whose answers stay under the Data API's limits: 64 KB a row, 1 MiB an answer.
 
 A page is cut where its running size passes a budget, and a row that is too large for one answer comes without its
-values, which are then read in slices. Budgets are raw bytes; the Data API's JSON can write one byte as six.
+values, which are then read in slices. Budgets are raw bytes. A row is answered as one text in which each value is the
+hexadecimal digits of its UTF-8: that is at most six bytes for one, and many cells would cost more than what is in them.
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from functions.aws.data_api import DataApi, Row, cell_text
 from functions.aws.mysql_errors import TransientError
@@ -20,8 +22,27 @@ SLICE_BYTES = 32 * 1024  # of one value in one answer; base64 makes it 43 KB
 READINGS = 3  # of a large row that changes meanwhile
 
 
+NULL = "-"  # in place of a value's digits, or of all values of a row that is too large
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedRow:
+    """A row of an answer.
+
+    Attributes:
+        key: of the record that the row shows: its item key, else its own primary key.
+        found: how many rows there were before the page was cut.
+        cells: its values by field name; none if the row is too large for an answer.
+    """
+
+    key: str
+    primary_key: str
+    found: int
+    cells: dict[str, Mapping[str, Any]] | None
+
+
 class Select:
-    """The statements for one entity; an answer's cells are: primary key, item key, size, rows found, values.
+    """The statements for one entity.
 
     Args:
         identified: whether the table has streamback's columns.
@@ -31,51 +52,53 @@ class Select:
         self._entity = entity
         self._fields = list(entity.fields.values())
         key_column = names.KEY_COLUMN if identified else "NULL"
-        size = " + ".join(f"COALESCE(LENGTH(`{field.column}`), 0)" for field in self._fields)
-        columns = ", ".join(f"{_exact(field)} AS v{i}" for i, field in enumerate(self._fields))
-        self._source = (
-            f"SELECT `{entity.legacy.key}` AS pk, {key_column} AS item_key, {size} AS bytes, {columns} "  # noqa: S608
-            f"FROM `{entity.legacy.table}`"
+        self._primary_key = "CAST(pk AS CHAR)" if entity.legacy.key_type == "integer" else "pk"
+        self._table = f"`{entity.legacy.table}`"
+        size = " + ".join(f"COALESCE(LENGTH({self._table}.`{field.column}`), 0)" for field in self._fields)
+        columns = ", ".join(f"{_exact(field, self._table)} AS v{i}" for i, field in enumerate(self._fields))
+        self._columns = (
+            f"SELECT {self._table}.`{entity.legacy.key}` AS pk, {key_column} AS item_key, {size} AS bytes, {columns}"
         )
-        self._values = ", ".join(f"IF(bytes > {ROW_BYTES}, NULL, v{i})" for i in range(len(self._fields)))
 
     def page(self, limit: int, *, after: bool) -> str:
         """One page by primary key; with `after`, the parameter `:after` is the key to go on from."""
         key = self._entity.legacy.key
         where = f" WHERE `{key}` > :after" if after else ""
-        return self._cut(f"{self._source}{where} ORDER BY `{key}` LIMIT {int(limit)}")
+        return self._cut(f"{self._columns} FROM {self._table}{where} ORDER BY `{key}` LIMIT {int(limit)}")
 
-    def where(self, condition: str) -> str:
-        """The rows that a condition on the table's own columns finds, as many as one answer takes."""
-        return self._cut(f"{self._source} WHERE {condition}")
+    def where(self, condition: str, rows: str = "") -> str:
+        """The rows that a condition finds, as many as one answer takes.
+
+        Args:
+            rows: the table, joined with what the condition speaks of; the table alone by default.
+        """
+        return self._cut(f"{self._columns} FROM {rows or self._table} WHERE {condition}")
 
     def _cut(self, source: str) -> str:
         rows = "OVER (ORDER BY pk ROWS UNBOUNDED PRECEDING)"
+        values = (f"IF(bytes > {ROW_BYTES}, '{NULL}', {_digits(f'v{i}')})" for i in range(len(self._fields)))
+        parts = ["found", "bytes", _digits(self._primary_key), _digits("item_key"), *values]
         return (
-            f"SELECT pk, item_key, bytes, found, {self._values} FROM (SELECT q.*, "  # noqa: S608  # checked names
+            f"SELECT CONCAT_WS(' ', {', '.join(parts)}) FROM (SELECT q.*, "  # noqa: S608  # checked names
             f"SUM(IF(bytes > {ROW_BYTES}, 64, bytes)) {rows} AS sent, SUM(bytes) {rows} AS total, "
             f"ROW_NUMBER() OVER (ORDER BY pk) AS place, COUNT(*) OVER () AS found FROM ({source}) q) w "
             f"WHERE place = 1 OR (sent <= {PAGE_BYTES} AND total <= {TOTAL_BYTES}) ORDER BY pk"
         )
 
-    def item_key(self, row: Row) -> str:
-        """The key of the record a row shows: its item key, else its own primary key."""
-        return cell_text(row[0] if row[1].get("isNull") else row[1])
+    def selected(self, rows: Sequence[Row]) -> list[SelectedRow]:
+        """The rows of an answer."""
+        return [self._selected(cell_text(row[0]).split(" ")) for row in rows]
 
-    def primary_key(self, row: Row) -> str:
-        return cell_text(row[0])
-
-    def found(self, rows: list[Row]) -> int:
-        """How many rows there were before the page was cut."""
-        return rows[0][3].get("longValue", 0) if rows else 0
-
-    def oversized(self, row: Row) -> bool:
-        """Whether the row came without its values."""
-        return int(cell_text(row[2])) > ROW_BYTES
-
-    def cells(self, row: Row) -> dict[str, Mapping[str, Any]]:
-        """The row's values by field name."""
-        return dict(zip(self._entity.fields, cast("Any", row[4:]), strict=True))
+    def _selected(self, parts: list[str]) -> SelectedRow:
+        found, size, primary_key, item_key, *values = parts
+        own = bytes.fromhex(primary_key).decode()
+        cells = dict(zip(self._entity.fields, map(_cell, values), strict=True))
+        return SelectedRow(
+            key=own if item_key == NULL else bytes.fromhex(item_key).decode(),
+            primary_key=own,
+            found=int(found),
+            cells=None if int(size) > ROW_BYTES else cells,
+        )
 
 
 class SliceReader:
@@ -139,19 +162,29 @@ class SliceReader:
         return {"pk": {"longValue": int(primary_key)}}
 
 
-AS_TEXT = frozenset({"boolean", "date", "datetime", "integer"})
+AS_TEXT = frozenset({"boolean", "date", "datetime", "decimal", "integer"})
 
 
-def _exact(field: Field) -> str:
+def _exact(field: Field, table: str = "") -> str:
     """An expression that gives a column's value unchanged, as text where a driver could give another value.
 
     A session with NO_ZERO_DATE makes NULL of 0000-00-00 in an expression of dates, and drivers do, too. AWS's driver
     makes a boolean of any TINYINT(1) or BIT(1), so that 7 becomes true; `+ 0` makes a number of bits.
     """
-    column = f"`{field.column}`"
+    column = f"{table}.`{field.column}`" if table else f"`{field.column}`"
     if field.type == "boolean":
         column = f"{column} + 0"
     return f"CAST({column} AS CHAR)" if field.type in AS_TEXT else column
+
+
+def _digits(value: str) -> str:
+    """The hexadecimal digits of a text in UTF-8, or of bytes; not of a number."""
+    digits = f"IF(COLLATION({value}) = 'binary', HEX({value}), HEX(CONVERT({value} USING utf8mb4)))"
+    return f"IF({value} IS NULL, '{NULL}', {digits})"
+
+
+def _cell(digits: str) -> Mapping[str, Any]:
+    return {"isNull": True} if digits == NULL else {"blobValue": bytes.fromhex(digits)}
 
 
 def _as_bytes(field: Field) -> str:

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from functions.api.store import ConflictError, NotFoundError, Page, key_of_request, page_of
-from functions.aws.data_api import DataApi, Row, cell_text
+from functions.aws import json_rows
+from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import DUPLICATE, UNKNOWN_COLUMN, DataApiError, PermanentError, UnwritableKeyError
 from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from functions.domain.errors import InvalidFieldError
 from functions.domain.mapping import Record
-from functions.legacy.selecting import Select, SliceReader
+from functions.legacy.selecting import Select, SelectedRow, SliceReader
 
 HIGHEST_KEY, KEY_DIGITS = 2**63 - 1, 19
 COUNTED = re.compile("[1-9][0-9]*")
@@ -93,8 +94,8 @@ class LegacyStore:
     def _own_keys(self, keys: Sequence[str], identified: bool) -> dict[str, None]:
         column = names.KEY_COLUMN if identified else "NULL"
         found: dict[str, None] = {}
-        for where, values in self._places_of_many(keys, identified):
-            sql = f"SELECT `{self._entity.legacy.key}`, {column} FROM {self._table} WHERE {where}"  # noqa: S608
+        for source, where, values in self._places_of_many(keys, identified):
+            sql = f"SELECT {self._table}.`{self._entity.legacy.key}`, {column} FROM {source} WHERE {where}"  # noqa: S608
             rows = self._database.query(sql, values)
             found |= dict.fromkeys(cell_text(row[0] if row[1].get("isNull") else row[1]) for row in rows)
         return found
@@ -115,33 +116,38 @@ class LegacyStore:
     def _many(self, keys: Sequence[str], identified: bool) -> dict[str, Record]:
         select = Select(self._entity, identified=identified)
         found: dict[str, Record] = {}
-        for where, values in self._places_of_many(keys, identified):
-            rows = self._database.query(select.where(where), values)
-            if len(rows) < select.found(rows):  # too large for one answer
+        for source, where, values in self._places_of_many(keys, identified):
+            rows = select.selected(self._database.query(select.where(where, source), values))
+            if rows and len(rows) < rows[0].found:  # too large for one answer
                 half = len(keys) // 2
                 return self._many(keys[:half], identified) | self._many(keys[half:], identified)
-            records = (mapping.check_limits(self._entity, self._record(select, row)) for row in rows)
+            records = (mapping.check_limits(self._entity, self._record(row)) for row in rows)
             found |= {record.key: record for record in records}
         return found
 
-    def _places_of_many(self, keys: Sequence[str], identified: bool) -> list[tuple[str, dict[str, Any]]]:
-        column = f"`{self._entity.legacy.key}`"
+    def _places_of_many(self, keys: Sequence[str], identified: bool) -> list[tuple[str, str, dict[str, Any]]]:
+        """Where the rows of some keys are: the tables, the condition, and its parameters."""
+        column = f"{self._table}.`{self._entity.legacy.key}`"
         if self._natural:
-            return [within(column, [{"stringValue": key} for key in keys])]
-        counted = [{"longValue": int(key)} for key in keys if is_counted_key(key)]
-        where, values = within(column, counted)
-        own_key = f" AND {names.KEY_COLUMN} IS NULL" if identified else ""
-        places = [(where + own_key, values)] if counted else []
+            return [(self._table, *within(column, [{"stringValue": key} for key in keys]))]
+        source = f"{json_rows.source(['wanted'])} STRAIGHT_JOIN {self._table}"
+        places: list[tuple[str, str, dict[str, Any]]] = []
+        counted = [[key] for key in keys if is_counted_key(key)]
+        if counted:
+            number = f"{column} = CAST({json_rows.cell('wanted')} AS SIGNED)"
+            own_key = f"{names.KEY_COLUMN} IS NULL" if identified else "TRUE"
+            places.append((f"{source} ON {number}", own_key, json_rows.parameter(counted)))
         if identified:
-            places.append(within(names.KEY_COLUMN, [{"stringValue": key} for key in keys]))
+            by_key = f"{source} ON {names.KEY_COLUMN} = {json_rows.binary('wanted')}"
+            places.append((by_key, "TRUE", json_rows.parameter([[key] for key in keys])))
         return places
 
     def _page(self, limit: int, after: str, identified: bool) -> Page:
         select = Select(self._entity, identified=identified)
-        rows = self._database.query(select.page(limit, after=bool(after)), self._after(after))
-        more = len(rows) < select.found(rows) or select.found(rows) == limit
-        found = ((select.item_key(row), partial(self._record, select, row)) for row in rows)
-        return page_of(found, select.primary_key(rows[-1]) if rows and more else "")
+        rows = select.selected(self._database.query(select.page(limit, after=bool(after)), self._after(after)))
+        more = bool(rows) and (len(rows) < rows[0].found or rows[0].found == limit)
+        found = ((row.key, partial(self._record, row)) for row in rows)
+        return page_of(found, rows[-1].primary_key if more else "")
 
     def _after(self, after: str) -> dict[str, dict[str, Any]]:
         if not after:
@@ -169,7 +175,7 @@ class LegacyStore:
         for where, values in self._places(key, identified):
             rows = self._database.query(select.where(where), values)
             if rows:
-                return self._record(select, rows[0])
+                return self._record(select.selected(rows)[0])
         raise NotFoundError(key)
 
     def create(self, key: str | None, fields: Mapping[str, Any], request: str = "") -> Record:
@@ -256,11 +262,11 @@ class LegacyStore:
             places.append((f"{names.KEY_COLUMN} = :item", {"item": {"stringValue": key}}))
         return places
 
-    def _record(self, select: Select, row: Row) -> Record:
-        cells = select.cells(row)
-        if select.oversized(row):
-            cells = SliceReader(self._entity, self._database).cells(select.primary_key(row))
-        return mapping.record_from_row(self._entity, select.item_key(row), cells)
+    def _record(self, row: SelectedRow) -> Record:
+        cells = row.cells
+        if cells is None:
+            cells = SliceReader(self._entity, self._database).cells(row.primary_key)
+        return mapping.record_from_row(self._entity, row.key, cells)
 
     def _either(self, run: Callable[[bool], Answer]) -> Answer:
         """Run with streamback's columns, or without when the table has none (before init, after complete)."""
