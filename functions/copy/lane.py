@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from functions.copy.lease import LaneLease
 from functions.copy.queue import ChangeQueue, Taken
 from functions.copy.state import CopyRecord, Records
 from functions.copy.throttle import Bucket, Load
-from functions.copy.writer import Items, ItemWriter, QuarantineKey, WriteOutcome
+from functions.copy.writer import WRITTEN_AT_ONCE, Items, ItemWriter, QuarantineKey, WriteOutcome
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
@@ -98,7 +98,8 @@ class Backfill:
 
 ROUND, FIRST, FEWEST = 500, 25, 5  # rows of the queue taken at once: at most, at first, at least
 FAST, SLOW = 1.0, 3.0  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
-SLICE = 200  # keys whose records are in memory at once; of 400 KB each, they stay under the function's memory
+# Keys whose records are in memory at once; of 400 KB each, they stay under the function's memory.
+SLICE = 2 * WRITTEN_AT_ONCE
 REPORT_SECONDS = 1.0  # between two notes of the changes done; the backfill notes each round
 PAUSE = 1.0  # seconds between two rounds while Aurora is busy
 
@@ -200,7 +201,7 @@ class CopyLane:
         taken = self.queue.take(self._lane, self._most if copy.hurries else self._bucket.available(self._most))
         self._bucket.take(len(taken))
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
-        for some in (taken[start : start + SLICE] for start in range(0, len(taken), SLICE)):
+        for some in _slices(taken):
             self._finish(some)
         if not taken or any(row.backfill for row in taken) or self._clock() - self._reported >= REPORT_SECONDS:
             self.report()
@@ -252,3 +253,13 @@ class CopyLane:
         if self._lane != LANE or copy.backfilled or copy.hurries:
             return 0
         return self._backfill.advance(copy)
+
+
+def _slices(rows: Sequence[Taken]) -> Iterator[list[Taken]]:
+    """Rows of the queue by so many keys; all rows of a key are in one slice, and it is copied once."""
+    by_key: dict[str, list[Taken]] = {}
+    for row in rows:
+        by_key.setdefault(row.key, []).append(row)
+    found = list(by_key.values())
+    for start in range(0, len(found), SLICE):
+        yield [row for some in found[start : start + SLICE] for row in some]
