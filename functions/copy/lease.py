@@ -12,10 +12,10 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.dynamodb import LONGEST_CALL_SECONDS, ItemRefusedError, called
+from functions.aws.dynamodb import LONGEST_CALL_SECONDS, ItemRefusedError, answered_at, called
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 20.0
 RENEW_SECONDS = 2.0  # after which it is renewed
+EXACT_SECONDS = 2.0  # within which two clocks are taken for the same: DynamoDB tells its time in whole seconds
 SILENT_SECONDS = 6.0  # without a renewal, after which its owner counts as dead; the lease still lasts to its end
 TAKEN = "attribute_not_exists(#expires) OR #expires < :now OR #owner = :owner"
 OURS = "#token IN (:held, :token)"
@@ -58,6 +59,7 @@ class LaneLease:
         self._clock = clock
         self._token = self._next = ""
         self._renewed = self._until = float("-inf")
+        self._ahead: float | None = None
         self._rows = 0
         self._lag = 0.0
 
@@ -92,9 +94,8 @@ class LaneLease:
 
     def vacancy(self) -> float:
         """Seconds until the lane falls free, if its owner seems dead; 0 when it is alive."""
-        found = called(lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True))
-        expires = float(found.get("Item", {}).get("expires", {}).get("N", "0"))
-        left = max(0.0, expires - time.time())
+        expires = float(self._read().get("expires", {}).get("N", "0"))
+        left = max(0.0, expires - self._now())
         return left + 0.1 if left < LEASE_SECONDS - SILENT_SECONDS else 0.0
 
     def note(self, rows: int = 0, lag: float | None = None) -> None:
@@ -146,18 +147,18 @@ class LaneLease:
             self._until = float("-inf")
 
     def _write(self, condition: str, token: str, seconds: float = LEASE_SECONDS) -> None:
-        began, wall = self._clock(), time.time()
+        began, now = self._clock(), self._now()
         values: dict[str, Any] = {
             ":owner": {"S": self._owner},
-            ":expires": {"N": f"{wall + seconds:.3f}"},
-            ":beat": {"S": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")},
+            ":expires": {"N": f"{now + seconds:.3f}"},
+            ":beat": {"S": dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="milliseconds")},
             ":lag": {"N": f"{self._lag:.3f}"},
             ":rows": {"N": str(self._rows)},
             ":token": {"S": token},
         }
-        values |= {":now": {"N": f"{wall:.3f}"}} if condition == TAKEN else {":held": {"S": self._token}}
+        values |= {":now": {"N": f"{now:.3f}"}} if condition == TAKEN else {":held": {"S": self._token}}
         attributes = {f"#{name}": name for name in ("owner", "expires", "beat", "lag", "rows")}
-        called(
+        answer = called(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=self._key,
@@ -168,8 +169,24 @@ class LaneLease:
                 ExpressionAttributeValues=values,
             )
         )
+        self._compare(answer)
         self._renewed, self._until, self._rows = began, began + seconds, 0
         self._token, self._next = token, ""
+
+    def _now(self) -> float:
+        """Seconds since 1970 by DynamoDB's clock, by which others read the record: a worker's own may be wrong."""
+        if self._ahead is None:
+            self._read()
+        return time.time() + (self._ahead or 0.0)
+
+    def _read(self) -> Mapping[str, Any]:
+        answer = called(lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True))
+        self._compare(answer)
+        return answer.get("Item", {})
+
+    def _compare(self, answer: Mapping[str, Any]) -> None:
+        ahead = answered_at(answer) - time.time()
+        self._ahead = ahead if abs(ahead) > EXACT_SECONDS else 0.0
 
 
 def _drawn() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -64,8 +65,24 @@ class Copying:
     def forget_leases(self) -> None:
         """As if the leases of dead workers had ended."""
         for n in range(names.LANES):
-            key = {"entity": {"S": self.entity.name}, "record": {"S": names.lane_record(n)}}
-            self.dynamodb.delete_item(TableName=self.journal, Key=key)
+            self.dynamodb.delete_item(TableName=self.journal, Key=self._lane_key(n))
+
+    def let_lease_end(self, lane: int, seconds: float) -> None:
+        """Have a lane's lease end in so many seconds."""
+        self.dynamodb.update_item(
+            TableName=self.journal,
+            Key=self._lane_key(lane),
+            UpdateExpression="SET expires = :expires",
+            ExpressionAttributeValues={":expires": {"N": f"{time.time() + seconds:.3f}"}},
+        )
+
+    def lane_record(self, lane: int) -> dict[str, Any]:
+        """What the journal has of a lane."""
+        found = self.dynamodb.get_item(TableName=self.journal, Key=self._lane_key(lane), ConsistentRead=True)
+        return found["Item"]
+
+    def _lane_key(self, lane: int) -> dict[str, Any]:
+        return {"entity": {"S": self.entity.name}, "record": {"S": names.lane_record(lane)}}
 
     def catch_up(self) -> None:
         """Rounds until the backfill and the queue are through."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import time
 
@@ -125,15 +126,28 @@ def test_a_lane_that_is_lost_while_rows_are_read_is_not_written_to(chefs):
     assert chefs.queued() > 0
 
 
-def test_a_dead_workers_lane_is_taken_when_its_lease_ends(chefs, monkeypatch):
+def test_a_dead_workers_lane_is_taken_when_its_lease_ends(chefs):
     dead = chefs.lane(0)
     assert dead.lease.take()
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 10)
+    chefs.let_lease_end(0, 10.0)
     work, slept = _work(chefs, chefs.lane(0), rounds=1)
-    work.sleep = lambda seconds: (slept.append(seconds), monkeypatch.setattr(time, "time", lambda: now + 21))
+    work.sleep = lambda seconds: (slept.append(seconds), chefs.let_lease_end(0, -1.0))
     assert work.run() == OVER
-    assert slept[0] == pytest.approx(LEASE_SECONDS - 10, abs=1)
+    assert slept[0] == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize("wrong", [-300.0, -35.0, 0.0, 35.0, 300.0])
+def test_a_worker_whose_clock_is_wrong_notes_dynamodbs_time(chefs, monkeypatch, wrong):
+    """By its own, no cutover would believe that it lives, and its lease would be over, or last for minutes."""
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + wrong)
+    lane = chefs.lane(0)
+    assert lane.lease.take()
+    for _ in range(2):
+        record = chefs.lane_record(0)
+        assert dt.datetime.fromisoformat(record["beat"]["S"]).timestamp() == pytest.approx(now(), abs=3)
+        assert float(record["expires"]["N"]) == pytest.approx(now() + LEASE_SECONDS, abs=3)
+        lane.lease.confirm()
 
 
 def test_rounds_are_small_while_rows_are_slow_to_read(chefs):
