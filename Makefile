@@ -38,8 +38,8 @@ mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL
 	@STREAMBACK_DATABASE=mysql $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 	  tests/runbook tests/sandbox tests/functions tests/emulator
 
-sweep: $(INSTALLED)  ## kill at every boundary, of which `make test` tries one in three
-	@SWEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m sweep
+sweep: $(INSTALLED)  ## run the long tests, and kill at every boundary: `make test` tries one in six
+	@SWEEP=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "sweep or long"
 
 tables: $(INSTALLED)  ## take random tables over and back (TABLES=n, FIRST=seed, DATABASE=mysql)
 	@TABLES=$(or $(TABLES),2000) FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -n 2 --dist load \

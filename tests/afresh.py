@@ -28,6 +28,7 @@ NEW = (
     "fenced = 0, legacy_stamp = 0, generation = 0, legacy_since = NULL, modern_since = NULL, "
     "bridged_since = UTC_TIMESTAMP()"
 )
+WRITTEN_AT_ONCE = 25  # items in one BatchWriteItem
 TIMEOUT = 60.0
 BETWEEN = 0.05
 
@@ -81,9 +82,12 @@ def forget_copy(context: Context, entity: EntityTarget) -> None:
 def delete_items(context: Context, entity: EntityTarget) -> None:
     """Delete every item of the modern table; the bridge sees to the rows when it may."""
     name = context.target.mapping[entity.name].modern.key
-    for page in context.clients.dynamodb.get_paginator("scan").paginate(TableName=entity.modern_table):
-        for item in page["Items"]:
-            context.clients.dynamodb.delete_item(TableName=entity.modern_table, Key={name: item[name]})
+    dynamodb, table = context.clients.dynamodb, entity.modern_table
+    for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+        deletes = [{"DeleteRequest": {"Key": {name: item[name]}}} for item in page["Items"]]
+        for start in range(0, len(deletes), WRITTEN_AT_ONCE):
+            answer = dynamodb.batch_write_item(RequestItems={table: deletes[start : start + WRITTEN_AT_ONCE]})
+            assert not answer.get("UnprocessedItems")
 
 
 def _leased(context: Context, entity: EntityTarget, lane: int) -> bool:

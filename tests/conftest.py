@@ -14,6 +14,7 @@ import psutil
 import pytest
 from afresh import AT_ONCE, afresh
 from botocore.useragent import UserAgentString
+from sweep import ALL
 
 from runbook.stack import Context
 from sandbox import lifecycle, state
@@ -39,6 +40,15 @@ def _clear_stale() -> None:
         if name.startswith(PREFIX) and number.isdigit() and not psutil.pid_exists(int(number)):
             with contextlib.suppress(SandboxError):  # another process of this run is at it
                 lifecycle.down(name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests to `make sweep`."""
+    if ALL:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in set(long)]
 
 
 @pytest.fixture(scope="session")

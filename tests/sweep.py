@@ -1,8 +1,12 @@
-"""How many points the tests that kill at every boundary try: one in three, or each with SWEEP=1 (`make sweep`)."""
+"""What `make sweep` adds: every boundary of which `make test` tries one in six, and the long tests.
+
+With SWEEP=1 the tests that kill at boundaries try each, and those marked `long` run.
+"""
 
 from __future__ import annotations
 
 import os
 
-EVERY = 1 if os.environ.get("SWEEP") else 3
+ALL = bool(os.environ.get("SWEEP"))
+EVERY = 1 if ALL else 6
 BEFORE_FIRST = 1 - EVERY  # one step before the first boundary, which is tried in any case

@@ -20,6 +20,8 @@ from runbook.stack import Context
 from sandbox import lifecycle
 from sandbox.emulator.behaviour.data_api_traits import Trait, parse
 
+pytestmark = pytest.mark.long
+
 CHEFS, SPECIMENS = "chefs", "specimens"
 ENTITIES = Path(__file__).parents[1] / "entities.toml"
 WRITES = ("--settle", "0", "--warm", "0", "--execute")

@@ -59,6 +59,7 @@ def adopted(streams):
     return found.result, found.detail
 
 
+@pytest.mark.long
 def test_the_whole_way_from_a_replaced_stream_to_a_rollback_with_clients_all_the_time(streams):
     made = [Changes(streams, name) for name in ("before", "unapplied", "while off", "after", "adopted", "verified")]
     for one in made:
@@ -102,6 +103,7 @@ def test_the_whole_way_from_a_replaced_stream_to_a_rollback_with_clients_all_the
     assert run.run(streams.context, streams.entity, run.VerifyOptions()).clean
 
 
+@pytest.mark.long
 def test_a_second_replacement_is_adopted_and_verified_anew(streams):
     made = [Changes(streams, name) for name in ("first", "second", "third")]
     for one in made:

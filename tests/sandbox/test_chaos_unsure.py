@@ -98,6 +98,7 @@ def test_a_worker_that_is_stopped_continues(arena, attack, hits):
     assert len(arena.pauses) == 1
 
 
+@pytest.mark.long
 def test_a_second_operator_takes_over_and_the_first_one_changes_nothing(arena, attack, hits):
     attack.words = ("cutover", "writes", "--reads-stay", "--settle", "0.5", "--warm", "1", *ENTITY, "--execute")
     attack.rng = random.Random(2)
@@ -114,6 +115,7 @@ def test_a_second_operator_takes_over_and_the_first_one_changes_nothing(arena, a
     assert arena.problems == []
 
 
+@pytest.mark.long
 def test_what_foreign_writers_did_to_items_in_phase_legacy_is_repaired_from_the_rows(arena, attack, hits):
     shape = shape_of(arena.target, "chefs")
     before = final_state.legacy(arena, shape)

@@ -346,6 +346,7 @@ def test_the_command_plans_first_and_acts_with_execute(sandbox, world):
     assert again.exit_code == 0
 
 
+@pytest.mark.long
 def test_under_load_in_phase_legacy_nothing_is_a_false_alarm(context, world):
     stop = threading.Event()
     made: list[str] = [world.both() for _ in range(5)]
