@@ -75,8 +75,8 @@ class Settings:
     log_retention_days: int = 30
     alarm_topic_arn: str = ""
     bridge_batch_size: int = 1000
-    bridge_window_seconds: int = 1
-    bridge_parallelization: int = 10
+    bridge_window_seconds: int = 0
+    bridge_parallelization: int = 4
     bridge_max_record_age_seconds: int = DAY // 2
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -128,7 +128,7 @@ def parse(given: Mapping[str, str], folder: Path, unknown: tuple[str, ...] = ())
     problems = [_unknown(key) for key in unknown]
     values = {key: _value(key, text, problems) for key, text in given.items()}
     if not problems:
-        problems += [*_order(values), *_capacity(values), *_window(values)]
+        problems += [*_order(values), *_capacity(values)]
     path = values["entitiesFile"] = folder / (values.get("entitiesFile") or ENTITIES)
     entities = _entities(path, problems)
     values["databaseCaFile"] = _authorities(folder / (values.get("databaseCaFile") or AUTHORITIES), problems)
@@ -171,16 +171,6 @@ def _capacity(values: Mapping[str, Any]) -> list[str]:
     if low <= high:
         return []
     return [_problem("minCapacity", f"at most maxCapacity, {high}", low, f"{PROJECT}:minCapacity {high}")]
-
-
-def _window(values: Mapping[str, Any]) -> list[str]:
-    """Lambda gathers batches of more than ten only when it may wait."""
-    size, window = (values.get("bridgeBatchSize", Settings.bridge_batch_size), values.get("bridgeWindowSeconds", 1))
-    if window or size <= 10:  # noqa: PLR2004  # AWS's limit
-        return []
-    return [
-        _problem("bridgeWindowSeconds", "at least 1 with a batch size over 10", 0, f"{PROJECT}:bridgeWindowSeconds 1")
-    ]
 
 
 def _authorities(path: Path, problems: list[str]) -> Path:

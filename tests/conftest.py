@@ -31,6 +31,7 @@ UserAgentString.to_string = functools.cache(UserAgentString.to_string)
 
 ENTITIES = Path(__file__).with_name("entities.toml")
 PREFIX = "test-"
+os.environ["STREAMBACK_STREAM_INTERVAL"] = "0.02"  # of a sandbox's streams: most tests wait for the bridge
 
 
 def _clear_stale() -> None:
@@ -46,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave the long tests to `make sweep`."""
     if ALL:
         return
-    long = [item for item in items if item.get_closest_marker("long")]
+    long = [item for item in items if "long" in item.keywords]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in set(long)]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 20.0
 RENEW_SECONDS = 2.0  # after which it is renewed
-EXACT_SECONDS = 2.0  # within which two clocks are taken for the same: DynamoDB tells its time in whole seconds
+EXACT_SECONDS = 2.0  # within which two clocks are taken for the same: DynamoDB gives its time in whole seconds
 SILENT_SECONDS = 6.0  # without a renewal, after which its owner counts as dead; the lease still lasts to its end
 TAKEN = "attribute_not_exists(#expires) OR #expires < :now OR #owner = :owner"
 OURS = "#token IN (:held, :token)"

@@ -21,9 +21,9 @@ def test_the_mapping_reads_the_modern_tables_stream_from_its_beginning(stack):
     assert (table["streamEnabled"], table["streamViewType"]) == (True, "NEW_AND_OLD_IMAGES")
 
 
-def test_the_mapping_takes_large_batches_after_a_short_window_and_keys_in_parallel(stack):
+def test_the_mapping_takes_large_batches_at_once_and_keys_in_parallel(stack):
     found = mapping(stack)
-    wanted = {"batchSize": 1000, "maximumBatchingWindowInSeconds": 1, "parallelizationFactor": 10}
+    wanted = {"batchSize": 1000, "maximumBatchingWindowInSeconds": 0, "parallelizationFactor": 4}
     assert {key: found[key] for key in wanted} == wanted
 
 

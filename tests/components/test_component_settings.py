@@ -87,11 +87,6 @@ def test_a_minimum_over_the_maximum_is_refused():
     assert problem.startswith("streamback:minCapacity: expected at most maxCapacity, 2, got 4")
 
 
-def test_a_large_batch_without_a_window_is_refused_as_lambda_does():
-    assert problems(bridgeWindowSeconds="0")[0].startswith("streamback:bridgeWindowSeconds")
-    assert parse({"bridgeWindowSeconds": "0", "bridgeBatchSize": "10"}, ROOT).bridge_batch_size == 10
-
-
 def test_production_keeps_logs_for_a_year_unless_it_says_otherwise():
     assert parse({"production": "true"}, ROOT).log_retention_days == 365
     assert parse({"production": "true", "logRetentionDays": "14"}, ROOT).log_retention_days == 14

@@ -138,7 +138,7 @@ def test_a_dead_workers_lane_is_taken_when_its_lease_ends(chefs):
 
 @pytest.mark.parametrize("wrong", [-300.0, -35.0, 0.0, 35.0, 300.0])
 def test_a_worker_whose_clock_is_wrong_notes_dynamodbs_time(chefs, monkeypatch, wrong):
-    """By its own, no cutover would believe that it lives, and its lease would be over, or last for minutes."""
+    """By its own, no cutover would believe that it is alive, and its lease would be over, or last for minutes."""
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + wrong)
     lane = chefs.lane(0)

@@ -10,6 +10,7 @@ parallelisation. This file can go when it does.
 
 import contextvars
 import json
+import os
 import threading
 import time
 import zlib
@@ -23,7 +24,8 @@ from ministack.services import lambda_svc as functions
 from sandbox.emulator.behaviour import on_failure
 from sandbox.emulator.patching import check_version
 
-POLL = 0.02  # seconds between two looks at a stream
+IDLE = 0.02  # seconds between two looks at a stream in which nothing new was
+INTERVAL = float(os.environ.get("STREAMBACK_STREAM_INTERVAL") or 0.25)  # seconds between two others: Lambda's base rate
 FIRST_DELAY, LONGEST_DELAY = 0.25, 10.0  # seconds between two tries
 FOR_EVER = -1
 
@@ -80,11 +82,13 @@ class Stream:
                 return
             position, records = self._gather()
             if not records:
-                time.sleep(POLL)
+                time.sleep(IDLE)
                 continue
+            looked = time.monotonic()
             if not self._deliver(functions._apply_filter_criteria(list(records), self._mapping)):
                 return  # paused within a batch: it is delivered again
             functions._dynamodb_stream_positions[self._mapping["UUID"]] = position + len(records)
+            time.sleep(max(0.0, looked + INTERVAL - time.monotonic()))
 
     def _live(self) -> bool:
         return functions._esms.get(self._mapping["UUID"]) is self._mapping and self._mapping.get("Enabled", True)
@@ -97,7 +101,7 @@ class Stream:
         records = tables.stream_records_since(self._table, position, size * self._lanes())
         deadline = time.monotonic() + window
         while records and len(records) < size and time.monotonic() < deadline and self._live():
-            time.sleep(POLL)
+            time.sleep(IDLE)
             records = tables.stream_records_since(self._table, position, size * self._lanes())
         return position, records
 
