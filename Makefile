@@ -31,7 +31,7 @@ bench: $(INSTALLED)  ## measure latency and speed on this machine (KEEP=1)
 picture: $(INSTALLED)  ## record docs/demo.svg from a run of the demo
 	@$(BIN)/python docs/make_picture.py
 
-test: $(INSTALLED) lint  ## run every check and every test
+test: $(INSTALLED) lint  ## run every check, and every test but the long ones
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL
