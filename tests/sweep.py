@@ -9,4 +9,5 @@ import os
 
 ALL = bool(os.environ.get("SWEEP"))
 EVERY = 1 if ALL else 6
+OFTEN = 1 if ALL else 3  # where a kill is cheap
 BEFORE_FIRST = 1 - EVERY  # one step before the first boundary, which is tried in any case

@@ -127,6 +127,7 @@ def test_a_second_replacement_is_adopted_and_verified_anew(streams):
 
 
 @pytest.mark.sweep
+@pytest.mark.long
 def test_killed_before_any_request_of_the_adoption_the_same_command_again_ends_it(streams):
     changes = Changes(streams, "gap")
     changes.prepare()
@@ -257,6 +258,7 @@ def test_in_phase_legacy_no_row_becomes_legacys_and_a_cutover_needs_a_new_verify
     switch(context, "rollback").execute()
 
 
+@pytest.mark.long
 def test_after_a_forced_rollback_what_the_old_stream_held_reaches_aurora_by_the_adoption(streams):
     key, legacys = (write(streams.context, "before", system="aurora") for _ in range(2))
     until(lambda: first_name(streams.context, "dynamo", legacys))

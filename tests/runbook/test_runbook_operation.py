@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ClientError
 from killed import killed_at
-from sweep import BEFORE_FIRST, EVERY
+from sweep import BEFORE_FIRST, EVERY, OFTEN
 
 from functions.domain.phase import Phase
 from runbook.aws.api_gateway import Side
@@ -201,9 +201,9 @@ def test_an_operator_whose_lock_was_taken_stops_and_undoes_nothing(bare):
 
 @pytest.mark.sweep
 def test_killed_anywhere_steps_are_all_done_or_all_undone_and_the_next_run_does_them(bare):
-    count, killed, ends = BEFORE_FIRST, True, set()
+    count, killed, ends = 1 - OFTEN, True, set()
     while killed:
-        count += EVERY
+        count += OFTEN
         _clear(bare)
         killed = killed_at(count, lambda: bare, SERVICES, lambda context: _run(context, _steps(context)))
         pending = _pending(bare)

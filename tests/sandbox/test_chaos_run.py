@@ -24,6 +24,7 @@ def name():
     lifecycle.down(found)
 
 
+@pytest.mark.long
 def test_over_and_back_under_load_and_faults_every_promise_is_kept(name, capsys):
     settings = Settings(seed=SEED, name=name, rows=60, writes=8, reads=12, poison=False, brief=True)
     verdict = Run(settings, print).go()

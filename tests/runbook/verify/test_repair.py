@@ -262,6 +262,7 @@ def test_an_interrupted_repair_says_so_and_the_next_run_does_the_rest(context, w
     assert {world.name(key) for key in keys} == {"same"}
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_it_can_be_run_again_at_once(context, sandbox, world):
     keys = [world.both() for _ in range(30)]
     for key in keys:
