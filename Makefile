@@ -25,8 +25,8 @@ demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the data
 chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, MUTATE=name, KEEP=1)
 	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(MUTATE),--mutate $(MUTATE)) $(if $(KEEP),--keep)
 
-bench: $(INSTALLED)  ## measure latency and speed on this machine (KEEP=1)
-	@$(BIN)/python -m sandbox.bench $(if $(KEEP),--keep)
+bench: $(INSTALLED)  ## compare speed and cost with others (QUICK=1, LATENCY=aws, KEEP=1)
+	@$(BIN)/python -m sandbox.bench $(if $(QUICK),--quick) $(if $(LATENCY),--latency $(LATENCY)) $(if $(KEEP),--keep)
 
 picture: $(INSTALLED)  ## record docs/demo.svg from a run of the demo
 	@$(BIN)/python docs/make_picture.py

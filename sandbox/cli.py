@@ -8,6 +8,7 @@ import typer
 from sandbox import fill, lifecycle, logs, render
 from sandbox.database.product import Product
 from sandbox.emulator.behaviour import data_api_traits
+from sandbox.emulator.behaviour.latency import Latency
 from sandbox.errors import SandboxError
 
 app = typer.Typer(
@@ -47,6 +48,9 @@ DataApi = Annotated[
         "--data-api", metavar="TRAITS", help="Set what the Data API refuses: strict (default), lenient or traits."
     ),
 ]
+Delays = Annotated[
+    Latency | None, typer.Option("--latency", help="Set how long AWS calls take: none (default) or as on AWS.")
+]
 
 
 @app.command()
@@ -56,13 +60,21 @@ def up(
     entities: Entities = None,
     database: Database = None,
     data_api: DataApi = None,
+    delays: Delays = None,
     refresh: Refresh = False,
 ) -> None:
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
     with render.progress() as report, _errors_shown():
         traits = data_api_traits.parse(data_api) if data_api is not None else None
         sandbox = lifecycle.up(
-            name, _settings(config), entities, database=database, data_api=traits, refresh=refresh, report=report
+            name,
+            _settings(config),
+            entities,
+            database=database,
+            data_api=traits,
+            delays=delays,
+            refresh=refresh,
+            report=report,
         )
     render.summary(sandbox, report.steps)
 

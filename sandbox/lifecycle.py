@@ -14,8 +14,9 @@ from sandbox.database import product
 from sandbox.database.database_server import DatabaseServer
 from sandbox.database.product import Product
 from sandbox.deploy import Report, Step
-from sandbox.emulator.behaviour import data_api_traits
+from sandbox.emulator.behaviour import data_api_traits, latency
 from sandbox.emulator.behaviour.data_api_traits import Traits
+from sandbox.emulator.behaviour.latency import Latency
 from sandbox.engine.aws import Aws, create_operator
 from sandbox.errors import SandboxError
 from sandbox.state import PROJECT, Daemon, Folder
@@ -99,6 +100,7 @@ def up(  # noqa: PLR0913  # the program's inputs
     program: Path = PROJECT,
     database: Product | None = None,
     data_api: Traits | None = None,
+    delays: Latency | None = None,
     current: bool = True,
     refresh: bool = False,
     report: Report | None = None,
@@ -112,6 +114,7 @@ def up(  # noqa: PLR0913  # the program's inputs
         program: the folder of the Pulumi program.
         database: the product in Aurora's place; without it the sandbox keeps the one that it has.
         data_api: what the Data API refuses and leaves out; without it the sandbox keeps what it has.
+        delays: how long its calls take; without it the sandbox keeps what it has.
         current: whether `runbook` uses it by default.
         refresh: look at the tables first: something else may have changed their streams.
         report: called for each resource.
@@ -127,6 +130,7 @@ def up(  # noqa: PLR0913  # the program's inputs
             "program": str(program),
             "database": chosen,
             "data_api": data_api_traits.written(_traits(folder, data_api)),
+            "latency": _latency(folder, delays),
         }
         served = _serve(folder, settings)
         sandbox = _deploy(folder, served, report, refresh=refresh)
@@ -247,6 +251,19 @@ def _traits(folder: Folder, asked: Traits | None) -> Traits:
     if text and asked != data_api_traits.parse(text) and folder.daemon():
         raise SandboxError(
             f"The sandbox {folder.name!r} has a Data API that is {text}. To change that, take it down first with "
+            f"`sandbox down{_option(folder.name)}`."
+        )
+    return asked
+
+
+def _latency(folder: Folder, asked: Latency | None) -> Latency:
+    """How long the calls take of a sandbox to be brought up."""
+    has: str | None = state.read_json(folder.settings).get("latency")
+    if asked is None:
+        return Latency(has) if has else latency.default()
+    if has and asked != has and folder.daemon():
+        raise SandboxError(
+            f"The sandbox {folder.name!r} has the latency {has}. To change that, take it down first with "
             f"`sandbox down{_option(folder.name)}`."
         )
     return asked

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sandbox.database import product, tls
 from sandbox.emulator.behaviour import data_api_traits
+from sandbox.emulator.behaviour.latency import Latency
 from sandbox.emulator.server import Database, serve
 from sandbox.errors import SandboxError
 from sandbox.state import Folder, read_json
@@ -24,8 +25,9 @@ def main(path: Path, port: int) -> None:
     except SandboxError as error:
         sys.exit(str(error))  # the last line of the log, which the process that started this shows
     try:
-        traits = data_api_traits.parse(read_json(folder.settings)["data_api"])
-        serve(Database(socket=database.socket, address=tls.ADDRESS, port=database.port), port, traits)
+        settings = read_json(folder.settings)
+        traits, delays = data_api_traits.parse(settings["data_api"]), Latency(settings["latency"])
+        serve(Database(socket=database.socket, address=tls.ADDRESS, port=database.port), port, traits, delays)
     finally:
         database.kill()
 

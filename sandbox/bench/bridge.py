@@ -21,7 +21,7 @@ from functions.bridge.apply import Applier
 from functions.domain import changes, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
-from sandbox.bench.calls import Calls, counted
+from sandbox.bench.calls import Calls
 from sandbox.bench.rounds import interleaved, rate
 from sandbox.bench.rows import Goal, Row, compared
 from sandbox.bench.system import DISHES, EMPTY_FUNCTION, PLAIN_TABLE, System, chunks
@@ -34,11 +34,7 @@ HOT_KEYS = 100  # among which hot updates are drawn
 MIX = (0.35, 0.80)  # shares up to which a record is an insert, and an update; the rest are deletes
 SIZES = {"100 B": 100, "1 KB": 1000, "30 KB": 30_000}
 FEWEST = 20  # records of a variant in a round
-GOALS = {
-    "article": Goal(at_least=50),
-    "tutorial": Goal(at_least=25),
-    "BatchExecute": Goal(at_least=1.5),
-}
+GOALS = {"article": Goal(at_least=50), "tutorial": Goal(at_least=25), "BatchExecute": Goal(at_least=1.5)}
 
 Record = dict[str, Any]  # of the stream
 Apply = Callable[[Sequence[Record]], None]
@@ -187,9 +183,7 @@ class OneByOne(Statements):
     def apply(self, records: Sequence[Record]) -> None:
         client: Any = self.system.context.clients.rds_data
         for record in records:
-            client.execute_statement(
-                **self.target, sql=self.sql[record["eventName"]], parameters=self.values(record)
-            )
+            client.execute_statement(**self.target, sql=self.sql[record["eventName"]], parameters=self.values(record))
 
 
 class InBatches(Statements):
@@ -221,7 +215,7 @@ class SetBased(Statements):
             f"SELECT {picked}, j.item, CAST(j.sequence AS DECIMAL(40,0)) FROM {source}",
             "MODIFY": f"UPDATE {source} STRAIGHT_JOIN `{self.table}` t ON {key} "  # noqa: S608
             f"SET {sets}, t.{sequence} = CAST(j.sequence AS DECIMAL(40,0))",
-            "REMOVE": f"DELETE t FROM {source} STRAIGHT_JOIN `{self.table}` t ON {key}",  # noqa: S608
+            "REMOVE": f"DELETE t FROM {source} STRAIGHT_JOIN `{self.table}` t ON {key}",
         }
 
     def apply(self, records: Sequence[Record]) -> None:
@@ -333,11 +327,28 @@ class Throughput:
         self.system.execute(DISHES, *(f"DELETE FROM `{table}`" for table in tables))  # noqa: S608  # our own
         self.system.execute(DISHES, f"DELETE FROM {names.DELETES_TABLE}")  # noqa: S608  # a name of ours
 
+    def end_to_end(self) -> Row:
+        """Items that are put into DynamoDB at once, until Aurora has all of them, against the puts alone."""
+        count, deployed = 1000 if self.system.quick else 5000, self.system.deployed(DISHES)
+        records = Records(SIZES["1 KB"])
+
+        def put(table: str) -> int:
+            before = self.system.count(DISHES)
+            self.system.put(table, [each["dynamodb"]["NewImage"] for each in inserts(records, count).records])
+            return before + count
+
+        def through() -> None:
+            wanted = put(deployed.modern_table)
+            self.system.wait(lambda: self.system.count(DISHES) >= wanted)
+
+        variants = {"bridge": lambda: rate(count, through), "puts": lambda: rate(count, lambda: put(PLAIN_TABLE))}
+        found = interleaved(variants, self.system.rounds)
+        return compared(GROUP, "end to end 1 KB, puts alone", "/s", found["bridge"], found["puts"])
+
     def calls(self, way: str, count: int) -> Calls:
         """What a variant calls for so many inserts of 1 KB, and for its invocations."""
-        records, clients = Records(SIZES["1 KB"]), self.system.context.clients
-        work = inserts(records, count)
-        with counted(clients.rds_data, clients.dynamodb, clients.functions) as calls:
+        work = inserts(Records(SIZES["1 KB"]), count)
+        with self.system.counted() as calls:
             self._run(way, work.records)
         self._empty()
         return calls

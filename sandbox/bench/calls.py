@@ -94,7 +94,7 @@ def counted(*clients: Any) -> Generator[Calls]:
     def after(http_response: Any, parsed: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
         service = model.service_model.service_name
         answered = len(http_response.content) if service == METERED else 0  # a function's answer is read only once
-        calls.note(service, model.name, context["given"], (context["size"], answered), parsed)
+        calls.note(service, model.name, context["given"], (context.get("size", 0), answered), parsed)
 
     hooks: Mapping[str, Any] = {"provide-client-params": before, "before-call": sending, "after-call": after}
     events = [client.meta.events for client in clients]

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sandbox.bench.rows import Goal, Row, Spread, ratio_text
+from sandbox.bench.rows import WHOLE_RATIO, Goal, Row, Spread
 
 MAIN = "mariadb"  # the run that README quotes
 SENTENCE = ("bridge", "inserts 1 KB, {}")  # the group and the name of the rows in it
@@ -77,14 +77,17 @@ def sentence(runs: Sequence[Run]) -> str:
     run = next((each for each in runs if each.name == MAIN), None)
     if run is None:
         raise LookupError(f"docs/bench.json has no run {MAIN}: run `make bench`")
-    article, tutorial, batch = (
-        ratio_text(_ratio(run, other)) for other in ("article", "tutorial", "BatchExecute")
-    )
+    article, tutorial, batch = (_times(_ratio(run, other)) for other in ("article", "tutorial", "BatchExecute"))
+    cores, day = run.machine.partition(",")[0], run.date[:10]
     return (
-        f"The bridge inserts records of 1 KB {article} as fast as one INSERT an invocation, {tutorial} as fast as one\n"
-        f"  ExecuteStatement a record, and {batch} as fast as BatchExecuteStatement (`make bench`, {run.machine.split(', ')[0]},\n"
-        f"  {run.date[:10]}; [docs/bench.md](docs/bench.md))."
+        f"The bridge inserts records of 1 KB {article} as fast as one INSERT for each invocation,\n"
+        f"  {tutorial} as fast as one ExecuteStatement for each record, and {batch} as fast as BatchExecuteStatement\n"
+        f"  (`make bench` on {cores}, {day}; [docs/bench.md](docs/bench.md))."
     )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f} times" if ratio >= WHOLE_RATIO else f"{ratio:.1f} times"
 
 
 def with_sentence(readme: str, runs: Sequence[Run]) -> str:
@@ -104,18 +107,22 @@ def _ratio(run: Run, other: str) -> float:
 
 
 def _run(raw: Mapping[str, Any]) -> Run:
-    return Run(**{**raw, "rows": [_row(each) for each in raw["rows"]]})
+    rows: Any = [_row(each) for each in raw["rows"]]
+    return Run(**(dict(raw) | {"rows": rows}))
 
 
 def _row(raw: Mapping[str, Any]) -> Row:
-    spreads = {name: Spread(**raw[name]) if raw[name] else None for name in ("measured", "other", "ratio")}
-    return Row(**{**raw, **spreads, "goal": Goal(**raw["goal"]) if raw["goal"] else None})
+    values: dict[str, Any] = dict(raw)
+    values |= {name: raw[name] and Spread(**raw[name]) for name in ("measured", "other", "ratio")}
+    values["goal"] = raw["goal"] and Goal(**raw["goal"])
+    return Row(**values)
 
 
 def _rounded(value: Any) -> Any:
     """With four digits of each number: more say nothing."""
     if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        named = cast("dict[str, Any]", value)
+        return {name: _rounded(each) for name, each in named.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_rounded(each) for each in cast("Sequence[Any]", value)]
     return float(f"{value:.4g}") if isinstance(value, float) else value

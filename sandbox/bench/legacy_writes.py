@@ -34,10 +34,7 @@ Write = Callable[[str], object]
 
 def rows(system: System) -> Iterator[Row]:
     """Microseconds of an INSERT and an UPDATE, each its own transaction."""
-    token = _token(system)
-    system.call(
-        system.context.target.bridge_install_function, {"action": "capture", "entity": CHEFS, "token": token}
-    )
+    system.capture(CHEFS)
     with system.connected(CHEFS) as connection:
         triggers = _triggers(connection)
         for indexes in INDEXES[system.quick]:
@@ -93,12 +90,6 @@ def _data_api(system: System) -> Write:
         "database": system.entity(CHEFS).legacy.database,
     }
     return lambda sql: client.execute_statement(**place, sql=sql)
-
-
-def _token(system: System) -> int:
-    with system.connected(CHEFS) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT token FROM {names.TOKENS_TABLE} WHERE entity = %s", [CHEFS])  # noqa: S608  # ours
-        return int((cursor.fetchone() or (0,))[0])
 
 
 def _triggers(connection: Connection) -> dict[str, str]:

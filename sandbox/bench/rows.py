@@ -68,13 +68,8 @@ class Row:
         return self.goal.is_met((self.ratio or self.measured).median) if self.goal else None
 
 
-def compared(  # noqa: PLR0913  # what a row has
-    group: str,
-    name: str,
-    unit: str,
-    measured: Sequence[float],
-    other: Sequence[float],
-    goal: Goal | None = None,
+def compared(  # noqa: PLR0913, PLR0917  # what a row has
+    group: str, name: str, unit: str, measured: Sequence[float], other: Sequence[float], goal: Goal | None = None
 ) -> Row:
     """The row of two variants that took turns; the ratio is that of each round."""
     ratios = [one / two for one, two in zip(measured, other, strict=True)]

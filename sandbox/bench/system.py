@@ -20,6 +20,7 @@ from functions.domain import names
 from functions.domain.entities import Entity
 from runbook.aws.outputs import EntityTarget
 from runbook.stack import Context, resolve
+from sandbox.bench.calls import Calls, counted
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
 
@@ -41,6 +42,7 @@ def handler(event, context):
         now = time.time()
         with open(PATH, "a") as file:
             file.writelines(f"{now} {each['dynamodb']['Keys']['DishId']['S']}\\n" for each in event["Records"])
+    return {}
 """
 
 
@@ -171,6 +173,22 @@ class System:
         pages = self.context.clients.dynamodb.get_paginator("scan").paginate(TableName=table)
         found = [item for page in pages for item in page["Items"]]
         self.write(table, [{"DeleteRequest": {"Key": {key: item[key]}}} for item in found])
+
+    def capture(self, name: str) -> None:
+        """Install an entity's triggers, as `copy start` does, and begin an epoch of legacy."""
+        with self.connected(name) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT token FROM {names.TOKENS_TABLE} WHERE entity = %s", [name])  # noqa: S608  # ours
+            token = int((cursor.fetchone() or (0,))[0])
+        event = {"action": "capture", "entity": name, "token": token}
+        self.call(self.context.target.bridge_install_function, event)
+
+    @contextlib.contextmanager
+    def counted(self) -> Generator[Calls]:
+        """Count what this process calls in the block with the clients of the runbook."""
+        clients = self.context.clients
+        tables = clients.dynamodb, clients.dynamodb_once
+        with counted(*tables, clients.rds_data, clients.functions, clients.s3, clients.secrets) as calls:
+            yield calls
 
     def make_modern(self, name: str) -> None:
         """Make modern the source of truth as far as the bridge sees it, without a switch: the fence is up."""

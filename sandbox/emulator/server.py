@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from sandbox.emulator.behaviour.data_api_traits import Traits
+from sandbox.emulator.behaviour.latency import Latency
 
 THREADS = "256"  # function calls at a time, nested ones included: the caller holds its own while it waits
 GRACE = 2  # seconds for requests that are under way when it is asked to stop
@@ -30,7 +31,7 @@ class Database:
     port: int
 
 
-def serve(database: Database, port: int, traits: Traits) -> None:
+def serve(database: Database, port: int, traits: Traits, delays: Latency = Latency.NONE) -> None:
     """Serve on 127.0.0.1:`port` with IAM enforcement until SIGTERM."""
     os.environ.update(
         AUTH="true",
@@ -39,10 +40,10 @@ def serve(database: Database, port: int, traits: Traits) -> None:
         MINISTACK_PORT=str(port),
         MINISTACK_WORKER_THREADS=THREADS,
     )
-    uvloop.run(_serve(_application(database, traits), port))
+    uvloop.run(_serve(_application(database, traits, delays), port))
 
 
-def _application(database: Database, traits: Traits) -> Any:
+def _application(database: Database, traits: Traits, delays: Latency) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
     from sandbox.emulator.behaviour import (  # noqa: PLC0415  # likewise
@@ -53,6 +54,7 @@ def _application(database: Database, traits: Traits) -> Any:
         encoded_paths,
         filters,
         lambda_permissions,
+        latency,
         metrics,
         partiql,
         schedules,
@@ -87,7 +89,8 @@ def _application(database: Database, traits: Traits) -> Any:
         schedules,
     ):
         gap.install()
-    faulty = throttling.wrapped(encoded_paths.wrapped(cast("Any", app).app))
+    latency.install(delays)
+    faulty = throttling.wrapped(latency.wrapped(encoded_paths.wrapped(cast("Any", app).app), delays))
     return skewed_clock.wrapped(unsure_calls.wrapped(faulty))
 
 
