@@ -37,7 +37,6 @@ FEWEST = 20  # records of a variant in a round
 GOALS = {"article": Goal(at_least=50), "tutorial": Goal(at_least=25), "BatchExecute": Goal(at_least=1.5)}
 
 Record = dict[str, Any]  # of the stream
-Apply = Callable[[Sequence[Record]], None]
 
 
 class Records:

@@ -12,7 +12,7 @@ from sandbox.bench.rows import Row, alone, compared
 from sandbox.bench.system import EMPTY_FUNCTION, System
 
 GROUP = "calls per 1,000 records"
-DOLLARS = "USD a million"
+DOLLARS = "$/million"
 THOUSAND = 1000.0
 REQUESTS = 50  # through the gate
 UNUSED = ("s3", "secretsmanager")
@@ -28,7 +28,7 @@ def bridge_rows(throughput: Throughput) -> Iterator[Row]:
 def copy_rows(copying: Copying) -> Iterator[Row]:
     """Of rows of 100 bytes; and that copy and verify call no service that is paid for beside these."""
     found, count = copying.calls(), len(copying.records)
-    yield from _compared("copy", "obvious loop", found["copy"], found["loop"], count)
+    yield from _compared("copy", "loop", found["copy"], found["loop"], count)
     yield from _compared("verify", "fetch all", found["verify"], found["fetch"], count)
     unused = sum(calls.requests[service] for calls in found.values() for service in UNUSED)
     yield alone(GROUP, "copy, verify: S3 and secrets", "calls", [float(unused)])

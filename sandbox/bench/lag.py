@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,6 @@ OVERLAP = 2000  # keys that are looked at again: a lower one may be committed la
 ARRIVAL_SECONDS = 30.0  # after the last write, for the last change
 SMALL = {"BatchSize": 10, "MaximumBatchingWindowInSeconds": 0}  # no window, which AWS allows up to a batch of ten
 SINGLE = Goal(at_most=3)
-
-Arrived = Callable[[], Mapping[str, float]]  # the moment of each key's arrival
 
 
 @dataclass
@@ -61,7 +59,7 @@ class Lag:
         deployed = self._deployed()
         self._configure(SMALL)
         shares = {"p50": 0.5}
-        yield from self._compared("single, no window", 2, 4 if self.system.quick else 10, shares, SINGLE)
+        yield from self._compared("single", 2, 4 if self.system.quick else 10, shares, SINGLE)
         self._configure(deployed)
         for rate in QUICK if self.system.quick else RATES:
             seconds = 4 if self.system.quick else 10

@@ -49,7 +49,7 @@ def _of_tables(system: System, connection: Connection, indexes: int) -> Iterator
         _forget(connection)
         for variant in VARIANTS:
             if variant != "plain" and (variant == BOTH or not indexes):
-                name = f"{way}, {variant}" + (f", {indexes} indexes" if indexes else "")
+                name = f"{way}, both, {indexes} indexes" if indexes else f"{way}, {variant}"
                 goal = GOALS[way] if variant == BOTH and not indexes else None
                 yield compared(GROUP, name, "us", found[variant], found["plain"], goal)
 

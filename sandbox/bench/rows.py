@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LONGEST_NAME = 31  # characters that the table has room for
 WHOLE_RATIO = 10  # from here on a ratio is written without a fraction
 
 
@@ -46,7 +47,7 @@ class Row:
 
     Attributes:
         group: of rows that are measured together.
-        name: what is measured, and against what.
+        name: what is measured, and against what; unlike any other of the group.
         unit: of both figures: `/s`, `ms`, `s`, `us`, `MB`, `calls` or `USD`.
         measured: streamback's figure.
         other: the figure of what it is compared with; None where it is compared with nothing.
@@ -61,6 +62,10 @@ class Row:
     other: Spread | None = None
     ratio: Spread | None = None
     goal: Goal | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.name) > LONGEST_NAME:
+            raise ValueError(f"{self.name!r} has more than {LONGEST_NAME} characters")
 
     @property
     def met(self) -> bool | None:

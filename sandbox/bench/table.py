@@ -9,7 +9,7 @@ from rich.table import Table
 from sandbox.bench.rows import Row, figure_text, goal_text, ratio_text, spread_text
 
 WIDTH = 80
-COLUMNS = (("", 31), ("streamback", 10), ("other", 9), ("ratio", 6), ("spread", 9), ("goal", 8))  # characters
+COLUMNS = (("", 32), ("streamback", 10), ("other", 9), ("ratio", 6), ("spread", 9), ("goal", 8))  # characters
 
 
 def table(rows: Sequence[Row], title: str) -> Table:

@@ -48,7 +48,12 @@ def test_write_units_are_those_of_a_kb_and_twice_in_a_transaction(operation, giv
         ("GetItem", {"ConsistentRead": True}, {"Item": item(4 * KB)}, 1),
         ("GetItem", {}, {}, 0.5),
         ("Scan", {}, {"Items": [item(KB)] * 8}, 1),
-        ("BatchGetItem", {"RequestItems": {"t": {"Keys": [1, 2], "ConsistentRead": True}}}, {"Responses": {"t": []}}, 2),
+        (
+            "BatchGetItem",
+            {"RequestItems": {"t": {"Keys": [1, 2], "ConsistentRead": True}}},
+            {"Responses": {"t": []}},
+            2,
+        ),
         ("TransactGetItems", {}, {"Responses": [{"Item": item(10)}, {}]}, 4),
         ("PutItem", {"Item": item(5)}, {}, 0),
     ],
@@ -62,7 +67,7 @@ def test_dollars_follow_from_what_was_metered():
     assert calls.dollars == pytest.approx(2 * DATA_API + 3 * WRITE_UNIT)
     calls.requests.update({"lambda": 1_000_000, "secretsmanager": 10_000, "s3": 1000})
     assert calls.dollars == pytest.approx(0.20 + 0.05 + 0.005, rel=1e-3)
-    assert MILLION * WRITE_UNIT == pytest.approx(0.625)
+    assert pytest.approx(0.625) == MILLION * WRITE_UNIT
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from io import StringIO
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
@@ -19,7 +19,7 @@ FAST = compared("bridge", "inserts 1 KB, article", "/s", [5000, 6000, 4000], [10
 SLOW = compared("bridge", "inserts 1 KB, tutorial", "/s", [5000, 6000, 4000], [500, 500, 500], Goal(at_least=25))
 BATCH = compared("bridge", "inserts 1 KB, BatchExecute", "/s", [5000, 6000, 4000], [2500, 2000, 4000])
 WRITE = compared("legacy write", "direct, capture+fence", "us", [300], [250], Goal(at_most=1.25))
-SWITCH = alone("switch", "longest wait, 200/s, 10,000 queued", "s", [0.4], Goal(at_most=1))
+SWITCH = alone("switch", "longest wait 200/s, 10,000", "s", [0.4], Goal(at_most=1))
 ROWS = [FAST, SLOW, BATCH, WRITE, SWITCH]
 
 
@@ -36,6 +36,11 @@ def printed(rows):
 def test_a_ratio_is_that_of_each_rounds_pair():
     assert FAST.ratio == Spread(median=60, low=50, high=80)
     assert FAST.measured == Spread(median=5000, low=4000, high=6000)
+
+
+def test_a_name_that_the_table_has_no_room_for_is_an_error():
+    with pytest.raises(ValueError, match="31 characters"):
+        alone("group", "n" * 32, "s", [1.0])
 
 
 def test_a_pair_that_is_missing_is_an_error():
@@ -113,9 +118,9 @@ def test_without_a_main_run_or_its_row_there_is_no_sentence():
 
 def test_the_chart_has_a_bar_and_a_goal_for_each_ratio_that_has_one():
     drawn = chart.chart(ROWS, "ratios & goals")
-    root = ElementTree.fromstring(drawn)
+    root = ET.fromstring(drawn)
     space = "{http://www.w3.org/2000/svg}"
-    bars = [each for each in root.iter(f"{space}rect")]
+    bars = list(root.iter(f"{space}rect"))
     assert [each.get("class") for each in bars] == ["met", "missed", "met"]
     assert sum(each.get("class") == "goal" for each in root.iter(f"{space}line")) == 3
     assert "prefers-color-scheme: dark" in drawn
