@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LONGEST_NAME = 31  # characters that the table has room for
+SMALL_RATIO = 0.1  # under it, a ratio has three digits of its fraction
 WHOLE_RATIO = 10  # from here on a ratio is written without a fraction
 
 
@@ -95,7 +96,10 @@ def alone(group: str, name: str, unit: str, measured: Sequence[float], goal: Goa
 
 
 def ratio_text(value: float) -> str:
-    return f"{value:,.0f}x" if value >= WHOLE_RATIO else f"{value:.2f}x"
+    """A ratio in at most six characters."""
+    if value >= WHOLE_RATIO:
+        return f"{value:.0f}x"
+    return f"{value:.2f}x" if value >= SMALL_RATIO else f"{value:.3f}x"
 
 
 def figure_text(value: float, unit: str) -> str:
@@ -111,10 +115,9 @@ def figure_text(value: float, unit: str) -> str:
 
 
 def spread_text(row: Row) -> str:
-    """The lowest and the highest ratio, or figure where there is no ratio."""
-    if row.ratio:
-        return f"{_plain(row.ratio.low)}-{_plain(row.ratio.high)}"
-    return f"{_plain(row.measured.low)}-{_plain(row.measured.high)}"
+    """The lowest and the highest ratio, or figure where there is no ratio; empty where they are the same."""
+    spread = row.ratio or row.measured
+    return "" if spread.low == spread.high else f"{_plain(spread.low)}-{_plain(spread.high)}"
 
 
 def goal_text(row: Row) -> str:
