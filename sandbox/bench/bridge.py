@@ -273,7 +273,7 @@ class Throughput:
                 way.prepare()
 
     def rows(self) -> Iterator[Row]:
-        """Each operation with each size, or the most telling of them when it is to be quick."""
+        """Each operation with each size, or some of them when it is to be quick."""
         for size, count in SIZES.items():
             for name in self._operations(size):
                 yield from self._compared(name, size, Records(count), self._counts(count))

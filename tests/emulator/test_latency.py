@@ -7,9 +7,11 @@ import statistics
 
 import pytest
 
+from sandbox import lifecycle, state
 from sandbox.emulator.behaviour import latency
 from sandbox.emulator.behaviour.latency import INVOKE_SECONDS, MEDIAN_SECONDS, Latency
 from sandbox.errors import SandboxError
+from sandbox.state import Folder
 
 SIGNED = b"AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/%s/aws4_request, SignedHeaders=host, Signature=0"
 
@@ -87,3 +89,25 @@ def test_the_environment_chooses_that_of_a_new_sandbox(monkeypatch):
     monkeypatch.setenv(latency.VARIABLE, "mars")
     with pytest.raises(SandboxError, match="none or aws"):
         latency.default()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = Folder(tmp_path / "one")
+    made.path.mkdir()
+    return made
+
+
+def test_a_sandbox_keeps_the_latency_that_it_has(folder, monkeypatch):
+    monkeypatch.delenv(latency.VARIABLE, raising=False)
+    assert lifecycle._latency(folder, None) == Latency.NONE
+    state.write_json(folder.settings, {"latency": "aws"})
+    assert lifecycle._latency(folder, None) == Latency.AWS
+    assert lifecycle._latency(folder, Latency.NONE) == Latency.NONE
+
+
+def test_one_that_is_up_is_not_changed(folder, monkeypatch):
+    state.write_json(folder.settings, {"latency": "aws"})
+    monkeypatch.setattr(Folder, "daemon", lambda _: object())
+    with pytest.raises(SandboxError, match="sandbox down"):
+        lifecycle._latency(folder, Latency.NONE)
