@@ -284,10 +284,10 @@ class Throughput:
         return ("inserts", "hot updates", "mix") if size == "1 KB" else ("inserts",)
 
     def _counts(self, size: int) -> dict[str, int]:
-        """How many records each variant brings in a round: as many as take about half a second, or a second."""
-        share = (0.5 if self.system.quick else 1.0) / (1 + size / 4000)
-        many = {"bridge": 4000, "article": 60, "tutorial": 200, "BatchExecute": 2000}
-        counts = {name: round(many.get(name, 4000) * share) for name in self.ways}
+        """How many records each variant brings in a round: as many as take about half a second."""
+        share = 1 / (1 + size / 4000)
+        many = {"bridge": 2000, "article": 30, "tutorial": 100, "BatchExecute": 1000}
+        counts = {name: round(many.get(name, 2000) * share) for name in self.ways}
         return {name: max(FEWEST, count) for name, count in counts.items()}
 
     def _compared(self, name: str, size: str, records: Records, counts: Mapping[str, int]) -> Iterator[Row]:

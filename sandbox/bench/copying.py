@@ -51,7 +51,7 @@ class Copying:
     _tables: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self._fill(2000 if self.system.quick else 8000)
+        self._fill(2000 if self.system.quick else 4000)
         self._begin()
         self.records = list(self._pages())
 

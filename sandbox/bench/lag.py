@@ -27,6 +27,7 @@ TABLE, FUNCTION = "bench-lag", "bench-lag"
 RATES = (1, 50, 200, 500)  # writes a second
 QUICK = (50,)
 LOOK_SECONDS = 0.002  # between two looks at the table
+ROUNDS = 2
 OVERLAP = 2000  # keys that are looked at again: a lower one may be committed later
 ARRIVAL_SECONDS = 30.0  # after the last write, for the last change
 SMALL = {"BatchSize": 10, "MaximumBatchingWindowInSeconds": 0}  # no window, which AWS allows up to a batch of ten
@@ -59,10 +60,10 @@ class Lag:
         deployed = self._deployed()
         self._configure(SMALL)
         shares = {"p50": 0.5}
-        yield from self._compared("single", 2, 4 if self.system.quick else 10, shares, SINGLE)
+        yield from self._compared("single", 2, 4 if self.system.quick else 8, shares, SINGLE)
         self._configure(deployed)
         for rate in QUICK if self.system.quick else RATES:
-            seconds = 4 if self.system.quick else 10
+            seconds = 4 if self.system.quick else 5
             yield from self._compared(f"{rate}/s", rate, rate * seconds, {"p50": 0.5, "p99": 0.99, "max": 1.0})
 
     def _compared(
@@ -75,8 +76,7 @@ class Lag:
             lags[way].append(self._lags(way, ways[way], rate, count))
             return 0.0
 
-        rounds = 2 if self.system.quick or rate > 2 else 3  # noqa: PLR2004  # a single change is soon there
-        interleaved({way: lambda way=way: run(way) for way in ways}, rounds)
+        interleaved({way: lambda way=way: run(way) for way in ways}, ROUNDS)
         for share, value in shares.items():
             ours, other = ([1e3 * percentile(some, value) for some in lags[way][1:]] for way in ("bridge", "empty"))
             yield compared(GROUP, f"{name}, {share}, empty handler", "ms", ours, other, goal)

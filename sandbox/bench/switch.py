@@ -8,14 +8,16 @@ from collections.abc import Iterator, Sequence
 from functions.domain import names
 from sandbox.bench import gate
 from sandbox.bench.rows import Goal, Row, alone
-from sandbox.bench.system import CHEFS, System
+from sandbox.bench.system import CHEFS, TIMEOUT, CommandFailedError, System
+from sandbox.errors import SandboxError
 from sandbox.fill import fill
 from sandbox.load import Load
 
 GROUP = "switch"
 WRITES, QUEUED = (50, 200), (0, 1000, 10_000)  # a second; rows that wait when the command starts
 ROWS = 500  # in the legacy table at first
-PAUSE = 2.0  # seconds of load before a switch
+UNMET = 4  # the exit code of a command whose precondition is unmet
+PAUSE = 1.0  # seconds of load before a switch
 LONGEST_WAIT, CUTOVER, COMPLETE = Goal(at_most=1), Goal(at_most=10), Goal(at_most=5)  # seconds
 
 
@@ -57,13 +59,29 @@ def _under_load(system: System, writes: int, queued: int) -> Iterator[Row]:
 
 
 def _switch(system: System, load: Load, window: str, queued: int, words: Sequence[str]) -> float:
-    """Seconds of the command; the rows that are to wait are changed just before it starts."""
+    """Seconds until the command has succeeded; the rows that are to wait are changed just before.
+
+    A check refuses to switch while more than 1,000 rows wait, so it may take more than one try.
+    """
     if queued:
         _enqueue(system, queued)
     begun = time.monotonic()
     with load.window(window):
-        system.runbook(*words)
+        while not _succeeds(system, words):
+            if time.monotonic() - begun > TIMEOUT:
+                raise SandboxError(f"`runbook {' '.join(words)}` was refused for {TIMEOUT:.0f} s.")
     return time.monotonic() - begun
+
+
+def _succeeds(system: System, words: Sequence[str]) -> bool:
+    """Whether the command did its work; False when a check refused."""
+    try:
+        system.runbook(*words)
+    except CommandFailedError as error:
+        if error.code != UNMET:
+            raise
+        return False
+    return True
 
 
 def _enqueue(system: System, count: int) -> None:

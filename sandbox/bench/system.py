@@ -46,6 +46,14 @@ def handler(event, context):
 """
 
 
+class CommandFailedError(SandboxError):
+    """A command of the runbook ended with an exit code other than 0."""
+
+    def __init__(self, words: Sequence[str], code: int, printed: str) -> None:
+        super().__init__(f"`runbook {' '.join(words)}` ended with {code}: {printed}")
+        self.code = code
+
+
 @dataclass(frozen=True)
 class System:
     """What a group of rows is measured with.
@@ -97,13 +105,13 @@ class System:
         """What a command of the runbook printed.
 
         Raises:
-            SandboxError: it failed; with what it printed.
+            CommandFailedError: with what it printed.
         """
         program = str(Path(sys.executable).parent / "runbook")
         command = [program, *words, "--outputs", str(self.sandbox.location.outputs)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
         if done.returncode:
-            raise SandboxError(f"`runbook {' '.join(words)}` ended with {done.returncode}: {done.stdout}{done.stderr}")
+            raise CommandFailedError(words, done.returncode, done.stdout + done.stderr)
         return done.stdout
 
     def wait(self, done: Callable[[], bool], seconds: float = TIMEOUT) -> None:
