@@ -64,10 +64,6 @@ class Row:
     ratio: Spread | None = None
     goal: Goal | None = None
 
-    def __post_init__(self) -> None:
-        if len(self.name) > LONGEST_NAME:
-            raise ValueError(f"{self.name!r} has more than {LONGEST_NAME} characters")
-
     @property
     def met(self) -> bool | None:
         """Whether the median meets the goal; None without one."""
@@ -81,7 +77,7 @@ def compared(  # noqa: PLR0913, PLR0917  # what a row has
     ratios = [one / two for one, two in zip(measured, other, strict=True)]
     return Row(
         group=group,
-        name=name,
+        name=_fitting(name),
         unit=unit,
         measured=Spread.of(measured),
         other=Spread.of(other),
@@ -92,7 +88,13 @@ def compared(  # noqa: PLR0913, PLR0917  # what a row has
 
 def alone(group: str, name: str, unit: str, measured: Sequence[float], goal: Goal | None = None) -> Row:
     """The row of a figure that is compared with nothing but its goal."""
-    return Row(group=group, name=name, unit=unit, measured=Spread.of(measured), goal=goal)
+    return Row(group=group, name=_fitting(name), unit=unit, measured=Spread.of(measured), goal=goal)
+
+
+def _fitting(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"{name!r} has more than {LONGEST_NAME} characters")
+    return name
 
 
 def ratio_text(value: float) -> str:
