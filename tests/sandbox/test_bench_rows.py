@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from sandbox.bench import chart, document, rounds
+from sandbox.bench.__main__ import grouped
 from sandbox.bench.document import Run
 from sandbox.bench.rows import Goal, Spread, alone, compared, figure_text, goal_text, ratio_text, spread_text
 from sandbox.bench.table import WIDTH, table
@@ -132,3 +133,8 @@ def test_a_bar_is_as_long_as_the_logarithm_of_its_ratio():
     widths = [float(width) for width in re.findall(r'<rect[^>]* width="([\d.]+)"', chart.chart(ratios, "x"))]
     assert widths[1] == pytest.approx(2 * widths[0])
     assert widths[2] == pytest.approx(3 * widths[0])  # as far as the axis goes
+
+
+def test_rows_of_one_group_stand_together_in_the_order_of_the_first():
+    mixed = [FAST, WRITE, SLOW, SWITCH, BATCH]
+    assert grouped(mixed) == [FAST, SLOW, BATCH, WRITE, SWITCH]
