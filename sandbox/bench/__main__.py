@@ -17,7 +17,7 @@ from sandbox.bench.copying import Copying
 from sandbox.bench.document import Run
 from sandbox.bench.lag import Lag
 from sandbox.bench.rows import Row
-from sandbox.bench.system import DISHES, ENTITIES, System
+from sandbox.bench.system import ENTITIES, System
 from sandbox.database import product
 from sandbox.database.product import Product
 from sandbox.emulator.behaviour import data_api_traits, latency
@@ -36,10 +36,7 @@ console = Console(width=max(table.WIDTH, Console().width))
 
 def measured(system: System, groups: Sequence[str]) -> Iterator[Row]:
     """The rows of these groups, as they are measured."""
-    system.runbook("init", "--create-tables")
-    system.table()
-    system.function()
-    system.make_modern(DISHES)
+    system.prepare()
     if "bridge" in groups:
         throughput = Throughput(system)
         yield from throughput.rows()

@@ -184,7 +184,7 @@ class Copying:
     def _begin(self) -> None:
         """Have copy run, without the schedules that would call its function."""
         context = self.system.context
-        self.system.execute(DISHES, f"UPDATE {names.CONTROL_TABLE} SET fenced = 0 WHERE entity = '{DISHES}'")  # noqa: S608
+        self.system.choose(DISHES, modern=False)
         self.system.capture(DISHES)
         record = {"state": "running", "position": "", "backfilled": True, "started_at": uuid.uuid4().hex}
         counters = dict.fromkeys(COUNTERS, 0)

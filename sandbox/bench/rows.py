@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LONGEST_NAME = 31  # characters that the table has room for
-SMALL_RATIO = 0.1  # under it, a ratio has three digits of its fraction
+SMALL_RATIO = 0.1  # under it, a ratio has three digits of its fraction; so do dollars
 WHOLE_RATIO = 10  # from here on a ratio is written without a fraction
 
 
@@ -109,7 +109,7 @@ def figure_text(value: float, unit: str) -> str:
     if unit == "/s":
         return f"{value:,.0f}/s"
     if unit == "USD":
-        return f"${value:,.2f}"
+        return f"${value:,.2f}" if value >= SMALL_RATIO else f"${value:.3f}"
     if unit == "calls":
         return f"{value:,.0f}"
     digits = 0 if value >= 100 else 1 if value >= WHOLE_RATIO else 2  # noqa: PLR2004  # three digits are enough

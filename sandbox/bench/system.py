@@ -198,9 +198,16 @@ class System:
         with counted(*tables, clients.rds_data, clients.functions, clients.s3, clients.secrets) as calls:
             yield calls
 
-    def make_modern(self, name: str) -> None:
-        """Make modern the source of truth as far as the bridge sees it, without a switch: the fence is up."""
-        self.execute(name, f"UPDATE {names.CONTROL_TABLE} SET fenced = 1 WHERE entity = '{name}'")  # noqa: S608
+    def prepare(self) -> None:
+        """Prepare what the groups share; modern is then the source of truth of the dishes."""
+        self.runbook("init", "--create-tables")
+        self.table()
+        self.function()
+        self.choose(DISHES, modern=True)
+
+    def choose(self, name: str, *, modern: bool) -> None:
+        """Choose an entity's source of truth as far as the bridge sees it, without a switch: by its fence."""
+        self.execute(name, f"UPDATE {names.CONTROL_TABLE} SET fenced = {int(modern)} WHERE entity = '{name}'")  # noqa: S608
 
 
 def chunks(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

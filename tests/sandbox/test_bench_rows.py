@@ -56,6 +56,7 @@ def test_a_goal_is_for_the_ratio_or_for_the_figure_that_has_none():
 
 def test_figures_ratios_and_goals_are_short():
     assert figure_text(123_456, "/s") == "123,456/s"
+    assert [figure_text(value, "USD") for value in (0.0142, 1.45)] == ["$0.014", "$1.45"]
     assert [figure_text(value, "ms") for value in (0.123, 12.3, 1234)] == ["0.12 ms", "12.3 ms", "1,234 ms"]
     assert [ratio_text(value) for value in (0.0071, 0.123, 9.99, 138.4)] == ["0.007x", "0.12x", "9.99x", "138x"]
     assert [goal_text(row) for row in ROWS] == [">= 50x", ">= 25x", "", "<= 1.25x", "<= 1 s"]
