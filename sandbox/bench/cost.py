@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from functions.gate.gate import GateRecords, Stays, WriteGate, WriterFunction
-from sandbox.bench.bridge import BATCH, Throughput
+from sandbox.bench.bridge import Throughput
 from sandbox.bench.calls import MILLION, SERVICES, Calls
 from sandbox.bench.copying import Copying
 from sandbox.bench.rows import Row, alone, compared
 from sandbox.bench.system import EMPTY_FUNCTION, System
+from sandbox.bench.ways import BATCH
 
 GROUP = "calls per 1,000 records"
 DOLLARS = "$/million"

@@ -9,7 +9,7 @@ import pytest
 from functions.domain import changes, entities
 from functions.domain.changes import ChangeKind
 from functions.domain.mapping import item_size
-from sandbox.bench.bridge import HOT_KEYS, OPERATIONS, SIZES, Records
+from sandbox.bench.records import HOT_KEYS, OPERATIONS, SIZES, Records
 from sandbox.bench.system import DISHES, ENTITIES
 
 DISH = entities.load(ENTITIES)[DISHES]

@@ -9,8 +9,10 @@ import pytest
 from functions.domain import names
 from sandbox import lifecycle
 from sandbox.bench import cost
-from sandbox.bench.bridge import OPERATIONS, Bridge, Puts, Records, Throughput
+from sandbox.bench.bridge import Throughput
+from sandbox.bench.records import OPERATIONS, Records
 from sandbox.bench.system import DISHES, ENTITIES, PLAIN_TABLE, System
+from sandbox.bench.ways import Bridge, Puts
 
 COUNT = 120
 
