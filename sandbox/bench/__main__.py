@@ -69,6 +69,7 @@ def main() -> int:
     """Run the bench; 0 when every row could be measured, whether or not it meets its goal."""
     chosen = _parser().parse_args()
     database, delays = chosen.database, chosen.latency
+    name = document.name_of(database, "" if delays == Latency.NONE else delays)
     rows: list[Row] = []
     begun = time.monotonic()
     try:
@@ -85,13 +86,14 @@ def main() -> int:
             rows.append(row)
             console.print(f"[dim]{time.monotonic() - begun:5.0f} s  {row.group}: {row.name}[/]", highlight=False)
     except SandboxError as error:
+        console.print(table.table(grouped(rows), f"{name}: what was measured before it failed"))
         console.print(f"[red]The bench failed:[/] {error}", highlight=False)
         return 1
     finally:
         if not chosen.keep:
             lifecycle.down(NAME)
-    name = document.name_of(database, "" if delays == Latency.NONE else delays)
-    _write(Run.now(name, grouped(rows), quick=chosen.quick), chosen.into or (BUILD if chosen.quick else DOCS))
+    whole = not chosen.quick and set(chosen.groups) == set(GROUPS)
+    _write(Run.now(name, grouped(rows), quick=chosen.quick), chosen.into or (DOCS if whole else BUILD))
     console.print(f"{time.monotonic() - begun:.0f} seconds", highlight=False)
     return 0
 
@@ -112,10 +114,16 @@ def _write(run: Run, folder: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="measure less, in two minutes")
-    parser.add_argument("--database", type=Product, default=product.default(), help="set the database (mariadb)")
-    parser.add_argument("--latency", type=Latency, default=latency.default(), help="set how long AWS calls take (none)")
+    parser.add_argument(
+        "--database", type=Product, choices=Product, default=product.default(), help="set the database (mariadb)"
+    )
+    parser.add_argument(
+        "--latency", type=Latency, choices=Latency, default=latency.default(), help="set how long AWS calls take (none)"
+    )
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS, help="measure only these groups")
-    parser.add_argument("--into", type=Path, help="set the folder for JSON and chart (docs; build/bench if quick)")
+    parser.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="set where JSON and chart go (docs, or build/bench)"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
     return parser
 
