@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import pytest
 from afresh import AT_ONCE, afresh
+from journal_states import long_at_the_gate
 from writes_world import ENTITY, FORCED, MODERN, QUICK, bring_back, first_name, stands, start_copy, switch, until, write
 
 from runbook import init
@@ -51,6 +52,7 @@ class Streams:
     def to_modern(self) -> None:
         """Both sides compared, writes on modern."""
         assert run.run(self.context, self.entity, run.VerifyOptions()).clean
+        long_at_the_gate(self.context, self.entity.name)
         switch(self.context, "cutover").execute()
 
     def back(self) -> None:

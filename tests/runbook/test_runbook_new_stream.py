@@ -177,6 +177,7 @@ def test_what_comes_late_of_the_old_stream_is_refused_or_follows_the_item(stream
     until(lambda: first_name(streams.context, "aurora", key) == "later")
 
 
+@pytest.mark.long
 def test_a_comparison_that_began_before_the_adoption_does_not_count(streams, monkeypatch):
     streams.to_modern()
     streams.replace()
@@ -197,6 +198,7 @@ def test_a_comparison_that_began_before_the_adoption_does_not_count(streams, mon
     assert switch(streams.context, "rollback").execute().changed
 
 
+@pytest.mark.long
 def test_repair_waits_for_the_adoption_and_another_operators_lock_keeps_it_out(streams):
     changes = Changes(streams, "gap")
     changes.prepare()
@@ -238,6 +240,7 @@ def test_a_forced_rollback_finds_that_the_stream_is_switched_off_after_its_check
     assert streams.shown("aurora", [key]) == {key: "no stream shows it"}
 
 
+@pytest.mark.long
 def test_in_phase_legacy_no_row_becomes_legacys_and_a_cutover_needs_a_new_verify(streams):
     context = streams.context
     mine, theirs = write(context, "modern", system="dynamo"), write(context, "legacy", system="aurora")

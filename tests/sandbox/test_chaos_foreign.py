@@ -95,6 +95,7 @@ def test_an_item_that_was_changed_in_phase_legacy_counts_as_nothing_written():
     assert (attempt.status, attempt.outcome, attempt.retried) == (503, NOTHING, True)
 
 
+@pytest.mark.long
 def test_rows_are_written_in_every_way_and_the_history_says_what_is_there(arena, shape, rows):
     calls = [rows.write([]) for _ in range(5)]
     for _ in range(60):
@@ -125,6 +126,7 @@ def test_items_are_written_in_every_way_and_the_history_says_what_is_there(arena
     assert agrees({}, calls, final_state.modern(arena, shape)) == []
 
 
+@pytest.mark.long
 def test_a_client_writes_rows_in_phase_legacy_and_reads_what_it_wrote(arena, shape):
     client = ForeignClient(arena, shape, [], 5).start()
     deadline = time.monotonic() + 30

@@ -24,6 +24,7 @@ def deploy(name, count):
     return made.outputs, {step.change.value for step in steps}, {s.name for s in steps if s.change != "same"}
 
 
+@pytest.mark.long
 def test_the_parts_can_be_deployed_one_after_the_other_and_taken_away_again(name):
     outputs, changes, _ = deploy(name, 1)
     assert changes == {"create"}

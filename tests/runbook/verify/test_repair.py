@@ -9,6 +9,7 @@ import threading
 import uuid
 
 import pytest
+from journal_states import long_at_the_gate
 from typer.testing import CliRunner
 from writes_world import until
 
@@ -53,6 +54,7 @@ def world(context, chefs):
 @pytest.fixture
 def modern(context, world):
     """Writes are modern's, until the end of the test."""
+    long_at_the_gate(context, world.chefs.name)
     Switch(context, world.chefs, OperationKind.CUTOVER, Scope.WRITES, QUICK).execute()
     yield world
     world.tidy()
@@ -339,7 +341,7 @@ def test_the_command_plans_first_and_acts_with_execute(sandbox, world):
     (entity,) = json.loads(result.stdout)["entities"]
     assert (result.exit_code, entity["repair"]["executed"]) == (3, False)
     assert [(each["key"], each["wrong"]) for each in entity["repair"]["records"]] == [(key, "item")]
-    result = CliRunner().invoke(app, [*words, "--settle", "20", "--execute", "--json"])
+    result = CliRunner().invoke(app, [*words, "--settle", "5", "--execute", "--json"])
     document = json.loads(result.stdout)
     assert (result.exit_code, document["clean"], document["entities"][0]["clean"]) == (0, True, True)
     assert world.name(key) == "same"
