@@ -50,10 +50,10 @@ FINAL_CODES = frozenset(
 )
 # The column's character set cannot write the text that it is compared with: no row has it.
 UNWRITABLE_CODES = frozenset({1267, 1270, 1271, 3854, 3988})
-# What an operator must cure: rights, passwords, tables, columns, procedures, space.
+# What an operator must cure: rights, passwords, tables, columns, indexes, procedures, space.
 BLOCKED_CODES = frozenset(
     {1044, 1045, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 3159, 3955, 4151}  # rights and accounts
-    | {NO_DATABASE, UNKNOWN_COLUMN, NO_TABLE, NO_PROCEDURE, 1136, 1318, 1356, 1449, 1604}  # what is there
+    | {NO_DATABASE, UNKNOWN_COLUMN, NO_TABLE, NO_PROCEDURE, 1136, 1176, 1318, 1356, 1449, 1604}  # what is there
     | {1021, 1030, 1041, 1114, 1419, 1785}  # space and settings
 )
 SIGNALLED = 1644  # what a SIGNAL is called, of our own triggers and of others
@@ -83,6 +83,7 @@ TEXTS = (
     (3140, "invalid json text"),
     (3819, "check constraint"),
     (UNKNOWN_COLUMN, "unknown column"),
+    (1176, "doesn't exist in table"),
     (DEADLOCK, "deadlock found"),
     (LOCK_WAIT, "lock wait timeout exceeded"),
     (AUTO_INCREMENT_LOCK, "failed to read auto-increment value"),

@@ -58,6 +58,7 @@ OF_A_RECORD = {
 }
 OF_THE_SCHEMA = {
     "no table": "SELECT 1 FROM nothing",
+    "no index": "SELECT 1 FROM t FORCE INDEX (nothing)",
     "no column": "SELECT nothing FROM t",
     "no procedure": "CALL nothing()",
     "no database": "SELECT 1 FROM nothing_at_all.t",
