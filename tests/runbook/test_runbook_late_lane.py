@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 from writes_world import ENTITY, first_name, switch, until, write
@@ -16,6 +17,7 @@ from functions.domain.phase import Phase
 from runbook.checks import copy as copy_checks
 from runbook.copy import control
 from runbook.copy.control import CopyLimits
+from runbook.stack import Context
 
 WAIT_SECONDS = 60.0
 
@@ -45,10 +47,12 @@ def asleep(context, entity, key: str):
     control.stop(context, entity)
     until(lambda: control._lanes_ended(context, entity))
     write(context, "old", key, "aurora")
-    control.start(context, entity, CopyLimits(), again=False, call=False)
+    with mock.patch.object(Context, "switch_schedules"):  # or a worker of theirs might have the lane first
+        control.start(context, entity, CopyLimits(), again=False, call=False)
     sleeper, ended = Sleeper(context.clients.dynamodb_once), []
     lane = _lane(context, entity, key, sleeper)
     until(lane.lease.take)
+    context.switch_schedules(entity, enabled=True, check=lambda: None)
 
     def work() -> None:
         try:
