@@ -76,7 +76,7 @@ class Settings:
     alarm_topic_arn: str = ""
     bridge_batch_size: int = 1000
     bridge_window_seconds: int = 0
-    bridge_parallelization: int = 4
+    bridge_parallelization: int = 2
     bridge_max_record_age_seconds: int = DAY // 2
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 

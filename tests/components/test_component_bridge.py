@@ -23,7 +23,7 @@ def test_the_mapping_reads_the_modern_tables_stream_from_its_beginning(stack):
 
 def test_the_mapping_takes_large_batches_at_once_and_keys_in_parallel(stack):
     found = mapping(stack)
-    wanted = {"batchSize": 1000, "maximumBatchingWindowInSeconds": 0, "parallelizationFactor": 4}
+    wanted = {"batchSize": 1000, "maximumBatchingWindowInSeconds": 0, "parallelizationFactor": 2}
     assert {key: found[key] for key in wanted} == wanted
 
 
