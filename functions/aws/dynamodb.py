@@ -71,6 +71,37 @@ def called(call: Callable[[], Answer]) -> Answer:
         raise meaning(error) from error
 
 
+class ServerClock:
+    """DynamoDB's time, by its answers: this machine's clock may be wrong by minutes.
+
+    An answer's time lies between the moment before the request and the one after it, so a process that stands still
+    in between learns nothing wrong.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether an answer was heard."""
+        return self._ahead is not None
+
+    def now(self) -> float:
+        """Seconds since 1970, a second off at most; this machine's before the first answer."""
+        return time.time() + (self._ahead or 0.0)
+
+    def hear(self, call: Callable[[], Answer]) -> Answer:
+        """The answer to a call of DynamoDB, whose time is noted."""
+        began = time.time()
+        answer = call()
+        date = cast("Mapping[str, Any]", answer).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            at = parsedate_to_datetime(date).timestamp()  # rounded down
+            least, most = at - time.time(), at + 1.0 - began
+            self._ahead = min(max(self._ahead or 0.0, least), max(least, most))
+        return answer
+
+
 def answered_at(answer: Mapping[str, Any]) -> float:
     """DynamoDB's own time when it answered, in seconds since 1970, rounded down; this machine's if it gives none."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")

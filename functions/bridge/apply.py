@@ -10,22 +10,21 @@ from enum import Enum
 from typing import Protocol
 
 from functions.aws import json_rows
-from functions.aws.data_api import DataApi, cell_text
+from functions.aws.data_api import DataApi
 from functions.aws.json_rows import Cells
 from functions.aws.mysql_errors import DUPLICATE, FOREIGN_KEY_CODES, UNIQUE_CODES, PermanentError, TransientError
 from functions.bridge import ownership
 from functions.bridge.exchange import Exchange, ReadItems
 from functions.bridge.kept_columns import keeping
 from functions.bridge.ownership import Authority
+from functions.bridge.rows import Rows
 from functions.bridge.statements import Present, Statements
 from functions.domain import mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
-from functions.legacy.table import of_writable
 
 CONFLICT = "conflict: legacy has written this record since it became the source of truth; replay resolves it"
 OWNED = "conflict: legacy is the source of truth, and modern did not make this record; replay resolves it"
-KEYS_AT_ONCE = 500  # looked up in one statement; the answer stays under half a MiB
 BY_COPY = frozenset({ChangeKind.COPIED, ChangeKind.WRITTEN})
 
 
@@ -103,7 +102,7 @@ class Applier:
         self._quarantine = quarantine
         self._sql = Statements(entity, stream)
         self._exchange = Exchange(entity, database, stream, read)
-        self._collation = ""  # of the primary key, once a row was looked up
+        self._rows = Rows(database, self._sql)
 
     def apply(self, changes: Sequence[Change], authority: Authority | None = None) -> BatchOutcome:
         """Apply changes, at most one per key.
@@ -137,12 +136,12 @@ class Applier:
         upserts = [change for change in usable if change.kind == ChangeKind.UPSERT]
         updated = self._upserts(upserts, outcome)
         passed = self._resolve(outcome)
-        updated += [each.change for each in passed if each.statement.effect == Effect.UPDATE]
-        deleted += [each.change for each in passed if each.statement.effect == Effect.DELETE]
+        updated += [each.cells for each in passed if each.statement.effect == Effect.UPDATE]
+        deleted += [each.cells for each in passed if each.statement.effect == Effect.DELETE]
         conflicts = self._conflicts([*deletes, *upserts], outcome)
         self._confirm(
-            [change for change in updated if change.key not in conflicts],
-            [change for change in deleted if change.key not in conflicts],
+            [cells for cells in updated if cells[0] not in conflicts],
+            [cells for cells in deleted if cells[0] not in conflicts],
         )
         # Only now that conflicts are found: copy's delete overtakes what modern wrote before. A row stays: it is back.
         copied = [change for change in usable if change.kind == ChangeKind.COPIED]
@@ -173,29 +172,15 @@ class Applier:
         outcome.heartbeats = len(heartbeats)
 
     def _present(self, changes: Sequence[Change]) -> dict[str, Present]:
-        found: dict[str, Present] = {}
-        for start in range(0, len(changes), KEYS_AT_ONCE):
-            keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
-            found |= of_writable(keys, self._looked_up)
-        for row in found.values():
-            self._collation = row.collation
-        return found
+        return self._rows.present([change.key for change in changes])
 
-    def _looked_up(self, keys: Sequence[str]) -> dict[str, Present]:
-        found: dict[str, Present] = {}
-        for sql, values in self._sql.lookups(keys):
-            for row in self._database.query(sql, values):
-                key, present = self._sql.looked_up(row)
-                found[key] = present
-        return found
-
-    def _upserts(self, upserts: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
+    def _upserts(self, upserts: Sequence[Change], outcome: BatchOutcome) -> list[Cells]:
         present = self._present(upserts)
         known = [change for change in upserts if change.key in present]
         newer = [change for change in known if change.sequence > present[change.key].sequence]
         new = [change for change in upserts if change.key not in present]
         outcome.stale += len(known) - len(newer)
-        update = Statement(effect=Effect.UPDATE, sql=self._sql.update(self._collation))
+        update = Statement(effect=Effect.UPDATE, sql=self._sql.update(self._rows.collation))
         insert = Statement(effect=Effect.INSERT, sql=self._sql.insert)
         updated = self._run(update, newer, present, outcome)
         outcome.upserts += len(updated) + len(self._run(insert, new, {}, outcome))
@@ -278,39 +263,21 @@ class Applier:
             return []
         present = self._present(upserts)
         missing = [change for change in upserts if change.key not in present]
-        tombstones = self._tombstones(missing, authority.epoch)
+        tombstones = self._rows.deleted_by_legacy([change.key for change in missing], authority.epoch)
         return [change for change in missing if tombstones.get(change.key, change.sequence) < change.sequence]
 
-    def _tombstones(self, changes: Sequence[Change], epoch: int) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for start in range(0, len(changes), KEYS_AT_ONCE):
-            keys = [change.key for change in changes[start : start + KEYS_AT_ONCE]]
-            rows = self._database.query(*self._sql.tombstones(keys, epoch))
-            found |= {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
-        return found
-
-    def _confirm(self, updated: Sequence[Change], deleted: Sequence[Change]) -> None:
+    def _confirm(self, updated: Sequence[Cells], deleted: Sequence[Cells]) -> None:
         """Check that the rows are as written: neither statement reports a row that it did not find or left alone.
 
         An older delete may have taken the row meanwhile, or the source of truth may have changed between the statement
         and the look for conflicts.
         """
-        if self._standing(updated) != (len(updated), 0):
+        if self._rows.standing(updated) != (len(updated), 0):
             raise TransientError("a row was deleted while it was updated: another run applies the same batch")
-        if self._standing(deleted)[1]:
+        if self._rows.standing(deleted)[1]:
             raise TransientError("a row was left alone while the source of truth changed: the batch is repeated")
 
-    def _standing(self, changes: Sequence[Change]) -> tuple[int, int]:
-        """How many changes have a row, and how many of these rows are behind their change."""
-        rows = [self._sql.marks(change) for change in changes]
-        present, behind = 0, 0
-        for run in json_rows.runs(rows):
-            for sql, values in self._sql.standings([rows[i] for i in run], self._collation):
-                found = self._database.query(sql, values)[0]
-                present, behind = present + int(cell_text(found[0])), behind + int(cell_text(found[1]))
-        return present, behind
-
-    def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> list[Change]:
+    def _deletes(self, deletes: Sequence[Change], outcome: BatchOutcome) -> list[Cells]:
         if not deletes:
             return []
         self._run(self._keep_tombstone, deletes, {}, outcome)
@@ -318,7 +285,7 @@ class Applier:
         present = self._present(deletes)
         known = [change for change in deletes if change.key in present]
         outcome.stale += len(deletes) - len(known)
-        delete = Statement(effect=Effect.DELETE, sql=self._sql.delete(self._collation))
+        delete = Statement(effect=Effect.DELETE, sql=self._sql.delete(self._rows.collation))
         deleted = self._run(delete, known, present, outcome)
         outcome.deletes += len(deleted)
         self._database.execute(self._sql.expire_tombstones)
@@ -330,21 +297,21 @@ class Applier:
 
     def _run(
         self, statement: Statement, changes: Sequence[Change], places: Mapping[str, Present], outcome: BatchOutcome
-    ) -> list[Change]:
-        """Run a statement for changes, of which those in `places` have a row; returns the changes that it took.
+    ) -> list[Cells]:
+        """Run a statement for changes, of which those in `places` have a row; returns those that it took, as sent.
 
         In the order of their rows, so that two runs at once wait for each other's locks and do not deadlock.
         """
         ordered = sorted(changes, key=lambda change: _order(change, places))
         rows = [self._sql.cells(each, places[each.key].primary_key if places else "") for each in ordered]
-        taken: list[Change] = []
+        taken: list[Cells] = []
         for run in json_rows.runs(rows):
             taken += self._narrow(statement, [ordered[i] for i in run], [rows[i] for i in run], outcome)
         return taken
 
     def _narrow(
         self, statement: Statement, changes: Sequence[Change], rows: Sequence[Cells], outcome: BatchOutcome
-    ) -> list[Change]:
+    ) -> list[Cells]:
         """Run a statement; where it can never pass, halve it down to the record at fault and quarantine that one."""
         try:
             self._database.execute(statement.sql, self._sql.taking(rows))
@@ -359,7 +326,7 @@ class Applier:
             half = len(changes) // 2
             first = self._narrow(statement, changes[:half], rows[:half], outcome)
             return first + self._narrow(statement, changes[half:], rows[half:], outcome)
-        return list(changes)
+        return list(rows)
 
     def _missing(
         self, statement: Statement, changes: Sequence[Change], error: PermanentError, outcome: BatchOutcome

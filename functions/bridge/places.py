@@ -1,16 +1,15 @@
 """What Aurora knows of an item's key: its row or the tombstone of its delete, and the sequence noted there."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from functions.aws.data_api import DataApi, Values, cell_text
 from functions.bridge import stream_guard
 from functions.bridge.kept_columns import keeping
-from functions.bridge.statements import SEQUENCE, Present, Statements
+from functions.bridge.rows import Rows
+from functions.bridge.statements import SEQUENCE, Statements
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.legacy.table import of_writable
 
 NONE = -1  # in place of a sequence
 
@@ -52,7 +51,7 @@ class Places:
 
     def of(self, key: str) -> Place:
         """What Aurora knows of a key now."""
-        row = of_writable([key], self._looked_up).get(key)
+        row = Rows(self._database, self._sql).present([key]).get(key)
         sql = (
             "SELECT sequence, COALESCE(legacy_stamp, 0) "  # noqa: S608  # names of ours
             f"FROM {names.DELETES_TABLE} WHERE entity = :entity AND item_key = :item"
@@ -62,13 +61,6 @@ class Places:
         if row is None:
             return Place(deleted=deleted, epoch=epoch)
         return Place(row.primary_key, row.sequence, deleted, epoch, row.collation)
-
-    def _looked_up(self, keys: Sequence[str]) -> dict[str, Present]:
-        return dict(
-            self._sql.looked_up(row)
-            for sql, values in self._sql.lookups(keys)
-            for row in self._database.query(sql, values)
-        )
 
     def shift(self, key: str, place: Place, stream: str, old: int, new: int) -> None:
         """Change the sequence that is noted at the row, or at the tombstone of a delete, if it is this one."""

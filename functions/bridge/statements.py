@@ -157,29 +157,21 @@ class Statements:
         if self._natural:
             where, values = within(self._key, [{"stringValue": key} for key in keys])
             return [(self.rows(where), values)]
-        return [(f"SELECT {self._known} FROM {place}", values) for place, values in self._counted([[k] for k in keys])]  # noqa: S608
-
-    def standings(self, rows: Sequence[Cells], collation: str) -> list[tuple[str, Values]]:
-        """The SELECTs of how many changes have a row, and how many of these rows are behind their change."""
-        behind = f"COALESCE(SUM(COALESCE({names.SEQUENCE_COLUMN}, -1) < {OF_ROW}), 0)"
-        if self._natural:
-            own = f"{ownership.own_key(self._entity)} = {ITEM}"  # a collation may find another spelling
-            places = [(f"{self._by_primary_key('item_key', collation)} AND {own}", json_rows.parameter(rows))]
-        else:
-            places = self._counted(rows)
-        return [(f"SELECT COUNT(*), {behind} FROM {place}", values) for place, values in places]  # noqa: S608
-
-    def _counted(self, rows: Sequence[Cells]) -> list[tuple[str, Values]]:
-        """Changes with their rows where keys are counted: by the item's key, and by the number that it may be."""
         by_key = (
             f"{self._marks} STRAIGHT_JOIN {self._table} FORCE INDEX ({names.KEY_COLUMN}) ON {names.KEY_COLUMN} = {ITEM}"
         )
-        found = [(by_key, json_rows.parameter(rows))]
-        numbers = [row for row in rows if row[0] and is_counted_key(row[0])]
+        places = [(by_key, json_rows.parameter([[key] for key in keys]))]
+        numbers = [[key] for key in keys if is_counted_key(key)]
         if numbers:
             by_number = f"{self._by_primary_key('item_key')} AND {names.KEY_COLUMN} IS NULL"
-            found.append((by_number, json_rows.parameter(numbers)))
-        return found
+            places.append((by_number, json_rows.parameter(numbers)))
+        return [(f"SELECT {self._known} FROM {place}", values) for place, values in places]  # noqa: S608  # checked names
+
+    def standing(self, marks: Sequence[Cells], collation: str) -> tuple[str, Values]:
+        """The SELECT of how many changes have their row, and how many of these rows are behind their change."""
+        behind = f"COALESCE(SUM(COALESCE({names.SEQUENCE_COLUMN}, -1) < {OF_ROW}), 0)"
+        rows = self._by_primary_key("primary_key", collation)
+        return f"SELECT COUNT(*), {behind} FROM {rows}", json_rows.parameter(marks)  # noqa: S608  # checked names
 
     @property
     def _known(self) -> str:
@@ -214,15 +206,15 @@ class Statements:
 
     def cells(self, change: Change, primary_key: str = "") -> Cells:
         """A change as one row of what a statement takes: its marks, then its values, if it has any."""
-        marks = self.marks(change, primary_key)
+        marks = [change.key, str(change.sequence), ownership.text(change.created), primary_key]
         if change.record is None:
             return marks
         values = mapping.row_from_record(self._entity, change.record).values()
         return [*marks, *(_text(value) for value in values)]
 
-    def marks(self, change: Change, primary_key: str = "") -> Cells:
-        """A change as one row, without its values."""
-        return [change.key, str(change.sequence), ownership.text(change.created), primary_key]
+    def marks_of(self, cells: Cells) -> Cells:
+        """The same row without its values."""
+        return cells[: len(MARKS)]
 
     def taking(self, rows: Sequence[Cells]) -> Values:
         """The parameters of a statement that takes changes."""

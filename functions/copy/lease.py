@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.dynamodb import LONGEST_CALL_SECONDS, ItemRefusedError, answered_at, called
+from functions.aws.dynamodb import LONGEST_CALL_SECONDS, Answer, ItemRefusedError, ServerClock, called
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 20.0
 RENEW_SECONDS = 2.0  # after which it is renewed
-EXACT_SECONDS = 2.0  # within which two clocks are taken for the same: DynamoDB gives its time in whole seconds
 SILENT_SECONDS = 6.0  # without a renewal, after which its owner counts as dead; the lease still lasts to its end
 TAKEN = "attribute_not_exists(#expires) OR #expires < :now OR #owner = :owner"
 OURS = "#token IN (:held, :token)"
@@ -59,7 +58,7 @@ class LaneLease:
         self._clock = clock
         self._token = self._next = ""
         self._renewed = self._until = float("-inf")
-        self._ahead: float | None = None
+        self._time = ServerClock()
         self._rows = 0
         self._lag = 0.0
 
@@ -158,7 +157,7 @@ class LaneLease:
         }
         values |= {":now": {"N": f"{now:.3f}"}} if condition == TAKEN else {":held": {"S": self._token}}
         attributes = {f"#{name}": name for name in ("owner", "expires", "beat", "lag", "rows")}
-        answer = called(
+        self._called(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=self._key,
@@ -169,24 +168,21 @@ class LaneLease:
                 ExpressionAttributeValues=values,
             )
         )
-        self._compare(answer)
         self._renewed, self._until, self._rows = began, began + seconds, 0
         self._token, self._next = token, ""
 
     def _now(self) -> float:
-        """Seconds since 1970 by DynamoDB's clock, by which others read the record: a worker's own may be wrong."""
-        if self._ahead is None:
+        """Seconds since 1970 by DynamoDB's clock, by which others read the record."""
+        if not self._time.known:
             self._read()
-        return time.time() + (self._ahead or 0.0)
+        return self._time.now()
 
     def _read(self) -> Mapping[str, Any]:
-        answer = called(lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True))
-        self._compare(answer)
-        return answer.get("Item", {})
+        found = self._called(lambda: self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True))
+        return found.get("Item", {})
 
-    def _compare(self, answer: Mapping[str, Any]) -> None:
-        ahead = answered_at(answer) - time.time()
-        self._ahead = ahead if abs(ahead) > EXACT_SECONDS else 0.0
+    def _called(self, call: Callable[[], Answer]) -> Answer:
+        return called(lambda: self._time.hear(call))
 
 
 def _drawn() -> str:

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
-from functions.aws.dynamodb import answered_at
+from functions.aws.dynamodb import ServerClock
 from functions.aws.retry import TRANSIENT_CODES
 from functions.domain import names
 from functions.domain.phase import Phase
@@ -50,7 +50,7 @@ class GateRecords:
         self._client = client
         self._table = table
         self._entity = entity
-        self._ahead = 0.0  # seconds that DynamoDB's clock is ahead of this machine's, by its last answer
+        self._time = ServerClock()
 
     def now(self, request: str) -> Phase:
         """The phase that a request has to obey, as the last completed write left it."""
@@ -72,7 +72,7 @@ class GateRecords:
             seconds: after which the request surely has ended.
             read: whether `now` has just answered that phase. If not, the record must be there.
         """
-        until = {"N": str(round(time.time() + self._ahead + seconds))}
+        until = {"N": str(round(self._time.now() + seconds))}
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -102,25 +102,25 @@ class GateRecords:
     def _forget(self, request: str) -> None:
         """Take a request out of its record, and with it those whose time has passed: their gate has died."""
         left = self._remove(request, [_attribute(request)])
-        now = time.time() + self._ahead
+        now = self._time.now()
         ended = [name for name, until in left.items() if name.startswith(names.REQUEST_PREFIX) and _past(until, now)]
         if ended:
             self._remove(request, ended)
 
     def _remove(self, request: str, attributes: list[str]) -> Mapping[str, Any]:
-        answer = self._client.update_item(
-            TableName=self._table,
-            Key=names.gate_key_of(self._entity, request),
-            UpdateExpression="REMOVE " + ", ".join(f"#a{number}" for number in range(len(attributes))),
-            ExpressionAttributeNames={f"#a{number}": name for number, name in enumerate(attributes)},
-            ReturnValues="ALL_NEW",
+        answer = self._time.hear(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=names.gate_key_of(self._entity, request),
+                UpdateExpression="REMOVE " + ", ".join(f"#a{number}" for number in range(len(attributes))),
+                ExpressionAttributeNames={f"#a{number}": name for number, name in enumerate(attributes)},
+                ReturnValues="ALL_NEW",
+            )
         )
-        self._ahead = answered_at(answer) - time.time()
         return answer.get("Attributes", {})
 
     def _phase(self, key: Any) -> str:
-        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        self._ahead = answered_at(answer) - time.time()
+        answer = self._time.hear(lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True))
         found: Any = answer.get("Item", {})
         return str(found.get("phase", {}).get("S", ""))
 

@@ -62,9 +62,9 @@ class Select:
 
     def page(self, limit: int, *, after: bool) -> str:
         """One page by primary key; with `after`, the parameter `:after` is the key to go on from."""
-        key = self._entity.legacy.key
-        where = f" WHERE `{key}` > :after" if after else ""
-        return self._cut(f"{self._columns} FROM {self._table}{where} ORDER BY `{key}` LIMIT {int(limit)}")
+        key = f"{self._table}.`{self._entity.legacy.key}`"  # else a column of ours with its name would be meant
+        where = f" WHERE {key} > :after" if after else ""
+        return self._cut(f"{self._columns} FROM {self._table}{where} ORDER BY {key} LIMIT {int(limit)}")
 
     def where(self, condition: str, rows: str = "") -> str:
         """The rows that a condition finds, as many as one answer takes.

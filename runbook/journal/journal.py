@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.dynamodb import answered_at, read_batches
+from functions.aws.dynamodb import ServerClock, answered_at, read_batches
 from functions.domain import names
 from functions.domain.phase import Phase
 from runbook.errors import FailedError, LockLostError, PreconditionError
@@ -42,11 +42,11 @@ class Journal:
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
-        self._ahead = 0.0  # seconds that DynamoDB's clock is ahead of this machine's, by its last answer
+        self._time = ServerClock()
 
     def time(self) -> float:
         """DynamoDB's time, in seconds since 1970, a second off at most: the operator's clock may be minutes off."""
-        return time.time() + self._ahead
+        return self._time.now()
 
     def find(self, entity: str) -> State | None:
         """The entity's state, read consistently; None before `runbook init`."""
@@ -289,9 +289,7 @@ class Journal:
         return plain(found["Item"]) if "Item" in found else None
 
     def _read(self, key: Mapping[str, Any]) -> GetItemOutputTypeDef:
-        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        self._ahead = answered_at(found) - time.time()
-        return found
+        return self._time.hear(lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True))
 
     def change_record(
         self,

@@ -235,3 +235,15 @@ def test_a_table_with_the_name_of_an_alias_follows_its_items(make_legacy, kind, 
     legacy.apply(record("b", BASE + 3, "REMOVE"))
     assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a": "second"}
     assert legacy.applier().apply(changes.from_stream(legacy.entity, [record("a", BASE + 1)])).stale == 1
+
+
+def test_a_key_that_two_rows_answer_to_holds_up_no_batch(modern):
+    """Legacy gave a number to a row that is already the key of one that modern made."""
+    modern.clear()
+    modern.apply(record("7", BASE, firstName="modern's"))
+    modern.database.execute("INSERT INTO cheftable (id, cheffirst, cheflast) VALUES (7, 'legacy''s', 'x')")
+    done = modern.apply(record("7", BASE + 1, "MODIFY", firstName="changed"), record("b", BASE + 2, firstName="b"))
+    assert done.upserts == 2
+    assert modern.everything()["b"]["firstName"] == "b"
+    modern.apply(record("7", BASE + 3, "REMOVE"))
+    assert not modern.quarantined.changes

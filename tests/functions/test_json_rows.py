@@ -104,3 +104,29 @@ def test_the_queue_removes_by_the_primary_key_alone(make_legacy):
     queue.remove([taken[0], replace(taken[1], at="2026-01-01 00:00:00.6")])
     assert [row.key for row in queue.take(1, 9)] == ["k1", "k2"]
     assert explained(legacy, *seen[0])[table] == ("eq_ref", "PRIMARY")
+
+
+@pytest.mark.parametrize(
+    "charset", ["latin1", "ascii", "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf32", "cp1251", "gbk"]
+)
+def test_a_natural_key_of_any_character_set_finds_its_row(make_legacy, charset):
+    legacy = make_legacy("chefs", key_type="string")
+    table = f"`{legacy.entity.legacy.database}`.cheftable"
+    legacy.server.execute(f"ALTER TABLE {table} MODIFY id VARCHAR(60) CHARACTER SET {charset} NOT NULL")
+    legacy.apply(*(record(key, BASE + number, firstName="first") for number, key in enumerate(["a b", "-", "'`"])))
+    legacy.apply(record("a b", BASE + 5, "MODIFY", firstName="second"), record("-", BASE + 6, "REMOVE"))
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"a b": "second", "'`": "first"}
+    assert legacy.store.missing(["a b", "-"]) == ["-"]
+    assert not legacy.quarantined.changes
+
+
+@pytest.mark.parametrize("key", ["bytes", "item_key", "found", "pk", "sequence", "wanted"])
+def test_a_table_whose_key_is_named_like_one_of_our_columns_is_listed_in_order(make_legacy, key):
+    legacy = make_legacy("chefs", key=key)
+    for size in (30, 20, 10):
+        legacy.database.execute(f"INSERT INTO cheftable (cheffirst, cheflast) VALUES (REPEAT('n', {size}), 'x')")
+    page = legacy.store.page(2, "")
+    assert [record.key for record in page.records] == ["1", "2"]
+    assert [record.key for record in legacy.store.page(2, page.after).records] == ["3"]
+    assert list(legacy.store.many(["1", "3"])) == ["1", "3"]
+    legacy.apply(record("2", BASE, "MODIFY", firstName="changed"))
