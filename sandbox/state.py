@@ -10,8 +10,9 @@ import re
 import shutil
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -158,3 +159,19 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
         json.dump(document, file, indent=2)
         file.write("\n")
     draft.replace(path)
+
+
+Chosen = TypeVar("Chosen", bound=StrEnum)
+
+
+def of_environment(variable: str, otherwise: Chosen) -> Chosen:
+    """What an environment variable names, of the same kind as `otherwise`, which is taken where it names nothing.
+
+    Raises:
+        SandboxError: it names something else.
+    """
+    kind, name = type(otherwise), os.environ.get(variable)
+    try:
+        return kind(name) if name else otherwise
+    except ValueError:
+        raise SandboxError(f"{variable} is {name!r}: set it to {' or '.join(kind)}.") from None

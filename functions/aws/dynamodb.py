@@ -83,14 +83,14 @@ class ServerClock:
 
     @property
     def known(self) -> bool:
-        """Whether an answer was heard."""
+        """Whether an answer was read."""
         return self._ahead is not None
 
     def now(self) -> float:
         """Seconds since 1970, a second off at most; this machine's before the first answer."""
         return time.time() + (self._ahead or 0.0)
 
-    def hear(self, call: Callable[[], Answer]) -> Answer:
+    def read(self, call: Callable[[], Answer]) -> Answer:
         """The answer to a call of DynamoDB, whose time is noted."""
         began = time.time()
         answer = call()

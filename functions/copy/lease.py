@@ -182,7 +182,7 @@ class LaneLease:
         return found.get("Item", {})
 
     def _called(self, call: Callable[[], Answer]) -> Answer:
-        return called(lambda: self._time.hear(call))
+        return called(lambda: self._time.read(call))
 
 
 def _drawn() -> str:

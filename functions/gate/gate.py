@@ -108,7 +108,7 @@ class GateRecords:
             self._remove(request, ended)
 
     def _remove(self, request: str, attributes: list[str]) -> Mapping[str, Any]:
-        answer = self._time.hear(
+        answer = self._time.read(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=names.gate_key_of(self._entity, request),
@@ -120,7 +120,7 @@ class GateRecords:
         return answer.get("Attributes", {})
 
     def _phase(self, key: Any) -> str:
-        answer = self._time.hear(lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True))
+        answer = self._time.read(lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True))
         found: Any = answer.get("Item", {})
         return str(found.get("phase", {}).get("S", ""))
 

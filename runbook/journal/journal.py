@@ -289,7 +289,7 @@ class Journal:
         return plain(found["Item"]) if "Item" in found else None
 
     def _read(self, key: Mapping[str, Any]) -> GetItemOutputTypeDef:
-        return self._time.hear(lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True))
+        return self._time.read(lambda: self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True))
 
     def change_record(
         self,

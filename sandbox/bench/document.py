@@ -79,10 +79,11 @@ def sentence(runs: Sequence[Run]) -> str:
         raise LookupError(f"docs/bench.json has no run {MAIN}: run `make bench`")
     article, tutorial, batch = (_times(_ratio(run, other)) for other in ("article", "tutorial", "BatchExecute"))
     cores, day = run.machine.partition(",")[0], run.date[:10]
+    command = f"make bench{' QUICK=1' * run.quick}"
     return (
         f"The bridge inserts records of 1 KB {article} as fast as one INSERT for each invocation,\n"
         f"  {tutorial} as fast as one ExecuteStatement for each record, and {batch} as fast as BatchExecuteStatement\n"
-        f"  (`make bench` on {cores}, {day}; [docs/bench.md](docs/bench.md))."
+        f"  (`{command}` on {cores}, {day}; [docs/bench.md](docs/bench.md))."
     )
 
 

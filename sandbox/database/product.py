@@ -1,14 +1,12 @@
 """Which database product stands in Aurora's place in a sandbox."""
 
-import os
 from enum import StrEnum
 from typing import Final
 
 from sandbox.database.database_server import DatabaseServer
 from sandbox.database.mariadb import MariaDB
 from sandbox.database.mysql import MySQL
-from sandbox.errors import SandboxError
-from sandbox.state import Folder, read_json
+from sandbox.state import Folder, of_environment, read_json
 
 VARIABLE = "STREAMBACK_DATABASE"  # names the product of a new sandbox
 
@@ -31,11 +29,7 @@ def default() -> Product:
     Raises:
         SandboxError: the environment names another.
     """
-    name = os.environ.get(VARIABLE) or Product.MARIADB
-    try:
-        return Product(name)
-    except ValueError:
-        raise SandboxError(f"{VARIABLE} is {name!r}: set it to {' or '.join(Product)}.") from None
+    return of_environment(VARIABLE, Product.MARIADB)
 
 
 def kept(folder: Folder) -> Product | None:

@@ -35,7 +35,7 @@ class Machine:
             self.true += after
             return {"ResponseMetadata": {"HTTPHeaders": {"date": date}}}
 
-        clock.hear(answered)
+        clock.read(answered)
 
 
 @given(wrong=st.floats(-400, 400, allow_nan=False), start=SECONDS, sleeps=st.lists(st.tuples(SECONDS, SECONDS)))
@@ -63,6 +63,6 @@ def test_the_first_answer_of_a_right_clock_moves_it_by_nothing_that_sleep_explai
 
 def test_an_answer_without_a_time_says_nothing():
     clock = ServerClock()
-    assert clock.hear(dict) == {}
+    assert clock.read(dict) == {}
     assert not clock.known
     assert clock.now() == pytest.approx(time.time(), abs=5)

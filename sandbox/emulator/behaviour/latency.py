@@ -20,7 +20,6 @@ tool, and stays.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -29,7 +28,7 @@ from typing import Any
 
 from sandbox.emulator.behaviour.throttling import SCOPE
 from sandbox.emulator.patching import check_version, wrap
-from sandbox.errors import SandboxError
+from sandbox.state import of_environment
 
 VARIABLE = "STREAMBACK_LATENCY"  # names the latency of a new sandbox
 MEDIAN_SECONDS = {b"rds-data": 0.005, b"dynamodb": 0.003}  # by the service in a request's signature
@@ -52,11 +51,7 @@ def default() -> Latency:
     Raises:
         SandboxError: the environment names another.
     """
-    named = os.environ.get(VARIABLE) or Latency.NONE
-    try:
-        return Latency(named)
-    except ValueError:
-        raise SandboxError(f"{VARIABLE}={named} is no latency: set {' or '.join(Latency)}.") from None
+    return of_environment(VARIABLE, Latency.NONE)
 
 
 def install(latency: Latency) -> None:
