@@ -15,6 +15,7 @@ OPERATIONS = {
     "create-replacement": Change.REPLACE,
     "delete": Change.DELETE,
 }
+ENDINGS = ("update failed", "preview failed", "destroy failed")  # follow the error that is the cause
 COLOURS = re.compile(r"<\{%.*?%\}>")
 
 
@@ -44,7 +45,7 @@ class Events:
     def message(self, event: Mapping[str, Any]) -> str:
         """What the event says to a reader; empty where it says nothing. Errors are kept."""
         found = event.get("diagnosticEvent", {})
-        text = COLOURS.sub("", found.get("prefix", "") + found.get("message", "")).strip()
-        if found.get("severity") == "error" and text:
+        text = COLOURS.sub("", found.get("message", "")).strip()
+        if found.get("severity") == "error" and text and text not in ENDINGS:
             self.errors.append(f"{found['urn']}: {text}" if found.get("urn") else text)
         return text
