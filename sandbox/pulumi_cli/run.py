@@ -40,12 +40,12 @@ def run(request: Request, folder: Folder, report: Report) -> dict[str, Any]:
 
 
 def destroy(folder: Folder, report: Report) -> None:
-    """Delete every resource of the stack.
+    """Delete every resource of the stack, or none: the preview that comes first fails if one is protected.
 
     Raises:
         SandboxError: one could not be deleted, or is protected.
     """
-    _stream(workspace.of(folder), ["destroy", "--yes", "--skip-preview", *AS_EVENTS], folder.engine_log, report)
+    _stream(workspace.of(folder), ["destroy", "--yes", *AS_EVENTS], folder.engine_log, report)
 
 
 def on_terminal(folder: Folder, arguments: Sequence[str]) -> tuple[int, dict[str, Any]]:
