@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pulumi_stacks import Stack
@@ -14,7 +13,6 @@ from sandbox import lifecycle, state
 from sandbox.lifecycle import Engine
 from sandbox.pulumi_cli import programs as cli
 
-HERE = Path(__file__).parent
 MISSING = "tests/engine did not run, because there is no pulumi CLI: bring it with `make engine`"
 
 
@@ -22,12 +20,11 @@ def _has_cli() -> bool:
     return cli.find(state.default_root() / state.CACHE) is not None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _cli() -> None:
     """Skip these tests where there is no CLI."""
     if not _has_cli():
-        for item in items:
-            if item.path.parent == HERE:
-                item.add_marker(pytest.mark.skip(reason=MISSING))
+        pytest.skip(MISSING)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
