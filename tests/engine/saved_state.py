@@ -1,6 +1,6 @@
 """Keeps of a stack's state what holds data, and what that names.
 
-For each release: `sandbox pulumi -- stack export | python tests/engine/saved_state.py > tests/engine/states/VERSION.json`
+For each release: `sandbox pulumi -- stack export | python tests/engine/saved_state.py`, into `states/VERSION.json`.
 """
 
 from __future__ import annotations
