@@ -18,7 +18,8 @@ from rich.table import Table
 from functions.domain import entities
 from runbook.aws.outputs import Target
 from runbook.stack import resolve
-from sandbox import chefs, lifecycle, state
+from sandbox import chefs, lifecycle
+from sandbox.engine.state import State
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
 from sandbox.load import Attempt, History, Load, Waits
@@ -300,7 +301,7 @@ def main() -> int:
         begun = time.monotonic()
         console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and back\n")
         sandbox = lifecycle.up(NAME)
-        resources = len(state.read_json(sandbox.location.resources).get("records", []))
+        resources = len(State.load(sandbox.location.resources).records)
         _done("sandbox up", time.monotonic() - begun, f"{resources} resources")
         result = Demo(sandbox, count=chosen.count, kill_database=chosen.kill_database).run()
         held = result.held
