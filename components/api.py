@@ -1,8 +1,8 @@
 """The REST API: fixed routes to either system, and public ones whose functions the stage variables name."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -54,8 +54,8 @@ class Api(pulumi.ComponentResource):
     def _rest(self) -> tuple[aws.apigateway.RestApi, pulumi.Output[str]]:
         """The API with its routes, and the document that describes them."""
         args = self._args
-        uris = {route: self._uri(route) for route in args.routes}
-        body = pulumi.Output.json_dumps(routing.document(args.routes, uris, args.auth), sort_keys=True)
+        arns = {function.service: _known(function) for function in self._fixed().values()}
+        body = pulumi.Output.all(**arns).apply(self._document)
         rest = aws.apigateway.RestApi(
             f"{self._name}-rest",
             description="One contract for both systems",
@@ -66,10 +66,18 @@ class Api(pulumi.ComponentResource):
         )
         return rest, body
 
-    def _uri(self, route: Route) -> pulumi.Input[str]:
-        if route.system != "public":
-            (function,) = self._answering(route).values()
-            return function.invoke_arn.apply(lambda arn: _known(arn, function.service), run_with_unknowns=True)
+    def _fixed(self) -> dict[Route, Function]:
+        """What answers each route that no stage variable decides."""
+        fixed = [route for route in self._args.routes if route.system != "public"]
+        return {route: function for route in fixed for function in self._answering(route).values()}
+
+    def _document(self, arns: Mapping[str, str]) -> str:
+        """The API's OpenAPI document, in JSON; `arns` are those to invoke the functions of fixed routes by."""
+        uris = {route: arns[function.service] for route, function in self._fixed().items()}
+        uris |= {route: self._variable_uri(route) for route in self._args.routes if route.system == "public"}
+        return json.dumps(routing.document(self._args.routes, uris, self._args.auth), sort_keys=True)
+
+    def _variable_uri(self, route: Route) -> str:
         args = self._args
         variable = names.reads_variable(route.entity) if route.reads else names.writes_variable(route.entity)
         prefix = f"arn:{args.partition}:apigateway:{args.region}:lambda:path/2015-03-31/functions"
@@ -140,6 +148,10 @@ class Api(pulumi.ComponentResource):
         return variables
 
 
-def _known(arn: Any, service: str) -> str:
+def _known(function: Function) -> pulumi.Output[str]:
     """The ARN; in a preview that cannot know it yet, a text in its place, so that the preview shows the routes."""
+    return function.invoke_arn.apply(lambda arn: _text(arn, function.service), run_with_unknowns=True)
+
+
+def _text(arn: object, service: str) -> str:
     return arn if isinstance(arn, str) else f"(the new function {service})"

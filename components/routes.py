@@ -82,7 +82,7 @@ def grant(route: Route, role: str) -> Grant:
     return Grant(f"-{route.entity}-{method}-permission", f"{route.method}/*{route.entity}*")
 
 
-def document(found: Iterable[Route], uris: Mapping[Route, Any], auth: str) -> dict[str, Any]:
+def document(found: Iterable[Route], uris: Mapping[Route, str], auth: str) -> dict[str, Any]:
     """The API as API Gateway imports it: an OpenAPI 3.0 document with what answers each route.
 
     Records have no shape in it. API Gateway checks none, since the functions do, and refuses parts of JSON Schema.
@@ -97,7 +97,7 @@ def document(found: Iterable[Route], uris: Mapping[Route, Any], auth: str) -> di
     return openapi.document(operations, auth, {})
 
 
-def _operation(route: Route, uri: Any) -> dict[str, Any]:
+def _operation(route: Route, uri: str) -> dict[str, Any]:
     parameters = openapi.parameters(route.path)
     return {
         **({"parameters": parameters} if parameters else {}),

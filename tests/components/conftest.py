@@ -49,12 +49,13 @@ def run(tmp_path_factory):
     with subprocess.Popen([sys.executable, DESCRIBED], stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as server:
 
         @cache
-        def of(config):
-            server.stdin.write(json.dumps({"config": json.loads(config), **files}) + "\n")
+        def of(config, preview):
+            request = {"config": json.loads(config), "preview": preview, **files}
+            server.stdin.write(json.dumps(request) + "\n")
             code = int(server.stdout.readline())
             return Done(code, *(Path(path).read_text(encoding="utf-8") for path in files.values()))
 
-        yield lambda **settings: of(_config(settings))
+        yield lambda *, preview=False, **settings: of(_config(settings), preview)
         server.stdin.close()
 
 
@@ -62,8 +63,8 @@ def run(tmp_path_factory):
 def describe(run):
     """The stack that the program describes with these settings."""
 
-    def described(**settings):
-        done = run(**settings)
+    def described(*, preview=False, **settings):
+        done = run(preview=preview, **settings)
         assert done.returncode == 0, done.stderr
         return Stack(**json.loads(done.stdout))
 

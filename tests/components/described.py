@@ -1,8 +1,8 @@
 """Runs the unmodified program under Pulumi's mocks and prints what it describes.
 
-Each line of stdin asks for one stack: `{"config": settings, "stdout": file, "stderr": file}`. The answer is the exit
-code. Each stack has a process of its own, since Pulumi's settings are global. It is a fork, since importing the
-provider takes longer than the program.
+Each line of stdin asks for one stack: `{"config": settings, "preview": whether nothing is there yet, "stdout": file,
+"stderr": file}`. The answer is the exit code. Each stack has a process of its own, since Pulumi's settings are global.
+It is a fork, since importing the provider takes longer than the program.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ OUTPUTS = {
 class Provider(mocks.Mocks):
     """Makes every resource by name: its name is its physical name, `arn:of:<name>` its ARN."""
 
+    def __init__(self, *, preview):
+        self._preview = preview
+
     def new_resource(self, args):
+        if self._preview:
+            return "", args.inputs
         given = {"name": args.name, "arn": f"arn:of:{args.name}", "bucket": args.name, **args.inputs}
         return f"{args.name}-id", given | OUTPUTS.get(args.typ, lambda _: {})(args.name)
 
@@ -67,8 +72,8 @@ class Provider(mocks.Mocks):
 class Monitor(mocks.MockMonitor):
     """Keeps what was asked for, and the stack's outputs."""
 
-    def __init__(self):
-        super().__init__(Provider())
+    def __init__(self, *, preview):
+        super().__init__(Provider(preview=preview))
         self.described = {}
         self.outputs = {}
         self._lock = threading.Lock()
@@ -108,9 +113,9 @@ def plain(struct):
     return json.loads(text, parse_float=lambda digits: int(float(digits)) if digits.endswith(".0") else float(digits))
 
 
-def describe(config):
+def describe(config, *, preview):
     """Print the stack of one configuration."""
-    monitor = Monitor()
+    monitor = Monitor(preview=preview)
     settings.configure(
         mocks.MockSettings(
             monitor=monitor,
@@ -118,7 +123,7 @@ def describe(config):
             engine=mocks.MockEngine(logging.getLogger()),
             project="streamback",
             stack="dev",
-            dry_run=False,
+            dry_run=preview,
             organization="organization",
             root_directory=None,
             callbacks=None,
@@ -137,7 +142,7 @@ def in_a_fork(request):
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with Path(request["stdout"]).open("w") as sys.stdout, Path(request["stderr"]).open("w") as sys.stderr:
         try:
-            describe(request["config"])
+            describe(request["config"], preview=request["preview"])
             code = 0
         except BaseException:  # noqa: BLE001  # whatever it is, the test that asked sees it
             traceback.print_exc()

@@ -183,6 +183,13 @@ def test_the_document_is_openapi_and_has_the_public_routes_of_the_contract(stack
         assert document(stack)["paths"][path].keys() == clients["paths"][path].keys()
 
 
+def test_a_preview_of_what_is_not_there_yet_shows_the_routes(stack, describe):
+    foreseen = integrations(describe(preview=True))
+    assert foreseen.keys() == integrations(stack).keys()
+    assert foreseen["GET", "/dynamo/chefs"] == "(the new function streamback-dev-modern-chefs-read)"
+    assert foreseen["GET", "/chefs"] == integrations(stack)["GET", "/chefs"]
+
+
 def test_an_entity_adds_few_resources(stack, describe, tmp_path):
     one = (ROOT / "entities.toml").read_text(encoding="utf-8")
     other = one.replace("chefs", "cooks").replace("cheftable", "cooktable").replace('"chef"', '"cook"')
