@@ -95,7 +95,7 @@ def test_a_lock_wait_freezes_no_other_client(call, sandbox):
     assert answered[0]["numberOfRecordsUpdated"] == 1
 
 
-def test_connections_to_many_databases_do_not_pile_up(call, sandbox):
+def test_connections_to_many_databases_do_not_stay_open(call, sandbox):
     names = [f"emulator_test_{number}" for number in range(MOST_RESTING + 5)]
     for name in names:
         call("execute_statement", sql=f"CREATE DATABASE {name}")
