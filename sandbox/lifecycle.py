@@ -20,6 +20,7 @@ from sandbox.emulator.behaviour import data_api_traits, latency
 from sandbox.emulator.behaviour.data_api_traits import Traits
 from sandbox.emulator.behaviour.latency import Latency
 from sandbox.engine.aws import Aws, create_operator
+from sandbox.engine.state import State
 from sandbox.errors import SandboxError
 from sandbox.pulumi_cli import checkpoint
 from sandbox.pulumi_cli import run as pulumi
@@ -265,7 +266,7 @@ def _status(folder: Folder) -> Status:
         product=product.kept(folder) or Product.MARIADB,
         data_api=_kept_traits(folder),
         database=product.server(folder).running(),
-        resources=len(state.read_json(folder.resources).get("records") or checkpoint.resources(folder)),
+        resources=len(State.load(folder.resources).records or checkpoint.resources(folder)),
         api=state.read_json(folder.outputs).get("apiUrl", "") if served else "",
     )
 
@@ -338,7 +339,7 @@ def _kept_traits(folder: Folder) -> str:
 def _serve(folder: Folder, settings: dict[str, Any]) -> Daemon:
     """The running daemon; a new one, with nothing in it, where there is none or where an `up` died half-way."""
     served = folder.daemon()
-    interrupted = bool(state.read_json(folder.resources).get("creating")) or checkpoint.is_interrupted(folder)
+    interrupted = bool(State.load(folder.resources).creating) or checkpoint.is_interrupted(folder)
     if served and not interrupted and daemon.healthy(served):
         state.write_json(folder.settings, settings)
         product.server(folder).start()  # it may have been killed on its own, and keeps its rows

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from botocore.useragent import UserAgentString
 from sweep import ALL
 
 from runbook.stack import Context
-from sandbox import lifecycle, state
+from sandbox import deploy, lifecycle, state
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
 
@@ -29,7 +31,8 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 # It also puts the User-Agent header together anew for each request, which no test reads.
 UserAgentString.to_string = functools.cache(UserAgentString.to_string)
 
-ENTITIES = Path(__file__).with_name("entities.toml")
+TESTS = Path(__file__).parent
+ENTITIES = TESTS / "entities.toml"
 PREFIX = "test-"
 os.environ["STREAMBACK_STREAM_INTERVAL"] = "0.02"  # of a sandbox's streams: most tests wait for the bridge
 
@@ -50,6 +53,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if "long" in item.keywords]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in set(long)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sandboxes that are brought up by this process get an engine that has imported Pulumi."""
+    path = str(tmp_path_factory.mktemp("engine") / "socket")
+    command = [sys.executable, str(TESTS / "forked_engine.py"), path]
+    with subprocess.Popen(command, cwd=state.PROJECT, stdin=subprocess.PIPE) as server:
+        deploy.ENGINE[:] = [sys.executable, "-IS", str(TESTS / "engine_client.py"), path]
+        yield
+        assert server.stdin
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 from pulumi_stacks import Stack, changes
 
-from sandbox import lifecycle, state
+from sandbox import lifecycle
+from sandbox.engine.state import State
 from sandbox.lifecycle import Engine
 from sandbox.pulumi_cli import checkpoint
 
@@ -52,8 +53,8 @@ def neutral(value):
 
 def resources(folder):
     """URN, inputs and outputs of each resource, by the engine that the sandbox has."""
-    for each in state.read_json(folder.resources).get("records", []):
-        yield each["urn"], each["inputs"], {**each["inputs"], **each["outputs"]}
+    for record in State.load(folder.resources).records:
+        yield record.urn, record.inputs, record.properties
     for each in checkpoint.resources(folder):
         yield each["urn"], each["inputs"], each["outputs"]
 
