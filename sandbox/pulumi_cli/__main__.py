@@ -14,7 +14,7 @@ def main() -> int:
     except SandboxError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"pulumi: {made.pulumi}\n")
+    sys.stdout.write(f"pulumi: {made}\n")
     return 0
 
 

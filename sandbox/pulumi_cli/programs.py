@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.database.programs import alone
@@ -18,32 +17,19 @@ RUNNER = "pulumi-language-python-exec"  # the SDK's script that runs a program; 
 HELP = "Install pulumi, or Go 1.26 or newer and run `make engine`."
 
 
-@dataclass(frozen=True)
-class Programs:
-    """The pulumi CLI.
-
-    Attributes:
-        pulumi: its path; the language host lies beside it.
-        built: whether it was built here, from the module in `go/`.
-    """
-
-    pulumi: Path
-    built: bool
-
-
-def find(cache: Path) -> Programs | None:
+def find(cache: Path) -> Path | None:
     """A CLI that is there: on the PATH with its Python language host, else built before; None where neither is."""
     installed = shutil.which("pulumi")
     if installed and Path(installed).resolve().with_name(HOST).exists():
-        return Programs(Path(installed), built=False)
+        return Path(installed)
     built = cache / "pulumi" / "pulumi"
     if not built.exists():
         return None
     _write_host(built.parent)
-    return Programs(built, built=True)
+    return built
 
 
-def locate(cache: Path) -> Programs:
+def locate(cache: Path) -> Path:
     """The CLI that `find` finds.
 
     Raises:
@@ -54,7 +40,7 @@ def locate(cache: Path) -> Programs:
     raise SandboxError(f"The pulumi CLI is needed and not here. {HELP}")
 
 
-def make(cache: Path) -> Programs:
+def make(cache: Path) -> Path:
     """The CLI that is there, else one built with Go, which takes minutes.
 
     Raises:
@@ -64,7 +50,7 @@ def make(cache: Path) -> Programs:
         return find(cache) or _built(cache)
 
 
-def _built(cache: Path) -> Programs:
+def _built(cache: Path) -> Path:
     if not shutil.which("go"):
         raise SandboxError(f"The pulumi CLI is not here, and neither is Go to build it with. {HELP}")
     draft = cache / "pulumi.draft"
@@ -77,7 +63,7 @@ def _built(cache: Path) -> Programs:
     shutil.copyfile(folder / "python" / "cmd" / RUNNER, draft / RUNNER)
     draft.rename(cache / "pulumi")
     _write_host(cache / "pulumi")
-    return Programs(cache / "pulumi" / "pulumi", built=True)
+    return cache / "pulumi" / "pulumi"
 
 
 def _go(*arguments: str) -> str:

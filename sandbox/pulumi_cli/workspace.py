@@ -13,7 +13,6 @@ import yaml
 from sandbox.engine.program import STACK, settings_of
 from sandbox.errors import SandboxError
 from sandbox.pulumi_cli import checkpoint, programs, provider
-from sandbox.pulumi_cli.programs import Programs
 from sandbox.state import Folder
 
 PLUGIN = f"pulumi-resource-{provider.PACKAGE}"
@@ -26,11 +25,11 @@ class Workspace:
 
     Attributes:
         path: the folder with all of it; the CLI's working folder.
-        programs: the CLI.
+        cli: the CLI's path.
     """
 
     path: Path
-    programs: Programs
+    cli: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,7 +46,7 @@ class Workspace:
 
     def command(self, *arguments: str) -> list[str]:
         """The words that run the CLI."""
-        return [str(self.programs.pulumi), *arguments]
+        return [str(self.cli), *arguments]
 
     def write(self, folder: Folder, program: Path, config: Mapping[str, Any], *, preview: bool) -> Path:
         """Write what the CLI reads: for a program, with the settings of a stack, on the sandbox of a folder.

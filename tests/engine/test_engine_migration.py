@@ -88,7 +88,7 @@ def test_the_runbook_reads_the_outputs_from_the_stack_itself(story, name):
         "AWS_ENDPOINT_URL": outputs["endpointUrl"],
         "AWS_ACCESS_KEY_ID": outputs["accessKeyId"],
         "AWS_SECRET_ACCESS_KEY": outputs["secretAccessKey"],
-        "PATH": f"{place.programs.pulumi.parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{place.cli.parent}{os.pathsep}{os.environ['PATH']}",
     }
     command = [RUNBOOK, "status", "--json", "--stack", "sandbox"]
     done = subprocess.run(
