@@ -10,6 +10,8 @@ export STREAMBACK_DATABASE := $(DATABASE)
 # in-process or pulumi, for demo
 ENGINE ?= $(STREAMBACK_ENGINE)
 export STREAMBACK_ENGINE := $(ENGINE)
+# Each of some hundred processes would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup engine demo chaos bench picture test mysql sweep tables lint lock clean
 

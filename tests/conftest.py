@@ -15,6 +15,8 @@ import botocore.session
 import psutil
 import pytest
 from afresh import AT_ONCE, afresh
+from botocore import hooks
+from botocore.hooks import EventAliaser
 from botocore.useragent import UserAgentString
 from sweep import ALL
 
@@ -30,6 +32,19 @@ if TYPE_CHECKING:
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 # It also puts the User-Agent header together anew for each request, which no test reads.
 UserAgentString.to_string = functools.cache(UserAgentString.to_string)
+# And it looks at each handler's signature, and spells each event's name anew, though these are the same every time.
+_accepts, _aliased = functools.cache(hooks.accepts_kwargs), EventAliaser._alias_event_name
+_names: dict[str, str] = {}
+hooks.accepts_kwargs = lambda handler: _accepts(getattr(handler, "__func__", handler))
+
+
+def _alias(aliaser: EventAliaser, name: str) -> str:
+    if name not in _names:
+        _names[name] = _aliased(aliaser, name)
+    return _names[name]
+
+
+EventAliaser._alias_event_name = _alias
 
 TESTS = Path(__file__).parent
 ENTITIES = TESTS / "entities.toml"
