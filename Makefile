@@ -7,10 +7,13 @@ INSTALLED := $(VENV)/.installed
 # mariadb or mysql, for demo, chaos, bench and test
 DATABASE ?= $(STREAMBACK_DATABASE)
 export STREAMBACK_DATABASE := $(DATABASE)
+# in-process or pulumi, for demo
+ENGINE ?= $(STREAMBACK_ENGINE)
+export STREAMBACK_ENGINE := $(ENGINE)
 # Each of some hundred processes would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo chaos bench picture test mysql sweep tables lint lock clean
+.PHONY: help setup engine demo chaos bench picture test mysql sweep tables lint lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -20,6 +23,9 @@ setup: $(INSTALLED)  ## create the virtual environment with the locked packages
 $(INSTALLED): requirements.txt pyproject.toml
 	@sh sandbox/setup.sh $(PYTHON) $(VENV)
 	@touch $@
+
+engine: $(INSTALLED)  ## bring the pulumi CLI: an installed one, else built once with Go in minutes
+	@$(BIN)/python -m sandbox.pulumi_cli
 
 demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database)
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)

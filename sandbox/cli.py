@@ -10,6 +10,7 @@ from sandbox.database.product import Product
 from sandbox.emulator.behaviour import data_api_traits
 from sandbox.emulator.behaviour.latency import Latency
 from sandbox.errors import SandboxError
+from sandbox.lifecycle import Engine
 
 app = typer.Typer(
     name="sandbox",
@@ -51,6 +52,10 @@ DataApi = Annotated[
 Delays = Annotated[
     Latency | None, typer.Option("--latency", help="Set how long AWS calls take: none (default) or as on AWS.")
 ]
+EngineOption = Annotated[
+    Engine | None,
+    typer.Option("--engine", help="Run the program in this process (default: in-process) or by the pulumi CLI."),
+]
 
 
 @app.command()
@@ -61,6 +66,7 @@ def up(
     database: Database = None,
     data_api: DataApi = None,
     delays: Delays = None,
+    engine: EngineOption = None,
     refresh: Refresh = False,
 ) -> None:
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
@@ -73,6 +79,7 @@ def up(
             database=database,
             data_api=traits,
             delays=delays,
+            engine=engine,
             refresh=refresh,
             report=report,
         )
@@ -80,10 +87,12 @@ def up(
 
 
 @app.command()
-def preview(name: Name = "default", config: Setting = None, entities: Entities = None) -> None:
+def preview(
+    name: Name = "default", config: Setting = None, entities: Entities = None, engine: EngineOption = None
+) -> None:
     """List what `up` would create, change and delete; does nothing."""
     with _errors_shown():
-        steps = lifecycle.preview(name, _settings(config), entities)
+        steps = lifecycle.preview(name, _settings(config), entities, engine=engine)
     render.plan(steps)
 
 
@@ -137,11 +146,24 @@ def reset(name: Name = "default") -> None:
 
 
 @app.command()
-def down(name: Name = "default") -> None:
+def down(
+    name: Name = "default",
+    engine: Annotated[
+        Engine | None, typer.Option("--engine", help="With pulumi: first run `pulumi destroy`, as on AWS.")
+    ] = None,
+) -> None:
     """Stop a sandbox and remove all that is in it."""
     with _errors_shown():
-        there = lifecycle.down(name)
+        there = lifecycle.down(name, engine)
     render.say(f"The sandbox {name!r} is gone." if there else f"There was no sandbox {name!r}.")
+
+
+@app.command(name="pulumi", context_settings={"ignore_unknown_options": True})
+def run_pulumi(arguments: Annotated[list[str], typer.Argument(metavar="-- ARGS")], name: Name = "default") -> None:
+    """Run the pulumi CLI on a sandbox's stack, such as `sandbox pulumi -- stack output`."""
+    with _errors_shown():
+        code = lifecycle.run_pulumi(name, arguments)
+    raise typer.Exit(code)
 
 
 class _errors_shown:  # noqa: N801  # a context manager in the shape of contextlib.suppress

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,26 @@ from sandbox import daemon, deploy, state
 from sandbox.database import product
 from sandbox.database.database_server import DatabaseServer
 from sandbox.database.product import Product
-from sandbox.deploy import Report, Step
+from sandbox.deploy import Report, Request, Step
 from sandbox.emulator.behaviour import data_api_traits, latency
 from sandbox.emulator.behaviour.data_api_traits import Traits
 from sandbox.emulator.behaviour.latency import Latency
 from sandbox.engine.aws import Aws, create_operator
 from sandbox.engine.state import State
 from sandbox.errors import SandboxError
+from sandbox.pulumi_cli import checkpoint
+from sandbox.pulumi_cli import run as pulumi
 from sandbox.state import PROJECT, Daemon, Folder
 
+ACCESS = ("endpointUrl", "accessKeyId", "secretAccessKey")  # what the sandbox adds to the stack's outputs
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
+
+
+class Engine(StrEnum):
+    """What runs the program: the sandbox's own engine, in Python, or Pulumi's."""
+
+    IN_PROCESS = "in-process"
+    PULUMI = "pulumi"
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,7 @@ def up(  # noqa: PLR0913  # the program's inputs
     database: Product | None = None,
     data_api: Traits | None = None,
     delays: Latency | None = None,
+    engine: Engine | None = None,
     current: bool = True,
     refresh: bool = False,
     report: Report | None = None,
@@ -116,6 +129,7 @@ def up(  # noqa: PLR0913  # the program's inputs
         database: the product in Aurora's place; without it the sandbox keeps the one that it has.
         data_api: what the Data API refuses and leaves out; without it the sandbox keeps what it has.
         delays: how long its calls take; without it the sandbox keeps what it has.
+        engine: what runs the program; without it the sandbox keeps the one that it has.
         current: whether `runbook` uses it by default.
         refresh: look at the tables first: something else may have changed their streams.
         report: called for each resource.
@@ -132,6 +146,7 @@ def up(  # noqa: PLR0913  # the program's inputs
             "database": chosen,
             "data_api": data_api_traits.written(_traits(folder, data_api)),
             "latency": _latency(folder, delays),
+            "engine": _engine(folder, engine),
         }
         served = _serve(folder, settings)
         sandbox = _deploy(folder, served, report, refresh=refresh)
@@ -146,6 +161,7 @@ def preview(
     entities: Path | None = None,
     *,
     program: Path = PROJECT,
+    engine: Engine | None = None,
 ) -> list[Step]:
     """What `up` would do, resource by resource. Makes nothing and calls nothing, with or without a sandbox.
 
@@ -153,13 +169,11 @@ def preview(
         SandboxError: the program cannot be run.
     """
     folder = Folder.of(name)
-    resources, settings = folder.path / "none", _settings(config, entities)
+    chosen, settings = _engine(folder, engine), _settings(config, entities)
     if folder.daemon():
-        resources, settings = folder.resources, _with_authority(folder, settings)
-    steps: list[Step] = []
-    request = deploy.Request(program=program, state=resources, config=settings, preview=True)
-    deploy.run(request, None, steps.append)
-    return steps
+        return _preview(folder, chosen, program, _with_authority(folder, settings))
+    with tempfile.TemporaryDirectory(prefix="streamback-preview-") as empty:
+        return _preview(Folder(Path(empty), folder.cache), chosen, program, settings)
 
 
 def find(name: str = "default") -> Sandbox:
@@ -184,6 +198,11 @@ def reset(name: str = "default", report: Report | None = None) -> Sandbox:
     """
     find(name)
     folder = Folder.of(name)
+    if _engine(folder, None) is Engine.PULUMI:
+        raise SandboxError(
+            f"Pulumi's engine cannot empty the sandbox {name!r}. Take it down with `sandbox down{_option(name)}`, and "
+            f"bring it up again with `sandbox up --engine pulumi{_option(name)}`."
+        )
     with folder.locked():
         served = folder.daemon()
         if served is None:
@@ -192,16 +211,45 @@ def reset(name: str = "default", report: Report | None = None) -> Sandbox:
         return _deploy(folder, served, report, anew=True)
 
 
-def down(name: str = "default") -> bool:
-    """Stop it and remove its files; whether there was anything."""
+def down(name: str = "default", engine: Engine | None = None) -> bool:
+    """Stop it and remove its files; whether there was anything.
+
+    Args:
+        name: what it is called.
+        engine: Pulumi's deletes the program's resources first, and refuses if one is protected.
+
+    Raises:
+        SandboxError: it was not brought up by that engine, or a resource could not be deleted.
+    """
     folder = Folder.of(name)
     if not folder.path.exists():
         return False
     with folder.locked():
+        if engine and _engine(folder, engine) is Engine.PULUMI:
+            pulumi.destroy(folder, _silently)
         daemon.stop(folder)
         state.unset_current(folder)
         shutil.rmtree(folder.path)
     return True
+
+
+def run_pulumi(name: str, arguments: Sequence[str]) -> int:
+    """Run the pulumi CLI on the sandbox's stack, on this terminal; its exit code.
+
+    Raises:
+        SandboxError: the sandbox is not up, or Pulumi's engine did not bring it up.
+    """
+    sandbox = find(name)
+    if _engine(sandbox.location, None) is not Engine.PULUMI:
+        raise SandboxError(
+            f"Pulumi's engine did not bring the sandbox {name!r} up, and so has no state of it. Take it down with "
+            f"`sandbox down{_option(name)}`, and bring it up again with `sandbox up --engine pulumi{_option(name)}`."
+        )
+    with sandbox.location.locked():
+        code, outputs = pulumi.on_terminal(sandbox.location, arguments)
+        access = {key: sandbox.outputs[key] for key in ACCESS}
+        state.write_json(sandbox.location.outputs, {**outputs, **access})
+    return code
 
 
 def statuses(name: str | None = None) -> list[Status]:
@@ -218,7 +266,7 @@ def _status(folder: Folder) -> Status:
         product=product.kept(folder) or Product.MARIADB,
         data_api=_kept_traits(folder),
         database=product.server(folder).running(),
-        resources=len(State.load(folder.resources).records),
+        resources=len(State.load(folder.resources).records or checkpoint.resources(folder)),
         api=state.read_json(folder.outputs).get("apiUrl", "") if served else "",
     )
 
@@ -270,6 +318,19 @@ def _latency(folder: Folder, asked: Latency | None) -> Latency:
     return asked
 
 
+def _engine(folder: Folder, asked: Engine | None) -> Engine:
+    """The engine that runs the program of a sandbox."""
+    has: str | None = state.read_json(folder.settings).get("engine")
+    if has is None or not folder.daemon():
+        return asked or state.of_environment("STREAMBACK_ENGINE", Engine.IN_PROCESS)
+    if asked and asked != has:
+        raise SandboxError(
+            f"The sandbox {folder.name!r} was brought up with the engine {has}. To change that, take it down first "
+            f"with `sandbox down{_option(folder.name)}`."
+        )
+    return Engine(has)
+
+
 def _kept_traits(folder: Folder) -> str:
     """The traits that the sandbox was brought up with, as text; empty where there is none."""
     return state.read_json(folder.settings).get("data_api", "")
@@ -278,7 +339,7 @@ def _kept_traits(folder: Folder) -> str:
 def _serve(folder: Folder, settings: dict[str, Any]) -> Daemon:
     """The running daemon; a new one, with nothing in it, where there is none or where an `up` died half-way."""
     served = folder.daemon()
-    interrupted = bool(State.load(folder.resources).creating)
+    interrupted = bool(State.load(folder.resources).creating) or checkpoint.is_interrupted(folder)
     if served and not interrupted and daemon.healthy(served):
         state.write_json(folder.settings, settings)
         product.server(folder).start()  # it may have been killed on its own, and keeps its rows
@@ -296,7 +357,7 @@ def _deploy(
     folder: Folder, served: Daemon, report: Report | None, *, anew: bool = False, refresh: bool = False
 ) -> Sandbox:
     settings = state.read_json(folder.settings)
-    request = deploy.Request(
+    request = Request(
         program=Path(settings["program"]),
         state=folder.resources,
         endpoint=served.endpoint,
@@ -305,9 +366,23 @@ def _deploy(
         refresh=refresh,
     )
     access = _access(folder, served)
-    outputs = {**deploy.run(request, folder.engine_log, report or _silently), **access}
+    outputs = {**_run(folder, Engine(settings["engine"]), request, folder.engine_log, report or _silently), **access}
     state.write_json(folder.outputs, outputs)
     return Sandbox(folder, outputs)
+
+
+def _run(folder: Folder, engine: Engine, request: Request, log: Path | None, report: Report) -> dict[str, Any]:
+    """Run the program; the stack's outputs."""
+    if engine is Engine.PULUMI:
+        return pulumi.run(request, folder, report)
+    return deploy.run(request, log, report)
+
+
+def _preview(folder: Folder, engine: Engine, program: Path, settings: Mapping[str, Any]) -> list[Step]:
+    steps: list[Step] = []
+    request = Request(program=program, state=folder.resources, config=settings, preview=True)
+    _run(folder, engine, request, None, steps.append)
+    return steps
 
 
 def _access(folder: Folder, served: Daemon) -> dict[str, str]:

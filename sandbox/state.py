@@ -43,9 +43,14 @@ class Daemon:
 
 
 class Folder:
-    """The files of one sandbox: `.sandbox/<name>/` in the project's folder."""
+    """The files of one sandbox: `.sandbox/<name>/` in the project's folder.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder.
+        cache: what all sandboxes share and `down` keeps: programs that were unpacked or built; beside it by default.
+    """
+
+    def __init__(self, path: Path, cache: Path | None = None) -> None:
         self.path = path
         self.name = path.name
         self.resources = path / "state.json"
@@ -55,7 +60,7 @@ class Folder:
         self.engine_log = path / "engine.log"  # what the last run of the program printed
         self.temporary = path / "tmp"  # the daemon's TMPDIR: its functions' code and whatever else it unpacks
         self.database = path / "database"
-        self.cache = path.parent / CACHE  # what all sandboxes share and `down` keeps: the unpacked database servers
+        self.cache = cache or path.parent / CACHE
 
     @classmethod
     def of(cls, name: str, root: Path | None = None) -> Folder:

@@ -6,19 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from sandbox.engine import provider, values
+from sandbox.engine import change, provider, values
 from sandbox.engine.aws import Aws
 from sandbox.engine.errors import EngineError, ResourceError
 from sandbox.engine.plan import Change, Goal, Plan, plan
 from sandbox.engine.registry import TYPES, Handler
-from sandbox.engine.shape import section
 from sandbox.engine.state import Record, State
-from sandbox.engine.tagging import retag
 
 provider.load()
-GONE = ("NotFound", "NoSuch", "NonExistent")  # how services name "it is not there"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +88,10 @@ class Deployment:
                 self._state.put(record)
             todo = plan(goal, record, handler, anew=self._is_lost(goal, handler))
             return self._foresee(goal, record, todo) if self.preview else self._carry_out(goal, record, todo, handler)
-        except (BotoCoreError, ClientError, KeyError, ValueError, TypeError, NotImplementedError) as error:
-            message = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise ResourceError(goal.urn, goal.type, message) from error
+        except EngineError:
+            raise
+        except change.REFUSALS as error:
+            raise ResourceError(goal.urn, goal.type, change.explain(error)) from error
 
     def finish(self) -> None:
         """Delete, newest first, what was replaced and what the program no longer has."""
@@ -149,40 +147,35 @@ class Deployment:
         return Record(urn=goal.urn, type=goal.type, id=made.id, inputs=inputs, outputs=dict(made.outputs))
 
     def _alter(self, record: Record, todo: Plan, worker: Handler) -> None:
-        if "tags" in todo.changed:
-            old, new = section(record.inputs, "tags"), section(todo.inputs, "tags")
-            retag(self._aws, record.outputs["arn"], record.id, old, new)
-        if rest := todo.changed - {"tags"}:
-            record.outputs |= worker.update(record, todo.inputs, rest)
+        record.outputs |= change.update(worker, record, todo.inputs, todo.changed)
         record.inputs = values.for_state(todo.inputs)
 
-    def _retire(self, record: Record, change: Change) -> None:
+    def _retire(self, record: Record, kind: Change) -> None:
         if not record.replaced:
             self._refuse_protected(record)
         begun = time.monotonic()
         if not self.preview:
             self._delete(record)
-        if change is Change.DELETE and not record.replaced:
-            self._report_change(change, record.urn, record.type, begun)
+        if kind is Change.DELETE and not record.replaced:
+            self._report_change(kind, record.urn, record.type, begun)
 
     def _delete(self, record: Record) -> None:
         try:
             if not record.retain:
                 self._delete_with(TYPES[record.type](self._aws), record)
         except ClientError as error:
-            if not any(word in error.response.get("Error", {}).get("Code", "") for word in GONE):
-                raise ResourceError(record.urn, record.type, str(error)) from error
+            raise ResourceError(record.urn, record.type, str(error)) from error
         self._state.remove(record)
 
     def _delete_with(self, worker: Handler, record: Record) -> None:
         if self._anew:
             worker.release(record)
-        worker.delete(record)
+        change.delete(worker, record)
 
     def _refuse_protected(self, record: Record) -> None:
         if record.protect and not self._anew:
             raise ResourceError(record.urn, record.type, "is protected: the program may not delete or replace it")
 
-    def _report_change(self, change: Change, urn: str, type_: str, begun: float) -> None:
+    def _report_change(self, kind: Change, urn: str, type_: str, begun: float) -> None:
         name = urn.rsplit("::", 1)[-1]
-        self._report(Event(change=change, urn=urn, type=type_, name=name, seconds=time.monotonic() - begun))
+        self._report(Event(change=kind, urn=urn, type=type_, name=name, seconds=time.monotonic() - begun))

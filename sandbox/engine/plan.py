@@ -67,13 +67,14 @@ def plan(goal: Goal, record: Record | None, handler: type[Handler], *, anew: boo
     Raises:
         ValueError: an input that the handler does not know, or a name that is too long.
     """
-    _refuse_unknown(goal, handler)
+    if unknown := unknown_properties(goal.inputs, handler):
+        raise ValueError(f"the sandbox does not know the property {', '.join(map(repr, unknown))} of this type")
     if record is None:
-        return Plan(change=Change.CREATE, inputs=_named(goal, handler, ""))
+        return Plan(change=Change.CREATE, inputs=named(goal.inputs, goal.name, handler))
     present = record.inputs.get(handler.autoname.property, "") if handler.autoname else ""
-    inputs = _ignoring(_named(goal, handler, present), record.inputs, goal.ignore)
+    inputs = _ignoring(named(goal.inputs, goal.name, handler, present), record.inputs, goal.ignore)
     changed = differences(record.inputs, inputs)
-    if anew or not _in_place(changed, handler, goal):
+    if anew or fixed(changed, handler) or changed & set(goal.replace_on):
         return _replacement(goal, handler, inputs, changed, keep_name=anew)
     return Plan(change=Change.UPDATE if changed else Change.SAME, inputs=inputs, changed=changed)
 
@@ -84,21 +85,25 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str
     return frozenset(key for key in old.keys() | stored.keys() if old.get(key) != stored.get(key))
 
 
-def _refuse_unknown(goal: Goal, handler: type[Handler]) -> None:
-    unknown = sorted(goal.inputs.keys() - handler.properties)
-    if unknown:
-        raise ValueError(f"the sandbox does not know the property {', '.join(map(repr, unknown))} of this type")
+def unknown_properties(inputs: Mapping[str, Any], handler: type[Handler]) -> list[str]:
+    """The inputs that the handler does not know."""
+    return sorted(inputs.keys() - handler.properties)
 
 
-def _named(goal: Goal, handler: type[Handler], present: str) -> dict[str, Any]:
-    inputs = dict(goal.inputs)
-    if handler.autoname and handler.autoname.property not in inputs:
-        inputs[handler.autoname.property] = present or handler.autoname.make(goal.name)
-    return inputs
+def named(inputs: Mapping[str, Any], logical: str, handler: type[Handler], present: str = "") -> dict[str, Any]:
+    """The inputs with a physical name: the program's, else the `present` one, else a new one.
+
+    Raises:
+        ValueError: the logical name is too long for one.
+    """
+    name = handler.autoname
+    made = {name.property: present or name.make(logical)} if name and name.property not in inputs else {}
+    return {**inputs, **made}
 
 
-def _in_place(changed: frozenset[str], handler: type[Handler], goal: Goal) -> bool:
-    return changed <= handler.updates | {"tags"} and not changed & set(goal.replace_on)
+def fixed(changed: frozenset[str], handler: type[Handler]) -> frozenset[str]:
+    """Those of the changed properties that cannot change in place."""
+    return changed - handler.updates - {"tags"}
 
 
 def _replacement(

@@ -34,7 +34,7 @@ def run(folder: Path, deployment: Deployment, overrides: Mapping[str, Any]) -> d
         raise EngineError(f"{folder / 'Pulumi.yaml'}: no project name found")
     monitor = Monitor(deployment)
     _configure(project, monitor, deployment.preview)
-    _set_config(project, folder, overrides)
+    pulumi.runtime.set_all_config(settings_of(project, folder, overrides))
     asyncio.run(_in_stack(folder))
     deployment.finish()
     return monitor.outputs
@@ -66,11 +66,11 @@ def _configure(project: str, monitor: Monitor, preview: bool) -> None:
     )
 
 
-def _set_config(project: str, folder: Path, overrides: Mapping[str, Any]) -> None:
-    """The program's configuration: Pulumi.sandbox.yaml if there is one, then the overrides."""
+def settings_of(project: str, folder: Path, overrides: Mapping[str, Any]) -> dict[str, str]:
+    """The stack's configuration as Pulumi holds it: Pulumi.sandbox.yaml if there is one, then the overrides."""
     config: dict[str, Any] = {"aws:region": REGION, **(_yaml(folder / f"Pulumi.{STACK}.yaml").get("config") or {})}
     config |= {key if ":" in key else f"{project}:{key}": value for key, value in overrides.items()}
-    pulumi.runtime.set_all_config({key: _text(value) for key, value in config.items()})
+    return {key: _text(value) for key, value in config.items()}
 
 
 def _text(value: Any) -> str:

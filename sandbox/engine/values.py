@@ -25,9 +25,18 @@ READABLE = 0o644 << 16
 
 @dataclass(frozen=True)
 class Archive:
-    """A code archive: its files by path."""
+    """A code archive, read when it is needed: the files of one in a state may be there no longer.
 
-    files: Mapping[str, bytes] = field(repr=False)
+    Attributes:
+        described: how Pulumi names its files.
+    """
+
+    described: Mapping[str, Any] = field(repr=False)
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """What is in it, by path."""
+        return dict(_members(self.described, ""))
 
     @cached_property
     def content(self) -> bytes:
@@ -42,8 +51,8 @@ class Archive:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the zip, in hex."""
-        return hashlib.sha256(self.content).hexdigest()
+        """SHA-256 in hex: the one that Pulumi's engine gives, else that of the zip."""
+        return self.described.get("hash") or hashlib.sha256(self.content).hexdigest()
 
 
 def decode(struct: struct_pb2.Struct) -> dict[str, Any]:
@@ -98,20 +107,20 @@ def _decode_object(value: dict[str, Any]) -> Any:
         case str(kind) if kind == SECRET:
             return _decode(value["value"])
         case str(kind) if kind == ARCHIVE:
-            return Archive(dict(_members(value, "")))
+            return Archive(value)
         case kind:
             raise EngineError(f"a value of an unsupported kind ({kind}); archives and secrets are known")
 
 
-def _members(value: dict[str, Any], path: str) -> list[tuple[str, bytes]]:
+def _members(value: Mapping[str, Any], path: str) -> list[tuple[str, bytes]]:
+    if "uri" in value:
+        raise EngineError(f"the archive member {path or '(root)'} is remote; only local files and text are known")
     if "path" in value:
         return _read(Path(value["path"]), path)
-    if "text" in value:
-        return [(path, str(value["text"]).encode())]
     if "assets" in value:
         members = cast("dict[str, dict[str, Any]]", value["assets"])
         return [found for name, member in members.items() for found in _members(member, f"{path}/{name}".lstrip("/"))]
-    raise EngineError(f"the archive member {path or '(root)'} is remote; only local files and text are known")
+    return [(path, str(value.get("text", "")).encode())] if path else []  # Pulumi's engine leaves an empty text out
 
 
 def _read(source: Path, path: str) -> list[tuple[str, bytes]]:

@@ -57,7 +57,7 @@ def _calls(page: Path) -> list[list[str]]:
 def _problem(words: list[str]) -> str:
     """What is wrong with a command line, or nothing."""
     command = COMMANDS[words[0]]
-    rest = words[1:]
+    rest = words[1 : words.index("--")] if "--" in words else words[1:]  # what follows is for another program
     while isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
         if "|" in rest[0]:
             return next((each for each in rest[0].split("|") if each not in command.commands), "")

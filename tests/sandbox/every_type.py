@@ -134,7 +134,9 @@ function = aws.lambda_.Function(
     environment={"variables": {"WORD": "served"}},
     logging_config={"log_format": "JSON", "log_group": logs.name},
     reserved_concurrent_executions=5,
-    code=pulumi.AssetArchive({"code/__init__.py": pulumi.StringAsset(""), "code/word.py": pulumi.StringAsset(HANDLER)}),
+    code=pulumi.AssetArchive(
+        {"code/__init__.py": pulumi.StringAsset("#"), "code/word.py": pulumi.StringAsset(HANDLER)}
+    ),
     tags=TAGS,
 )
 aws.lambda_.FunctionRecursionConfig("function-recursion", function_name=function.name, recursive_loop="Allow")

@@ -10,8 +10,8 @@ from sandbox.engine.state import Record
 
 @handles(
     "aws:cloudwatch/logGroup:LogGroup",
-    properties="name kmsKeyId logGroupClass skipDestroy tags",
-    updates="retentionInDays",
+    properties="name logGroupClass tags",
+    updates="kmsKeyId retentionInDays skipDestroy",
     name=AutoName("name", 512),
 )
 class LogGroup(Handler):
@@ -23,11 +23,20 @@ class LogGroup(Handler):
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         self._retain(inputs)
+        if "kmsKeyId" in changed:
+            self._encrypt(record.id, inputs.get("kmsKeyId"))
         return {}
 
     def delete(self, record: Record) -> None:
         if not record.inputs.get("skipDestroy"):
             self.aws.client("logs").delete_log_group(logGroupName=record.id)
+
+    def _encrypt(self, group: str, key: str | None) -> None:
+        logs = self.aws.client("logs")
+        if key:
+            logs.associate_kms_key(logGroupName=group, kmsKeyId=key)
+        else:
+            logs.disassociate_kms_key(logGroupName=group)
 
     def _retain(self, inputs: Mapping[str, Any]) -> None:
         logs = self.aws.client("logs")

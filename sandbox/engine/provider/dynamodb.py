@@ -10,10 +10,10 @@ from sandbox.engine.state import Record
 
 @handles(
     "aws:dynamodb/table:Table",
-    properties="name hashKey rangeKey attributes serverSideEncryption tags",
+    properties="name hashKey rangeKey attributes tags",
     updates=(
         "billingMode readCapacity writeCapacity streamEnabled streamViewType pointInTimeRecovery ttl "
-        "deletionProtectionEnabled tableClass"
+        "deletionProtectionEnabled serverSideEncryption tableClass"
     ),
     name=AutoName("name", 255),
     holds_data=True,
@@ -40,6 +40,8 @@ class Table(Handler):
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         present = {name: value for name, value in inputs.items() if name in changed}
         arguments = _settings(present) | (_stream(inputs) if changed & {"streamEnabled", "streamViewType"} else {})
+        if "serverSideEncryption" in changed:
+            arguments |= _encryption(inputs) or {"SSESpecification": {"Enabled": False}}
         dynamodb = self.aws.client("dynamodb")
         if arguments:
             dynamodb.update_table(TableName=record.id, **arguments)

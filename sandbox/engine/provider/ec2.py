@@ -1,6 +1,6 @@
 """The network: VPC, subnets, security groups and their rules."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.engine.registry import Handler, Made, handles
@@ -84,7 +84,8 @@ class Subnet(Handler):
 
 @handles(
     "aws:ec2/securityGroup:SecurityGroup",
-    properties="name description vpcId ingress egress revokeRulesOnDelete tags",
+    properties="name description vpcId tags",
+    updates="ingress egress revokeRulesOnDelete",
     name=AutoName("name", 255),
 )
 class SecurityGroup(Handler):
@@ -98,24 +99,37 @@ class SecurityGroup(Handler):
             VpcId=inputs["vpcId"],
             TagSpecifications=tagged("security-group", inputs),
         )["GroupId"]
-        self._revoke_default(group)
+        self._revoke(group, "IpPermissionsEgress", ec2.revoke_security_group_egress)
+        self._authorize(group, inputs)
+        arn = self.aws.arn("ec2", f"security-group/{group}")
+        return Made(group, {"arn": arn, "ownerId": self.aws.account})
+
+    def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
+        ec2 = self.aws.client("ec2")
+        if "ingress" in changed:
+            self._revoke(record.id, "IpPermissions", ec2.revoke_security_group_ingress)
+        if "egress" in changed:
+            self._revoke(record.id, "IpPermissionsEgress", ec2.revoke_security_group_egress)
+        self._authorize(record.id, {name: inputs[name] for name in changed if name in inputs})
+        return {}
+
+    def delete(self, record: Record) -> None:
+        self.aws.client("ec2").delete_security_group(GroupId=record.id)
+
+    def _authorize(self, group: str, inputs: Mapping[str, Any]) -> None:
+        ec2 = self.aws.client("ec2")
         for rules, authorize in (
             (inputs.get("ingress"), ec2.authorize_security_group_ingress),
             (inputs.get("egress"), ec2.authorize_security_group_egress),
         ):
             if rules:
                 authorize(GroupId=group, IpPermissions=[permission(rule, group) for rule in rules])
-        arn = self.aws.arn("ec2", f"security-group/{group}")
-        return Made(group, {"arn": arn, "ownerId": self.aws.account})
 
-    def delete(self, record: Record) -> None:
-        self.aws.client("ec2").delete_security_group(GroupId=record.id)
-
-    def _revoke_default(self, group: str) -> None:
-        ec2 = self.aws.client("ec2")
-        found = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
-        if found["IpPermissionsEgress"]:
-            ec2.revoke_security_group_egress(GroupId=group, IpPermissions=found["IpPermissionsEgress"])
+    def _revoke(self, group: str, direction: str, revoke: Callable[..., object]) -> None:
+        """Remove every rule of one direction."""
+        found = self.aws.client("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
+        if found[direction]:
+            revoke(GroupId=group, IpPermissions=found[direction])
 
 
 def permission(rule: Mapping[str, Any], group: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ VERBATIM = "role runtime handler timeout memorySize description loggingConfig tr
     "aws:lambda/function:Function",
     # `layers` is accepted and left out: public layers are not to be had here, and the local runtime sees this Python's
     # packages, Powertools among them. `sourceCodeHash` only serves the provider's own comparison.
-    properties="name architectures packageType publish layers sourceCodeHash tags",
-    updates=f"{CONFIGURATION} code reservedConcurrentExecutions layers sourceCodeHash",
+    properties="name packageType tags",
+    updates=f"{CONFIGURATION} architectures code publish reservedConcurrentExecutions layers sourceCodeHash",
     name=AutoName("name", 64),
 )
 class Function(Handler):
@@ -39,8 +39,10 @@ class Function(Handler):
         functions = self.aws.client("lambda")
         if changed & set(CONFIGURATION.split()):
             functions.update_function_configuration(FunctionName=record.id, **_configuration(inputs))
-        if "code" in changed:
-            functions.update_function_code(FunctionName=record.id, ZipFile=inputs["code"].content)
+        if changed & {"architectures", "code"}:
+            functions.update_function_code(
+                FunctionName=record.id, ZipFile=inputs["code"].content, **pick(inputs, "architectures")
+            )
         if "reservedConcurrentExecutions" in changed:
             self._reserve({"name": record.id, "reservedConcurrentExecutions": -1} | dict(inputs))
         return self._outputs(functions.get_function_configuration(FunctionName=record.id))

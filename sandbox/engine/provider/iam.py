@@ -10,8 +10,8 @@ from sandbox.engine.state import Record
 
 @handles(
     "aws:iam/role:Role",
-    properties="name path forceDetachPolicies permissionsBoundary tags",
-    updates="assumeRolePolicy description maxSessionDuration",
+    properties="name path tags",
+    updates="assumeRolePolicy description forceDetachPolicies maxSessionDuration permissionsBoundary",
     name=AutoName("name", 64),
 )
 class Role(Handler):
@@ -30,9 +30,18 @@ class Role(Handler):
         iam = self.aws.client("iam")
         if "assumeRolePolicy" in changed:
             iam.update_assume_role_policy(RoleName=record.id, PolicyDocument=inputs["assumeRolePolicy"])
-        if changed - {"assumeRolePolicy"}:
+        if "permissionsBoundary" in changed:
+            self._bound(record.id, inputs.get("permissionsBoundary"))
+        if changed & {"description", "maxSessionDuration"}:
             iam.update_role(RoleName=record.id, **pick(inputs, "description maxSessionDuration"))
         return {}
+
+    def _bound(self, role: str, boundary: str | None) -> None:
+        iam = self.aws.client("iam")
+        if boundary:
+            iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
+        else:
+            iam.delete_role_permissions_boundary(RoleName=role)
 
     def delete(self, record: Record) -> None:
         self.aws.client("iam").delete_role(RoleName=record.id)

@@ -86,11 +86,10 @@ def _parameter(parameter: Mapping[str, str]) -> dict[str, str]:
 CLUSTER_UPDATES = (
     "engineVersion serverlessv2ScalingConfiguration deletionProtection backupRetentionPeriod preferredBackupWindow "
     "preferredMaintenanceWindow dbClusterParameterGroupName vpcSecurityGroupIds copyTagsToSnapshot enableHttpEndpoint "
-    "iamDatabaseAuthenticationEnabled"
+    "iamDatabaseAuthenticationEnabled masterPassword manageMasterUserPassword masterUserSecretKmsKeyId storageType port"
 )
 CLUSTER_FIXED = (
-    "clusterIdentifier engine engineMode databaseName masterUsername masterPassword manageMasterUserPassword "
-    "masterUserSecretKmsKeyId dbSubnetGroupName storageEncrypted storageType kmsKeyId port"
+    "clusterIdentifier engine engineMode databaseName masterUsername dbSubnetGroupName storageEncrypted kmsKeyId"
 )
 AWS_NAMES = {  # where it is not the input's with a capital first letter
     "clusterIdentifier": "DBClusterIdentifier",
@@ -164,10 +163,10 @@ def _cluster_outputs(cluster: Mapping[str, Any]) -> dict[str, Any]:
 
 @handles(
     "aws:rds/clusterInstance:ClusterInstance",
-    properties="identifier clusterIdentifier engine engineVersion dbSubnetGroupName availabilityZone tags",
-    updates=(
-        "instanceClass promotionTier applyImmediately autoMinorVersionUpgrade publiclyAccessible forceDestroy "
-        "performanceInsightsEnabled performanceInsightsRetentionPeriod copyTagsToSnapshot caCertIdentifier"
+    properties="identifier clusterIdentifier engine dbSubnetGroupName availabilityZone tags",
+    updates=(  # the cluster's change of version is its instances', too
+        "engineVersion instanceClass promotionTier applyImmediately autoMinorVersionUpgrade publiclyAccessible "
+        "forceDestroy performanceInsightsEnabled performanceInsightsRetentionPeriod copyTagsToSnapshot caCertIdentifier"
     ),
     name=AutoName("identifier", 63, lower=True),
 )

@@ -31,5 +31,10 @@ class Schedule(Handler):
         self.aws.client("scheduler").update_schedule(**pick(inputs, f"name groupName {SCHEDULE}"))
         return {}
 
+    def refresh(self, record: Record) -> None:
+        if "state" in record.inputs:
+            found = self.aws.client("scheduler").get_schedule(**pick(record.inputs, "name groupName"))
+            record.inputs["state"] = found["State"]
+
     def delete(self, record: Record) -> None:
         self.aws.client("scheduler").delete_schedule(**pick(record.inputs, "name groupName"))

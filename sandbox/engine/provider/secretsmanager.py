@@ -10,8 +10,8 @@ from sandbox.engine.state import Record
 
 @handles(
     "aws:secretsmanager/secret:Secret",
-    properties="name tags forceOverwriteReplicaSecret",
-    updates="description kmsKeyId recoveryWindowInDays",
+    properties="name tags",
+    updates="description forceOverwriteReplicaSecret kmsKeyId recoveryWindowInDays",
     name=AutoName("name", 512),
     holds_data=True,
 )

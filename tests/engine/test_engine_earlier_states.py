@@ -1,0 +1,44 @@
+"""A stack that an earlier version of the program deployed: this version replaces nothing that holds data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pulumi_stacks import changes
+from saved_state import HOLDS_DATA
+
+from sandbox.deploy import Request
+from sandbox.engine.program import STACK
+from sandbox.pulumi_cli import run, workspace
+from sandbox.state import CACHE, PROJECT, Folder, default_root
+
+STATES = sorted((Path(__file__).parent / "states").glob("*.json"))
+
+
+@pytest.fixture
+def steps(tmp_path):
+    """What a preview on a saved state would do; no sandbox is needed."""
+
+    def previewed(state, **config):
+        folder = Folder(tmp_path, default_root() / CACHE)
+        place = workspace.of(folder)
+        place.write(folder, PROJECT, config, preview=False)
+        run.call(place, "stack", "init", STACK)
+        run.call(place, "stack", "import", "--file", str(state))
+        found = []
+        run.run(Request(state=folder.resources, config=config, preview=True), folder, found.append)
+        return found
+
+    return previewed
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda path: path.stem)
+def test_what_holds_data_is_neither_replaced_nor_deleted_nor_made_again(steps, state):
+    found = [step for step in steps(state) if step.type.rsplit(":", 1)[-1] in HOLDS_DATA]
+    assert found
+    assert changes(found) <= {("update", kind) for kind in HOLDS_DATA}
+
+
+def test_a_table_of_another_name_is_found_to_be_replaced(steps):
+    assert ("replace", "Table") in changes(steps(STATES[0], tablePrefix="other-"))
