@@ -10,6 +10,7 @@ import pytest
 
 from components.function import archive
 from functions.domain import names
+from policy.operations import TAGGED
 from runbook.aws import outputs as target
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,12 @@ def test_every_resource_that_can_have_tags_has_the_stacks_and_the_users(producti
         and {"streamback:stack": "dev", "owner": "kitchen"}.items() - each["inputs"].get("tags", {}).items()
     }
     assert not untagged
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # likewise
+def test_the_policy_asks_for_tags_on_all_of_them(production):
+    kinds = {each["type"] for each in production.resources if each["custom"]}
+    assert {kind for kind in kinds if takes_tags(kind)} == set(TAGGED)
 
 
 def test_production_protects_what_holds_data(production):
