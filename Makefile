@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 DATABASE ?= $(STREAMBACK_DATABASE)
 export STREAMBACK_DATABASE := $(DATABASE)
 
-.PHONY: help setup demo chaos bench picture test mysql sweep tables lint lock clean
+.PHONY: help setup demo chaos bench picture docs test mysql sweep tables lint lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ bench: $(INSTALLED)  ## compare speed and cost with others (QUICK=1, LATENCY=aws
 
 picture: $(INSTALLED)  ## record docs/demo.svg from a run of the demo
 	@$(BIN)/python docs/make_picture.py
+
+docs: $(INSTALLED)  ## write the pages that are made from the code
+	@$(BIN)/python -m components.settings_page > docs/settings.md
 
 test: $(INSTALLED) lint  ## run every check, and every test but the long ones
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
