@@ -48,11 +48,12 @@ tables: $(INSTALLED)  ## take random tables over and back (TABLES=n, FIRST=seed,
 	@TABLES=$(or $(TABLES),2000) FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -n 2 --dist load \
 	  tests/functions/test_random_systems.py
 
-lint: $(INSTALLED)  ## check style, import rules, unused code and types
+lint: $(INSTALLED)  ## check style, import rules, unused code, types and workflows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/vulture
 	@$(BIN)/pyright
+	@$(BIN)/zizmor --offline --quiet .github/workflows
 
 lock: $(INSTALLED)  ## compile requirements.in into the hashed requirements.txt
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
