@@ -33,6 +33,7 @@ picture: $(INSTALLED)  ## record docs/demo.svg from a run of the demo
 
 docs: $(INSTALLED)  ## write the pages that are made from the code
 	@$(BIN)/python -m components.settings_page > docs/settings.md
+	@$(BIN)/python -m components.security_page > docs/security.md
 
 test: $(INSTALLED) lint  ## run every check, and every test but the long ones
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder

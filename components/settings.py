@@ -191,6 +191,17 @@ class Settings:
         "the stream mappings and of the alarm on their lag",
         unit="seconds",
     )
+    permissions_boundary_arn: str = setting(
+        "",
+        Text(
+            r"(arn:aws[a-z-]*:iam::\d{12}:policy/.+)?",
+            "an IAM policy's ARN, or nothing",
+            "arn:aws:iam::111122223333:policy/streamback-boundary",
+        ),
+        "the policy that bounds what the functions' roles may do ([security.md](security.md))",
+        OnChange.UPDATE,
+        "the roles",
+    )
     tags: Mapping[str, str] = setting(
         dict[str, str](),
         Tags(),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components import policies
+from components.operating import BOUNDARY
 
 ROOT = Path(__file__).parents[2]
 EMPTY = len('{"Version":"2012-10-17","Id":"default","Statement":[]}')
@@ -175,3 +176,15 @@ def test_transactions_are_allowed_only_where_asked_for():
 
 def test_a_statement_allows_these_actions_on_these_resources():
     assert policies.allow(("a:B",), ("arn",)) == {"Effect": "Allow", "Action": ["a:B"], "Resource": ["arn"]}
+
+
+def test_every_role_carries_the_boundary_of_the_setting(describe):
+    boundary = "arn:aws:iam::111122223333:policy/boundary"
+    roles = describe(permissionsBoundaryArn=boundary).of("role:Role")
+    assert {each["inputs"].get("permissionsBoundary") for each in roles} == {boundary}
+
+
+def test_the_boundary_has_every_right_of_a_function_and_no_other(stack):
+    documents = [json.loads(each["inputs"]["policy"]) for each in stack.of("rolePolicy:RolePolicy")]
+    used = {action for each in documents for statement in each["Statement"] for action in statement["Action"]}
+    assert used == {action for each in BOUNDARY for action in each.every}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pulumi_aws as aws
 import pytest
 
+from components.deploying import DEPLOYING, REST_API
 from components.function import archive
 from functions.domain import names
 from policy.operations import TAGGED
@@ -59,6 +60,12 @@ def test_every_resource_that_can_have_tags_has_the_stacks_and_the_users(producti
         and {"streamback:stack": "dev", "owner": "kitchen"}.items() - each["inputs"].get("tags", {}).items()
     }
     assert not untagged
+
+
+def test_the_deploying_role_knows_every_type(production):
+    kinds = {each["type"] for each in production.resources if each["custom"]}
+    of_the_api = {kind for kind in kinds if kind.startswith("aws:apigateway/")}  # all have the rights of RestApi
+    assert (kinds - of_the_api) | {REST_API} == DEPLOYING.keys()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # likewise

@@ -32,6 +32,7 @@ BAD = {
     "bridgeWindowSeconds": "one",
     "bridgeParallelization": "11",
     "bridgeMaxRecordAgeSeconds": "86400",
+    "permissionsBoundaryArn": "boundary",
     "tags": '{"aws:x": "y"}',
 }
 

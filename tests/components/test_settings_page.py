@@ -9,7 +9,7 @@ import pytest
 import yaml
 from test_policy_rules import resources
 
-from components import settings_page
+from components import security_page, settings_page
 from components.checks import OnChange
 from components.settings import SETTINGS
 from policy.rules import violations
@@ -38,11 +38,12 @@ CHANGED = {
     "bridgeWindowSeconds": "1",
     "bridgeParallelization": "1",
     "bridgeMaxRecordAgeSeconds": "600",
+    "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/boundary",
     "tags": '{"owner": "kitchen"}',
 }
 DEPLOYED_AGAIN = "aws:apigateway/deployment:Deployment"  # replaced by each change of a route; the old one stays
-# AWS upgrades an instance with its cluster, so this property never differs by itself.
-WITH_THE_CLUSTER = ("aws:rds/clusterInstance:ClusterInstance", "engineVersion")
+# What pulumi-aws changes in place and the sandbox's engine does not: AWS upgrades an instance with its cluster.
+IN_PLACE = {("aws:rds/clusterInstance:ClusterInstance", "engineVersion"), ("aws:iam/role:Role", "permissionsBoundary")}
 provider.load()
 
 
@@ -62,7 +63,7 @@ def effect(before, after):
         for key in old[urn]["inputs"].keys() | new[urn]["inputs"].keys()
         if new[urn]["custom"] and old[urn]["inputs"].get(key) != new[urn]["inputs"].get(key)
     }
-    replaced = {kind for kind, key in changed - {WITH_THE_CLUSTER} if key not in TYPES[kind].updates | {"tags"}}
+    replaced = {kind for kind, key in changed - IN_PLACE if key not in TYPES[kind].updates | {"tags"}}
     if replaced - {DEPLOYED_AGAIN}:
         return OnChange.REPLACE
     if old.keys() - new.keys():
@@ -72,6 +73,10 @@ def effect(before, after):
 
 def test_the_page_is_what_the_command_prints():
     assert (ROOT / "docs/settings.md").read_text() == settings_page.page(), "run `make docs`"
+
+
+def test_the_page_of_the_rights_is_what_the_command_prints():
+    assert (ROOT / "docs/security.md").read_text() == security_page.page(), "run `make docs`"
 
 
 def test_each_setting_has_another_value_in_these_tests():
