@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/.installed
 # mariadb or mysql, for demo, chaos, bench and test
 DATABASE ?= $(STREAMBACK_DATABASE)
 export STREAMBACK_DATABASE := $(DATABASE)
+# Each of some hundred processes would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo chaos bench picture docs test mysql sweep tables lint lock clean
 

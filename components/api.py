@@ -1,5 +1,6 @@
 """The REST API: fixed routes to either system, and public ones whose functions the stage variables name."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -45,58 +46,38 @@ class Api(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        self.rest = aws.apigateway.RestApi(
-            f"{name}-rest",
+        self.rest, body = self._rest()
+        self.stage = self._stage(body, self._permissions())
+        self.url = self.stage.invoke_url
+        self.register_outputs({"url": self.url})
+
+    def _rest(self) -> tuple[aws.apigateway.RestApi, pulumi.Output[str]]:
+        """The API with its routes, and the document that describes them."""
+        args = self._args
+        arns = {function.service: _known(function) for function in self._fixed().values()}
+        body = pulumi.Output.all(**arns).apply(self._document)
+        rest = aws.apigateway.RestApi(
+            f"{self._name}-rest",
             description="One contract for both systems",
+            body=body,
             endpoint_configuration={"types": "REGIONAL"},
             tags=args.tags,
             opts=self._child,
         )
-        self._resources = self._make_resources()
-        integrations = [self._integration(route) for route in args.routes]
-        self.stage = self._stage([*integrations, *self._permissions()])
-        self.url = self.stage.invoke_url
-        self.register_outputs({"url": self.url})
+        return rest, body
 
-    def _make_resources(self) -> dict[str, aws.apigateway.Resource]:
-        made: dict[str, aws.apigateway.Resource] = {}
-        for path in routing.paths(self._args.routes):
-            parent, _, part = path.rpartition("/")
-            made[path] = aws.apigateway.Resource(
-                f"{self._name}{routing.slug(path)}",
-                rest_api=self.rest.id,
-                parent_id=made[parent].id if parent else self.rest.root_resource_id,
-                path_part=part,
-                opts=self._child,
-            )
-        return made
+    def _fixed(self) -> dict[Route, Function]:
+        """What answers each route that no stage variable decides."""
+        fixed = [route for route in self._args.routes if route.system != "public"]
+        return {route: function for route in fixed for function in self._answering(route).values()}
 
-    def _integration(self, route: Route) -> aws.apigateway.Integration:
-        name = f"{self._name}{routing.slug(route.path)}-{route.method.lower()}"
-        resource = self._resources[route.path].id
-        method = aws.apigateway.Method(
-            f"{name}-method",
-            rest_api=self.rest.id,
-            resource_id=resource,
-            http_method=route.method,
-            authorization=self._args.auth,
-            opts=self._child,
-        )
-        return aws.apigateway.Integration(
-            f"{name}-integration",
-            rest_api=self.rest.id,
-            resource_id=resource,
-            http_method=method.http_method,
-            type="AWS_PROXY",
-            integration_http_method="POST",
-            uri=self._uri(route),
-            opts=self._child,
-        )
+    def _document(self, arns: Mapping[str, str]) -> str:
+        """The API's OpenAPI document, in JSON; `arns` are those to invoke the functions of fixed routes by."""
+        uris = {route: arns[function.service] for route, function in self._fixed().items()}
+        uris |= {route: self._variable_uri(route) for route in self._args.routes if route.system == "public"}
+        return json.dumps(routing.document(self._args.routes, uris, self._args.auth), sort_keys=True)
 
-    def _uri(self, route: Route) -> pulumi.Input[str]:
-        if route.system != "public":
-            (function,) = self._answering(route).values()
-            return function.invoke_arn
+    def _variable_uri(self, route: Route) -> str:
         args = self._args
         variable = names.reads_variable(route.entity) if route.reads else names.writes_variable(route.entity)
         prefix = f"arn:{args.partition}:apigateway:{args.region}:lambda:path/2015-03-31/functions"
@@ -134,15 +115,15 @@ class Api(pulumi.ComponentResource):
             for grant, function in granted.items()
         ]
 
-    def _stage(self, ready: Sequence[pulumi.Resource]) -> aws.apigateway.Stage:
+    def _stage(self, body: pulumi.Output[str], permissions: Sequence[pulumi.Resource]) -> aws.apigateway.Stage:
         args = self._args
         deployment = aws.apigateway.Deployment(
             f"{self._name}-deployment",
             rest_api=self.rest.id,
-            triggers={"routes": routing.fingerprint(args.routes, args.auth), "functions": self._targets()},
+            triggers={"body": body.apply(routing.digest)},
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=list(ready),
+                depends_on=list(permissions),
                 retain_on_delete=True,  # why: a canary may still name the old one, and AWS would refuse to delete it
             ),
         )
@@ -159,14 +140,18 @@ class Api(pulumi.ComponentResource):
             ),
         )
 
-    def _targets(self) -> pulumi.Output[str]:
-        """The functions of the fixed routes: a deployment goes on calling those it was made with."""
-        fixed = {f"{r.method} {r.path}": self._uri(r) for r in self._args.routes if r.system != "public"}
-        return pulumi.Output.json_dumps(fixed).apply(routing.digest)
-
     def _variables(self) -> dict[str, pulumi.Input[str]]:
         variables: dict[str, pulumi.Input[str]] = {}
         for entity, known in self._args.handlers.items():
             variables[names.reads_variable(entity)] = known.legacy_read.name
             variables[names.writes_variable(entity)] = known.legacy_write.name
         return variables
+
+
+def _known(function: Function) -> pulumi.Output[str]:
+    """The ARN; in a preview that cannot know it yet, a text in its place, so that the preview shows the routes."""
+    return function.invoke_arn.apply(lambda arn: _text(arn, function.service), run_with_unknowns=True)
+
+
+def _text(arn: object, service: str) -> str:
+    return arn if isinstance(arn, str) else f"(the new function {service})"

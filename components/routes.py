@@ -1,9 +1,11 @@
 """Which method of which path is answered by what. Plain values; nothing here needs an engine."""
 
 import hashlib
-import json
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.domain import openapi
 
 COLLECTION, ITEM = ("GET", "POST"), ("GET", "PUT", "DELETE")
 SHARED = ("legacy", "gate")  # the roles whose functions serve all entities
@@ -27,11 +29,6 @@ class Route:
     @property
     def reads(self) -> bool:
         return self.method == "GET"
-
-    @property
-    def pattern(self) -> str:
-        """The path in a permission's source ARN, which has `*` for a parameter."""
-        return self.path.replace("{id}", "*")
 
 
 def routes(entities: Iterable[str], parts: Collection[str]) -> list[Route]:
@@ -74,25 +71,39 @@ class Grant:
 def grant(route: Route, role: str) -> Grant:
     """The right that a route needs on the function of one role (`init`, `legacy`, `modern` or `gate`).
 
-    A function that serves all entities has one right per method, on every path: AWS keeps 20,480 bytes of policy for a
-    function, and each further entity would take four statements. A function of one entity has its exact paths.
+    AWS keeps 20,480 bytes of policy for a function. So one that serves all entities has one right per method, on every
+    path. One of a single entity has it on the paths that have the entity's name in them.
     """
     method = route.method.lower()
+    if role == "init":
+        return Grant(f"-init-{method}-permission", f"{route.method}{route.path}")
     if role in SHARED:
         return Grant(f"-{role}-{method}-permission", f"{route.method}/*")
-    label = "-modern" if route.system == "public" else ""
-    return Grant(f"{slug(route.path)}-{method}-permission{label}", f"{route.method}{route.pattern}")
+    return Grant(f"-{route.entity}-{method}-permission", f"{route.method}/*{route.entity}*")
 
 
-def slug(path: str) -> str:
-    """A path as part of a resource's name."""
-    return path.replace("{id}", "id").replace("/", "-")
+def document(found: Iterable[Route], uris: Mapping[Route, str], auth: str) -> dict[str, Any]:
+    """The API as API Gateway imports it: an OpenAPI 3.0 document with what answers each route.
+
+    Records have no shape in it. API Gateway checks none, since the functions do, and refuses parts of JSON Schema.
+
+    Args:
+        uris: of each route's integration.
+        auth: `AWS_IAM` or `NONE`.
+    """
+    operations: dict[str, dict[str, Any]] = {}
+    for route in found:
+        operations.setdefault(route.path, {})[route.method.lower()] = _operation(route, uris[route])
+    return openapi.document(operations, auth, {})
 
 
-def fingerprint(found: Iterable[Route], auth: str) -> str:
-    """Changes when the API must be deployed again."""
-    text = json.dumps([auth, sorted(json.dumps(asdict(route), sort_keys=True) for route in found)])
-    return digest(text)
+def _operation(route: Route, uri: str) -> dict[str, Any]:
+    parameters = openapi.parameters(route.path)
+    return {
+        **({"parameters": parameters} if parameters else {}),
+        "responses": openapi.success(route.method),
+        "x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri},
+    }
 
 
 def digest(text: str) -> str:

@@ -23,6 +23,7 @@ class Step:
 
 
 Report: TypeAlias = "Callable[[Step], None]"
+ENGINE = [sys.executable, "-m", "sandbox.engine"]  # the command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +76,8 @@ def run(request: Request, log: Path | None, report: Report) -> dict[str, Any]:
 
 
 def _converse(request: str, output: IO[str] | None, report: Report) -> dict[str, Any]:
-    command = [sys.executable, "-m", "sandbox.engine"]
     with subprocess.Popen(  # noqa: S603  # our own module
-        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True
+        ENGINE, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True
     ) as engine:
         assert engine.stdin
         assert engine.stdout

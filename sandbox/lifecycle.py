@@ -18,6 +18,7 @@ from sandbox.emulator.behaviour import data_api_traits, latency
 from sandbox.emulator.behaviour.data_api_traits import Traits
 from sandbox.emulator.behaviour.latency import Latency
 from sandbox.engine.aws import Aws, create_operator
+from sandbox.engine.state import State
 from sandbox.errors import SandboxError
 from sandbox.state import PROJECT, Daemon, Folder
 
@@ -217,7 +218,7 @@ def _status(folder: Folder) -> Status:
         product=product.kept(folder) or Product.MARIADB,
         data_api=_kept_traits(folder),
         database=product.server(folder).running(),
-        resources=len(state.read_json(folder.resources).get("records", [])),
+        resources=len(State.load(folder.resources).records),
         api=state.read_json(folder.outputs).get("apiUrl", "") if served else "",
     )
 
@@ -277,7 +278,7 @@ def _kept_traits(folder: Folder) -> str:
 def _serve(folder: Folder, settings: dict[str, Any]) -> Daemon:
     """The running daemon; a new one, with nothing in it, where there is none or where an `up` died half-way."""
     served = folder.daemon()
-    interrupted = bool(state.read_json(folder.resources).get("creating"))
+    interrupted = bool(State.load(folder.resources).creating)
     if served and not interrupted and daemon.healthy(served):
         state.write_json(folder.settings, settings)
         product.server(folder).start()  # it may have been killed on its own, and keeps its rows

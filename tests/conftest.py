@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +15,13 @@ import botocore.session
 import psutil
 import pytest
 from afresh import AT_ONCE, afresh
+from botocore import hooks
+from botocore.hooks import EventAliaser
 from botocore.useragent import UserAgentString
 from sweep import ALL
 
 from runbook.stack import Context
-from sandbox import lifecycle, state
+from sandbox import deploy, lifecycle, state
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
 
@@ -28,8 +32,22 @@ if TYPE_CHECKING:
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 # It also puts the User-Agent header together anew for each request, which no test reads.
 UserAgentString.to_string = functools.cache(UserAgentString.to_string)
+# And it looks at each handler's signature, and spells each event's name anew, though these are the same every time.
+_accepts, _aliased = functools.cache(hooks.accepts_kwargs), EventAliaser._alias_event_name
+_names: dict[str, str] = {}
+hooks.accepts_kwargs = lambda handler: _accepts(getattr(handler, "__func__", handler))
 
-ENTITIES = Path(__file__).with_name("entities.toml")
+
+def _alias(aliaser: EventAliaser, name: str) -> str:
+    if name not in _names:
+        _names[name] = _aliased(aliaser, name)
+    return _names[name]
+
+
+EventAliaser._alias_event_name = _alias
+
+TESTS = Path(__file__).parent
+ENTITIES = TESTS / "entities.toml"
 PREFIX = "test-"
 os.environ["STREAMBACK_STREAM_INTERVAL"] = "0.02"  # of a sandbox's streams: most tests wait for the bridge
 
@@ -50,6 +68,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if "long" in item.keywords]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in set(long)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sandboxes that are brought up by this process get an engine that has imported Pulumi."""
+    path = str(tmp_path_factory.mktemp("engine") / "socket")
+    command = [sys.executable, str(TESTS / "forked_engine.py"), path]
+    with subprocess.Popen(command, cwd=state.PROJECT, stdin=subprocess.PIPE) as server:
+        deploy.ENGINE[:] = [sys.executable, "-IS", str(TESTS / "engine_client.py"), path]
+        yield
+        assert server.stdin
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

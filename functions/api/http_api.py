@@ -226,8 +226,10 @@ def _given_key(entity: Entity, body: dict[str, Any]) -> str | None:
         return None
     if entity.legacy.key_type != "string":
         raise InvalidFieldError("id", "is assigned by the service")
-    if not isinstance(key, str) or not mapping.usable_key(key):
-        raise InvalidFieldError("id", "expected text of 1 to 255 bytes")
+    if not isinstance(key, str):
+        raise InvalidFieldError("id", "expected text")
+    if problem := mapping.key_problem(entity, key):
+        raise InvalidFieldError("id", problem)
     return key
 
 

@@ -19,7 +19,7 @@ from functions.bridge.kept_columns import keeping
 from functions.bridge.ownership import Authority
 from functions.bridge.rows import Rows
 from functions.bridge.statements import Present, Statements
-from functions.domain import mapping, names
+from functions.domain import mapping
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
 
@@ -126,7 +126,7 @@ class Applier:
         return outcome
 
     def _apply(self, changes: Sequence[Change], outcome: BatchOutcome) -> None:
-        reasons = [(change, _misfit(change)) for change in changes]
+        reasons = [(change, _misfit(self._entity, change)) for change in changes]
         misfits = [(change, reason) for change, reason in reasons if reason and change.kind != ChangeKind.COPIED]
         self._quarantine_misfits(misfits, outcome)
         usable = [change for change, reason in reasons if not reason]
@@ -365,10 +365,11 @@ class Applier:
         return self._database.execute(sql, {"item": {"stringValue": change.key}}) > 0
 
 
-def _misfit(change: Change) -> str:
+def _misfit(entity: Entity, change: Change) -> str:
     """Why a change can never be written, as far as the change itself shows; empty when it may be."""
-    if not mapping.usable_key(change.key):
-        return f"the key has more than {names.KEY_BYTES} bytes"
+    problem = mapping.key_problem(entity, change.key)
+    if problem and (change.kind == ChangeKind.UPSERT or not mapping.usable_key(change.key)):
+        return f"the key: {problem}"
     return change.problem
 
 

@@ -26,7 +26,6 @@ from functions.bridge.retries import MOST_TRIES, OF_A_ROW, RetryingQuarantine
 from functions.domain import changes
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
-from functions.legacy import write
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -39,7 +38,12 @@ metrics = Metrics()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
     """Raises the error of a stream event, so that the mapping delivers the batch again."""
-    return _apply(event, context) if "Records" in event else write.handler(event, context)
+    if "Records" in event:
+        _apply(event, context)
+        return None
+    from functions.legacy import write  # noqa: PLC0415  # a stream's cold start would take a seventh longer
+
+    return write.handler(event, context)
 
 
 @metrics.log_metrics

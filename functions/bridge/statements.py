@@ -135,11 +135,13 @@ class Statements:
 
     def _by_primary_key(self, column: str, collation: str = "", changes: str = "") -> str:
         """Changes with their rows, found by the primary key alone: a scan of the table would lock all of it."""
-        place = json_rows.collated(column, collation) if collation else f"CAST({json_rows.cell(column)} AS SIGNED)"
-        return (
-            f"{changes or self._marks} STRAIGHT_JOIN {self._table} FORCE INDEX (PRIMARY) "
-            f"ON {self._table}.{self._key} = {place}"
-        )
+        key = f"{self._table}.{self._key}"
+        if not collation:
+            place = f"CAST({json_rows.cell(column)} AS SIGNED)"
+        else:  # a collation may take two keys for one, such as those that differ in spaces at the end
+            same = f"CAST(CONVERT({key} USING utf8mb4) AS BINARY) = {json_rows.binary(column)}"
+            place = f"{json_rows.collated(column, collation)} AND {same}"
+        return f"{changes or self._marks} STRAIGHT_JOIN {self._table} FORCE INDEX (PRIMARY) ON {key} = {place}"
 
     def free_key(self, keeping: str) -> str:
         """The UPDATE that frees the key of a row that modern made and that legacy has moved to another key since."""

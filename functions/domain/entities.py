@@ -44,12 +44,16 @@ class EntitiesError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class LegacyTable:
-    """Where the rows are: database, table, primary key column, and whether the key is counted or natural."""
+    """Where the rows are: database, table, primary key column, and whether the key is counted or natural.
+
+    `key_fixed` is of a natural key that is a CHAR, which drops spaces at the end.
+    """
 
     database: str
     table: str
     key: str
     key_type: str = "integer"
+    key_fixed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +202,10 @@ def _legacy(reader: _Reader) -> LegacyTable:
         table=reader.text("table", IDENTIFIER),
         key=reader.text("key", IDENTIFIER),
         key_type=reader.choice("key_type", KEY_TYPES, "integer"),
+        key_fixed=reader.flag("key_fixed"),
     )
+    if table.key_fixed and table.key_type != "string":
+        reader.problem("key_fixed", 'expected only with key_type = "string"')
     reader.close()
     return table
 

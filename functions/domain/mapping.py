@@ -97,6 +97,15 @@ def key_of_item(entity: Entity, item: Item) -> str:
     return key
 
 
+def key_problem(entity: Entity, key: str) -> str:
+    """Why a record with this key cannot be kept in both systems; empty when it can."""
+    if not usable_key(key):
+        return f"expected text of 1 to {names.KEY_BYTES} bytes"
+    if entity.legacy.key_fixed and key.endswith(" "):
+        return "expected no space at the end, which its column drops"
+    return ""
+
+
 def usable_key(key: str) -> bool:
     """Whether both systems can hold a key: 1 to 255 bytes of valid Unicode."""
     try:

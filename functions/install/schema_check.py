@@ -71,6 +71,8 @@ def _key_problems(entity: Entity, columns: dict[str, Column]) -> list[str]:
         return [f"{path}: key_type integer expects an AUTO_INCREMENT column, {key.name} is none"]
     if entity.legacy.key_type == "string" and key.kind not in TEXTS | FITTING["bytes"]:
         return [f"{path}: key_type string expects text, {key.name} is {key.kind}"]
+    if key.kind == "char" and not entity.legacy.key_fixed:
+        return [f"{path}: {key.name} is a CHAR, which drops spaces at the end; write key_fixed = true"]
     return []
 
 

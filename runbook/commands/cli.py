@@ -13,6 +13,7 @@ from runbook.commands import (
     cutover,
     history,
     init,
+    openapi,
     preflight,
     quarantine,
     rollback,
@@ -21,10 +22,10 @@ from runbook.commands import (
     verify,
 )
 
-MIGRATION, OTHER = "Migration, in order", "Rollback, quarantine, history"
+MIGRATION, OTHER = "Migration, in order", "Rollback, quarantine, history, contract"
 ORDER = (
     *("init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
-    *("rollback", "quarantine", "history"),
+    *("rollback", "quarantine", "history", "openapi"),
 )
 
 
@@ -60,6 +61,7 @@ app.command(rich_help_panel=MIGRATION)(complete.complete)
 app.command(rich_help_panel=OTHER)(rollback.rollback)
 app.add_typer(quarantine.app, name="quarantine", rich_help_panel=OTHER)
 app.command(rich_help_panel=OTHER)(history.history)
+app.command(rich_help_panel=OTHER)(openapi.openapi)
 
 if os.environ.get("NO_COLOR"):
     rich_utils.COLOR_SYSTEM = None  # Rich alone would still print bold and dim

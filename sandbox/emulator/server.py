@@ -56,6 +56,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         lambda_permissions,
         latency,
         metrics,
+        openapi_import,
         partiql,
         schedules,
         skewed_clock,
@@ -72,6 +73,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
     for gap in (
         threads,
         deployments,
+        openapi_import,
         lambda_permissions,
         encoded_paths,
         stage_variables,

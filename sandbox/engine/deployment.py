@@ -97,7 +97,7 @@ class Deployment:
 
     def finish(self) -> None:
         """Delete, newest first, what was replaced and what the program no longer has."""
-        for record in reversed(list(self._state.records)):
+        for record in reversed(self._state.records):
             if record.replaced or record.urn not in self._seen:
                 self._retire(record, Change.DELETE)
 
@@ -138,6 +138,7 @@ class Deployment:
         elif old:
             self._refuse_protected(old)
             old.replaced = True
+            self._state.put(old)
         self._state.begin(goal.urn)
         try:
             made = worker.create(todo.inputs)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -32,24 +33,38 @@ class Stack:
         return found[0]
 
 
-@cache
-def _run(config):
-    command = [sys.executable, str(DESCRIBED), config]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Done:
+    """How a run of the program ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture(scope="session")
-def run():
-    """Runs the program with these settings; the finished process."""
-    return lambda **settings: _run(_config(settings))
+def run(tmp_path_factory):
+    """Runs the program with these settings, once each; how that ended."""
+    files = {name: str(tmp_path_factory.mktemp("described") / name) for name in ("stdout", "stderr")}
+    with subprocess.Popen([sys.executable, DESCRIBED], stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as server:
+
+        @cache
+        def of(config, preview):
+            request = {"config": json.loads(config), "preview": preview, **files}
+            server.stdin.write(json.dumps(request) + "\n")
+            code = int(server.stdout.readline())
+            return Done(code, *(Path(path).read_text(encoding="utf-8") for path in files.values()))
+
+        yield lambda *, preview=False, **settings: of(_config(settings), preview)
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")
 def describe(run):
     """The stack that the program describes with these settings."""
 
-    def described(**settings):
-        done = run(**settings)
+    def described(*, preview=False, **settings):
+        done = run(preview=preview, **settings)
         assert done.returncode == 0, done.stderr
         return Stack(**json.loads(done.stdout))
 

@@ -1,17 +1,21 @@
-"""Runs the unmodified program under Pulumi's mocks and prints what it describes: `described.py SETTINGS-AS-JSON`.
+"""Runs the unmodified program under Pulumi's mocks and prints what it describes.
 
-A process of its own for each stack, since Pulumi's settings are global.
+Each line of stdin asks for one stack: `{"config": settings, "preview": whether nothing is there yet, "stdout": file,
+"stderr": file}`. The answer is the exit code. Each stack has a process of its own, since Pulumi's settings are global.
+It is a fork, since importing the provider takes longer than the program.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
 import runpy
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import pulumi
@@ -22,6 +26,7 @@ from pulumi.runtime.stack import run_in_stack
 
 ROOT = Path(__file__).parents[2]
 STACK = "pulumi:pulumi:Stack"
+SERVICES = ("apigateway", "cloudwatch", "dynamodb", "ec2", "iam", "lambda_", "rds", "s3", "scheduler", "secretsmanager")
 FEATURES = (resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS, resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH)
 ANSWERS = {
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "111122223333"},
@@ -51,7 +56,12 @@ OUTPUTS = {
 class Provider(mocks.Mocks):
     """Makes every resource by name: its name is its physical name, `arn:of:<name>` its ARN."""
 
+    def __init__(self, *, preview):
+        self._preview = preview
+
     def new_resource(self, args):
+        if self._preview:
+            return "", args.inputs
         given = {"name": args.name, "arn": f"arn:of:{args.name}", "bucket": args.name, **args.inputs}
         return f"{args.name}-id", given | OUTPUTS.get(args.typ, lambda _: {})(args.name)
 
@@ -62,8 +72,8 @@ class Provider(mocks.Mocks):
 class Monitor(mocks.MockMonitor):
     """Keeps what was asked for, and the stack's outputs."""
 
-    def __init__(self):
-        super().__init__(Provider())
+    def __init__(self, *, preview):
+        super().__init__(Provider(preview=preview))
         self.described = {}
         self.outputs = {}
         self._lock = threading.Lock()
@@ -103,8 +113,9 @@ def plain(struct):
     return json.loads(text, parse_float=lambda digits: int(float(digits)) if digits.endswith(".0") else float(digits))
 
 
-def main():
-    monitor = Monitor()
+def describe(config, *, preview):
+    """Print the stack of one configuration."""
+    monitor = Monitor(preview=preview)
     settings.configure(
         mocks.MockSettings(
             monitor=monitor,
@@ -112,18 +123,41 @@ def main():
             engine=mocks.MockEngine(logging.getLogger()),
             project="streamback",
             stack="dev",
-            dry_run=False,
+            dry_run=preview,
             organization="organization",
             root_directory=None,
             callbacks=None,
         )
     )
-    pulumi.runtime.set_all_config(json.loads(sys.argv[1]))
-    os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
+    pulumi.runtime.set_all_config(config)
     asyncio.run(run_in_stack(lambda: runpy.run_path("__main__.py", run_name="__main__")))
     resources = [{"urn": urn, **each} for urn, each in monitor.described.items() if each["type"] != STACK]
     json.dump({"resources": resources, "outputs": monitor.outputs}, sys.stdout)
+
+
+def in_a_fork(request):
+    """Describe one stack in a child; its exit code."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with Path(request["stdout"]).open("w") as sys.stdout, Path(request["stderr"]).open("w") as sys.stderr:
+        try:
+            describe(request["config"], preview=request["preview"])
+            code = 0
+        except BaseException:  # noqa: BLE001  # whatever it is, the test that asked sees it
+            traceback.print_exc()
+            code = 1
+    os._exit(code)
+
+
+def main():
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    for service in SERVICES:
+        importlib.import_module(f"pulumi_aws.{service}")
+    for line in sys.stdin:
+        sys.stdout.write(f"{in_a_fork(json.loads(line))}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

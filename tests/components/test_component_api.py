@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import fnmatch
+import json
+from pathlib import Path
 
+import openapi_spec_validator
 import pytest
 
 from components import routes
+from functions.domain import entities, openapi
 
+ROOT = Path(__file__).parents[2]
+MOST_OF_AN_ENTITY = 25  # resources, components not counted
 COLLECTION, ITEM = ("GET", "POST"), ("GET", "PUT", "DELETE")
 LEGACY = '["legacy"]'
 
 
-def path_of(stack, resource_id):
-    """The path of an API Gateway resource by its id."""
-    if resource_id == "root":
-        return ""
-    found = next(each for each in stack.of("resource:Resource") if f"{each['name']}-id" == resource_id)
-    return f"{path_of(stack, found['inputs']['parentId'])}/{found['inputs']['pathPart']}"
+def document(stack):
+    """What API Gateway imports."""
+    return json.loads(stack.one("restApi:RestApi")["inputs"]["body"])
+
+
+def operations(stack):
+    """{(method, path): operation}."""
+    return {
+        (method.upper(), path): operation
+        for path, found in document(stack)["paths"].items()
+        for method, operation in found.items()
+    }
 
 
 def integrations(stack):
     """{(method, path): URI}."""
-    found = [each["inputs"] for each in stack.of("integration:Integration")]
-    return {(each["httpMethod"], path_of(stack, each["resourceId"])): each["uri"] for each in found}
+    found = {route: operation["x-amazon-apigateway-integration"] for route, operation in operations(stack).items()}
+    return {route: each["uri"] for route, each in found.items()}
 
 
 def behind(stack, method, path):
@@ -59,7 +71,6 @@ def expected(prefix):
 def test_the_routes_are_the_articles_and_the_public_ones(stack):
     wanted = {("GET", "/aurora")} | expected("/aurora") | expected("/dynamo") | expected("")
     assert integrations(stack).keys() == wanted
-    assert len(stack.of("method:Method")) == len(wanted)
 
 
 def test_the_legacy_system_alone_serves_its_own_and_the_public_routes(describe):
@@ -92,13 +103,13 @@ def test_every_route_may_call_every_function_that_can_stand_behind_it(stack):
 
 
 def test_a_function_of_one_entity_may_be_called_by_its_own_routes_only(stack):
-    own = {
-        (f"{method}{path.replace('{id}', '*')}", function)
-        for method, path in integrations(stack)
-        for function in behind(stack, method, path)
-        if "modern" in function or "init" in function
+    modern = stack.outputs["entities"]["chefs"]
+    for key, methods in (("readFunction", ["GET"]), ("writeFunction", ["DELETE", "POST", "PUT"])):
+        sources = sorted(source for source, called in permitted(stack) if called == modern[key])
+        assert sources == [f"{method}/*chefs*" for method in methods]
+    assert {source for source, called in permitted(stack) if called == stack.outputs["legacyInitFunction"]} == {
+        "GET/aurora"
     }
-    assert {each for each in permitted(stack) if not each[0].endswith("/*") or "-chefs-" in each[1]} == own
 
 
 def test_a_function_of_all_entities_may_be_called_by_its_own_methods_only(stack):
@@ -136,8 +147,8 @@ def test_no_other_resource_ignores_changes(stack):
 
 def test_a_deployment_waits_for_every_route_and_stays_for_a_canary_that_names_it(stack):
     deployment = stack.one("deployment:Deployment")
-    needed = {each["urn"] for kind in ("integration:Integration", "permission:Permission") for each in stack.of(kind)}
-    assert needed <= set(deployment["depends"])
+    assert {each["urn"] for each in stack.of("permission:Permission")} <= set(deployment["depends"])
+    assert stack.one("restApi:RestApi")["urn"] in deployment["depends"]
     assert deployment["retain"] is True
 
 
@@ -151,13 +162,41 @@ def test_the_api_is_deployed_again_when_routes_or_authorisation_change(stack, de
 
 
 def test_every_method_asks_for_a_signature_unless_the_setting_says_not_to(stack, describe):
-    assert {each["inputs"]["authorization"] for each in stack.of("method:Method")} == {"AWS_IAM"}
-    assert {each["inputs"]["authorization"] for each in describe(apiAuth="NONE").of("method:Method")} == {"NONE"}
+    assert document(stack)["security"] == [{"sigv4": []}]
+    assert document(stack)["components"]["securitySchemes"]["sigv4"]["x-amazon-apigateway-authtype"] == "awsSigv4"
+    assert not [each for each in operations(stack).values() if "security" in each]
+    assert "security" not in document(describe(apiAuth="NONE"))
 
 
 def test_lambda_integrations_are_proxies_called_by_post(stack):
-    kinds = {(each["inputs"]["type"], each["inputs"]["integrationHttpMethod"]) for each in stack.of("n:Integration")}
-    assert kinds == {("AWS_PROXY", "POST")}
+    found = [each["x-amazon-apigateway-integration"] for each in operations(stack).values()]
+    assert {(each["type"], each["httpMethod"]) for each in found} == {("aws_proxy", "POST")}
+
+
+def test_the_document_is_openapi_and_has_the_public_routes_of_the_contract(stack):
+    openapi_spec_validator.validate(document(stack))
+    clients = openapi.contract(entities.load(ROOT / "entities.toml"), "AWS_IAM", "https://api.invalid/prod")
+    openapi_spec_validator.validate(clients)
+    public = {path for path in document(stack)["paths"] if not path.startswith(("/aurora", "/dynamo"))}
+    assert public == clients["paths"].keys()
+    for path in public:
+        assert document(stack)["paths"][path].keys() == clients["paths"][path].keys()
+
+
+def test_a_preview_of_what_is_not_there_yet_shows_the_routes(stack, describe):
+    foreseen = integrations(describe(preview=True))
+    assert foreseen.keys() == integrations(stack).keys()
+    assert foreseen["GET", "/dynamo/chefs"] == "(the new function streamback-dev-modern-chefs-read)"
+    assert foreseen["GET", "/chefs"] == integrations(stack)["GET", "/chefs"]
+
+
+def test_an_entity_adds_few_resources(stack, describe, tmp_path):
+    one = (ROOT / "entities.toml").read_text(encoding="utf-8")
+    other = one.replace("chefs", "cooks").replace("cheftable", "cooktable").replace('"chef"', '"cook"')
+    (tmp_path / "entities.toml").write_text(f"{one}\n{other}", encoding="utf-8")
+    both = describe(entitiesFile=str(tmp_path / "entities.toml"))
+    custom = [len([each for each in found.resources if each["custom"]]) for found in (stack, both)]
+    assert custom[1] - custom[0] <= MOST_OF_AN_ENTITY
 
 
 def test_paths_come_with_their_parents_first():

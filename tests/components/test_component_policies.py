@@ -122,8 +122,8 @@ def test_only_api_gateway_may_call_a_function_from_outside_and_by_one_method_of_
     for permission in stack.of("permission:Permission"):
         inputs = permission["inputs"]
         assert (inputs["action"], inputs["principal"]) == ("lambda:InvokeFunction", "apigateway.amazonaws.com")
-        # a star stands where the id is, as API Gateway's own console writes it, or for any path
-        path = r"arn:aws:execute-api:us-east-1:\d+:api/prod/(GET|POST|PUT|DELETE)/([a-z/]+(/\*)?|\*)"
+        # a star stands for what is before and after the name of an entity, or for any path
+        path = r"arn:aws:execute-api:us-east-1:\d+:api/prod/(GET|POST|PUT|DELETE)/(aurora|\*chefs\*|\*)"
         assert re.fullmatch(path, inputs["sourceArn"])
 
 

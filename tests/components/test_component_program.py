@@ -43,11 +43,18 @@ def test_the_parts_are_switched_on_in_the_articles_order(describe, stack):
     assert components(stack) == components(two) | {"StreamBridge", "Copy", "Gate"}
 
 
+def routes_of(resources):
+    """{path: operations} of the REST API, of which nothing else changes."""
+    (api,) = [each["inputs"] for each in resources.values() if last(each["type"]) == "RestApi"]
+    return json.loads(api["body"])["paths"]
+
+
 @pytest.mark.parametrize(("before", "after"), [(LEGACY, MODERN), (MODERN, '["legacy", "modern", "bridge"]')])
 def test_a_further_part_adds_and_replaces_nothing_but_the_deployment(describe, before, after):
     old, new = ({each["urn"]: each for each in describe(parts=parts).resources} for parts in (before, after))
     changed = {last(each["type"]) for urn, each in old.items() if each["inputs"] != new[urn]["inputs"]}
-    assert changed <= {"Deployment"}
+    assert changed <= {"Deployment", "RestApi"}
+    assert routes_of(old).items() <= routes_of(new).items()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of provider classes that are only looked at

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from emulator_parts import until
 
 from sandbox.emulator import patching
+from sandbox.emulator.behaviour.connections import MOST_RESTING
 from sandbox.errors import SandboxError
 
 
@@ -92,6 +93,18 @@ def test_a_lock_wait_freezes_no_other_client(call, sandbox):
     call("rollback_transaction", transactionId=number)
     waiter.join()
     assert answered[0]["numberOfRecordsUpdated"] == 1
+
+
+def test_connections_to_many_databases_do_not_stay_open(call, sandbox):
+    names = [f"emulator_test_{number}" for number in range(MOST_RESTING + 5)]
+    for name in names:
+        call("execute_statement", sql=f"CREATE DATABASE {name}")
+        assert call("execute_statement", sql="SELECT DATABASE()", database=name)["records"] == [[{"stringValue": name}]]
+    with sandbox.database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE db LIKE 'emulator\\_test\\_%'")
+        assert 0 < cursor.fetchone()[0] <= MOST_RESTING
+    for name in names:
+        call("execute_statement", sql=f"DROP DATABASE {name}")
 
 
 def test_another_ministack_than_the_pinned_one_is_refused(monkeypatch):

@@ -128,3 +128,40 @@ def test_requests_are_counted_by_their_outcome(rest, parts):
     assert parts.total("AWS/ApiGateway", "Count", **place) == 3
     assert parts.total("AWS/ApiGateway", "4XXError", **place) == 1
     assert parts.total("AWS/ApiGateway", "Latency", **place) > 0
+
+
+def described(*paths, **more):
+    """A document whose paths call the function of the stage variable `who`."""
+    call = {"type": "aws_proxy", "httpMethod": "POST", "uri": URI + "${stageVariables.who}/invocations"}
+    operation = {"responses": {}, "x-amazon-apigateway-integration": call}
+    return json.dumps({"openapi": "3.0.1", "paths": {path: {"get": operation} for path in paths}, **more})
+
+
+def test_a_document_gives_the_routes_and_another_replaces_them(rest):
+    rest.method("x")
+    rest.client.put_rest_api(restApiId=rest.id, mode="overwrite", body=described("/y", "/z/{id}"))
+    rest.stage(who=rest.function("one"))
+    assert (rest.get("/y"), rest.get("/z/7")) == ((200, "one"), (200, "one"))
+    assert rest.get("/x")[0] == 403
+    rest.client.put_rest_api(restApiId=rest.id, mode="merge", body=described("/x"))
+    assert rest.get("/x")[0] == 403, "nothing is deployed yet"
+    rest.patch(("replace", "/deploymentId", rest.deploy()))
+    assert (rest.get("/x"), rest.get("/y")) == ((200, "one"), (200, "one"))
+
+
+def test_a_document_says_that_requests_are_signed(rest):
+    scheme = {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"}
+    components = {"securitySchemes": {"sigv4": scheme}}
+    body = described("/x", security=[{"sigv4": []}], components=components)
+    rest.client.put_rest_api(restApiId=rest.id, mode="overwrite", body=body)
+    (found,) = [each for each in rest.client.get_resources(restApiId=rest.id)["items"] if each["path"] == "/x"]
+    method = rest.client.get_method(restApiId=rest.id, resourceId=found["id"], httpMethod="GET")
+    assert method["authorizationType"] == "AWS_IAM"
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '{"openapi": "3.0.1"}'])
+def test_what_is_no_document_changes_nothing(rest, body):
+    rest.method("x")
+    with pytest.raises(rest.client.exceptions.BadRequestException):
+        rest.client.put_rest_api(restApiId=rest.id, mode="overwrite", body=body)
+    assert "/x" in {each["path"] for each in rest.client.get_resources(restApiId=rest.id)["items"]}

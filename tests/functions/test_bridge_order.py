@@ -8,21 +8,22 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from legacy_world import BASE, EXAMPLES, record
+from legacy_world import BASE, EXAMPLES, record, set_control
 from strategies import strings
 
 from functions.aws.mysql_errors import TransientError
 from functions.domain import changes, entities
+from functions.install import schema_check
 
 KEYS = ("a", "A", "b ", "b", "7", "ключ")
 
 
 @st.composite
-def histories(draw):
+def histories(draw, keys):
     """What happened to some keys, in order, as stream records."""
     alive, records = set(), []
     for step in range(draw(st.integers(1, 12))):
-        key = draw(st.sampled_from(KEYS))
+        key = draw(st.sampled_from(keys))
         if key in alive and draw(st.booleans()):
             alive.discard(key)
             records.append(record(key, BASE + step, "REMOVE"))
@@ -34,9 +35,9 @@ def histories(draw):
 
 
 @st.composite
-def deliveries(draw):
+def deliveries(draw, keys=KEYS):
     """A history, cut into batches, each delivered at least once: again, late, in any order after the first pass."""
-    records = draw(histories())
+    records = draw(histories(keys))
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(records) - 1)), max_size=4)))
     batches = [records[start:end] for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True)]
     again = draw(st.lists(st.sampled_from(batches), max_size=5))
@@ -60,7 +61,7 @@ def test_duplicates_reordering_and_replays_end_in_the_rows_of_one_clean_pass(leg
     assert not legacy.quarantined.changes
 
 
-@given(records=histories())
+@given(records=histories(KEYS))
 @EXAMPLES
 def test_the_clean_pass_shows_the_last_image_of_every_living_key(legacy, records):
     legacy.clear()
@@ -247,3 +248,56 @@ def test_a_key_that_two_rows_answer_to_holds_up_no_batch(modern):
     assert modern.everything()["b"]["firstName"] == "b"
     modern.apply(record("7", BASE + 3, "REMOVE"))
     assert not modern.quarantined.changes
+
+
+PADDED = {
+    "VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin": False,
+    "VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci": False,
+    "CHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin": True,
+}
+
+
+@pytest.fixture(scope="module", params=PADDED)
+def padded(request, make_legacy):
+    """A table whose natural key takes some different keys for one."""
+    legacy = make_legacy("chefs", key_type="string", key_fixed=PADDED[request.param])
+    place = f"`{legacy.entity.legacy.database}`.`{legacy.entity.legacy.table}`"
+    legacy.server.execute(f"ALTER TABLE {place} MODIFY `{legacy.entity.legacy.key}` {request.param} NOT NULL")
+    set_control(legacy, legacy_stamp=0, generation=2, fenced=1)
+    return legacy
+
+
+@given(delivered=deliveries(("b", "b ", "B")))
+@EXAMPLES
+def test_a_key_that_is_taken_for_another_holds_up_no_batch_and_gets_no_row_of_the_other(padded, delivered):
+    records, batches = delivered
+    padded.clear()
+    for batch in batches:
+        padded.apply(*batch)
+    for key, fields in padded.everything().items():
+        found = [each["dynamodb"] for each in records if each["dynamodb"]["Keys"]["ChefId"]["S"] == key]
+        assert fields["firstName"] in [each["NewImage"]["firstName"]["S"] for each in found if "NewImage" in each]
+
+
+def test_a_delete_is_done_though_an_older_write_gives_its_row_to_another_key(padded):
+    padded.clear()
+    padded.apply(record("b", BASE, firstName="b"))
+    padded.apply(record("b ", BASE + 1, firstName="b and a space"), record("b", BASE + 2, "REMOVE"))
+    found = {key: fields["firstName"] for key, fields in padded.everything().items()}
+    assert found == ({} if padded.entity.legacy.key_fixed else {"b ": "b and a space"})
+
+
+def test_a_key_that_is_a_char_must_be_described_as_one(make_legacy):
+    legacy = make_legacy("chefs", key_type="string")
+    place = f"`{legacy.entity.legacy.database}`.`{legacy.entity.legacy.table}`"
+    legacy.server.execute(f"ALTER TABLE {place} MODIFY `{legacy.entity.legacy.key}` CHAR(40) NOT NULL")
+    (problem,) = schema_check.problems(legacy.server, legacy.entity)
+    assert problem.endswith("is a CHAR, which drops spaces at the end; write key_fixed = true")
+
+
+def test_a_key_that_its_column_changes_is_in_quarantine_and_its_delete_takes_no_other_row(make_legacy):
+    legacy = make_legacy("chefs", key_type="string", key_fixed=True)
+    legacy.apply(record("b", BASE, firstName="b"), record("b ", BASE + 1, firstName="b and a space"))
+    assert legacy.quarantined.changes["b "][0] == "the key: expected no space at the end, which its column drops"
+    legacy.apply(record("b ", BASE + 2, "REMOVE"))
+    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == {"b": "b"}

@@ -52,6 +52,7 @@ def test_every_mistake_is_reported_at_once_and_by_its_key():
         ({"cooks": {**GOOD, "fields": {}}}, "cooks.fields"),
         ({"cooks": {**GOOD, "fields": 3}}, "cooks.fields"),
         ({"a": GOOD, "b": GOOD}, "legacy"),
+        ({"cooks": {**GOOD, "legacy": {**GOOD["legacy"], "key_fixed": True}}}, "cooks.legacy.key_fixed"),
         (with_field(default=5), "cooks.fields.name.default"),
         (with_field(max_length=0), "cooks.fields.name.max_length"),
         (with_field(required="yes"), "cooks.fields.name.required"),

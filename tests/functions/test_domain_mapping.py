@@ -134,3 +134,21 @@ def test_an_item_without_an_attribute_means_the_default_and_an_unknown_attribute
 
 def test_the_size_of_an_item_is_counted_as_dynamodb_counts_it():
     assert mapping.item_size({"k": {"S": "ab"}, "n": {"N": "12"}, "l": {"L": [{"S": "a"}]}}) == 3 + 4 + 1 + 3 + 2
+
+
+@pytest.mark.parametrize(
+    ("key", "fixed", "problem"),
+    [
+        ("a b", True, ""),
+        ("b ", False, ""),
+        ("b ", True, "expected no space at the end, which its column drops"),
+        ("", False, "expected text of 1 to 255 bytes"),
+        ("é" * 128, False, "expected text of 1 to 255 bytes"),
+        ("\ud800", False, "expected text of 1 to 255 bytes"),
+    ],
+)
+def test_a_key_that_one_system_cannot_keep_has_a_reason(key, fixed, problem):
+    legacy = {"database": "d", "table": "t", "key": "id", "key_type": "string", "key_fixed": fixed}
+    fields = {"name": {"column": "name", "type": "string"}}
+    raw = {"things": {"legacy": legacy, "modern": {"table": "things", "key": "Id"}, "fields": fields}}
+    assert mapping.key_problem(entities.parse(raw)["things"], key) == problem

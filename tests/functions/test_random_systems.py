@@ -75,6 +75,7 @@ def described(random: Random, server, database: str) -> tuple[entities.Entity, d
     server.together([f"CREATE TABLE {database}.thing ({ddl})"], {}, ())
     fields: dict[str, dict[str, Any]] = {name: {"column": name, "type": one.type} for name, one in columns.items()}
     legacy = {"database": database, "table": "thing", "key": "id", "key_type": "string" if natural else "integer"}
+    legacy["key_fixed"] = key.startswith("id CHAR")
     raw = {"legacy": legacy, "modern": {"table": "thing", "key": "ThingId"}}
     while True:
         entity = entities.parse({"things": {**raw, "fields": fields}})["things"]

@@ -169,6 +169,8 @@ integration = aws.apigateway.Integration(
     integration_http_method="POST",
     uri=function.invoke_arn,
 )
+described = {"paths": {"/names": {"get": {"responses": {}, "x-amazon-apigateway-integration": {"type": "mock"}}}}}
+document = aws.apigateway.RestApi("document", body=json.dumps(described), tags=TAGS)
 deployment = aws.apigateway.Deployment(
     "api-routes",
     rest_api=api.id,
@@ -223,3 +225,4 @@ pulumi.export("api", api.id)
 pulumi.export("bucket", bucket.id)
 pulumi.export("mappingId", mapping.id)
 pulumi.export("nested", {"list": [1, 2.5, "three"], "password": pulumi.Output.secret("hidden")})
+pulumi.export("document", document.id)

@@ -74,6 +74,17 @@ def test_a_new_deployment_never_reverts_a_moved_stage_variable(programs, everyth
     assert after["variables"] == {"reads": "modern"}
 
 
+def paths(sandbox, api):
+    return {each["path"] for each in sandbox.client("apigateway").get_resources(restApiId=api, limit=500)["items"]}
+
+
+def test_the_routes_of_an_api_are_those_of_its_document(programs, everything, up):
+    assert paths(up, up.outputs["document"]) == {"/", "/names"}
+    programs.up(everything.replace("/names", "/titles/{id}"))
+    assert programs.done("update") == {"document"}
+    assert paths(up, up.outputs["document"]) == {"/", "/titles", "/titles/{id}"}
+
+
 def test_what_the_program_no_longer_has_is_deleted(programs, everything, up):
     made = len(programs.steps)
     programs.up("pulumi.export('left', 'nothing')")

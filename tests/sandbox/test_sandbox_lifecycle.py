@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
@@ -12,6 +11,7 @@ import pytest
 from sandbox import daemon, lifecycle, state
 from sandbox.database import product
 from sandbox.database.product import Product
+from sandbox.engine.state import State
 from sandbox.errors import SandboxError
 from sandbox.state import Folder
 
@@ -114,11 +114,10 @@ def test_a_database_product_that_does_not_exist_is_refused(monkeypatch):
 def test_an_up_that_died_half_way_is_begun_afresh(programs, names):
     program = programs.write(BODY)
     sandbox = lifecycle.up(names[0], program=program, current=False)
-    document = json.loads(sandbox.location.resources.read_text())
-    lost = next(record for record in document["records"] if record["id"] == "items")
-    document["records"].remove(lost)
-    document["creating"] = [lost["urn"]]
-    sandbox.location.resources.write_text(json.dumps(document))
+    left = State.load(sandbox.location.resources)
+    lost = next(record for record in left.records if record.id == "items")
+    left.remove(lost)
+    left.begin(lost.urn)
     assert tables(lifecycle.up(names[0], program=program, current=False)) == ["items"]
 
 

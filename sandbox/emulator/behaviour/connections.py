@@ -18,6 +18,7 @@ from pymysql.converters import conversions
 
 IDLE_LIMIT = 180.0  # seconds after which AWS ends an idle transaction
 RESTING_CHECK = 1.0  # seconds a connection may rest before it is checked
+MOST_RESTING = 64  # of all logins; each database of a user is a login of its own
 # Lost, refused or ended connections; PyMySQL says 0 where it noticed the loss before.
 LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013})
 # Times and dates as the server writes them: PyMySQL's own objects cannot hold all of them.
@@ -148,6 +149,16 @@ class Connections:
     def _keep(self, login: Login, connection: Any) -> None:
         with self._lock:
             self._idle.setdefault(login, []).append((time.monotonic(), connection))
+            surplus = self._longest_resting() if sum(map(len, self._idle.values())) > MOST_RESTING else None
+        if surplus:
+            self._close(surplus)
+
+    def _longest_resting(self) -> Any:
+        login = min((login for login, idle in self._idle.items() if idle), key=lambda login: self._idle[login][0][0])
+        _, connection = self._idle[login].pop(0)
+        if not self._idle[login]:
+            del self._idle[login]
+        return connection
 
     def _forget(self) -> None:
         """Close what rests: after a crash of the server no connection works."""

@@ -1,4 +1,4 @@
-"""The REST API and its routes: resources, methods, integrations and their answers."""
+"""The REST API and its routes: one OpenAPI document, or resources, methods and integrations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,10 @@ API = "name description minimumCompressionSize disableExecuteApiEndpoint policy 
 
 
 @handles(
-    "aws:apigateway/restApi:RestApi", properties="endpointConfiguration tags", updates=API, name=AutoName("name", 255)
+    "aws:apigateway/restApi:RestApi",
+    properties="endpointConfiguration tags",
+    updates=f"body {API}",
+    name=AutoName("name", 255),
 )
 class RestApi(Handler):
     def create(self, inputs: Mapping[str, Any]) -> Made:
@@ -39,6 +42,7 @@ class RestApi(Handler):
         made = api.create_rest_api(
             tags=section(inputs, "tags"), endpointConfiguration={"types": _types(inputs)}, **take(inputs, API)
         )
+        self._import(made["id"], inputs)
         root = next(item for item in api.get_resources(restApiId=made["id"])["items"] if item["path"] == "/")
         return Made(
             made["id"],
@@ -52,12 +56,18 @@ class RestApi(Handler):
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         if "binaryMediaTypes" in changed:
             raise ValueError("the sandbox sets binaryMediaTypes only at creation")
-        paths = {f"/{name}": inputs.get(name, "") for name in sorted(changed)}
-        self.aws.client("apigateway").update_rest_api(restApiId=record.id, patchOperations=replacements(paths))
+        if "body" in changed:
+            self._import(record.id, inputs)
+        if paths := {f"/{name}": inputs.get(name, "") for name in sorted(changed - {"body"})}:
+            self.aws.client("apigateway").update_rest_api(restApiId=record.id, patchOperations=replacements(paths))
         return {}
 
     def delete(self, record: Record) -> None:
         self.aws.client("apigateway").delete_rest_api(restApiId=record.id)
+
+    def _import(self, api_id: str, inputs: Mapping[str, Any]) -> None:
+        if "body" in inputs:
+            self.aws.client("apigateway").put_rest_api(restApiId=api_id, mode="overwrite", body=inputs["body"])
 
 
 def _types(inputs: Mapping[str, Any]) -> Sequence[str]:
