@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
-from policy.rules import RULES
+from policy.pack import RULES  # declares them all
 
 ROOT = Path(__file__).parents[2]
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # Pulumi's own for a text that a preview does not know
