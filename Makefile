@@ -13,7 +13,7 @@ export STREAMBACK_ENGINE := $(ENGINE)
 # Each of some hundred processes would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup engine demo chaos bench picture test mysql sweep tables lint lock clean
+.PHONY: help setup engine demo chaos bench picture docs test mysql sweep tables lint lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ bench: $(INSTALLED)  ## compare speed and cost with others (QUICK=1, LATENCY=aws
 picture: $(INSTALLED)  ## record docs/demo.svg from a run of the demo
 	@$(BIN)/python docs/make_picture.py
 
+docs: $(INSTALLED)  ## write the pages that are made from the code
+	@$(BIN)/python -m components.settings_page > docs/settings.md
+	@$(BIN)/python -m components.security_page > docs/security.md
+
 test: $(INSTALLED) lint  ## run every check, and every test but the long ones
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
@@ -53,11 +57,12 @@ tables: $(INSTALLED)  ## take random tables over and back (TABLES=n, FIRST=seed,
 	@TABLES=$(or $(TABLES),2000) FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -n 2 --dist load \
 	  tests/functions/test_random_systems.py
 
-lint: $(INSTALLED)  ## check style, import rules, unused code and types
+lint: $(INSTALLED)  ## check style, import rules, unused code, types and workflows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/vulture
 	@$(BIN)/pyright
+	@$(BIN)/zizmor --offline --quiet .github/workflows
 
 lock: $(INSTALLED)  ## compile requirements.in into the hashed requirements.txt
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -1,9 +1,10 @@
-"""The kinds of value that a setting may have: how each is read from Pulumi's text, and how it is described."""
+"""What a setting is, and the kinds of value that one may have: how each is read from Pulumi's text, and described."""
 
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol, cast
 
 from pulumi.runtime import config as runtime
@@ -22,7 +23,7 @@ class Kind(Protocol):
     def expected(self) -> str: ...
 
     def command(self, key: str) -> str:
-        """What follows `pulumi config set`, with some value that fits."""
+        """What follows `pulumi config`, with some value that fits."""
         ...
 
     def read(self, text: str) -> Any:
@@ -36,9 +37,10 @@ class Text:
 
     pattern: str
     expected: str
+    example: str
 
     def command(self, key: str) -> str:
-        return f"{key} VALUE"
+        return f"set {key} {self.example}"
 
     def read(self, text: str) -> str:
         if not re.fullmatch(self.pattern, text):
@@ -51,7 +53,7 @@ class Flag:
     expected: str = "true or false"
 
     def command(self, key: str) -> str:
-        return f"{key} true"
+        return f"set {key} true"
 
     def read(self, text: str) -> bool:
         return {"true": True, "false": False}[text]
@@ -70,7 +72,7 @@ class Number:
         return f"a {'whole number' if self.step == 1 else 'number in halves'} from {self.low} to {self.high}"
 
     def command(self, key: str) -> str:
-        return f"{key} {self.low}"
+        return f"set {key} {self.low}"
 
     def read(self, text: str) -> float:
         """The number; an int when steps are whole."""
@@ -91,7 +93,7 @@ class OneOf:
         return f"one of {', '.join(map(str, self.choices))}"
 
     def command(self, key: str) -> str:
-        return f"{key} {self.choices[0]}"
+        return f"set {key} {self.choices[0]}"
 
     def read(self, text: str) -> str | int:
         return {str(choice): choice for choice in self.choices}[text]
@@ -108,7 +110,7 @@ class ListOf:
         return f"a list of {', '.join(self.choices)}"
 
     def command(self, key: str) -> str:
-        return f"--path '{key}[0]' {self.choices[0]}"
+        return _set_list(key, self.choices)
 
     def read(self, text: str) -> tuple[str, ...]:
         """Those given, in the order of the choices."""
@@ -127,9 +129,10 @@ class Pair:
 
     pattern: str
     expected: str
+    example: tuple[str, str]
 
     def command(self, key: str) -> str:
-        return f"--path '{key}[0]' VALUE"
+        return _set_list(key, self.example)
 
     def read(self, text: str) -> tuple[str, str]:
         value: Any = json.loads(text)
@@ -147,7 +150,7 @@ class Tags:
     expected: str = "names (at most 128 characters, not beginning with aws:) with texts (at most 256)"
 
     def command(self, key: str) -> str:
-        return f"--path {key}.owner VALUE"
+        return f"set --path {key}.owner kitchen"
 
     def read(self, text: str) -> dict[str, str]:
         value: Any = json.loads(text)
@@ -158,6 +161,54 @@ class Tags:
     def _fits(self, name: str, value: object) -> bool:
         name_fits = re.fullmatch(r"(?!aws:).{1,128}", name)
         return name_fits is not None and isinstance(value, str) and len(value) <= LONGEST_TAG
+
+
+class OnChange(StrEnum):
+    """What `pulumi up` does after a change of a setting."""
+
+    NOTHING = "changes nothing in AWS"
+    UPDATE = "update in place"
+    REPLACE = "replacement"
+    PARTS = "creates or deletes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One key of Pulumi.<stack>.yaml.
+
+    Attributes:
+        unit: of a number; empty for what has none.
+        means: what it is for, in one sentence without an end.
+        affects: the resources that a change reaches.
+        shown: the default in words, where the value itself says too little.
+    """
+
+    kind: Kind
+    unit: str
+    means: str
+    effect: OnChange
+    affects: str
+    shown: str
+
+
+def setting(  # noqa: PLR0913  # one each
+    default: Any, kind: Kind, means: str, effect: OnChange, affects: str = "", *, unit: str = "", shown: str = ""
+) -> Any:
+    """A field of Settings with what its key takes, means and does; the result is a dataclass's field."""
+    about = Setting(kind=kind, unit=unit, means=means, effect=effect, affects=affects, shown=shown)
+    if isinstance(default, dict):  # a dataclass takes no mutable default
+        return field(default_factory=cast("dict[str, str]", default).copy, metadata={"setting": about})
+    return field(default=default, metadata={"setting": about})
+
+
+def _set_list(key: str, items: Sequence[str]) -> str:
+    each = [f"--plaintext '{key}[{index}]={item}'" for index, item in enumerate(items)]
+    return f"set-all --path {' '.join(each)}"
+
+
+def camel(name: str) -> str:
+    """`api_auth` → `apiAuth`."""
+    return re.sub(r"_(.)", lambda found: found[1].upper(), name)
 
 
 def snake(key: str) -> str:

@@ -102,6 +102,7 @@ class Copy(pulumi.ComponentResource):
         role = aws.iam.Role(
             f"{self._name}-scheduler",
             assume_role_policy=pulumi.Output.json_dumps(policies.trust("scheduler.amazonaws.com")),
+            permissions_boundary=self._args.defaults.boundary_arn or None,
             tags=self._args.defaults.tags,
             opts=self._child,
         )

@@ -50,11 +50,13 @@ class FunctionDefaults:
     Attributes:
         code: the archive.
         layers: layer version ARNs.
+        boundary_arn: the policy that bounds their roles; empty for none.
     """
 
     code: pulumi.Archive
     layers: Sequence[pulumi.Input[str]]
     log_retention_days: int
+    boundary_arn: str = ""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -101,6 +103,7 @@ class Function(pulumi.ComponentResource):
         self.role = aws.iam.Role(
             name,  # function and role have no suffix: 64 characters are few for stack and entity
             assume_role_policy=pulumi.Output.json_dumps(policies.trust("lambda.amazonaws.com")),
+            permissions_boundary=shared.boundary_arn or None,
             tags=shared.tags,
             opts=child,
         )

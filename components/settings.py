@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
 from components import checks, quotas
-from components.checks import Flag, Kind, ListOf, Number, OneOf, Pair, Tags, Text
+from components.checks import Flag, ListOf, Number, OnChange, OneOf, Pair, Setting, Tags, Text, setting
 from functions.domain import entities as mapping
 
 PROJECT = "streamback"
@@ -36,49 +36,180 @@ class SettingsError(pulumi.RunError):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a stack may choose; in Pulumi.<stack>.yaml the keys are camelCase. `KINDS` has the range of each.
+    """What a stack may choose; in Pulumi.<stack>.yaml the keys are camelCase. docs/settings.md is made from it.
 
     Attributes:
         entities: the mapping, whole and checked.
-        entities_file: where it stands; the key may give a path from the program's folder.
-        parts: what to deploy, in the order legacy, modern, bridge; each needs those before it.
-        production: protects what holds data: deletion protection, final snapshot, Pulumi's protect; keeps logs longer.
-        api_auth: `AWS_IAM` or `NONE`.
-        table_prefix: put before every DynamoDB entity table's name, for several stacks in one account.
-        availability_zones: two, of the legacy cluster's subnets; without them the region's first two.
-        api_resources_quota: how many resources AWS lets a REST API of this account have.
-        min_capacity: Aurora capacity units, in halves; 0 lets it pause.
-        max_capacity: Aurora capacity units, in halves.
-        auto_pause_seconds: idle seconds until Aurora pauses; only with min_capacity 0.
-        powertools_layer_arn: where the functions find Powertools; empty leaves the layer out.
-        database_ca_file: the certificate authorities that Aurora's certificate is checked by; the key likewise.
-        alarm_topic_arn: the SNS topic that receives the alarms; without one they only show in CloudWatch.
-        bridge_window_seconds: how long a batch may gather.
-        bridge_max_record_age_seconds: when a record that keeps failing goes to the failure bucket; well under the
-            stream's own limit.
     """
 
     entities: mapping.Entities = field(repr=False)
-    entities_file: Path = Path(ENTITIES)
-    parts: tuple[str, ...] = PARTS
-    production: bool = False
-    api_auth: str = "AWS_IAM"
-    table_prefix: str = ""
-    availability_zones: tuple[str, ...] = ()
-    api_resources_quota: int = quotas.API_RESOURCES
-    engine_version: str = ENGINE_VERSION
-    min_capacity: float = 0
-    max_capacity: float = 16
-    auto_pause_seconds: int = 300
-    powertools_layer_arn: str = POWERTOOLS_LAYER
-    database_ca_file: Path = Path(AUTHORITIES)
-    log_retention_days: int = 30
-    alarm_topic_arn: str = ""
-    bridge_batch_size: int = 1000
-    bridge_window_seconds: int = 0
-    bridge_parallelization: int = 2
-    bridge_max_record_age_seconds: int = DAY // 2
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    parts: tuple[str, ...] = setting(
+        PARTS,
+        ListOf(PARTS),
+        "what to deploy; each part needs those before it",
+        OnChange.PARTS,
+        "the part's resources; the API is deployed again",
+    )
+    production: bool = setting(
+        False,
+        Flag(),
+        "protects what holds data: deletion protection, final snapshot, Pulumi's `protect`; keeps backups and logs "
+        "longer; the runbook asks for the stack's name",
+        OnChange.UPDATE,
+        "tables, bucket, cluster and log groups",
+    )
+    api_auth: str = setting(
+        "AWS_IAM",
+        OneOf(("AWS_IAM", "NONE")),
+        "how clients sign; `NONE` leaves the API open, which the policy pack refuses in production",
+        OnChange.UPDATE,
+        "the methods; the API is deployed again",
+    )
+    table_prefix: str = setting(
+        "",
+        Text(r"[A-Za-z0-9_.-]{0,64}", "letters, digits, '_', '.' or '-', at most 64", "test-"),
+        "put before the name of every entity's DynamoDB table, for several stacks in one account and region",
+        OnChange.REPLACE,
+        "every entity's table, **with its items**; refused in production",
+    )
+    entities_file: Path = setting(
+        Path(ENTITIES),
+        Text(r".+\.toml", "the path of a .toml file, from the program's folder", ENTITIES),
+        "the mapping",
+        OnChange.UPDATE,
+        "the functions; an entity more or less creates or deletes its resources; another table name or key "
+        "replaces the table **with its items**",
+    )
+    availability_zones: tuple[str, ...] = setting(
+        (),
+        Pair(
+            r"[a-z]{2}(-[a-z]+)+-\d[a-z]",
+            "two different zones, e.g. us-east-1a and us-east-1b",
+            ("us-east-1a", "us-east-1b"),
+        ),
+        "two zones for the legacy cluster's subnets; Aurora Serverless v2 must be in both",
+        OnChange.REPLACE,
+        "the subnets; AWS refuses, so choose before the first `pulumi up`",
+        shown="the region's first two",
+    )
+    api_resources_quota: int = setting(
+        quotas.API_RESOURCES,
+        Number(quotas.API_RESOURCES, 10_000),
+        "resources that a REST API may have; raise it after AWS has raised yours",
+        OnChange.NOTHING,
+        unit="resources",
+    )
+    engine_version: str = setting(
+        ENGINE_VERSION,
+        Text(r"8\.0\.mysql_aurora\.3\.\d+\.\d+", f"a version such as {ENGINE_VERSION}", ENGINE_VERSION),
+        "Aurora MySQL; `minCapacity` 0 needs 3.08 or newer",
+        OnChange.UPDATE,
+        "cluster and instance, which restart; in production in the maintenance window",
+    )
+    min_capacity: float = setting(
+        0,
+        Number(0, 256, step=0.5),
+        "the least that Aurora scales down to; 0 lets it pause",
+        OnChange.UPDATE,
+        "the cluster, without a restart",
+        unit="Aurora capacity units",
+    )
+    max_capacity: float = setting(
+        16,
+        Number(1, 256, step=0.5),
+        "the most that Aurora scales up to; at least `minCapacity`",
+        OnChange.UPDATE,
+        "the cluster, without a restart",
+        unit="Aurora capacity units",
+    )
+    auto_pause_seconds: int = setting(
+        300,
+        Number(300, DAY),
+        "idle time until Aurora pauses; without effect unless `minCapacity` is 0",
+        OnChange.UPDATE,
+        "the cluster, without a restart",
+        unit="seconds",
+    )
+    powertools_layer_arn: str = setting(
+        POWERTOOLS_LAYER,
+        Text(r"(arn:aws[a-z-]*:lambda:.+:layer:.+:\d+)?", "a layer version's ARN, or nothing", f"'{POWERTOOLS_LAYER}'"),
+        "where the functions find Powertools; `{region}` in it is replaced, and nothing leaves the layer out",
+        OnChange.UPDATE,
+        "the functions",
+        shown="the public layer for Python 3.13 on arm64",
+    )
+    database_ca_file: Path = setting(
+        Path(AUTHORITIES),
+        Text(r".+\.pem", "the path of a .pem file, from the program's folder", AUTHORITIES),
+        "the authorities that Aurora's certificate is checked by; name a newer bundle where it lacks the region",
+        OnChange.UPDATE,
+        "the session function",
+    )
+    log_retention_days: int = setting(
+        30,
+        OneOf(RETENTION_DAYS),
+        "how long every function's log is kept",
+        OnChange.UPDATE,
+        "the log groups; fewer days delete older lines",
+        unit="days",
+        shown=f"30, in production {PRODUCTION_RETENTION}",
+    )
+    alarm_topic_arn: str = setting(
+        "",
+        Text(
+            r"(arn:aws[a-z-]*:sns:.+)?", "an SNS topic's ARN, or nothing", "arn:aws:sns:us-east-1:111122223333:alarms"
+        ),
+        "the SNS topic that receives the alarms; without one they are only visible in CloudWatch",
+        OnChange.UPDATE,
+        "the alarms",
+    )
+    bridge_batch_size: int = setting(
+        1000, Number(1, 10_000), "records per invocation", OnChange.UPDATE, "the stream mappings", unit="records"
+    )
+    bridge_window_seconds: int = setting(
+        0,
+        Number(0, 300),
+        "how long a batch may collect records ([costs](scaling.md#the-bridge-lag-against-calls))",
+        OnChange.UPDATE,
+        "the stream mappings",
+        unit="seconds",
+    )
+    bridge_parallelization: int = setting(
+        2,
+        Number(1, 10),
+        "batches of one shard at a time; records of one key stay in order "
+        "([costs](scaling.md#the-bridge-lag-against-calls))",
+        OnChange.UPDATE,
+        "the stream mappings",
+        unit="batches",
+    )
+    bridge_max_record_age_seconds: int = setting(
+        DAY // 2,
+        Number(60, DAY * 3 // 4),
+        f"after this a record that keeps failing goes to the failure bucket; the stream itself drops it after {DAY}",
+        OnChange.UPDATE,
+        "the stream mappings and of the alarm on their lag",
+        unit="seconds",
+    )
+    permissions_boundary_arn: str = setting(
+        "",
+        Text(
+            r"(arn:aws[a-z-]*:iam::\d{12}:policy/.+)?",
+            "an IAM policy's ARN, or nothing",
+            "arn:aws:iam::111122223333:policy/streamback-boundary",
+        ),
+        "the policy that bounds what the functions' roles may do ([security.md](security.md))",
+        OnChange.UPDATE,
+        "the roles",
+    )
+    tags: Mapping[str, str] = setting(
+        dict[str, str](),
+        Tags(),
+        "names and values for every resource",
+        OnChange.UPDATE,
+        "every resource that has tags",
+        shown="none",
+    )
 
     @staticmethod
     def load(folder: Path) -> Settings:
@@ -88,34 +219,16 @@ class Settings:
             SettingsError: with every mistake, else with every quota of AWS's that the stack would exceed.
         """
         config = pulumi.Config(PROJECT)
-        given = {key: text for key in KINDS if (text := config.get(key)) is not None}
-        settings = parse(given, folder, checks.unknown_keys(PROJECT, KINDS))
+        given = {key: text for key in SETTINGS if (text := config.get(key)) is not None}
+        settings = parse(given, folder, checks.unknown_keys(PROJECT, SETTINGS))
         if problems := quotas.problems(settings, pulumi.get_stack()):
             raise SettingsError(problems)
         return settings
 
 
-KINDS: Mapping[str, Kind] = {
-    "parts": ListOf(PARTS),
-    "production": Flag(),
-    "apiAuth": OneOf(("AWS_IAM", "NONE")),
-    "tablePrefix": Text(r"[A-Za-z0-9_.-]{0,64}", "letters, digits, '_', '.' or '-', at most 64"),
-    "entitiesFile": Text(r".+\.toml", "the path of a .toml file, from the program's folder"),
-    "availabilityZones": Pair(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "two different zones, e.g. us-east-1a and us-east-1b"),
-    "apiResourcesQuota": Number(quotas.API_RESOURCES, 10_000),
-    "engineVersion": Text(r"8\.0\.mysql_aurora\.3\.\d+\.\d+", f"a version such as {ENGINE_VERSION}"),
-    "minCapacity": Number(0, 256, step=0.5),
-    "maxCapacity": Number(1, 256, step=0.5),
-    "autoPauseSeconds": Number(300, DAY),
-    "powertoolsLayerArn": Text(r"(arn:aws[a-z-]*:lambda:.+:layer:.+:\d+)?", "a layer version's ARN, or nothing"),
-    "databaseCaFile": Text(r".+\.pem", "the path of a .pem file, from the program's folder"),
-    "logRetentionDays": OneOf(RETENTION_DAYS),
-    "alarmTopicArn": Text(r"(arn:aws[a-z-]*:sns:.+)?", "an SNS topic's ARN, or nothing"),
-    "bridgeBatchSize": Number(1, 10_000),
-    "bridgeWindowSeconds": Number(0, 300),
-    "bridgeParallelization": Number(1, 10),
-    "bridgeMaxRecordAgeSeconds": Number(60, DAY * 3 // 4),
-    "tags": Tags(),
+# By key, in the order of the docs.
+SETTINGS: Mapping[str, Setting] = {
+    checks.camel(each.name): each.metadata["setting"] for each in fields(Settings) if "setting" in each.metadata
 }
 
 
@@ -141,20 +254,21 @@ def parse(given: Mapping[str, str], folder: Path, unknown: tuple[str, ...] = ())
 
 def _unknown(key: str) -> str:
     remedy = f"take it out with `pulumi config rm {PROJECT}:{key}`"
-    return f"{PROJECT}:{key}: expected one of the settings {', '.join(KINDS)}; {remedy}"
+    return f"{PROJECT}:{key}: expected one of the settings {', '.join(SETTINGS)}; {remedy}"
 
 
 def _value(key: str, text: str, problems: list[str]) -> Any:
+    kind = SETTINGS[key].kind
     try:
-        return KINDS[key].read(text)
+        return kind.read(text)
     except (ValueError, KeyError):
-        problems.append(_problem(key, KINDS[key].expected, repr(text)))
+        problems.append(_problem(key, kind.expected, repr(text)))
         return None
 
 
 def _problem(key: str, expected: str, got: object, example: str = "") -> str:
-    command = f"pulumi config set {example or KINDS[key].command(f'{PROJECT}:{key}')}"
-    return f"{PROJECT}:{key}: expected {expected}, got {got}; set it as in `{command}`"
+    command = f"set {example}" if example else SETTINGS[key].kind.command(f"{PROJECT}:{key}")
+    return f"{PROJECT}:{key}: expected {expected}, got {got}; set it as in `pulumi config {command}`"
 
 
 def _order(values: Mapping[str, Any]) -> list[str]:

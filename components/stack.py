@@ -35,6 +35,7 @@ class Streamback:
             code=archive(folder, settings.entities_file),
             layers=[layer] if layer else [],
             log_retention_days=settings.log_retention_days,
+            boundary_arn=settings.permissions_boundary_arn,
             tags=self._tags,
         )
         self.journal = JournalTable(

@@ -9,25 +9,8 @@ from pathlib import Path
 import pytest
 
 from components import policies
+from components.operating import BOUNDARY
 
-# Where AWS itself leaves no choice, by action.
-FORCED = {
-    "secretsmanager:GetRandomPassword": r"\*",  # has no resource
-    "logs:CreateLogStream": r"arn:of:.+-logs:\*",  # Lambda names the streams
-    "logs:PutLogEvents": r"arn:of:.+-logs:\*",
-    "s3:PutObject": r"arn:of:.+-bucket/\*",  # Lambda names the objects
-    **{  # Lambda names the interfaces
-        f"ec2:{verb}": r"\*"
-        for verb in (
-            "AssignPrivateIpAddresses",
-            "CreateNetworkInterface",
-            "DeleteNetworkInterface",
-            "DescribeNetworkInterfaces",
-            "DescribeSubnets",
-            "UnassignPrivateIpAddresses",
-        )
-    },
-}
 ROOT = Path(__file__).parents[2]
 EMPTY = len('{"Version":"2012-10-17","Id":"default","Statement":[]}')
 DATA_API = "rds-data:ExecuteStatement"
@@ -68,20 +51,6 @@ def taker(role):
 
 def own_log(name):
     return {action: [f"arn:of:{name}-logs:*"] for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
-
-
-def test_no_action_has_a_wildcard(stack):
-    for policy in stack.of("rolePolicy:RolePolicy"):
-        for statement in json.loads(policy["inputs"]["policy"])["Statement"]:
-            assert not [action for action in statement["Action"] if "*" in action]
-
-
-def test_no_resource_has_a_wildcard_but_where_aws_forces_one(stack):
-    for policy in stack.of("rolePolicy:RolePolicy"):
-        for statement in json.loads(policy["inputs"]["policy"])["Statement"]:
-            for resource in statement["Resource"]:
-                if "*" in resource:
-                    assert all(re.fullmatch(FORCED[action], resource) for action in statement["Action"])
 
 
 def test_every_function_has_a_role_of_its_own_that_only_lambda_takes_on(stack):
@@ -207,3 +176,15 @@ def test_transactions_are_allowed_only_where_asked_for():
 
 def test_a_statement_allows_these_actions_on_these_resources():
     assert policies.allow(("a:B",), ("arn",)) == {"Effect": "Allow", "Action": ["a:B"], "Resource": ["arn"]}
+
+
+def test_every_role_carries_the_boundary_of_the_setting(describe):
+    boundary = "arn:aws:iam::111122223333:policy/boundary"
+    roles = describe(permissionsBoundaryArn=boundary).of("role:Role")
+    assert {each["inputs"].get("permissionsBoundary") for each in roles} == {boundary}
+
+
+def test_the_boundary_has_every_right_of_a_function_and_no_other(stack):
+    documents = [json.loads(each["inputs"]["policy"]) for each in stack.of("rolePolicy:RolePolicy")]
+    used = {action for each in documents for statement in each["Statement"] for action in statement["Action"]}
+    assert used == {action for each in BOUNDARY for action in each.every}

@@ -8,8 +8,10 @@ from pathlib import Path
 import pulumi_aws as aws
 import pytest
 
+from components.deploying import DEPLOYING, REST_API
 from components.function import archive
 from functions.domain import names
+from policy.operations import TAGGED
 from runbook.aws import outputs as target
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,18 @@ def test_every_resource_that_can_have_tags_has_the_stacks_and_the_users(producti
         and {"streamback:stack": "dev", "owner": "kitchen"}.items() - each["inputs"].get("tags", {}).items()
     }
     assert not untagged
+
+
+def test_the_deploying_role_knows_every_type(production):
+    kinds = {each["type"] for each in production.resources if each["custom"]}
+    of_the_api = {kind for kind in kinds if kind.startswith("aws:apigateway/")}  # all have the rights of RestApi
+    assert (kinds - of_the_api) | {REST_API} == DEPLOYING.keys()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # likewise
+def test_the_policy_asks_for_tags_on_all_of_them(production):
+    kinds = {each["type"] for each in production.resources if each["custom"]}
+    assert {kind for kind in kinds if takes_tags(kind)} == set(TAGGED)
 
 
 def test_production_protects_what_holds_data(production):

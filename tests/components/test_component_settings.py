@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from components.settings import KINDS, SettingsError, parse
+from components.settings import SETTINGS, SettingsError, parse
 
 ROOT = Path(__file__).parents[2]
 BAD = {
@@ -29,6 +32,7 @@ BAD = {
     "bridgeWindowSeconds": "one",
     "bridgeParallelization": "11",
     "bridgeMaxRecordAgeSeconds": "86400",
+    "permissionsBoundaryArn": "boundary",
     "tags": '{"aws:x": "y"}',
 }
 
@@ -47,7 +51,7 @@ def test_nothing_set_is_the_whole_system_for_trying_things_on():
 
 
 def test_every_setting_has_a_bad_value_in_these_tests():
-    assert BAD.keys() == KINDS.keys()
+    assert BAD.keys() == SETTINGS.keys()
 
 
 @pytest.mark.parametrize("key", BAD)
@@ -55,8 +59,30 @@ def test_a_bad_value_is_answered_with_key_expectation_value_and_next_step(key):
     (problem,) = problems(**{key: BAD[key]})
     assert problem.startswith(f"streamback:{key}: expected ")
     assert f"got {BAD[key]!r}" in problem
-    assert "pulumi config set " in problem
-    assert f"streamback:{key}" in problem.partition("pulumi config set ")[2]
+    assert parse(executed(problem), ROOT)
+
+
+def executed(problem):
+    """What the command at the end of a problem leaves in the stack's configuration, as Pulumi hands it to a program."""
+    words = shlex.split(re.findall(r"`pulumi config ([^`]+)`", problem)[-1])
+    command, options = words[0], [word for word in words[1:] if not word.startswith("--")]
+    pairs = [option.partition("=")[::2] for option in options] if command == "set-all" else [options]
+    if "--path" not in words:
+        return {key.removeprefix("streamback:"): value for key, value in pairs}
+    key = re.split(r"[.\[]", pairs[0][0])[0]
+    values = [value for _, value in pairs]
+    inside = values if "[" in pairs[0][0] else {path.partition(".")[2]: value for path, value in pairs}
+    return {key.removeprefix("streamback:"): json.dumps(inside)}
+
+
+def test_a_command_can_be_executed_for_every_kind_of_value():
+    commands = {type(each.kind): each.kind.command(f"streamback:{key}") for key, each in SETTINGS.items()}
+    assert {kind.__name__ for kind in commands} == {"Flag", "ListOf", "Number", "OneOf", "Pair", "Tags", "Text"}
+    for key, each in SETTINGS.items():
+        command = each.kind.command(f"streamback:{key}")
+        ((given, text),) = executed(f"`pulumi config {command}`").items()
+        assert given == key
+        each.kind.read(text)  # raises where it does not fit
 
 
 def test_every_mistake_is_reported_at_once():

@@ -98,7 +98,7 @@ def test_every_command_line_is_one_that_the_program_takes(page):
 @pytest.mark.parametrize("page", PAGES, ids=_named)
 def test_every_file_that_a_page_names_exists(page):
     text = page.read_text()
-    files = set(re.findall(r"`((?:components|functions|runbook|sandbox|tests|docs)/[\w/.-]+?)/?`", text))
+    files = set(re.findall(r"`((?:ci|components|functions|policy|runbook|sandbox|tests|docs)/[\w/.-]+?)/?`", text))
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 

@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("__main__.py", "components", "functions", "runbook", "sandbox")
+PRODUCT = ("__main__.py", "ci", "components", "functions", "policy", "runbook", "sandbox")
 ROOMS, LEVELS = 15, 7  # of runbook/: its modules and folders, and how many stand on one another
 QUEUE = re.compile(r"streamback_changes|\bCHANGES_TABLE\b")
 QUEUE_OWNERS = {"functions/copy/queue.py", "functions/domain/names.py"}  # its SQL, and its name

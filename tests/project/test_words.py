@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LIST = tomllib.loads((Path(__file__).parent / "words.toml").read_text())
 REFUSED: dict[str, str] = LIST["refused"]
 ALLOWED: list[dict[str, str]] = LIST["allowed"]
-READ = re.compile(r"\.(py|md|toml|svg|sh|yaml|in)$|(^|/)Makefile$")
+READ = re.compile(r"\.(py|md|toml|svg|sh|yaml|yml|in)$|(^|/)Makefile$")
 ANY = re.compile(rf"(?<![a-z])(?:{'|'.join(REFUSED)})(?![a-z])", re.IGNORECASE)
 
 
@@ -52,7 +52,9 @@ def hits(area: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("area", ["components", "functions", "runbook", "sandbox", "docs", "tests", "."])
+@pytest.mark.parametrize(
+    "area", [".github", "ci", "components", "functions", "policy", "runbook", "sandbox", "docs", "tests", "."]
+)
 def test_no_refused_word_comes_back(area):
     found = hits(area)
     assert not found, "\n" + "\n".join(found)

@@ -1,0 +1,59 @@
+"""Prints the policies of the roles around a stack: `python -m components.access_policies ROLE --stack NAME …`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.deploying import DEPLOYING
+from components.operating import ACTING, BOUNDARY, READING
+from components.rights import Right, StackNames, documents, statements
+from functions.domain import entities
+
+DEPLOY = tuple(each for rights in DEPLOYING.values() for each in rights)
+ROLES: Mapping[str, tuple[Right, ...]] = {
+    "deploy": DEPLOY,
+    "operate": (*READING, *ACTING),
+    "read": READING,
+    "boundary": BOUNDARY,
+}
+
+
+def of(role: str, named: StackNames) -> list[dict[str, Any]]:
+    """The documents of one role; IAM's quota divides a long one."""
+    return documents(statements(ROLES[role], named))
+
+
+def main() -> None:
+    given = _arguments()
+    tables = [f"{given.table_prefix}{each.modern.table}" for each in entities.load(given.entities).values()]
+    named = StackNames(
+        stack=given.stack,
+        account=given.account,
+        region=given.region,
+        partition=given.partition,
+        boundary=given.boundary,
+        tables=tables,
+    )
+    json.dump(of(given.role, named), sys.stdout, indent=2)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Print the policies of a role as a JSON list.")
+    parser.add_argument("role", choices=list(ROLES), help="whose policies to print")
+    parser.add_argument("--stack", required=True, help="the Pulumi stack's name")
+    parser.add_argument("--account", required=True, help="the account's number")
+    parser.add_argument("--region", default="us-east-1", help="the region (default: us-east-1)")
+    parser.add_argument("--partition", default="aws", help="the partition (default: aws)")
+    parser.add_argument("--entities", type=Path, default=Path("entities.toml"), help="the mapping's file")
+    parser.add_argument("--table-prefix", default="", help="the setting tablePrefix")
+    parser.add_argument("--boundary", default="", help="the ARN of the boundary's policy that roles must carry")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

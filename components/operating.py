@@ -1,0 +1,87 @@
+"""What the operator's role may do with a stack: look, or look and act. The same list as docs/runbook.md, as rights."""
+
+from __future__ import annotations
+
+from components.deploying import (
+    APIS,
+    BUCKETS,
+    CLUSTERS,
+    ENTITY_TABLES,
+    EVERY,
+    FUNCTIONS,
+    LOG_GROUPS,
+    MAPPINGS,
+    MASTER_SECRETS,
+    PASS_TO_SCHEDULER,
+    ROLES,
+    SCHEDULES,
+    SECRETS,
+    TABLES,
+)
+from components.rights import Right
+from functions.domain import names
+
+STREAMS = f"{ENTITY_TABLES}/stream/*"
+ROUTES = "arn:{partition}:execute-api:{region}:{account}:*/" + f"{names.STAGE}/*"
+
+# For `status`, `preflight`, `copy status`, `quarantine list` and `history`. `verify` saves where it is: ACTING.
+# The Data API has one action for reading and writing: this keeps no SQL of another program from writing to Aurora.
+READING = (
+    Right("apigateway:GET", APIS),
+    Right("dynamodb:DescribeTable dynamodb:GetItem dynamodb:Scan", (ENTITY_TABLES,)),
+    Right("dynamodb:GetItem dynamodb:Query", (TABLES,)),
+    Right("lambda:GetFunctionConfiguration", (FUNCTIONS,)),
+    Right("lambda:GetEventSourceMapping", (MAPPINGS,)),
+    Right("lambda:GetAccountSettings cloudwatch:GetMetricStatistics", (EVERY,)),
+    Right("scheduler:GetSchedule", (SCHEDULES,)),
+    Right("rds-data:ExecuteStatement rds:DescribeDBClusters", (CLUSTERS,)),
+    Right("secretsmanager:GetSecretValue", (SECRETS, MASTER_SECRETS)),
+    Right("s3:ListBucket", (BUCKETS,)),
+    Right("s3:GetObject", (f"{BUCKETS}/*",)),
+)
+# What commands with --execute need beside that.
+ACTING = (
+    Right("apigateway:PATCH", APIS),
+    Right("execute-api:Invoke", (ROUTES,)),
+    Right(
+        "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem",
+        (ENTITY_TABLES,),
+    ),
+    Right("dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator", (STREAMS,)),
+    Right(
+        "dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem",
+        (TABLES,),
+    ),
+    Right("cloudwatch:GetMetricData", (EVERY,)),
+    Right("lambda:InvokeFunction", (FUNCTIONS,)),
+    Right("lambda:UpdateEventSourceMapping", (MAPPINGS,)),
+    Right("scheduler:UpdateSchedule", (SCHEDULES,)),
+    Right("iam:PassRole", (ROLES,), condition=PASS_TO_SCHEDULER),  # an update sends the whole schedule
+    Right("rds-data:BeginTransaction rds-data:CommitTransaction rds-data:RollbackTransaction", (CLUSTERS,)),
+    Right("s3:DeleteObject s3:PutObject", (f"{BUCKETS}/*",)),
+)
+# What a function's role may have at most, even if its policy says more.
+BOUNDARY = (
+    Right(
+        "dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem "
+        "dynamodb:Scan dynamodb:UpdateItem",
+        (TABLES, ENTITY_TABLES),
+    ),
+    Right("dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator dynamodb:ListStreams", (STREAMS,)),
+    Right("lambda:InvokeFunction", (FUNCTIONS,)),
+    Right(
+        "rds-data:BeginTransaction rds-data:CommitTransaction rds-data:ExecuteStatement rds-data:RollbackTransaction",
+        (CLUSTERS,),
+    ),
+    Right("secretsmanager:GetSecretValue", (SECRETS, MASTER_SECRETS)),
+    Right("secretsmanager:PutSecretValue", (SECRETS,)),
+    Right("secretsmanager:GetRandomPassword", (EVERY,)),
+    Right("logs:CreateLogStream logs:PutLogEvents", (LOG_GROUPS,)),
+    Right("s3:PutObject", (f"{BUCKETS}/*",)),
+    Right("s3:ListBucket", (BUCKETS,)),
+    Right(
+        "ec2:AssignPrivateIpAddresses ec2:CreateNetworkInterface ec2:DeleteNetworkInterface "
+        "ec2:DescribeNetworkInterfaces ec2:DescribeSubnets ec2:UnassignPrivateIpAddresses",
+        (EVERY,),
+    ),
+)
