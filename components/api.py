@@ -32,6 +32,7 @@ class ApiArgs:
     gate: Function | None
     handlers: Mapping[str, Handlers]
     auth: str
+    production: bool
     region: str
     account: str
     partition: str
@@ -136,6 +137,7 @@ class Api(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
+                protect=args.production,  # why: a destroy would take it, and all that it needs, before it is refused
                 ignore_changes=["variables", "canarySettings"],  # why: the runbook owns them from now on (ADR 0001)
             ),
         )

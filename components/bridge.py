@@ -237,6 +237,7 @@ class StreamBridge(pulumi.ComponentResource):
             tags=args.defaults.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
+                protect=args.production,  # why: a new one would begin elsewhere in the stream
                 ignore_changes=["enabled"],  # why: `runbook complete` disables it; refreshing must not undo that
             ),
         )

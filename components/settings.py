@@ -87,7 +87,8 @@ class Settings:
             "two different zones, e.g. us-east-1a and us-east-1b",
             ("us-east-1a", "us-east-1b"),
         ),
-        "two zones for the legacy cluster's subnets; Aurora Serverless v2 must be in both",
+        "two zones for the legacy cluster's subnets; Aurora Serverless v2 must be in both; choose them before the "
+        "first `pulumi up`: later, AWS refuses the new subnets, which have the addresses of the old ones",
         OnChange.REPLACE,
         "the subnets; AWS refuses, so choose before the first `pulumi up`",
         shown="the region's first two",

@@ -145,6 +145,7 @@ class Streamback:
                 gate=self.gate.function if self.gate else None,
                 handlers=handlers,
                 auth=settings.api_auth,
+                production=settings.production,
                 region=self._region,
                 account=aws.get_caller_identity().account_id,
                 partition=aws.get_partition().partition,

@@ -159,7 +159,8 @@ class Smoke:
         self._demand_connected()
         identity, expected = self._own("dynamo"), self._item("dynamo").body
         seconds = self._until(lambda: self._item("aurora", identity).body == expected, f"{identity} in Aurora")
-        self._shows("aurora")
+        if not self._fenced:
+            self._shows("aurora")
         if self._find("aurora", identity) is None:
             raise FailedError(f"record {identity} came through the bridge but is not in the list")
         return f"{'it is' if self._fenced else 'both are'} there, after {seconds:.1f} s"

@@ -81,6 +81,11 @@ def test_the_policy_asks_for_tags_on_all_of_them(production):
     assert {kind for kind in kinds if takes_tags(kind)} == set(TAGGED)
 
 
+@pytest.mark.parametrize("kind", ["stage:Stage", "eventSourceMapping:EventSourceMapping"])
+def test_production_protects_what_a_destroy_would_take_first(production, kind):
+    assert all(each["protect"] for each in production.of(kind))
+
+
 def test_production_protects_what_holds_data(production):
     for kind in HOLD_DATA:
         assert all(each["protect"] for each in production.of(kind)), kind

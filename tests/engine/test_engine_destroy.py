@@ -46,13 +46,18 @@ def test_down_through_pulumi_of_a_production_stack_deletes_nothing(production, p
     assert present() == before
 
 
-def test_destroy_of_a_production_stack_without_a_preview_keeps_what_holds_data(production, present, name):
+def test_destroy_of_a_production_stack_without_a_preview_keeps_the_api_and_what_holds_data(production, present, name):
     tables = production.client("dynamodb").list_tables()["TableNames"]
     assert len(tables) == 3
     assert pulumi(name, "destroy", "--yes", "--skip-preview").returncode != 0
     assert production.client("dynamodb").list_tables()["TableNames"] == tables
     kept = {urn.split("::")[2].rsplit(":", 1)[-1] for urn in present()}
     assert {"Table", "Cluster", "ClusterInstance", "Bucket"} <= kept
+    assert {"Stage", "Deployment", "RestApi", "EventSourceMapping"} <= kept
+    functions = {each["FunctionName"] for each in production.client("lambda").list_functions()["Functions"]}
+    outputs = production.outputs
+    assert {outputs["legacyReadFunction"], outputs["legacyWriteFunction"], outputs["gateFunction"]} <= functions
+    assert {one[key] for one in outputs["entities"].values() for key in ("readFunction", "bridgeFunction")} <= functions
 
 
 def test_destroy_of_a_trial_leaves_nothing(production, stack, present, name):

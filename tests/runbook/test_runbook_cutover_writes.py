@@ -70,6 +70,13 @@ def over(live, chefs):
     switch(live, "cutover").execute()
 
 
+@pytest.mark.usefixtures("over")
+def test_smoke_passes_behind_the_fence(runbook):
+    shown = json.loads(runbook("smoke", "--entity", ENTITY, "--json").stdout)
+    assert shown["passed"]
+    assert [step["ok"] for step in shown["entities"][ENTITY]] == [True] * 9
+
+
 def _reads(context) -> tuple[int, Side | None]:
     entity = context.target.entity(ENTITY)
     return context.journal.state(ENTITY).reads, context.routing.routes(entity).reads
