@@ -82,6 +82,7 @@ def test_the_role_deploys_changes_and_destroys_a_stack_and_has_no_action_that_is
     assert {action for action in granted("actions") - used if not action.startswith(VERBS)} == NO_CALL
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("action", ["dynamodb:CreateTable", "ec2:DescribeSecurityGroups", "logs:PutRetentionPolicy"])
 def test_without_an_action_that_is_needed_nothing_is_deployed(empty, deploy, as_user, action):
     sandbox, nothing = empty
