@@ -151,21 +151,23 @@ def test_a_modern_that_is_too_slow_is_found(live):
 def forbidden(live):
     """Chefs' modern read function, which API Gateway may not call by the public path; corrected afterwards."""
     client, name = live.clients.functions, live.target.entity(ENTITY).read_function
-    policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
-    taken = [
-        one for one in policy["Statement"] if one["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f"/GET/{ENTITY}")
-    ]
-    assert len(taken) == 1, policy
-    client.remove_permission(FunctionName=name, StatementId=taken[0]["Sid"])
-    yield
-    for one in taken:
+    (own,) = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+    source = own["Condition"]["ArnLike"]["AWS:SourceArn"]
+
+    def allow(sid: str, source: str) -> None:
         client.add_permission(
             FunctionName=name,
-            StatementId=one["Sid"],
-            Action=one["Action"],
+            StatementId=sid,
+            Action=own["Action"],
             Principal="apigateway.amazonaws.com",
-            SourceArn=one["Condition"]["ArnLike"]["AWS:SourceArn"],
+            SourceArn=source,
         )
+
+    allow("fixed", source.replace(f"/GET/*{ENTITY}*", "/GET/dynamo/*"))
+    client.remove_permission(FunctionName=name, StatementId=own["Sid"])
+    yield
+    allow(own["Sid"], source)
+    client.remove_permission(FunctionName=name, StatementId="fixed")
 
 
 def test_a_public_path_that_cannot_reach_modern_is_found_and_reads_go_back(live, runbook, forbidden, monkeypatch):

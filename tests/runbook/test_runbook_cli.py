@@ -42,7 +42,7 @@ def test_help_shows_the_commands_in_order_one_line_each():
     text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "NO_COLOR": "1"}).output
     names = (
         *("init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
-        *("rollback", "quarantine", "history"),
+        *("rollback", "quarantine", "history", "openapi"),
     )
     lines = [line.strip("│ ").split()[0] for line in text.splitlines() if line.startswith("│ ")]
     assert [line for line in lines if line in names] == list(names)
