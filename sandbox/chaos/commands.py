@@ -18,11 +18,11 @@ from sandbox.state import PROJECT
 # why not the program `runbook`: its clock may be moved first. -P: the present folder is no place for its imports.
 PROGRAM = (sys.executable, "-P", "-m", "sandbox.chaos.operator")
 TIMEOUT = 240.0  # seconds in which a command must have ended well
-LONGEST = 200.0  # seconds of one try; a dead lane of copy is called again within 80
+LANE_RETURNS = 80.0  # seconds after which a dead lane of copy is called again, at most; its keys differ until then
+LONGEST = 200.0  # seconds of one try
 BETWEEN = 0.5  # seconds before the next try of what ended without success
 MOST = 60  # tries
 KILLED = -9
-MOST_MISMATCHES = 1  # that may pass: `verify` itself waits for bridge and copy before it reports one
 DONE, USAGE, MISMATCH, REFUSED = 0, 2, 3, 5
 
 
@@ -140,7 +140,8 @@ class Runbook:
         Raises:
             StuckError: it never did, or it cannot be used like that.
         """
-        deadline, tries, said, differed = time.monotonic() + timeout - self.stopped(), 0, "", 0
+        deadline, tries, said = time.monotonic() + timeout - self.stopped(), 0, ""
+        equal = time.monotonic()  # the last moment at which both sides may have been equal, as far as is known
         while True:
             tries += 1
             self.tries += 1
@@ -150,10 +151,11 @@ class Runbook:
             if ended.said != said or not said:
                 said = ended.said
                 self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {said}")
-            differed += ended.code == MISMATCH and not self._arena.conflicts  # else it is expected
+            differ = ended.code == MISMATCH and not self._arena.conflicts  # else it is expected
+            equal = equal if differ else time.monotonic()
             if (
                 ended.code == USAGE
-                or differed > MOST_MISMATCHES
+                or time.monotonic() - equal > LANE_RETURNS
                 or tries == MOST
                 or time.monotonic() - self.stopped() > deadline
             ):
