@@ -18,7 +18,6 @@ from functions.domain import entities
 from runbook.aws.outputs import Target
 from runbook.stack import resolve
 from sandbox import chefs, lifecycle
-from sandbox.engine.state import State
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
 from sandbox.load import History, Load, Waits
@@ -220,7 +219,7 @@ def final_table(result: Result) -> Table:
         f"{result.rows:,} keys copied under load, {result.rate:,.0f} a second.\n"
         f"{result.equal:,} records equal on both sides, {result.different} different.\n"
         f"The longest wait in a switch was {result.longest:.1f} s, expected under {LONGEST:.0f} s"
-        f"{'' if result.swift else ': this machine is too slow or too busy for the load'}."
+        f"{'' if result.swift else '; the lines above say what for'}."
     )
     return shown
 
@@ -254,8 +253,8 @@ def main() -> int:
         begun = time.monotonic()
         console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and back\n")
         sandbox = lifecycle.up(NAME)
-        resources = len(State.load(sandbox.location.resources).records)
-        _done("sandbox up", time.monotonic() - begun, f"{resources} resources")
+        seconds, (status,) = time.monotonic() - begun, lifecycle.statuses(NAME)
+        _done("sandbox up", seconds, f"{status.resources} resources")
         result = Demo(sandbox, count=chosen.count, kill_database=chosen.kill_database).run()
         held = result.held
         console.print()
