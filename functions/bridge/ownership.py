@@ -19,6 +19,7 @@ from functions.aws.mysql_errors import UNKNOWN_COLUMN, BlockedError, DataApiErro
 from functions.domain import names
 from functions.domain.entities import Entity
 from functions.domain.origin import Idle
+from functions.legacy.table import key_as_bytes
 
 if TYPE_CHECKING:
     from mypy_boto3_rds_data.type_defs import FieldOutputTypeDef
@@ -135,12 +136,7 @@ def made(entity: Entity) -> str:
     """The condition that modern made a row, and that legacy has not moved it to another key since."""
     if entity.legacy.key_type == "integer":
         return f"{names.KEY_COLUMN} IS NOT NULL"
-    return f"COALESCE({names.KEY_COLUMN} = {own_key(entity)}, FALSE)"
-
-
-def own_key(entity: Entity) -> str:
-    """The primary key as an item's key, as bytes, where keys are text."""
-    return f"CAST(CONVERT(`{entity.legacy.table}`.`{entity.legacy.key}` USING utf8mb4) AS BINARY)"
+    return f"COALESCE({names.KEY_COLUMN} = {key_as_bytes(entity)}, FALSE)"
 
 
 def _after_connection(created: str) -> str:

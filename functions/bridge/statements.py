@@ -16,7 +16,7 @@ from functions.domain import mapping, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
 from functions.domain.values import Field, RowField
-from functions.legacy.table import is_counted_key, within
+from functions.legacy.table import is_counted_key, key_as_bytes, within
 
 # Text compared with DECIMAL would be compared as doubles, which cannot keep two sequences apart.
 SEQUENCE = "CAST(:sequence AS DECIMAL(40,0))"
@@ -139,15 +139,15 @@ class Statements:
         if not collation:
             place = f"CAST({json_rows.cell(column)} AS SIGNED)"
         else:  # a collation may take two keys for one, such as those that differ in spaces at the end
-            same = f"CAST(CONVERT({key} USING utf8mb4) AS BINARY) = {json_rows.binary(column)}"
-            place = f"{json_rows.collated(column, collation)} AND {same}"
+            exact = f"{key_as_bytes(self._entity)} = {json_rows.binary(column)}"
+            place = f"{json_rows.collated(column, collation)} AND {exact}"
         return f"{changes or self._marks} STRAIGHT_JOIN {self._table} FORCE INDEX (PRIMARY) ON {key} = {place}"
 
     def free_key(self, keeping: str) -> str:
         """The UPDATE that frees the key of a row that modern made and that legacy has moved to another key since."""
         return (
             f"UPDATE {self._table} SET {names.KEY_COLUMN} = NULL{keeping} "  # noqa: S608  # checked names
-            f"WHERE {names.KEY_COLUMN} = :item AND {names.KEY_COLUMN} <> {ownership.own_key(self._entity)}"
+            f"WHERE {names.KEY_COLUMN} = :item AND {names.KEY_COLUMN} <> {key_as_bytes(self._entity)}"
         )
 
     def rows(self, where: str) -> str:

@@ -20,6 +20,7 @@ PROGRAM = (sys.executable, "-P", "-m", "sandbox.chaos.operator")
 TIMEOUT = 240.0  # seconds in which a command must have ended well
 LANE_RETURNS = 80.0  # seconds after which a dead lane of copy is called again, at most; its keys differ until then
 LONGEST = 200.0  # seconds of one try
+MOST_MISMATCHES = 1  # that may pass: `verify` itself waits for bridge and copy before it reports one
 BETWEEN = 0.5  # seconds before the next try of what ended without success
 MOST = 60  # tries
 KILLED = -9
@@ -134,14 +135,18 @@ class Runbook:
             process.send_signal(number)
         return True
 
+    def _may_differ(self) -> bool:
+        """Whether both sides may differ: items were changed beside modern, or a lane may still wait for its call."""
+        killed = self._arena.kills[-1:]
+        return bool(self._arena.conflicts) or any(time.monotonic() - moment < LANE_RETURNS for moment in killed)
+
     def until_done(self, words: Sequence[str], timeout: float = TIMEOUT, *, main: bool = True) -> Ended:
         """Run a command until it ends with 0; `main` makes it the one that `kill` kills.
 
         Raises:
             StuckError: it never did, or it cannot be used like that.
         """
-        deadline, tries, said = time.monotonic() + timeout - self.stopped(), 0, ""
-        equal = time.monotonic()  # the last moment at which both sides may have been equal, as far as is known
+        deadline, tries, said, differed = time.monotonic() + timeout - self.stopped(), 0, "", 0
         while True:
             tries += 1
             self.tries += 1
@@ -151,11 +156,10 @@ class Runbook:
             if ended.said != said or not said:
                 said = ended.said
                 self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {said}")
-            differ = ended.code == MISMATCH and not self._arena.conflicts  # else it is expected
-            equal = equal if differ else time.monotonic()
+            differed += ended.code == MISMATCH and not self._may_differ()
             if (
                 ended.code == USAGE
-                or time.monotonic() - equal > LANE_RETURNS
+                or differed > MOST_MISMATCHES
                 or tries == MOST
                 or time.monotonic() - self.stopped() > deadline
             ):

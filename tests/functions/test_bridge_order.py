@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES, record, set_control
 from strategies import strings
 
+from functions.api.store import NotFoundError
 from functions.aws.mysql_errors import TransientError
 from functions.domain import changes, entities
 from functions.install import schema_check
@@ -285,6 +286,19 @@ def test_a_delete_is_done_though_an_older_write_gives_its_row_to_another_key(pad
     padded.apply(record("b ", BASE + 1, firstName="b and a space"), record("b", BASE + 2, "REMOVE"))
     found = {key: fields["firstName"] for key, fields in padded.everything().items()}
     assert found == ({} if padded.entity.legacy.key_fixed else {"b ": "b and a space"})
+
+
+@pytest.mark.parametrize("other", ["b ", "B"])
+def test_the_api_finds_a_row_by_its_own_key_only(padded, other):
+    padded.clear()
+    padded.apply(record("b", BASE, firstName="b"))
+    store, fields = padded.store, padded.everything()["b"]
+    for act in (store.get, store.delete, lambda key: store.replace(key, fields)):
+        with pytest.raises(NotFoundError):
+            act(other)
+    assert store.get("b").fields == fields
+    assert other not in store.many([other])
+    assert store.missing([other, "b"]) == [other]
 
 
 def test_a_key_that_is_a_char_must_be_described_as_one(make_legacy):
