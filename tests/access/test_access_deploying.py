@@ -71,6 +71,7 @@ def granted(which):
     return {action for each in DEPLOY for action in getattr(each, which).split()}
 
 
+@pytest.mark.long
 def test_the_role_deploys_changes_and_destroys_a_stack_and_has_no_action_that_is_never_used(empty, deploy, as_user):
     sandbox, nothing = empty
     user, used = as_user(sandbox.outputs["endpointUrl"], "deploy"), set()

@@ -88,6 +88,7 @@ def granted(rights):
     return {action for each in rights for action in each.actions.split()}
 
 
+@pytest.mark.long
 def test_the_operator_migrates_and_rolls_back_with_these_rights_and_needs_each(system, runbook):
     used = runbook("operate", *MIGRATION[0])
     fill.fill(system, 50)
