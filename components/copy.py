@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import policies
+from components.adopted import TableReference
 from components.function import Function, FunctionArgs, FunctionDefaults
 from functions.domain import names
 
@@ -27,7 +28,7 @@ class CopyArgs:
         alarm_topic_arn: the SNS topic that receives the alarm; empty for none.
     """
 
-    tables: Mapping[str, aws.dynamodb.Table]
+    tables: Mapping[str, TableReference]
     cluster_arn: pulumi.Input[str]
     secret_arn: pulumi.Input[str]
     journal: aws.dynamodb.Table

@@ -185,11 +185,11 @@ class _Watched:
         )
 
     def _counted(self) -> Witness:
-        client, target = self.context.clients.cloudwatch, self.context.target
+        client = self.context.clients.cloudwatch
         return Witness(
             name="invocations",
             modern=invocations(client, self.entity.read_function, self._since),
-            legacy=invocations(client, target.legacy_read_function, self._since),
+            legacy=invocations(client, self.entity.legacy_read_function, self._since),
         )
 
 

@@ -22,7 +22,7 @@ CREATED = 201
 def legacy_rows(system: System) -> Iterator[Row]:
     """A POST straight to legacy's writer, and through the gate in phase legacy, in milliseconds."""
     target = system.context.target
-    ways = {"straight": target.legacy_write_function, "gate": target.gate_function}
+    ways = {"straight": target.entities["chefs"].legacy_write_function, "gate": target.gate_function}
     found = _interleaved(system, {way: partial(_routed, system, function) for way, function in ways.items()})
     _route(system, target.gate_function)  # where `copy start` has sent it
     yield compared(GROUP, "POST to legacy's writer", "ms", found["gate"], found["straight"])

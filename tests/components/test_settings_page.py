@@ -39,6 +39,7 @@ CHANGED = {
     "bridgeParallelization": "1",
     "bridgeMaxRecordAgeSeconds": "600",
     "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/boundary",
+    "adopt": '{"entities": {"chefs": {"table": "chefs-v2"}}}',
     "tags": '{"owner": "kitchen"}',
 }
 DEPLOYED_AGAIN = "aws:apigateway/deployment:Deployment"  # replaced by each change of a route; the old one stays
