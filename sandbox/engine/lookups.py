@@ -58,7 +58,7 @@ def _secret(emulator: Aws, arguments: Answer) -> Answer:
 def _table(emulator: Aws, arguments: Answer) -> Answer:
     found = emulator.client("dynamodb").describe_table(TableName=arguments["name"])["Table"]
     keys = {each["KeyType"]: each["AttributeName"] for each in found["KeySchema"]}
-    stream = found.get("StreamSpecification") or {}
+    stream: Answer = found.get("StreamSpecification", {})
     return {
         "id": arguments["name"],
         "name": arguments["name"],
