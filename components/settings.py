@@ -214,7 +214,7 @@ class Settings:
         "the repository whose workflows preview and deploy the stack; makes their roles "
         "([security.md](security.md#the-roles))",
         OnChange.UPDATE,
-        "the roles, by an administrator; the first value creates them, and none deletes them",
+        "the roles, by an administrator; the first value creates them, an empty one deletes them",
     )
     oidc_provider_arn: str = setting(
         "",

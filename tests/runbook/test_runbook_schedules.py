@@ -22,7 +22,7 @@ from runbook.errors import LockLostError, PreconditionError
 from runbook.stack import Context
 
 SERVICES = ["dynamodb", "functions", "rds_data", "scheduler", "sts"]
-ON, OFF = [schedules.ENABLED] * names.LANES, [schedules.DISABLED] * names.LANES
+ON, OFF = [schedules.ENABLED], [schedules.DISABLED]
 NAME = "copy's schedules"
 
 

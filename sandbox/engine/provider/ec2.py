@@ -161,11 +161,11 @@ def permission(rule: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 def _rules(asked: list[dict[str, Any]], found: list[dict[str, Any]], group: str) -> list[dict[str, Any]]:
     """The inline rules that EC2's mean; those that were asked where they are the same."""
-    same = sorted(map(_told, [permission(rule, group) for rule in asked])) == sorted(map(_told, found))
+    same = sorted(map(_as_text, [permission(rule, group) for rule in asked])) == sorted(map(_as_text, found))
     return asked if same else [_rule(each) for each in found]
 
 
-def _told(given: Mapping[str, Any]) -> str:
+def _as_text(given: Mapping[str, Any]) -> str:
     return str(sorted(_rule(given).items()))
 
 
