@@ -9,23 +9,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components import previewing
 from components.deploying import DEPLOYING
 from components.operating import ACTING, BOUNDARY, READING
+from components.previewing import PREVIEWING
 from components.rights import Right, StackNames, documents, statements
 from functions.domain import entities
 
 DEPLOY = tuple(each for rights in DEPLOYING.values() for each in rights)
 ROLES: Mapping[str, tuple[Right, ...]] = {
     "deploy": DEPLOY,
+    "preview": PREVIEWING,
     "operate": (*READING, *ACTING),
     "read": READING,
     "boundary": BOUNDARY,
 }
+# Beside that, where Pulumi's state is in a bucket, and where its secrets have a key.
+STATE = {"deploy": previewing.STATE_WRITING, "preview": previewing.STATE_READING}
+SECRETS = {"deploy": previewing.SECRETS_WRITING, "preview": previewing.SECRETS_READING}
 
 
 def of(role: str, named: StackNames) -> list[dict[str, Any]]:
     """The documents of one role; IAM's quota divides a long one."""
-    return documents(statements(ROLES[role], named))
+    state = STATE.get(role, ()) if named.state_bucket else ()
+    secrets = SECRETS.get(role, ()) if named.state_key else ()
+    return documents(statements([*ROLES[role], *state, *secrets], named))
 
 
 def main() -> None:
@@ -37,6 +45,8 @@ def main() -> None:
         region=given.region,
         partition=given.partition,
         boundary=given.boundary,
+        state_bucket=given.state_bucket,
+        state_key=given.state_key,
         tables=tables,
     )
     json.dump(of(given.role, named), sys.stdout, indent=2)
@@ -52,6 +62,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--entities", type=Path, default=Path("entities.toml"), help="the mapping's file")
     parser.add_argument("--table-prefix", default="", help="the setting tablePrefix")
     parser.add_argument("--boundary", default="", help="the ARN of the boundary's policy that roles must carry")
+    parser.add_argument("--state-bucket", default="", help="the S3 bucket of Pulumi's state, if it has one")
+    parser.add_argument("--state-key", default="", help="the ARN of the KMS key of Pulumi's secrets")
     return parser.parse_args()
 
 

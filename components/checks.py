@@ -124,6 +124,27 @@ class ListOf:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """A list of texts that match a pattern whole, none twice; it may be empty."""
+
+    pattern: str
+    expected: str
+    example: str
+
+    def command(self, key: str) -> str:
+        return f"set --path '{key}[0]' {self.example}"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        value: Any = json.loads(text)
+        if not isinstance(value, list):
+            raise ValueError  # noqa: TRY004  # as every other that does not fit
+        items = [str(item) for item in cast("list[Any]", value)]
+        if len(set(items)) < len(items) or not all(re.fullmatch(self.pattern, item) for item in items):
+            raise ValueError
+        return tuple(items)
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two different texts that match a pattern whole."""
 

@@ -10,7 +10,6 @@ import pulumi_aws as aws
 from components import policies
 from components.adopted import TableReference
 from components.function import Function, FunctionArgs, FunctionDefaults
-from functions.domain import names
 
 TIMEOUT = 300  # seconds; a worker hands over to its successor shortly before
 
@@ -38,7 +37,7 @@ class CopyArgs:
 
 
 class Copy(pulumi.ComponentResource):
-    """One `worker` for all entities; a schedule for each lane of each.
+    """One `worker` for all entities; a schedule for each, which calls it for every lane.
 
     `schedules` are the names of an entity's schedules, which the runbook enables while copy runs.
     """
@@ -52,9 +51,7 @@ class Copy(pulumi.ComponentResource):
         self._hand_over()
         self._alarm()
         role = self._scheduler()
-        self.schedules = {
-            entity: [self._schedule(entity, lane, role).name for lane in range(names.LANES)] for entity in args.tables
-        }
+        self.schedules = {entity: [self._schedule(entity, role).name] for entity in args.tables}
         self.register_outputs({"worker": self.worker.name})
 
     def _worker(self) -> Function:
@@ -115,21 +112,22 @@ class Copy(pulumi.ComponentResource):
         )
         return role
 
-    def _schedule(self, entity: str, lane: int, role: aws.iam.Role) -> aws.scheduler.Schedule:
+    def _schedule(self, entity: str, role: aws.iam.Role) -> aws.scheduler.Schedule:
         """The safety net: a worker that died has a successor within a minute. One with nothing to do ends at once."""
         return aws.scheduler.Schedule(
-            f"{self._name}-{entity}-{lane}",
+            f"{self._name}-{entity}",
             state="DISABLED",  # a stack without a copy calls nothing
             schedule_expression="rate(1 minute)",
             flexible_time_window={"mode": "OFF"},
             target={
                 "arn": self.worker.arn,
                 "role_arn": role.arn,
-                "input": json.dumps({"entity": entity, "lane": lane}),
+                "input": json.dumps({"entity": entity}),
                 "retry_policy": {"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": 60},
             },
             opts=pulumi.ResourceOptions(
                 parent=self,
+                aliases=[pulumi.Alias(name=f"{self._name}-{entity}-0")],  # why: each lane had one before 0029
                 ignore_changes=["state"],  # why: `copy start` enables it, and `copy stop` and `complete` disable it
             ),
         )

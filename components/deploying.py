@@ -29,6 +29,12 @@ DATABASE = "arn:{partition}:rds:{region}:{account}:"
 CLUSTERS, INSTANCES = f"{DATABASE}cluster:{NAMED}", f"{DATABASE}db:{NAMED}"
 SUBNET_GROUPS, PARAMETER_GROUPS = f"{DATABASE}subgrp:{NAMED}", f"{DATABASE}cluster-pg:{NAMED}"
 SNAPSHOTS = f"{DATABASE}cluster-snapshot:{NAMED}"
+# Made by components/delivery.py. Their path keeps them out of ROLES: what deploys cannot change its own rights.
+DELIVERY_PATH = "/streamback/{stack}/"
+DELIVERY_ROLES = "arn:{partition}:iam::{account}:role" + DELIVERY_PATH + "*"
+DELIVERY_POLICIES = "arn:{partition}:iam::{account}:policy" + DELIVERY_PATH + "*"
+GITHUB = "token.actions.githubusercontent.com"
+GITHUB_PROVIDER = "arn:{partition}:iam::{account}:oidc-provider/" + GITHUB
 EVERY = "*"  # AWS knows no resource for these actions, or names it when the call is made
 TAGGED = {"StringEquals": {"aws:ResourceTag/streamback:stack": "{stack}"}}
 
@@ -94,6 +100,12 @@ DEPLOYING: Mapping[str, tuple[Right, ...]] = {
         ),
         Right("ec2:DescribeSecurityGroups", (EVERY,), provider="ec2:DescribeNetworkInterfaces"),
     ),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": (
+        Right("", (GITHUB_PROVIDER,), provider="iam:GetOpenIDConnectProvider"),
+    ),
+    "aws:iam/policy:Policy": (
+        Right("", (DELIVERY_POLICIES,), provider="iam:GetPolicy iam:GetPolicyVersion iam:ListPolicyVersions"),
+    ),
     "aws:iam/role:Role": (
         Right("iam:CreateRole", (ROLES,), condition=BOUNDED),
         Right("", (ROLES,), provider="iam:PutRolePermissionsBoundary", condition=BOUNDED),
@@ -106,6 +118,9 @@ DEPLOYING: Mapping[str, tuple[Right, ...]] = {
     ),
     "aws:iam/rolePolicy:RolePolicy": (
         Right("iam:DeleteRolePolicy iam:PutRolePolicy", (ROLES,), provider="iam:GetRolePolicy"),
+    ),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": (
+        Right("", (DELIVERY_ROLES,), provider="iam:GetRole iam:ListAttachedRolePolicies iam:ListRolePolicies"),
     ),
     "aws:lambda/eventSourceMapping:EventSourceMapping": (
         Right(

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 
 VERSION = "2012-10-17"
+AUDIENCE = "sts.amazonaws.com"  # for which an OIDC provider must have issued a token
 
 
 def trust(service: str) -> dict[str, Any]:
@@ -14,6 +15,27 @@ def trust(service: str) -> dict[str, Any]:
         "Version": VERSION,
         "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
     }
+
+
+def trust_principals(arns: Sequence[str]) -> dict[str, Any]:
+    """The trust policy of a role that users or roles take on."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": list(arns)}, "Action": "sts:AssumeRole"}
+    return {"Version": VERSION, "Statement": [statement]}
+
+
+def trust_identities(provider_arn: pulumi.Input[str], issuer: str, subjects: Sequence[str]) -> dict[str, Any]:
+    """The trust policy of a role that jobs with these subjects take on, and no other of the OIDC provider.
+
+    Args:
+        issuer: the provider's URL without its scheme.
+    """
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider_arn},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{issuer}:aud": AUDIENCE, f"{issuer}:sub": list(subjects)}},
+    }
+    return {"Version": VERSION, "Statement": [statement]}
 
 
 def allow(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Any]:

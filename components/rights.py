@@ -40,6 +40,7 @@ class StackNames:
     Attributes:
         tables: the names of the entities' tables.
         boundary: the ARN of the policy that bounds the functions' roles; empty if there is none.
+        state_bucket, state_key: the S3 bucket of Pulumi's state, and the ARN of the KMS key of its secrets; or empty.
     """
 
     stack: str
@@ -48,6 +49,8 @@ class StackNames:
     tables: Sequence[str]
     partition: str = "aws"
     boundary: str = ""
+    state_bucket: str = ""
+    state_key: str = ""
 
 
 def statements(rights: Iterable[Right], named: StackNames) -> list[dict[str, Any]]:

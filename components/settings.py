@@ -11,7 +11,7 @@ import pulumi
 
 from components import adoption, checks, quotas
 from components.adoption import Adoption, AdoptionError, AdoptionKind
-from components.checks import Flag, ListOf, Number, OnChange, OneOf, Pair, Setting, Tags, Text, setting
+from components.checks import Flag, ListOf, Number, OnChange, OneOf, Pair, Setting, Tags, Text, Texts, setting
 from functions.domain import entities as mapping
 
 PROJECT = "streamback"
@@ -24,6 +24,11 @@ ENGINE_VERSION = "8.0.mysql_aurora.3.10.3"
 POWERTOOLS_LAYER = "arn:aws:lambda:{region}:017000801446:layer:AWSLambdaPowertoolsPythonV3-python313-arm64:27"
 RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653)
 PRODUCTION_RETENTION = 365  # days, where the setting is not given
+PRINCIPALS = Texts(
+    r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+",
+    "a list of the ARNs of IAM roles or users",
+    "arn:aws:iam::111122223333:role/operators",
+)
 DAY = 86_400  # seconds; also how long a stream keeps a record
 
 
@@ -213,6 +218,57 @@ class Settings:
         "adopt before the first `pulumi up`",
         shown="none",
     )
+    repository: str = setting(
+        "",
+        Text(r"([\w.-]+/[\w.-]+)?", "OWNER/NAME of a repository at GitHub, or nothing", "kitchen/recipes"),
+        "the repository whose workflows preview and deploy the stack; makes their roles "
+        "([security.md](security.md#the-roles))",
+        OnChange.UPDATE,
+        "the roles, by an administrator; the first value creates them, an empty one deletes them",
+    )
+    oidc_provider_arn: str = setting(
+        "",
+        Text(
+            r"(arn:aws[a-z-]*:iam::\d{12}:oidc-provider/token\.actions\.githubusercontent\.com)?",
+            "the ARN of the account's OIDC provider for GitHub, or nothing",
+            "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com",
+        ),
+        "the account's provider, if it has one; without it the stack makes one",
+        OnChange.PARTS,
+        "the stack's own provider; the roles then trust this one",
+    )
+    operators: tuple[str, ...] = setting(
+        (),
+        PRINCIPALS,
+        "who may take on the role for every command of the runbook; without any there is no such role",
+        OnChange.UPDATE,
+        "the role, by an administrator",
+    )
+    readers: tuple[str, ...] = setting(
+        (),
+        PRINCIPALS,
+        "who may take on the role for commands that only read; without any there is no such role",
+        OnChange.UPDATE,
+        "the role, by an administrator",
+    )
+    state_bucket: str = setting(
+        "",
+        Text(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?", "the name of an S3 bucket, or nothing", "my-pulumi-state"),
+        "the bucket of Pulumi's state, which the workflows' roles then may use",
+        OnChange.UPDATE,
+        "the workflows' roles, by an administrator",
+    )
+    state_key_arn: str = setting(
+        "",
+        Text(
+            r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+)?",
+            "the ARN of a KMS key, or nothing",
+            "arn:aws:kms:us-east-1:111122223333:key/11112222-3333-4444-5555-666677778888",
+        ),
+        "the key of the secrets in Pulumi's state, which the workflows' roles then may use",
+        OnChange.UPDATE,
+        "the workflows' roles, by an administrator",
+    )
     tags: Mapping[str, str] = setting(
         dict[str, str](),
         Tags(),
@@ -252,7 +308,7 @@ def parse(given: Mapping[str, str], folder: Path, unknown: tuple[str, ...] = ())
     problems = [_unknown(key) for key in unknown]
     values = {key: _value(key, text, problems) for key, text in given.items()}
     if not problems:
-        problems += [*_order(values), *_capacity(values)]
+        problems += [*_order(values), *_capacity(values), *_delivery(values)]
     path = values["entitiesFile"] = folder / (values.get("entitiesFile") or ENTITIES)
     entities = _entities(path, problems)
     values["databaseCaFile"] = _authorities(folder / (values.get("databaseCaFile") or AUTHORITIES), problems)
@@ -307,6 +363,16 @@ def _adopted(adopted: Adoption, entities: mapping.Entities, parts: Collection[st
     contracts = [name for name, entity in entities.items() if entity.contract]
     found = adoption.problems_with(adopted, entities, contracts, parts)
     return [f"{PROJECT}:adopt.{problem}; see docs/adopt.md" for problem in found]
+
+
+def _delivery(values: Mapping[str, Any]) -> list[str]:
+    """What is for the roles around a stack needs the repository that they are made for."""
+    if values.get("repository"):
+        return []
+    keys = ("oidcProviderArn", "operators", "readers", "stateBucket", "stateKeyArn")
+    given = [key for key in keys if values.get(key)]
+    expected = "nothing, or `repository` beside it"
+    return [_problem(key, expected, values[key], f"{PROJECT}:repository OWNER/NAME") for key in given]
 
 
 def _authorities(path: Path, problems: list[str]) -> Path:

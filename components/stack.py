@@ -11,11 +11,13 @@ from components.adopted import ApiReference, TableReference
 from components.api import Api, ApiArgs, GatePermissions, Handlers
 from components.bridge import DatabaseArgs, StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
+from components.delivery import Delivery, DeliveryArgs
 from components.function import FunctionDefaults, FunctionReference, archive, archive_with_mysql
 from components.gate import Gate, GateArgs
 from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
 from components.modern import ModernSystem, ModernSystemArgs
+from components.rights import StackNames
 from components.routes import routes
 from components.settings import PARTS, Settings
 from functions.domain import names
@@ -50,6 +52,7 @@ class Streamback:
         self.copy = self._copy(self.modern, self.bridge) if self.modern and self.bridge else None
         self.gate = self._gate(self.modern) if self.modern and self.bridge else None
         self.api = self._public_api()
+        self.delivery = self._delivery() if settings.repository else None
         self.outputs = self._outputs()
 
     def _legacy(self) -> LegacySystem:
@@ -201,6 +204,30 @@ class Streamback:
             ),
         )
 
+    def _delivery(self) -> Delivery:
+        settings = self._settings
+        named = StackNames(
+            stack=pulumi.get_stack(),
+            account=aws.get_caller_identity().account_id,
+            region=self._region,
+            partition=aws.get_partition().partition,
+            tables=[f"{settings.table_prefix}{each.modern.table}" for each in settings.entities.values()],
+            boundary=settings.permissions_boundary_arn,
+            state_bucket=settings.state_bucket,
+            state_key=settings.state_key_arn,
+        )
+        return Delivery(
+            f"{self._name}-delivery",
+            DeliveryArgs(
+                repository=settings.repository,
+                provider_arn=settings.oidc_provider_arn,
+                operators=settings.operators,
+                readers=settings.readers,
+                named=named,
+                tags=self._tags,
+            ),
+        )
+
     def _outputs(self) -> dict[str, Any]:
         settings, bridge = self._settings, self.bridge
         outputs: dict[str, Any] = {
@@ -235,7 +262,7 @@ class Streamback:
                 "sessionFunction": bridge.session.name,
                 "failureBucket": bridge.failures.bucket.bucket,
             }
-        return outputs
+        return outputs | (self.delivery.outputs if self.delivery else {})
 
     def _entity_outputs(self, name: str) -> dict[str, Any]:
         outputs: dict[str, Any] = {

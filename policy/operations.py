@@ -17,6 +17,8 @@ TAGGED = (
     "aws:ec2/securityGroup:SecurityGroup",
     "aws:ec2/subnet:Subnet",
     "aws:ec2/vpc:Vpc",
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+    "aws:iam/policy:Policy",
     "aws:iam/role:Role",
     "aws:rds/cluster:Cluster",
     "aws:rds/clusterInstance:ClusterInstance",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from policy.rules import UNKNOWN, Resource, rule
+from policy.rules import UNKNOWN, Resource, at, rule
 
-ROLE = "aws:iam/role:Role"
+ROLE, ATTACHMENT = "aws:iam/role:Role", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+MANAGED = "aws:iam/policy:Policy"  # the program makes such only for who deploys and operates
 POLICIES = (
     "aws:iam/rolePolicy:RolePolicy",
-    "aws:iam/policy:Policy",
+    MANAGED,
     "aws:s3/bucketPolicy:BucketPolicy",
     "aws:secretsmanager/secretPolicy:SecretPolicy",
 )
@@ -51,6 +52,45 @@ FORCED: Mapping[str, Wildcard] = {
     "ec2:DescribeSubnets": INTERFACES,
     "ec2:UnassignPrivateIpAddresses": INTERFACES,
 }
+# The same in a policy of those who deploy and operate (docs/security.md).
+OF_PEOPLE = (
+    Wildcard(r"arn:[^*]+[:/]streamback-[a-z0-9-]+-\*(/\*)?", "Pulumi ends each name; the stack is named"),
+    Wildcard(r"arn:[^*]+:(role|policy)/streamback/[a-z0-9-]+/\*", "the roles around a stack, by their path"),
+    Wildcard(r"arn:[^*]+:table/[^*]+/stream/\*", "DynamoDB names the stream; the table is named"),
+    Wildcard(
+        r"arn:[^*]+:s3:::[^*]+/\.pulumi/[^*]+/streamback/[a-z0-9-]+(\.|/)\*",
+        "Pulumi names its files; the stack is named",
+    ),
+    Wildcard(r"arn:[^*]+:secret:rds!cluster-\*", "RDS names the master user's secret"),
+    Wildcard(r"arn:[^*]+:apigateway:[^*]+::/(restapis|tags)/\*", "API Gateway names the API"),
+    Wildcard(r"arn:[^*]+:execute-api:[^*]+:\*/prod/\*", "API Gateway names the API; the stage is named"),
+    Wildcard(r"arn:[^*]+:ec2:[^*]+:(vpc|subnet|security-group)/\*", "EC2 names them; a tag names the stack"),
+    Wildcard(r"arn:[^*]+:lambda:[^*]+:event-source-mapping:\*", "Lambda names the mapping"),
+    Wildcard(r"arn:[^*]+:lambda:[^*]+:\*:layer:\*", "layers of AWS's own account"),
+)
+# AWS knows no resource for these, or asks for it in a condition.
+WITHOUT_RESOURCE = frozenset(
+    (
+        "cloudwatch:GetMetricData",
+        "cloudwatch:GetMetricStatistics",
+        "ec2:DescribeAvailabilityZones",
+        "ec2:DescribeNetworkAcls",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcAttribute",
+        "ec2:DescribeVpcs",
+        "kms:DescribeKey",
+        "lambda:CreateEventSourceMapping",
+        "lambda:DeleteEventSourceMapping",
+        "lambda:GetAccountSettings",
+        "lambda:UpdateEventSourceMapping",
+        "logs:DescribeLogGroups",
+        "rds:DescribeGlobalClusters",
+        "rds:DescribeOrderableDBInstanceOptions",
+    )
+)
 
 
 @rule(*POLICIES)
@@ -58,7 +98,7 @@ def rights_are_named(policy: Resource) -> Iterator[str]:
     """A policy allows named actions on named resources; each exception stands with its reason in policy/rights.py."""
     for statement in _statements(policy.properties.get("policy")):
         if statement.get("Effect") == "Allow":
-            yield from _unnamed(statement)
+            yield from _unnamed(statement, _open_to_people if policy.type == MANAGED else _forced)
 
 
 @rule(ROLE)
@@ -70,25 +110,46 @@ def roles_name_who_takes_them_on(role: Resource) -> Iterator[str]:
 
 
 @rule(ROLE)
-def roles_have_no_policy_of_awss(role: Resource) -> Iterator[str]:
+def roles_for_an_identity_provider_name_the_job(role: Resource) -> Iterator[str]:
+    """A role that an OIDC provider's tokens take on asks for the audience and the whole subject."""
+    for statement in _statements(role.properties.get("assumeRolePolicy")):
+        if at(statement, "Principal", "Federated"):
+            asked: Mapping[str, Any] = at(statement, "Condition", "StringEquals") or {}
+            exact = {key.rpartition(":")[2] for key, value in asked.items() if "*" not in json.dumps(value)}
+            yield from (f"ask for `{key}` with StringEquals" for key in ("aud", "sub") if key not in exact)
+
+
+@rule(ROLE, ATTACHMENT)
+def roles_have_no_policy_of_awss(resource: Resource) -> Iterator[str]:
     """A role has none of AWS's own policies: they allow far more than a function needs, and AWS changes them."""
-    if role.properties.get("managedPolicyArns"):
+    attached = resource.properties.get("policyArn") or ""
+    if resource.properties.get("managedPolicyArns") or AWS_OWN.match(attached):
         yield "write the rights in a RolePolicy"
 
 
-def _unnamed(statement: Mapping[str, Any]) -> Iterator[str]:
+AWS_OWN = re.compile(r"arn:[\w-]+:iam::aws:")
+
+
+def _unnamed(statement: Mapping[str, Any], may_be_open: Callable[[str, str], bool]) -> Iterator[str]:
     """What a statement leaves open."""
     yield from (f"write Action and Resource, not {key}" for key in ("NotAction", "NotResource") if key in statement)
     actions = _listed(statement.get("Action"))
     yield from (f"name the action in {action}" for action in actions if "*" in action)
     for resource in _listed(statement.get("Resource")):
         if "*" in resource:
-            wide = [action for action in actions if not _forced(action, resource)]
+            wide = [action for action in actions if not may_be_open(action, resource)]
             yield from (f"name the resource of {action}, got {resource}" for action in wide)
 
 
 def _forced(action: str, resource: str) -> bool:
     return action in FORCED and re.fullmatch(FORCED[action].resource, resource) is not None
+
+
+def _open_to_people(action: str, resource: str) -> bool:
+    """Whether a `*` may stand in a right of those who deploy and operate."""
+    if resource == "*":
+        return action in WITHOUT_RESOURCE
+    return any(re.fullmatch(each.resource, resource) for each in OF_PEOPLE)
 
 
 def _statements(document: str | None) -> list[Mapping[str, Any]]:

@@ -1,4 +1,7 @@
-"""Copy's function: works on one lane of one entity until shortly before its time is up, then calls its successor."""
+"""Copy's function: works on one lane of one entity until shortly before its time is up, then calls its successor.
+
+Without a lane, as the schedule calls it, it only calls a worker for each.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from functions.aws.quarantine import Quarantine
 from functions.aws.retry import back_off
 from functions.copy.lane import CopyLane, LaneTargets, Round
 from functions.copy.lease import LeaseLostError
+from functions.domain import names
 from functions.domain.entities import Entity
 
 if TYPE_CHECKING:
@@ -46,8 +50,12 @@ logger = Logger()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Takes {"entity", "lane"}; answers how it ended: `stopped`, `held` by another worker, `lost` to one, or `over`.
 
+    Takes {"entity"} to call a worker for each lane; answers `called`.
+
     After a transient error it waits; any other is raised once the lane is released.
     """
+    if "lane" not in event:
+        return _call_workers(event["entity"], context)
     entity, lane = environment.mapping()[event["entity"]], int(event["lane"])
     work = LaneWork(_lane(entity, lane, context), lambda: context.get_remaining_time_in_millis() / 1000)
     ended = work.run()
@@ -163,12 +171,27 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
     return CopyLane(entity, lane, targets, owner=f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}")
 
 
+def _call_workers(entity: str, context: LambdaContext) -> dict[str, Any]:
+    """Call a worker for each lane, also after one call that failed, which is raised when all were tried."""
+    failed: list[Exception] = []
+    for lane in range(names.LANES):
+        try:
+            _call({"entity": entity, "lane": lane}, context)
+        except (ClientError, BotoCoreError) as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return {"called": names.LANES}
+
+
+def _call(event: dict[str, Any], context: LambdaContext) -> None:
+    _functions().invoke(FunctionName=context.function_name, InvocationType="Event", Payload=json.dumps(event).encode())
+
+
 def _call_successor(event: dict[str, Any], context: LambdaContext) -> None:
     """Start the next worker; if that fails, the schedule starts one within a minute."""
     try:
-        _functions().invoke(
-            FunctionName=context.function_name, InvocationType="Event", Payload=json.dumps(event).encode()
-        )
+        _call(event, context)
     except (ClientError, BotoCoreError):
         logger.exception("the successor could not be called")
 

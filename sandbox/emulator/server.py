@@ -56,6 +56,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         lambda_permissions,
         latency,
         metrics,
+        oidc_providers,
         openapi_import,
         partiql,
         schedules,
@@ -89,6 +90,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         metrics,
         scans,
         schedules,
+        oidc_providers,
     ):
         gap.install()
     latency.install(delays)

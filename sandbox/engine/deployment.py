@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sandbox.engine import change, provider, values
+from sandbox.engine import change, presence, provider, values
 from sandbox.engine.aws import Aws
 from sandbox.engine.errors import EngineError, ResourceError
 from sandbox.engine.plan import Change, Goal, Plan, plan
@@ -84,14 +84,22 @@ class Deployment:
         record = self._state.find(goal.urn)
         try:
             if record and self._refresh:
-                handler(self.aws).refresh(record)
-                self._state.put(record)
+                record = self._looked_at(record, handler(self.aws))
             todo = plan(goal, record, handler, anew=self._is_lost(goal, handler))
             return self._foresee(goal, record, todo) if self.preview else self._carry_out(goal, record, todo, handler)
         except EngineError:
             raise
         except change.REFUSALS as error:
             raise ResourceError(goal.urn, goal.type, change.explain(error)) from error
+
+    def _looked_at(self, record: Record, worker: Handler) -> Record | None:
+        """The record as the resource is now; None, and forgotten, where it is gone."""
+        if not presence.is_there(worker, record):
+            self._state.remove(record)
+            return None
+        worker.refresh(record)
+        self._state.put(record)
+        return record
 
     def finish(self) -> None:
         """Delete, newest first, what was replaced and what the program no longer has."""

@@ -50,7 +50,14 @@ LOOKUPS = {
     "aws:ec2/securityGroup:SecurityGroup": Lookup("ec2", "describe_security_groups", {"GroupIds": "[id]"}),
     "aws:ec2/subnet:Subnet": Lookup("ec2", "describe_subnets", {"SubnetIds": "[id]"}),
     "aws:ec2/vpc:Vpc": Lookup("ec2", "describe_vpcs", {"VpcIds": "[id]"}),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": Lookup(
+        "iam", "get_open_id_connect_provider", {"OpenIDConnectProviderArn": "id"}
+    ),
+    "aws:iam/policy:Policy": Lookup("iam", "get_policy", {"PolicyArn": "id"}),
     "aws:iam/role:Role": Lookup("iam", "get_role", {"RoleName": "id"}),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": Lookup(
+        "iam", "list_attached_role_policies", {"RoleName": "role"}
+    ),
     "aws:iam/rolePolicy:RolePolicy": Lookup("iam", "get_role_policy", {"RoleName": "role", "PolicyName": "name"}),
     "aws:lambda/eventSourceMapping:EventSourceMapping": Lookup("lambda", "get_event_source_mapping", {"UUID": "id"}),
     "aws:lambda/function:Function": Lookup("lambda", "get_function_configuration", {"FunctionName": "id"}),
@@ -84,7 +91,7 @@ def is_there(worker: Handler, record: Record) -> bool:
         if change.is_absent(error):
             return False
         raise
-    return bool(answer[lookup.listed]) if lookup.listed else True
+    return bool(answer[lookup.listed] if lookup.listed else True) and worker.has(record)
 
 
 def _value(source: str, record: Record) -> Any:

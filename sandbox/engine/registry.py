@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sandbox.engine.aws import Aws
-from sandbox.engine.shape import AutoName
+from sandbox.engine.shape import AutoName, seen
 from sandbox.engine.state import Record
 
 TYPES: dict[str, type[Handler]] = {}
@@ -54,8 +54,21 @@ class Handler(ABC):
         """Change it in place and return the outputs that are new; `record` holds the inputs until now."""
         raise NotImplementedError(f"{self.token} has nothing that changes in place ({record.id}, {inputs}, {changed})")
 
-    def refresh(self, record: Record) -> None:  # noqa: B027  # of most, only the program changes anything
-        """Bring the record's inputs and outputs to what is there."""
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        """What is there of the inputs, in their form; what the service does not keep is left out."""
+        del record
+        return {}
+
+    def has(self, record: Record) -> bool:
+        """Whether a part that the service answers for as a whole is still in it."""
+        del record
+        return True
+
+    def refresh(self, record: Record) -> None:
+        """Bring the record's inputs, as far as the program gave them, and its outputs to what is there."""
+        for name, found in self.observed(record).items():
+            if name in record.inputs and found is not None:
+                record.inputs[name] = seen(record.inputs[name], found)
 
     def release(self, record: Record) -> None:  # noqa: B027  # most have nothing to lift
         """Lift what stands in the way of deleting it; only `reset` does that."""

@@ -1,5 +1,7 @@
 """The few shapes in which AWS wants what Pulumi says otherwise."""
 
+import contextlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,3 +80,59 @@ def section(inputs: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def tags(inputs: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in section(inputs, "tags").items()]
+
+
+def camel(value: Any) -> Any:
+    """The value with the first letter of all keys in it in lower case; the reverse of `pascal`."""
+    if isinstance(value, dict):
+        return {key[:1].lower() + key[1:]: camel(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [camel(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def found(answer: Mapping[str, Any], wanted: str, **renamed: str) -> dict[str, Any]:
+    """The reverse of `pick`: inputs from a service's answer, as far as it has them."""
+    names = {name: capital(name) for name in wanted.split()} | renamed
+    return {name: camel(answer[member]) for name, member in names.items() if answer.get(member) is not None}
+
+
+WHOLE = ("variables", "tags")  # maps with keys of the user's own: one more of them is a difference
+
+
+def seen(asked: Any, there: Any, *, whole: bool = False) -> Any:
+    """What a refresh notes for an input: `asked` where the service has the same, in another form perhaps.
+
+    Of an object only the asked members that the service keeps count, since services add defaults to it.
+    """
+    if isinstance(asked, dict) and isinstance(there, dict):
+        return _seen_object(cast("dict[str, Any]", asked), cast("dict[str, Any]", there), whole=whole)
+    if isinstance(asked, list) and isinstance(there, list):
+        return _seen_list(cast("list[Any]", asked), cast("list[Any]", there))
+    return cast("Any", asked if _alike(asked, there) else there)
+
+
+def _seen_object(asked: dict[str, Any], there: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+    if whole:
+        return asked if asked == there else there
+    return {key: seen(value, there.get(key, value), whole=key in WHOLE) for key, value in asked.items()}
+
+
+def _seen_list(asked: list[Any], there: list[Any]) -> list[Any]:
+    if len(asked) == len(there) and asked and isinstance(asked[0], dict):
+        return [seen(*pair) for pair in zip(asked, there, strict=True)]
+    return asked if sorted(map(str, asked)) == sorted(map(str, there)) else there
+
+
+def _alike(asked: Any, there: Any) -> bool:
+    if isinstance(asked, str) and not isinstance(there, dict | list):
+        return asked == str(there) or (asked[:1] in {"{", "["} and _document(asked) == _document(str(there)))
+    if isinstance(asked, str) and isinstance(there, dict):  # a policy, which boto3 parses
+        return _document(asked) == there
+    return asked == there
+
+
+def _document(text: str) -> Any:
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    return text

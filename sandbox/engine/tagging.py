@@ -31,12 +31,16 @@ class Calls:
     by: Literal["arn", "id"] = "arn"
 
 
-# By the service in the ARN.
+# By the service in the ARN; in IAM by the kind of resource.
 SERVICES = {
     "apigateway": Calls("apigateway", "tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", "map"),
     "cloudwatch": Calls("cloudwatch", "tag_resource", "untag_resource", "ResourceARN"),
     "dynamodb": Calls("dynamodb", "tag_resource", "untag_resource", "ResourceArn"),
-    "iam": Calls("iam", "tag_role", "untag_role", "RoleName", by="id"),
+    "iam:oidc-provider": Calls(
+        "iam", "tag_open_id_connect_provider", "untag_open_id_connect_provider", "OpenIDConnectProviderArn"
+    ),
+    "iam:policy": Calls("iam", "tag_policy", "untag_policy", "PolicyArn"),
+    "iam:role": Calls("iam", "tag_role", "untag_role", "RoleName", by="id"),
     "lambda": Calls("lambda", "tag_resource", "untag_resource", "Resource", form="map"),
     "logs": Calls("logs", "tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", "map"),
     "rds": Calls("rds", "add_tags_to_resource", "remove_tags_from_resource", "ResourceName"),
@@ -51,6 +55,8 @@ def retag(aws: Aws, arn: str, id_: str, old: Mapping[str, str], new: Mapping[str
         ValueError: the tags of this service can only be set at creation here.
     """
     service = arn.split(":")[2]
+    if service == "iam":
+        service += f":{arn.split(':')[5].partition('/')[0]}"
     if service == "s3":  # puts all of a bucket's tags at once
         aws.client("s3").put_bucket_tagging(Bucket=id_, Tagging={"TagSet": as_list({"tags": new})})
     elif service == "ec2":  # untags by tags, not by keys

@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+from delivered import DELIVERY
 
 DESCRIBED = Path(__file__).with_name("described.py")
 
@@ -79,7 +80,7 @@ def stack(describe):
 
 @pytest.fixture(scope="session")
 def production(describe):
-    return describe(production="true", tags='{"owner": "kitchen"}')
+    return describe(production="true", tags='{"owner": "kitchen"}', **DELIVERY)
 
 
 def _config(settings):

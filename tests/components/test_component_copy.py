@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from functions.domain import names
-
 NAME = "streamback-dev-copy"
 SPECIMENS = str(Path(__file__).parents[1] / "entities.toml")
 
@@ -25,10 +23,9 @@ def rights(stack, policy):
     return {action: each["Resource"] for each in document["Statement"] for action in each["Action"]}
 
 
-def test_every_lane_of_every_entity_has_a_schedule_that_names_it(describe):
+def test_every_entity_has_a_schedule_that_names_it(describe):
     inputs = [json.loads(each["target"]["input"]) for each in schedules(describe(entitiesFile=SPECIMENS))]
-    wanted = [{"entity": entity, "lane": lane} for entity in ("chefs", "specimens") for lane in range(names.LANES)]
-    assert sorted(inputs, key=str) == wanted
+    assert sorted(inputs, key=str) == [{"entity": entity} for entity in ("chefs", "specimens")]
 
 
 def test_a_schedule_calls_the_worker_each_minute_and_leaves_a_failed_call_to_the_next(stack):
@@ -48,8 +45,7 @@ def test_a_schedule_is_made_disabled_and_belongs_to_the_runbook_from_then_on(des
             name: json.loads(stack.one("schedule:Schedule", name)["inputs"]["target"]["input"])
             for name in _named(stack, entity)
         }
-        assert [each["entity"] for each in named.values()] == [entity] * names.LANES
-        assert [each["lane"] for each in named.values()] == list(range(names.LANES))
+        assert [each["entity"] for each in named.values()] == [entity]
 
 
 def test_the_schedules_role_may_call_the_worker_and_nothing_else(stack):

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from delivered import DELIVERY
 
 from components.settings import SETTINGS, SettingsError, parse
 
@@ -34,6 +35,12 @@ BAD = {
     "bridgeMaxRecordAgeSeconds": "86400",
     "permissionsBoundaryArn": "boundary",
     "adopt": "cluster",
+    "repository": "recipes",
+    "oidcProviderArn": "arn:aws:iam::111122223333:oidc-provider/example.com",
+    "operators": '["arn:aws:iam::111122223333:role/*"]',
+    "readers": '"arn:aws:iam::111122223333:role/cooks"',
+    "stateBucket": "s3://state",
+    "stateKeyArn": "alias/state",
     "tags": '{"aws:x": "y"}',
 }
 
@@ -60,7 +67,7 @@ def test_a_bad_value_is_answered_with_key_expectation_value_and_next_step(key):
     (problem,) = problems(**{key: BAD[key]})
     assert problem.startswith(f"streamback:{key}: expected ")
     assert f"got {BAD[key]!r}" in problem
-    assert parse(executed(problem), ROOT)
+    assert parse({**(DELIVERY if key in DELIVERY or key == "oidcProviderArn" else {}), **executed(problem)}, ROOT)
 
 
 def executed(problem):
@@ -78,13 +85,20 @@ def executed(problem):
 
 def test_a_command_can_be_executed_for_every_kind_of_value():
     commands = {type(each.kind): each.kind.command(f"streamback:{key}") for key, each in SETTINGS.items()}
-    kinds = {"AdoptionKind", "Flag", "ListOf", "Number", "OneOf", "Pair", "Tags", "Text"}
+    kinds = {"AdoptionKind", "Flag", "ListOf", "Number", "OneOf", "Pair", "Tags", "Text", "Texts"}
     assert {kind.__name__ for kind in commands} == kinds
     for key, each in SETTINGS.items():
         command = each.kind.command(f"streamback:{key}")
         ((given, text),) = executed(f"`pulumi config {command}`").items()
         assert given == key
         each.kind.read(text)  # raises where it does not fit
+
+
+def test_what_is_for_the_roles_of_a_repository_needs_one():
+    for key in ("operators", "stateBucket"):
+        (problem,) = problems(**{key: DELIVERY[key]})
+        assert problem.startswith(f"streamback:{key}: expected nothing, or `repository` beside it, got ")
+        assert "`pulumi config set streamback:repository OWNER/NAME`" in problem
 
 
 def test_every_mistake_is_reported_at_once():

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from delivered import DELIVERY
 
 from policy import pack
-from policy.rights import FORCED
+from policy.rights import FORCED, OF_PEOPLE, WITHOUT_RESOURCE
 from policy.rules import RULES, UNKNOWN, Resource, violations
 
 assert pack  # declares the rules
@@ -22,6 +23,7 @@ SHAPES = {
     "open": {"apiAuth": "NONE"},
     "two entities": {"entitiesFile": "tests/entities.toml"},
     "production": {"production": "true", "tags": '{"owner": "kitchen"}'},
+    "production, with roles": {"production": "true", **DELIVERY},
     "production, legacy": {"production": "true", "parts": '["legacy"]'},
 }
 
@@ -68,6 +70,18 @@ def api(**operation):
 
 
 ANYONE = json.dumps({"Statement": {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}})
+AWS_POLICY = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+
+def signed_in(operator="StringEquals", **asked):
+    """A trust policy for GitHub's tokens with a condition."""
+    condition = {operator: {f"token.actions.githubusercontent.com:{key}": value for key, value in asked.items()}}
+    principal = {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}
+    one = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRoleWithWebIdentity"}
+    return json.dumps({"Statement": [{**one, "Condition": condition}]})
+
+
+JOBS = "roles-for-an-identity-provider-name-the-job"
 INTERNET = [{"protocol": "tcp", "fromPort": 3306, "toPort": 3306, "cidrBlocks": ["0.0.0.0/0"]}]
 BROKEN = [
     ("rights-are-named", changed("rolePolicy:RolePolicy", policy=policy("dynamodb:*", "arn:aws:x"))),
@@ -75,6 +89,13 @@ BROKEN = [
     ("rights-are-named", changed("rolePolicy:RolePolicy", policy=policy("s3:PutObject", "*"))),
     ("rights-are-named", changed("rolePolicy:RolePolicy", policy=policy("s3:PutObject", [], NotResource="arn:a"))),
     ("roles-name-who-takes-them-on", changed("role:Role", assumeRolePolicy=ANYONE)),
+    ("rights-are-named", changed("iam/policy:Policy", policy=policy("iam:CreateRole", "arn:aws:iam::1:role/*"))),
+    ("rights-are-named", changed("iam/policy:Policy", policy=policy("iam:DeleteUser", "*"))),
+    (JOBS, changed("role:Role", "deploy", assumeRolePolicy=signed_in(sub="repo:kitchen/recipes:pull_request"))),
+    (JOBS, changed("role:Role", "deploy", assumeRolePolicy=signed_in(aud="sts.amazonaws.com"))),
+    (JOBS, changed("role:Role", "deploy", assumeRolePolicy=signed_in(aud="x", sub=["repo:kitchen/*"]))),
+    (JOBS, changed("role:Role", "deploy", assumeRolePolicy=signed_in("StringLike", aud="x", sub="repo:a/b:c"))),
+    ("roles-have-no-policy-of-awss", changed("RolePolicyAttachment", policyArn=AWS_POLICY)),
     ("roles-have-no-policy-of-awss", changed("role:Role", managedPolicyArns=["arn:aws:iam::aws:policy/ReadOnly"])),
     ("tables-can-be-restored", changed("table:Table", pointInTimeRecovery=None)),
     ("tables-can-be-restored", changed("table:Table", pointInTimeRecovery={"enabled": False})),
@@ -169,3 +190,14 @@ def test_every_forced_wildcard_has_its_reason_and_is_used(stack):
     }
     assert allowed == set(FORCED)
     assert all(len(each.reason.split()) >= 3 for each in FORCED.values())
+
+
+def test_every_wildcard_of_the_roles_around_a_stack_has_its_reason_and_is_used(production):
+    statements = [
+        one for each in production.of("iam/policy:Policy") for one in json.loads(each["inputs"]["policy"])["Statement"]
+    ]
+    wide = {resource for each in statements for resource in each["Resource"] if "*" in resource} - {"*"}
+    for each in OF_PEOPLE:
+        assert any(re.fullmatch(each.resource, resource) for resource in wide), each
+        assert len(each.reason.split()) >= 3
+    assert {action for each in statements if "*" in each["Resource"] for action in each["Action"]} == WITHOUT_RESOURCE

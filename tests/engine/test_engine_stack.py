@@ -97,6 +97,15 @@ def test_what_something_else_deleted_is_found_and_made_again(up, name, stack):
     assert ("create", "LogGroup") in changes(stack.steps)
 
 
+def test_what_something_else_changed_is_found_and_put_right(up, name, stack):
+    functions, function = up.client("lambda"), up.outputs["legacyReadFunction"]
+    functions.update_function_configuration(FunctionName=function, Timeout=3)
+    assert changes(steps_of(pulumi(name, *REFRESH))) == {("update", "Function")}
+    stack.up()
+    assert changes(stack.steps) == {("update", "Function")}
+    assert functions.get_function_configuration(FunctionName=function)["Timeout"] > 3
+
+
 def test_the_master_password_is_not_in_the_state(up):
     secret = up.client("secretsmanager").get_secret_value(SecretId=up.outputs["masterSecretArn"])["SecretString"]
     assert json.loads(secret)["password"] not in checkpoint.find(checkpoint.home(up.location)).read_text()

@@ -13,8 +13,19 @@ from sandbox.engine.registry import TYPES
 provider.load()
 KINDS = {token.rsplit(":", 1)[-1] for token in TYPES}
 # What the replacement of these replaces, too, because it names them: everything else.
-ROOTS = ("Vpc", "ClusterParameterGroup", "SubnetGroup", "Table", "Secret", "Bucket", "Role", "LogGroup", "Function")
-ALSO = ("RestApi", "MetricAlarm", "Schedule")
+ROOTS = (
+    "Vpc",
+    "ClusterParameterGroup",
+    "SubnetGroup",
+    "Table",
+    "Secret",
+    "Bucket",
+    "Role",
+    "LogGroup",
+    "Function",
+    "Policy",
+)
+ALSO = ("RestApi", "MetricAlarm", "Schedule", "OpenIdConnectProvider")
 UNTAGGED = {  # no tags, or a change of nothing else that can be updated
     "BucketPublicAccessBlock",
     "BucketServerSideEncryptionConfiguration",
@@ -25,6 +36,7 @@ UNTAGGED = {  # no tags, or a change of nothing else that can be updated
     "Permission",
     "Resource",
     "RolePolicy",
+    "RolePolicyAttachment",
     "Schedule",
 }
 

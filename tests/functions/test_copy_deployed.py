@@ -76,3 +76,21 @@ def test_the_deployed_function_copies_until_it_is_stopped(sandbox, deployed):
     assert [answer.get("stopped") for answer in answers] == [True] * names.LANES, answers
     assert sum(answer["rows"] for answer in answers) == ROWS + 2
     assert deployed.queued() == 0
+
+
+def test_a_call_without_a_lane_starts_a_worker_for_each(sandbox, deployed):
+    deployed.begin()
+    answer = sandbox.client("lambda").invoke(
+        FunctionName=sandbox.outputs["copyFunction"], Payload=json.dumps({"entity": "chefs"})
+    )
+    assert json.loads(answer["Payload"].read()) == {"called": names.LANES}
+    _until(lambda: all(_is_leased(sandbox, lane) for lane in range(names.LANES)))
+    deployed.begin(state="stopped")
+    _until(lambda: not any(_is_leased(sandbox, lane) for lane in range(names.LANES)))
+
+
+def _is_leased(sandbox, lane: int) -> bool:
+    """Whether a worker has the lane; its lease ends with it."""
+    key = {"entity": {"S": "chefs"}, "record": {"S": names.lane_record(lane)}}
+    found = sandbox.client("dynamodb").get_item(TableName=sandbox.outputs["journalTable"], Key=key, ConsistentRead=True)
+    return float(found.get("Item", {}).get("expires", {}).get("N", "0")) > time.time()

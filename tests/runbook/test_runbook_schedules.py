@@ -10,7 +10,6 @@ from sweep import BEFORE_FIRST, EVERY
 from typer.testing import CliRunner
 from writes_world import ENTITY, LEGACY, first_name, stands, switch, until, write
 
-from functions.domain import names
 from runbook.aws import schedules
 from runbook.checks import copy as copy_checks
 from runbook.checks import plans
@@ -22,7 +21,7 @@ from runbook.errors import LockLostError, PreconditionError
 from runbook.stack import Context
 
 SERVICES = ["dynamodb", "functions", "rds_data", "scheduler", "sts"]
-ON, OFF = [schedules.ENABLED] * names.LANES, [schedules.DISABLED] * names.LANES
+ON, OFF = [schedules.ENABLED], [schedules.DISABLED]
 NAME = "copy's schedules"
 
 

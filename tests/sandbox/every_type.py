@@ -102,6 +102,20 @@ aws.s3.BucketServerSideEncryptionConfiguration(
 )
 
 role = aws.iam.Role("role", assume_role_policy=trust, tags=TAGS)
+github = aws.iam.OpenIdConnectProvider(
+    "github",
+    url="https://token.actions.githubusercontent.com",
+    client_id_lists=["sts.amazonaws.com"],
+    tags=TAGS,
+    opts=ResourceOptions(delete_before_replace=True),
+)
+managed = aws.iam.Policy(
+    "managed",
+    path="/words/",
+    policy=policy({"Effect": "Allow", "Action": "iam:GetRole", "Resource": "arn:aws:iam::000000000000:role/*"}),
+    tags=TAGS,
+)
+aws.iam.RolePolicyAttachment("managed-of-role", role=role.name, policy_arn=managed.arn)
 logs = aws.cloudwatch.LogGroup("logs", retention_in_days=7, tags=TAGS)
 rights = aws.iam.RolePolicy(
     "role-rights",

@@ -44,3 +44,19 @@ def test_preview_says_what_up_then_does(name):
     steps = []
     lifecycle.up(name, current=False, report=steps.append)
     assert {(step.change.value, step.urn) for step in steps} == foreseen
+
+
+def test_the_roles_around_a_stack_are_made_with_their_policies_and_go_with_the_setting(name):
+    cook = "arn:aws:iam::000000000000:role/cook"
+    repository = {"parts": ["legacy"], "repository": "kitchen/recipes", "operators": [cook], "stateBucket": "kitchen"}
+    made = lifecycle.up(name, repository, current=False)
+    iam = made.client("iam")
+    for kind, policies in (("preview", 1), ("deploy", 2), ("operate", 1)):
+        role = iam.get_role(RoleName=made.outputs[f"{kind}RoleArn"].rpartition("/")[2])["Role"]
+        assert role["Path"] == "/streamback/sandbox/"
+        attached = iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
+        assert len(attached) == policies
+    steps = []
+    lifecycle.up(name, {"parts": ["legacy"]}, current=False, report=steps.append)
+    assert {step.change.value for step in steps} == {"same", "delete"}
+    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []

@@ -1,5 +1,6 @@
 """The REST API and its routes: one OpenAPI document, or resources, methods and integrations."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,8 +33,8 @@ API = "name description minimumCompressionSize disableExecuteApiEndpoint policy 
 
 @handles(
     "aws:apigateway/restApi:RestApi",
-    properties="endpointConfiguration tags",
-    updates=f"body {API}",
+    properties="tags",
+    updates=f"body endpointConfiguration {API}",
     name=AutoName("name", 255),
 )
 class RestApi(Handler):
@@ -58,9 +59,42 @@ class RestApi(Handler):
             raise ValueError("the sandbox sets binaryMediaTypes only at creation")
         if "body" in changed:
             self._import(record.id, inputs)
-        if paths := {f"/{name}": inputs.get(name, "") for name in sorted(changed - {"body"})}:
+        paths = {f"/{name}": inputs.get(name, "") for name in sorted(changed - {"body", "endpointConfiguration"})}
+        if "endpointConfiguration" in changed:
+            paths[f"/endpointConfiguration/types/{_types(record.inputs)[0]}"] = _types(inputs)[0]
+        if paths:
             self.aws.client("apigateway").update_rest_api(restApiId=record.id, patchOperations=replacements(paths))
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        api = self.aws.client("apigateway")
+        found = api.get_rest_api(restApiId=record.id)
+        types = found.get("endpointConfiguration", {}).get("types", [])
+        body = self._body(record) if "body" in record.inputs else ""
+        return {**take(found, API), "endpointConfiguration": {"types": ",".join(types)}, "body": body}
+
+    def _body(self, record: Record) -> str:
+        """The document as it was given, where each method is answered as it says; else with what answers it."""
+        pages = (
+            self.aws.client("apigateway")
+            .get_paginator("get_resources")
+            .paginate(restApiId=record.id, embed=["methods"])
+        )
+        there = {
+            (each["path"], verb.lower()): method.get("methodIntegration", {}).get("uri", "")
+            for page in pages
+            for each in page["items"]
+            for verb, method in each.get("resourceMethods", {}).items()
+        }
+        document = json.loads(record.inputs["body"])
+        asked = {
+            (path, verb): operation.get(INTEGRATED, {}).get("uri", "")
+            for path, item in document.get("paths", {}).items()
+            for verb, operation in item.items()
+        }
+        if asked == there:
+            return record.inputs["body"]
+        return json.dumps({**document, "paths": _described(document.get("paths", {}), there)}, sort_keys=True)
 
     def delete(self, record: Record) -> None:
         self.aws.client("apigateway").delete_rest_api(restApiId=record.id)
@@ -68,6 +102,18 @@ class RestApi(Handler):
     def _import(self, api_id: str, inputs: Mapping[str, Any]) -> None:
         if "body" in inputs:
             self.aws.client("apigateway").put_rest_api(restApiId=api_id, mode="overwrite", body=inputs["body"])
+
+
+INTEGRATED = "x-amazon-apigateway-integration"
+
+
+def _described(paths: Mapping[str, Any], there: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """The paths of a document with those methods that are there, and what answers them."""
+    made: dict[str, Any] = {}
+    for (path, verb), uri in there.items():
+        operation: Mapping[str, Any] = paths.get(path, {}).get(verb, {})
+        made.setdefault(path, {})[verb] = {**operation, INTEGRATED: {**operation.get(INTEGRATED, {}), "uri": uri}}
+    return made
 
 
 def _types(inputs: Mapping[str, Any]) -> Sequence[str]:
@@ -122,6 +168,10 @@ class Method(Handler):
         self.aws.client("apigateway").update_method(**_place(record.inputs), patchOperations=replacements(paths))
         return {}
 
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        method = self.aws.client("apigateway").get_method(**_place(record.inputs))
+        return take(method, "apiKeyRequired authorizerId", authorization="authorizationType")
+
     def delete(self, record: Record) -> None:
         self.aws.client("apigateway").delete_method(**_place(record.inputs))
 
@@ -150,6 +200,10 @@ class Integration(Handler):
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         return self.create(inputs).outputs
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        there = self.aws.client("apigateway").get_integration(**_place(record.inputs))
+        return take(there, "type uri", integrationHttpMethod="httpMethod")
 
     def delete(self, record: Record) -> None:
         self.aws.client("apigateway").delete_integration(**_place(record.inputs))

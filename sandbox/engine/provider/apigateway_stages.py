@@ -73,6 +73,14 @@ class Stage(Handler):
         self._patch(inputs, paths)
         return self._outputs(inputs)
 
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        """Not the variables and the canary: the runbook owns them (ADR 0001)."""
+        place = {"restApiId": record.inputs["restApi"], "stageName": record.inputs["stageName"]}
+        stage = self.aws.client("apigateway").get_stage(**place)
+        simple = {"deployment": "deploymentId", "xrayTracingEnabled": "tracingEnabled"}
+        same = "description documentationVersion cacheClusterEnabled cacheClusterSize accessLogSettings"
+        return take(stage, same, **simple)
+
     def delete(self, record: Record) -> None:
         place = {"restApiId": record.inputs["restApi"], "stageName": record.inputs["stageName"]}
         self.aws.client("apigateway").delete_stage(**place)

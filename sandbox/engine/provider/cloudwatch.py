@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, pascal, pick, section, tags
+from sandbox.engine.shape import AutoName, found, pascal, pick, section, tags
 from sandbox.engine.state import Record
 
 
@@ -26,6 +26,15 @@ class LogGroup(Handler):
         if "kmsKeyId" in changed:
             self._encrypt(record.id, inputs.get("kmsKeyId"))
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        groups = self.aws.client("logs").describe_log_groups(logGroupNamePrefix=record.id)["logGroups"]
+        group = next(each for each in groups if each["logGroupName"] == record.id)
+        return {"retentionInDays": group.get("retentionInDays", 0), "kmsKeyId": group.get("kmsKeyId", "")}
+
+    def has(self, record: Record) -> bool:
+        groups = self.aws.client("logs").describe_log_groups(logGroupNamePrefix=record.id)["logGroups"]
+        return any(each["logGroupName"] == record.id for each in groups)
 
     def delete(self, record: Record) -> None:
         if not record.inputs.get("skipDestroy"):
@@ -68,6 +77,11 @@ class MetricAlarm(Handler):
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         self._put(inputs)
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        (alarm,) = self.aws.client("cloudwatch").describe_alarms(AlarmNames=[record.id])["MetricAlarms"]
+        dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions", [])}
+        return {**found(alarm, ALARM, okActions="OKActions"), "dimensions": dimensions}
 
     def delete(self, record: Record) -> None:
         self.aws.client("cloudwatch").delete_alarms(AlarmNames=[record.id])

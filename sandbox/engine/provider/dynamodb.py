@@ -48,11 +48,24 @@ class Table(Handler):
         self._extras(inputs, changed)
         return _outputs(dynamodb.describe_table(TableName=record.id)["Table"])
 
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        dynamodb, place = self.aws.client("dynamodb"), {"TableName": record.id}
+        table = dynamodb.describe_table(**place)["Table"]
+        stream: Mapping[str, Any] = table.get("StreamSpecification") or {}
+        backups = dynamodb.describe_continuous_backups(**place)["ContinuousBackupsDescription"]
+        recovery = backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+        return {
+            "streamEnabled": stream.get("StreamEnabled", False),
+            "streamViewType": stream.get("StreamViewType"),
+            "pointInTimeRecovery": {"enabled": recovery},
+            "deletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
+            "billingMode": table.get("BillingModeSummary", {}).get("BillingMode"),
+            "ttl": _expiry(dynamodb.describe_time_to_live(**place)["TimeToLiveDescription"]),
+        }
+
     def refresh(self, record: Record) -> None:
-        table = self.aws.client("dynamodb").describe_table(TableName=record.id)["Table"]
-        if "streamEnabled" in record.inputs:
-            record.inputs["streamEnabled"] = table.get("StreamSpecification", {}).get("StreamEnabled", False)
-        record.outputs = _outputs(table)
+        super().refresh(record)
+        record.outputs = _outputs(self.aws.client("dynamodb").describe_table(TableName=record.id)["Table"])
 
     def release(self, record: Record) -> None:
         if record.inputs.get("deletionProtectionEnabled"):
@@ -74,6 +87,11 @@ class Table(Handler):
             asked = known(inputs["ttl"], "attributeName enabled")
             expiry = {"AttributeName": asked["attributeName"], "Enabled": asked.get("enabled", False)}
             dynamodb.update_time_to_live(TableName=inputs["name"], TimeToLiveSpecification=expiry)
+
+
+def _expiry(described: Mapping[str, Any]) -> dict[str, Any]:
+    enabled = described.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}
+    return {"attributeName": described.get("AttributeName", ""), "enabled": enabled}
 
 
 def _settings(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The network: VPC, subnets, security groups and their rules."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import AutoName, known, pick, tags
@@ -41,6 +41,13 @@ class Vpc(Handler):
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         self._dns(record.id, {key: inputs.get(key, key == "enableDnsSupport") for key in changed})
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        ec2 = self.aws.client("ec2")
+        answers = {
+            name: ec2.describe_vpc_attribute(VpcId=record.id, Attribute=name)[capital]["Value"] for name, capital in DNS
+        }
+        return dict(answers)
 
     def delete(self, record: Record) -> None:
         self.aws.client("ec2").delete_vpc(VpcId=record.id)
@@ -113,6 +120,13 @@ class SecurityGroup(Handler):
         self._authorize(record.id, {name: inputs[name] for name in changed if name in inputs})
         return {}
 
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        (group,) = self.aws.client("ec2").describe_security_groups(GroupIds=[record.id])["SecurityGroups"]
+        directions = {"ingress": "IpPermissions", "egress": "IpPermissionsEgress"}
+        return {
+            name: _rules(record.inputs.get(name, []), group[member], record.id) for name, member in directions.items()
+        }
+
     def delete(self, record: Record) -> None:
         self.aws.client("ec2").delete_security_group(GroupId=record.id)
 
@@ -143,3 +157,24 @@ def permission(rule: Mapping[str, Any], group: str) -> dict[str, Any]:
     found["Ipv6Ranges"] = [{"CidrIpv6": cidr} for cidr in rule.get("ipv6CidrBlocks", [])]
     found["UserIdGroupPairs"] = [{"GroupId": member} for member in groups]
     return {key: value for key, value in found.items() if value != []}
+
+
+def _rules(asked: list[dict[str, Any]], found: list[dict[str, Any]], group: str) -> list[dict[str, Any]]:
+    """The inline rules that EC2's mean; those that were asked where they are the same."""
+    same = sorted(map(_as_text, [permission(rule, group) for rule in asked])) == sorted(map(_as_text, found))
+    return asked if same else [_rule(each) for each in found]
+
+
+def _as_text(given: Mapping[str, Any]) -> str:
+    return str(sorted(_rule(given).items()))
+
+
+def _rule(given: Mapping[str, Any]) -> dict[str, Any]:
+    ranges = {"IpRanges": ("CidrIp", "cidrBlocks"), "Ipv6Ranges": ("CidrIpv6", "ipv6CidrBlocks")}
+    ranges |= {"UserIdGroupPairs": ("GroupId", "securityGroups")}
+    rule = {"protocol": given["IpProtocol"], "fromPort": given.get("FromPort", 0), "toPort": given.get("ToPort", 0)}
+    lists: dict[str, list[str]] = {
+        name: sorted(each[key] for each in cast("list[dict[str, str]]", given.get(member, [])))
+        for member, (key, name) in ranges.items()
+    }
+    return rule | {name: each for name, each in lists.items() if each}

@@ -1,11 +1,12 @@
 """Lambda: functions, who may call them, what feeds them."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, capital, known, pick, section
+from sandbox.engine.shape import AutoName, capital, found, known, pick, section
 from sandbox.engine.state import Record
 
 CONFIGURATION = (
@@ -46,6 +47,20 @@ class Function(Handler):
         if "reservedConcurrentExecutions" in changed:
             self._reserve({"name": record.id, "reservedConcurrentExecutions": -1} | dict(inputs))
         return self._outputs(functions.get_function_configuration(FunctionName=record.id))
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        functions = self.aws.client("lambda")
+        made = functions.get_function_configuration(FunctionName=record.id)
+        reserved = functions.get_function_concurrency(FunctionName=record.id).get("ReservedConcurrentExecutions", -1)
+        code = record.inputs["code"]
+        if made["CodeSha256"] != record.outputs["codeSha256"]:
+            code = {"sha256": made["CodeSha256"]}
+        return {
+            **found(made, f"{VERBATIM} architectures"),
+            "environment": {"variables": made.get("Environment", {}).get("Variables", {})},
+            "reservedConcurrentExecutions": reserved,
+            "code": code,
+        }
 
     def delete(self, record: Record) -> None:
         self.aws.client("lambda").delete_function(FunctionName=record.id)
@@ -94,6 +109,10 @@ class Permission(Handler):
         )
         return Made(inputs["statementId"])
 
+    def has(self, record: Record) -> bool:
+        answer = self.aws.client("lambda").get_policy(FunctionName=record.inputs["function"])
+        return record.id in {each["Sid"] for each in json.loads(answer["Policy"])["Statement"]}
+
     def delete(self, record: Record) -> None:
         self.aws.client("lambda").remove_permission(FunctionName=record.inputs["function"], StatementId=record.id)
 
@@ -131,6 +150,21 @@ class EventSourceMapping(Handler):
         wanted = {name: inputs.get(name, gone.get(name)) for name in changed}
         made = self.aws.client("lambda").update_event_source_mapping(UUID=record.id, **_mapping(wanted))
         return self._outputs(made)
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        made = self.aws.client("lambda").get_event_source_mapping(UUID=record.id)
+        outcomes: Mapping[str, Any] = made.get("DestinationConfig") or {}
+        destinations = {
+            outcome[:1].lower() + outcome[1:]: {"destinationArn": where["Destination"]}
+            for outcome, where in outcomes.items()
+            if where
+        }
+        writer = (
+            {}
+            if record.inputs["functionName"] == made["FunctionArn"].rpartition(":")[2]
+            else found(made, "", functionName="FunctionArn")
+        )
+        return {**found(made, MAPPING.replace("functionName ", "")), **writer, "destinationConfig": destinations}
 
     def delete(self, record: Record) -> None:
         self.aws.client("lambda").delete_event_source_mapping(UUID=record.id)
@@ -174,6 +208,10 @@ class FunctionRecursionConfig(Handler):
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         return self.create(inputs).outputs
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        place = {"FunctionName": record.inputs["functionName"]}
+        return found(self.aws.client("lambda").get_function_recursion_config(**place), "recursiveLoop")
 
     def delete(self, record: Record) -> None:
         name = record.inputs["functionName"]

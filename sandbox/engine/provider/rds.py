@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, capital, known, pascal, pick, section, tags
+from sandbox.engine.shape import AutoName, capital, found, known, pascal, pick, section, tags
 from sandbox.engine.state import Record
 
 
@@ -25,6 +25,10 @@ class SubnetGroup(Handler):
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
         self.aws.client("rds").modify_db_subnet_group(**self._arguments(record.id, inputs))
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        (group,) = self.aws.client("rds").describe_db_subnet_groups(DBSubnetGroupName=record.id)["DBSubnetGroups"]
+        return {"subnetIds": [each["SubnetIdentifier"] for each in group["Subnets"]]}
 
     def delete(self, record: Record) -> None:
         self.aws.client("rds").delete_db_subnet_group(DBSubnetGroupName=record.id)
@@ -65,6 +69,13 @@ class ClusterParameterGroup(Handler):
             )
         self._set(record.id, inputs.get("parameters", []))
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        place = {"DBClusterParameterGroupName": record.id, "Source": "user"}
+        pages = self.aws.client("rds").get_paginator("describe_db_cluster_parameters").paginate(**place)
+        values = {each["ParameterName"]: each.get("ParameterValue") for page in pages for each in page["Parameters"]}
+        asked: list[dict[str, Any]] = record.inputs.get("parameters", [])
+        return {"parameters": [{**each, "value": values.get(each["name"]) or ""} for each in asked]}
 
     def delete(self, record: Record) -> None:
         self.aws.client("rds").delete_db_cluster_parameter_group(DBClusterParameterGroupName=record.id)
@@ -126,6 +137,23 @@ class Cluster(Handler):
             DBClusterIdentifier=record.id, ApplyImmediately=True, **arguments
         )["DBCluster"]
         return _cluster_outputs(cluster)
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        (cluster,) = self.aws.client("rds").describe_db_clusters(DBClusterIdentifier=record.id)["DBClusters"]
+        plain = (
+            "deletionProtection backupRetentionPeriod preferredBackupWindow preferredMaintenanceWindow engineVersion"
+        )
+        groups = [each["VpcSecurityGroupId"] for each in cluster.get("VpcSecurityGroups", [])]
+        return {
+            **found(
+                cluster,
+                plain,
+                enableHttpEndpoint="HttpEndpointEnabled",
+                serverlessv2ScalingConfiguration="ServerlessV2ScalingConfiguration",
+                dbClusterParameterGroupName="DBClusterParameterGroup",
+            ),
+            **({"vpcSecurityGroupIds": groups} if groups else {}),
+        }
 
     def delete(self, record: Record) -> None:
         keep: dict[str, Any] = {"SkipFinalSnapshot": True}
@@ -194,6 +222,11 @@ class ClusterInstance(Handler):
         )
         self.aws.client("rds").modify_db_instance(DBInstanceIdentifier=record.id, ApplyImmediately=True, **arguments)
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        place = {"DBInstanceIdentifier": record.id}
+        (instance,) = self.aws.client("rds").describe_db_instances(**place)["DBInstances"]
+        return found(instance, "promotionTier publiclyAccessible", instanceClass="DBInstanceClass")
 
     def delete(self, record: Record) -> None:
         self.aws.client("rds").delete_db_instance(DBInstanceIdentifier=record.id, SkipFinalSnapshot=True)

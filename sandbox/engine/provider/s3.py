@@ -5,7 +5,7 @@ from typing import Any
 
 from sandbox.engine.aws import PARTITION
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, known, pick, tags
+from sandbox.engine.shape import AutoName, camel, found, known, pick, tags
 from sandbox.engine.state import Record
 
 
@@ -77,6 +77,9 @@ class Setting(Handler):
 class PublicAccessBlock(Setting):
     put, remove = "put_public_access_block", "delete_public_access_block"
 
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        return camel(self.aws.client("s3").get_public_access_block(Bucket=record.id)["PublicAccessBlockConfiguration"])
+
     def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         switches = "blockPublicAcls blockPublicPolicy ignorePublicAcls restrictPublicBuckets"
         return {"PublicAccessBlockConfiguration": pick(inputs, switches)}
@@ -90,6 +93,12 @@ class PublicAccessBlock(Setting):
 )
 class Encryption(Setting):
     put, remove = "put_bucket_encryption", "delete_bucket_encryption"
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        answer = self.aws.client("s3").get_bucket_encryption(Bucket=record.id)["ServerSideEncryptionConfiguration"]
+        names = {"sseAlgorithm": "SSEAlgorithm", "kmsMasterKeyId": "KMSMasterKeyID"}
+        defaults = [found(rule["ApplyServerSideEncryptionByDefault"], "", **names) for rule in answer["Rules"]]
+        return {"rules": [{"applyServerSideEncryptionByDefault": each} for each in defaults]}
 
     def arguments(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         rules = [self._rule(rule) for rule in inputs["rules"]]

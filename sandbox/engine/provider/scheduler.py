@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, pick
+from sandbox.engine.shape import AutoName, found, pick
 from sandbox.engine.state import Record
 
 SCHEDULE = (
@@ -31,10 +31,9 @@ class Schedule(Handler):
         self.aws.client("scheduler").update_schedule(**pick(inputs, f"name groupName {SCHEDULE}"))
         return {}
 
-    def refresh(self, record: Record) -> None:
-        if "state" in record.inputs:
-            found = self.aws.client("scheduler").get_schedule(**pick(record.inputs, "name groupName"))
-            record.inputs["state"] = found["State"]
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        schedule = self.aws.client("scheduler").get_schedule(**pick(record.inputs, "name groupName"))
+        return found(schedule, SCHEDULE)
 
     def delete(self, record: Record) -> None:
         self.aws.client("scheduler").delete_schedule(**pick(record.inputs, "name groupName"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, pick, tags
+from sandbox.engine.shape import AutoName, found, pick, tags
 from sandbox.engine.state import Record
 
 
@@ -28,6 +28,9 @@ class Secret(Handler):
         secrets = self.aws.client("secretsmanager")
         secrets.update_secret(SecretId=record.id, **pick(inputs, "description kmsKeyId"))
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        return found(self.aws.client("secretsmanager").describe_secret(SecretId=record.id), "description kmsKeyId")
 
     def delete(self, record: Record) -> None:
         arguments: dict[str, Any] = {"ForceDeleteWithoutRecovery": True}  # a successor may need the name at once
