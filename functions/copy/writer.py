@@ -155,6 +155,11 @@ class WriteOutcome:
     skipped: int = 0
     quarantined: int = 0
 
+    @property
+    def wrote(self) -> bool:
+        """Whether a write that depends on the lease was done."""
+        return bool(self.written or self.deleted or self.quarantined)
+
 
 @dataclass
 class _Plan:
