@@ -61,6 +61,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         schedules,
         skewed_clock,
         stage_variables,
+        state_machines,
         stream_mapping,
         streams,
         throttling,
@@ -89,6 +90,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         metrics,
         scans,
         schedules,
+        state_machines,
     ):
         gap.install()
     latency.install(delays)
