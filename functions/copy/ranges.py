@@ -91,7 +91,7 @@ class RangeRecords:
         return self._done([{"Update": update}, *(self._put(seen.run, each) for each in made)])
 
     def adopt(self, seen: CopyRecord, ranges: Iterable[CopyRange]) -> bool:
-        """Give ranges that another run left to this one; whoever works on them is refused from now on."""
+        """Give ranges that another run left to this one; their workers are refused from now on."""
         left = [each for each in ranges if each.run != seen.run]
         for start in range(0, len(left), AT_ONCE):
             check: Any = self._copy("#run = :run")

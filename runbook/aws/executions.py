@@ -14,11 +14,11 @@ ABSENT = "ExecutionDoesNotExist"
 class ExecutionsClient(Protocol):
     """What is called of boto3's `stepfunctions`."""
 
-    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> Mapping[str, Any]: ...  # noqa: A002, N803  # AWS's names
+    def start_execution(self, **_: str) -> Mapping[str, Any]: ...
 
-    def stop_execution(self, *, executionArn: str, cause: str) -> Mapping[str, Any]: ...  # noqa: N803  # likewise
+    def stop_execution(self, **_: str) -> Mapping[str, Any]: ...
 
-    def describe_execution(self, *, executionArn: str) -> Mapping[str, Any]: ...  # noqa: N803  # likewise
+    def describe_execution(self, **_: str) -> Mapping[str, Any]: ...
 
 
 def start(client: ExecutionsClient, machine: str, name: str, document: str) -> None:

@@ -131,7 +131,7 @@ def start(
 
     Makes the preflight checks, adds triggers to the legacy table, queues the key of every row and calls the workers, which write the items.
 
-    A table that the four lanes would not copy within a night is copied by ranges of keys instead, many at once, by a state machine of Step Functions.
+    A table that four lanes would not copy within a night is copied by ranges of keys, many at once.
 
     From then on, until `complete`, public writes go through the gate, which passes them on to the source of truth. Public reads do not change.
     """

@@ -1,4 +1,4 @@
-"""A backfill by ranges: what legacy writes meanwhile is never lost, whoever is killed, late or stands still."""
+"""A backfill by ranges: what legacy writes meanwhile is never lost, though workers are killed, late or stand still."""
 
 from __future__ import annotations
 
