@@ -228,6 +228,8 @@ class CopyLane:
     def _finish(self, rows: Sequence[Taken]) -> None:
         self._inheritance.correct(list(dict.fromkeys(row.key for row in rows if row.arrived)))
         outcome = self._writer.copy(list(dict.fromkeys(row.key for row in rows)))
+        if not outcome.wrote:
+            self.lease.confirm()  # no write has shown it: the lane's next worker may be at an older state of a row
         self.queue.remove(rows)
         self._report(rows, outcome)
 

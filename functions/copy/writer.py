@@ -21,7 +21,7 @@ from functions.aws.dynamodb import (
     read_batches,
 )
 from functions.aws.retry import back_off
-from functions.copy.lease import LaneLease
+from functions.copy.lease import WriteLease
 from functions.domain import mapping, names, origin
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
@@ -46,10 +46,10 @@ class Items:
 
     Args:
         client: boto3's `dynamodb`, which must not repeat calls by itself.
-        lease: of the lane. Each write is refused where it takes effect unless the lane is ours.
+        lease: of the lane or range. Each write is refused where it takes effect unless that is ours.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, key: str, lease: LaneLease) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, key: str, lease: WriteLease) -> None:
         self._client = client
         self._table = table
         self._key = key
@@ -155,6 +155,11 @@ class WriteOutcome:
     skipped: int = 0
     quarantined: int = 0
 
+    @property
+    def wrote(self) -> bool:
+        """Whether a write that depends on the lease was done."""
+        return bool(self.written or self.deleted or self.quarantined)
+
 
 @dataclass
 class _Plan:
@@ -169,11 +174,11 @@ class ItemWriter:
         store: its rows.
         items: its items.
         quarantine: takes what cannot be written.
-        lease: of the lane.
+        lease: of the lane or range.
     """
 
     def __init__(
-        self, entity: Entity, store: LegacyStore, items: Items, quarantine: QuarantineKey, lease: LaneLease
+        self, entity: Entity, store: LegacyStore, items: Items, quarantine: QuarantineKey, lease: WriteLease
     ) -> None:
         self._entity = entity
         self._store = store

@@ -74,15 +74,21 @@ class LegacyStore:
         """
         return self._either(lambda identified: self._page(limit, after, identified))
 
-    def keys(self, limit: int, after: str) -> tuple[list[str], str]:
-        """The item keys of at most `limit` rows after the primary key `after`, and where to go on ("" at the end)."""
-        return self._either(lambda identified: self._keys(limit, after, identified))
+    def keys(self, limit: int, after: str, until: str = "") -> tuple[list[str], str]:
+        """The item keys of at most `limit` rows after the primary key `after`, and where to go on ("" at the end).
 
-    def _keys(self, limit: int, after: str, identified: bool) -> tuple[list[str], str]:
+        Args:
+            until: the last primary key; empty for the table's.
+        """
+        return self._either(lambda identified: self._keys(limit, after, until, identified))
+
+    def _keys(self, limit: int, after: str, until: str, identified: bool) -> tuple[list[str], str]:
         legacy, column = self._entity.legacy, names.KEY_COLUMN if identified else "NULL"
-        where = f" WHERE `{legacy.key}` > :after" if after else ""
+        bounds = [f"`{legacy.key}` > :after"] if after else []
+        bounds += [f"`{legacy.key}` <= :until"] if until else []
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
         sql = f"SELECT `{legacy.key}`, {column} FROM {self._table}{where} ORDER BY `{legacy.key}` LIMIT {int(limit)}"  # noqa: S608
-        rows = self._database.query(sql, self._after(after))
+        rows = self._database.query(sql, self.bounds(after, until))
         found = [cell_text(row[0] if row[1].get("isNull") else row[1]) for row in rows]
         return found, cell_text(rows[-1][0]) if len(rows) == limit else ""
 
@@ -153,6 +159,13 @@ class LegacyStore:
         more = bool(rows) and (len(rows) < rows[0].found or rows[0].found == limit)
         found = ((row.key, partial(self._record, row)) for row in rows)
         return page_of(found, rows[-1].primary_key if more else "")
+
+    def bounds(self, after: str, until: str) -> dict[str, dict[str, Any]]:
+        """The parameters `:after` and `:until` for primary keys; an empty one has none."""
+        given = {name: key for name, key in {"after": after, "until": until}.items() if key}
+        if self._natural:
+            return {name: {"stringValue": key} for name, key in given.items()}
+        return {name: {"longValue": int(key)} for name, key in given.items()}
 
     def _after(self, after: str) -> dict[str, dict[str, Any]]:
         if not after:

@@ -15,6 +15,7 @@ from botocore.config import Config
 from functions.aws.data_api import CONFIG as DATA_API
 from functions.aws.dynamodb import CONFIG as COPY
 from functions.aws.session_function import CONFIG as SESSIONS
+from runbook.aws.executions import ExecutionsClient
 from runbook.aws.outputs import Target
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Clients:
     cloudwatch: CloudWatchClient = _lazily("cloudwatch")
     dynamodb: DynamoDBClient = _lazily("dynamodb")
     dynamodb_once: DynamoDBClient = _lazily("dynamodb", COPY)  # without the SDK's retries, as copy's workers need it
+    executions: ExecutionsClient = _lazily("stepfunctions")
     functions: LambdaClient = _lazily("lambda", FUNCTIONS)
     functions_once: LambdaClient = _lazily("lambda", SESSIONS)  # without the SDK's retries
     rds: RDSClient = _lazily("rds")
