@@ -255,7 +255,7 @@ class ItemWriter:
                 return _Rows({}, {**refused, keys[0]: str(error)})
             half = len(keys) // 2
             one, other = self._rows(keys[:half], refused), self._rows(keys[half:], {})
-            return _Rows(one.records | other.records, one.refused | other.refused)
+            return _Rows({**one.records, **other.records}, {**one.refused, **other.refused})
         # By the keys asked for: a case-insensitive column may answer with another spelling, which is another item.
         return _Rows({key: found.get(key) for key in keys}, refused)
 
