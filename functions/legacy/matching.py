@@ -59,7 +59,7 @@ class Matching:
             return self.possible and all(self._equal([rows[i] for i in run]) for run in json_rows.runs(rows))
         except TransientError:
             raise
-        except DataApiError:  # no column of ours, or a value that it cannot compare: whoever reads the rows says which
+        except DataApiError:  # no column of ours, or a value that it cannot compare; reading the rows shows which
             return False
 
     def _equal(self, rows: Sequence[Cells]) -> bool:
