@@ -46,7 +46,7 @@ def step(
     entity: Entity,
     targets: LaneTargets,
     remaining: Callable[[], float],
-    wake: Callable[[], None],
+    wake: Callable[[], object],
 ) -> dict[str, Any]:
     """Do the step that a state asks for.
 
@@ -195,15 +195,8 @@ class RangeWork:
         return following or taken.until, not following
 
     def _copied(self, keys: Sequence[str]) -> WriteOutcome:
-        outcome = WriteOutcome()
-        for start in range(0, len(keys), SLICE):
-            some = keys[start : start + SLICE]
-            self._inheritance.correct(some)
-            done = self._writer.copy(some)
-            outcome.deleted += done.deleted
-            outcome.skipped += done.skipped
-            outcome.quarantined += done.quarantined
-        return outcome
+        self._inheritance.correct(keys)
+        return self._writer.copy([keys[start : start + SLICE] for start in range(0, len(keys), SLICE)])
 
     def _count(self, copy: CopyRecord, rows: int, outcome: WriteOutcome) -> None:
         self._records.count(

@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws import dynamodb, environment
+from functions.aws import dynamodb, environment, plain_json
 from functions.aws.data_api import DataApi
 from functions.aws.dynamodb import TransientDynamoError
 from functions.aws.mysql_errors import TransientError
@@ -211,7 +211,7 @@ def _call_successor(event: dict[str, Any], context: LambdaContext) -> None:
 @cache
 def _rds_data() -> RDSDataServiceClient:
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=READ_TIMEOUT)
-    return boto3.Session().client("rds-data", config=config)
+    return plain_json.client(boto3.Session(), "rds-data", config)
 
 
 @cache

@@ -38,7 +38,7 @@ def key_as_bytes(entity: Entity) -> str:
 
 Answer = TypeVar("Answer")
 Known = TypeVar("Known")
-MANY = 200  # keys in one statement
+MANY = 500  # keys in one statement, at most: rows may be large
 
 
 def of_writable(keys: Sequence[str], look: Callable[[Sequence[str]], dict[str, Known]]) -> dict[str, Known]:
@@ -66,6 +66,7 @@ class LegacyStore:
         self._entity = entity
         self._database = database
         self._natural = entity.legacy.key_type == "string"
+        self._at_once = MANY
 
     def page(self, limit: int, after: str) -> Page:
         """At most `limit` records after the primary key `after` ("" for the start), fewer when they are large.
@@ -119,38 +120,57 @@ class LegacyStore:
         """
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Record] = {}
-        for start in range(0, len(wanted), MANY):
-            chunk = wanted[start : start + MANY]
-            found |= of_writable(chunk, lambda some: self._either(lambda identified: self._many(some, identified)))
+        while wanted:
+            some = wanted[: self._at_once]
+            found |= of_writable(some, lambda part: self._either(lambda identified: self._many(part, identified)))
+            wanted = wanted[len(some) :]
+            self._at_once = min(MANY, self._at_once + self._at_once // 4 + 1)
         return found
 
     def _many(self, keys: Sequence[str], identified: bool) -> dict[str, Record]:
         select = Select(self._entity, identified=identified)
         found: dict[str, Record] = {}
-        for source, where, values in self._places_of_many(keys, identified):
-            rows = select.selected(self._database.query(select.where(where, source), values))
+        for sql, values in self._reads_of_many(select, keys, identified):
+            rows = select.selected(self._database.query(sql, values))
             if rows and len(rows) < rows[0].found:  # too large for one answer
-                half = len(keys) // 2
-                return self._many(keys[:half], identified) | self._many(keys[half:], identified)
+                self._at_once = max(1, min(len(rows), len(keys) // 2))
+                return self._in_parts(keys, identified)
+            rows.sort(key=lambda row: row.key != row.primary_key)  # a row that modern made counts before a number's own
             records = (mapping.check_limits(self._entity, self._record(row)) for row in rows)
             found |= {record.key: record for record in records}
         return found
+
+    def _in_parts(self, keys: Sequence[str], identified: bool) -> dict[str, Record]:
+        found: dict[str, Record] = {}
+        size = self._at_once
+        for start in range(0, len(keys), size):
+            found |= self._many(keys[start : start + size], identified)
+        return found
+
+    def _reads_of_many(
+        self, select: Select, keys: Sequence[str], identified: bool
+    ) -> list[tuple[str, dict[str, dict[str, Any]]]]:
+        """The SELECTs that read some keys' rows: one for all places, or one for each where there is a single key."""
+        places = self._places_of_many(keys, identified)
+        if len(places) == 1 or len(keys) == 1:
+            return [(select.where(where, source), values) for source, where, values in places]
+        return [(select.anywhere([(where, source) for source, where, _ in places]), places[-1][2])]
 
     def _places_of_many(self, keys: Sequence[str], identified: bool) -> list[tuple[str, str, dict[str, Any]]]:
         """Where the rows of some keys are: the tables, the condition, and its parameters."""
         column = f"{self._table}.`{self._entity.legacy.key}`"
         if self._natural:
             return [(self._table, *within(column, [{"stringValue": key} for key in keys]))]
-        source = f"{json_rows.source(['wanted'])} STRAIGHT_JOIN {self._table}"
+        source = f"{json_rows.source(['wanted', 'counted'])} STRAIGHT_JOIN {self._table}"
         places: list[tuple[str, str, dict[str, Any]]] = []
-        counted = [[key] for key in keys if is_counted_key(key)]
-        if counted:
-            number = f"{column} = CAST({json_rows.cell('wanted')} AS SIGNED)"
+        rows = [[key, key if is_counted_key(key) else None] for key in keys]
+        if any(number for _, number in rows):
+            number = f"{column} = CAST({json_rows.cell('counted')} AS SIGNED)"
             own_key = f"{names.KEY_COLUMN} IS NULL" if identified else "TRUE"
-            places.append((f"{source} ON {number}", own_key, json_rows.parameter(counted)))
+            places.append((f"{source} ON {number}", own_key, json_rows.parameter(rows)))
         if identified:
             by_key = f"{source} ON {names.KEY_COLUMN} = {json_rows.binary('wanted')}"
-            places.append((by_key, "TRUE", json_rows.parameter([[key] for key in keys])))
+            places.append((by_key, "TRUE", json_rows.parameter(rows)))
         return places
 
     def _page(self, limit: int, after: str, identified: bool) -> Page:
