@@ -38,7 +38,11 @@ GITHUB_PROVIDER = "arn:{partition}:iam::{account}:oidc-provider/" + GITHUB
 EVERY = "*"  # AWS knows no resource for these actions, or names it when the call is made
 TAGGED = {"StringEquals": {"aws:ResourceTag/streamback:stack": "{stack}"}}
 
+STATE_MACHINES = "arn:{partition}:states:{region}:{account}:stateMachine:" + NAMED
+EXECUTIONS = "arn:{partition}:states:{region}:{account}:execution:" + NAMED
+
 PASS_TO_LAMBDA = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+PASS_TO_STATES = {"StringEquals": {"iam:PassedToService": "states.amazonaws.com"}}
 PASS_TO_SCHEDULER = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
 BOUNDED = {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}}
 
@@ -216,6 +220,16 @@ DEPLOYING: Mapping[str, tuple[Right, ...]] = {
             provider="scheduler:GetSchedule scheduler:UpdateSchedule",
         ),
         Right("iam:PassRole", (ROLES,), condition=PASS_TO_SCHEDULER),
+    ),
+    "aws:sfn/stateMachine:StateMachine": (
+        Right(
+            "states:CreateStateMachine states:DeleteStateMachine states:TagResource states:UntagResource "
+            "states:UpdateStateMachine",
+            (STATE_MACHINES,),
+            provider="states:DescribeStateMachine states:ListStateMachineVersions states:ListTagsForResource",
+        ),
+        Right("", (EVERY,), provider="states:ValidateStateMachineDefinition"),
+        Right("iam:PassRole", (ROLES,), condition=PASS_TO_STATES),
     ),
     "aws:secretsmanager/secret:Secret": (
         Right(

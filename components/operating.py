@@ -8,6 +8,7 @@ from components.deploying import (
     CLUSTERS,
     ENTITY_TABLES,
     EVERY,
+    EXECUTIONS,
     FUNCTIONS,
     LOG_GROUPS,
     MAPPINGS,
@@ -16,6 +17,7 @@ from components.deploying import (
     ROLES,
     SCHEDULES,
     SECRETS,
+    STATE_MACHINES,
     TABLES,
 )
 from components.rights import Right
@@ -34,6 +36,7 @@ READING = (
     Right("lambda:GetEventSourceMapping", (MAPPINGS,)),
     Right("lambda:GetAccountSettings cloudwatch:GetMetricStatistics", (EVERY,)),
     Right("scheduler:GetSchedule", (SCHEDULES,)),
+    Right("states:DescribeExecution", (EXECUTIONS,)),
     Right("rds-data:ExecuteStatement rds:DescribeDBClusters", (CLUSTERS,)),
     Right("secretsmanager:GetSecretValue", (SECRETS, MASTER_SECRETS)),
     Right("s3:ListBucket", (BUCKETS,)),
@@ -57,6 +60,8 @@ ACTING = (
     Right("lambda:UpdateEventSourceMapping", (MAPPINGS,)),
     Right("scheduler:UpdateSchedule", (SCHEDULES,)),
     Right("iam:PassRole", (ROLES,), condition=PASS_TO_SCHEDULER),  # an update sends the whole schedule
+    Right("states:StartExecution", (STATE_MACHINES,)),
+    Right("states:StopExecution", (EXECUTIONS,)),
     Right("rds-data:BeginTransaction rds-data:CommitTransaction rds-data:RollbackTransaction", (CLUSTERS,)),
     Right("s3:DeleteObject s3:PutObject", (f"{BUCKETS}/*",)),
 )
@@ -73,6 +78,8 @@ BOUNDARY = (
         "rds-data:BeginTransaction rds-data:CommitTransaction rds-data:ExecuteStatement rds-data:RollbackTransaction",
         (CLUSTERS,),
     ),
+    Right("states:StartExecution", (STATE_MACHINES,)),
+    Right("states:DescribeExecution states:StopExecution", (EXECUTIONS,)),
     Right("secretsmanager:GetSecretValue", (SECRETS, MASTER_SECRETS)),
     Right("secretsmanager:PutSecretValue", (SECRETS,)),
     Right("secretsmanager:GetRandomPassword", (EVERY,)),

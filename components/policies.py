@@ -120,6 +120,19 @@ def invoke(function_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
     return allow(["lambda:InvokeFunction"], function_arns)
 
 
+def map_over_executions(machine_arn: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """Let a state machine run its distributed map: Step Functions names the children, hence the `*` at the end.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+    """
+    executions = pulumi.Output.from_input(machine_arn).apply(lambda arn: arn.replace(":stateMachine:", ":execution:"))
+    children = pulumi.Output.concat(executions, ":*")
+    return [
+        allow(["states:StartExecution"], [machine_arn]),
+        allow(["states:DescribeExecution", "states:StopExecution"], [children]),
+    ]
+
+
 def read_stream(stream_arn: pulumi.Input[str]) -> dict[str, Any]:
     actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
     return allow(actions, [stream_arn])

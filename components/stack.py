@@ -17,6 +17,7 @@ from components.gate import Gate, GateArgs
 from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
 from components.modern import ModernSystem, ModernSystemArgs
+from components.ranges import RangeMachine, RangeMachineArgs
 from components.rights import StackNames
 from components.routes import routes
 from components.settings import PARTS, Settings
@@ -50,6 +51,7 @@ class Streamback:
         self.modern = self._modern() if "modern" in settings.parts else None
         self.bridge = self._bridge(self.modern) if self.modern and "bridge" in settings.parts else None
         self.copy = self._copy(self.modern, self.bridge) if self.modern and self.bridge else None
+        self.ranges = self._ranges(self.copy) if self.copy else None
         self.gate = self._gate(self.modern) if self.modern and self.bridge else None
         self.api = self._public_api()
         self.delivery = self._delivery() if settings.repository else None
@@ -124,6 +126,13 @@ class Streamback:
                 alarm_topic_arn=self._settings.alarm_topic_arn,
                 defaults=self._defaults,
             ),
+        )
+
+    def _ranges(self, copy: Copy) -> RangeMachine:
+        defaults = self._defaults
+        return RangeMachine(
+            f"{self._name}-ranges",
+            RangeMachineArgs(worker=copy.worker, boundary_arn=defaults.boundary_arn, tags=defaults.tags),
         )
 
     def _gate(self, modern: ModernSystem) -> Gate:
@@ -254,6 +263,8 @@ class Streamback:
             }
         if self.copy and self.gate:
             outputs |= {"copyFunction": self.copy.worker.name, "gateFunction": self.gate.function.name}
+        if self.ranges:
+            outputs["rangeMachineArn"] = self.ranges.arn
         if bridge:
             outputs |= {
                 "quarantineTable": bridge.quarantine.name,

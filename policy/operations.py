@@ -26,6 +26,7 @@ TAGGED = (
     "aws:rds/subnetGroup:SubnetGroup",
     "aws:s3/bucket:Bucket",
     "aws:secretsmanager/secret:Secret",
+    "aws:sfn/stateMachine:StateMachine",
     ALARM,
     FUNCTION,
     LOG_GROUP,

@@ -39,12 +39,15 @@ INTERFACES = Wildcard(
     "Lambda names the network interfaces "
     "(https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions)",
 )
+CHILDREN = Wildcard(r"arn:[^*]+:\*", "Step Functions names the children of a distributed map; the machine is named")
 # Every `*` that AWS forces, by action.
 FORCED: Mapping[str, Wildcard] = {
     "logs:CreateLogStream": STREAMS,
     "logs:PutLogEvents": STREAMS,
     "s3:PutObject": Wildcard(r"arn:[^*]+/\*", "Lambda names the objects; the bucket is named"),
     "secretsmanager:GetRandomPassword": Wildcard(r"\*", "drawing a password has no resource"),
+    "states:DescribeExecution": CHILDREN,
+    "states:StopExecution": CHILDREN,
     "ec2:AssignPrivateIpAddresses": INTERFACES,
     "ec2:CreateNetworkInterface": INTERFACES,
     "ec2:DeleteNetworkInterface": INTERFACES,

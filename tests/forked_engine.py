@@ -21,7 +21,8 @@ import pulumi_aws.lambda_
 import pulumi_aws.rds
 import pulumi_aws.s3
 import pulumi_aws.scheduler
-import pulumi_aws.secretsmanager  # noqa: F401  # all of them are for the forks
+import pulumi_aws.secretsmanager
+import pulumi_aws.sfn  # noqa: F401  # all of them are for the forks
 
 from sandbox.engine import program  # noqa: F401  # likewise
 

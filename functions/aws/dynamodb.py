@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
+from functions.aws import plain_json
 from functions.aws.mysql_errors import TransientError
 from functions.aws.retry import BUSY_CODES, TRANSIENT_CODES, waits
 
@@ -56,7 +57,7 @@ class InvalidError(Exception):
 @cache
 def dynamodb() -> DynamoDBClient:
     """DynamoDB without the SDK's retries, as copy and modern's writers call it: they decide what may be repeated."""
-    return boto3.Session().client("dynamodb", config=CONFIG)
+    return plain_json.client(boto3.Session(), "dynamodb", CONFIG)
 
 
 def called(call: Callable[[], Answer]) -> Answer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from functions.aws import data_api, session_function
+from functions.aws import data_api, plain_json, session_function
 from functions.aws.data_api import DataApi
 from functions.aws.session_function import SessionFunction
 from functions.domain import entities
@@ -53,7 +53,7 @@ def database_as_bridge(name: str) -> DataApi:
 
 @cache
 def _rds_data() -> RDSDataServiceClient:
-    return boto3.Session().client("rds-data", config=data_api.CONFIG)
+    return plain_json.client(boto3.Session(), "rds-data", data_api.CONFIG)
 
 
 @cache
@@ -69,4 +69,4 @@ def _sessions() -> SessionFunction | None:
 @cache
 def dynamodb() -> DynamoDBClient:
     """DynamoDB, with the SDK's own retries for throttling."""
-    return boto3.Session().client("dynamodb", config=DYNAMODB)
+    return plain_json.client(boto3.Session(), "dynamodb", DYNAMODB)

@@ -4,8 +4,9 @@ Every cell is a text or null, and every column of JSON_TABLE is wide text; what 
 MariaDB makes NULL of what JSON_TABLE itself cannot convert, where MySQL raises.
 """
 
+import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Cells = Sequence[str | None]  # of one row, in the order of the table's columns
@@ -46,6 +47,14 @@ def collated(column: str, collation: str) -> str:
     if collation == "binary":
         return binary(column)
     return f"CONVERT({cell(column)} USING {collation.split('_', 1)[0]}) COLLATE {collation}"
+
+
+def written(value: Mapping[str, Any]) -> str | None:
+    """A parameter's typed value as a cell; bytes in base64."""
+    if value.get("isNull"):
+        return None
+    content = next(iter(value.values()))
+    return base64.b64encode(content).decode() if isinstance(content, bytes) else str(content)
 
 
 def parameter(rows: Sequence[Cells]) -> dict[str, dict[str, Any]]:

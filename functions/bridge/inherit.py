@@ -8,13 +8,13 @@ truth. Until then the row's epoch keeps the bridge from changing it.
 
 from collections.abc import Sequence
 
+from functions.aws import json_rows
 from functions.aws.data_api import DataApi, Values, cell_text
 from functions.bridge import stream_guard
 from functions.bridge.kept_columns import keeping
 from functions.bridge.statements import SEQUENCE, Statements
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.legacy.table import within
 
 
 class Inheritance:
@@ -35,10 +35,9 @@ class Inheritance:
         Raises:
             TransientError: the database is not there now; call again.
         """
-        stream = stream_guard.known(self._database, self._entity) if keys else ""
-        if not stream or stream_guard.is_adopting(stream):  # before the tombstones are read, whose numbers are of it
+        stream, tombstones = self._tombstones(keys)
+        if stream_guard.is_adopting(stream):
             return 0
-        tombstones = self._tombstones(keys)
         found = [values for sql, some in self._lookups(tombstones) for values in self._lower(sql, some, tombstones)]
         sql = self._raise() if found else ""
         for values in found:  # one by one, because a batch would hold one row while it waits for another
@@ -61,18 +60,22 @@ class Inheritance:
     def _lookups(self, tombstones: dict[str, tuple[int, int]]) -> list[tuple[str, Values]]:
         return self._sql.lookups(list(tombstones)) if tombstones else []
 
-    def _tombstones(self, keys: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Sequence and epoch, by key; read together, so that no tombstone is newer than the epoch."""
+    def _tombstones(self, keys: Sequence[str]) -> tuple[str, dict[str, tuple[int, int]]]:
+        """The stream, and sequence and epoch by key.
+
+        Read together, so that no tombstone is newer than the epoch, or of another stream.
+        """
         if not keys:
-            return {}
-        where, values = within("d.item_key", [{"stringValue": key} for key in keys])
+            return "", {}
         rows = self._database.query(
-            f"SELECT d.item_key, d.sequence, c.legacy_stamp FROM {names.DELETES_TABLE} d "  # noqa: S608  # names of ours
-            f"JOIN {names.CONTROL_TABLE} c ON c.entity = d.entity "
-            f"WHERE d.entity = :entity AND d.sequence > 0 AND c.legacy_stamp > 0 AND {where}",
-            {**values, **self._sql.entity_value},
+            f"SELECT s.stream_arn, d.item_key, d.sequence, c.legacy_stamp FROM {json_rows.source(['wanted'])} "  # noqa: S608
+            f"STRAIGHT_JOIN {names.DELETES_TABLE} d ON d.entity = :entity "
+            f"AND d.item_key = {json_rows.binary('wanted')} JOIN {names.CONTROL_TABLE} c ON c.entity = d.entity "
+            f"JOIN {names.STREAMS_TABLE} s ON s.entity = d.entity WHERE d.sequence > 0 AND c.legacy_stamp > 0",
+            {**json_rows.parameter([[key] for key in keys]), **self._sql.entity_value},
         )
-        return {cell_text(key): (int(cell_text(sequence)), int(cell_text(epoch))) for key, sequence, epoch in rows}
+        found = {cell_text(key): (int(cell_text(number)), int(cell_text(epoch))) for _, key, number, epoch in rows}
+        return cell_text(rows[0][0]) if rows else "", found
 
     def _lower(self, sql: str, values: Values, tombstones: dict[str, tuple[int, int]]) -> list[Values]:
         """The parameters for each row of the epoch that has a lower sequence than its key's tombstone."""

@@ -4,7 +4,6 @@ A statement takes all its changes at once, as rows of one parameter (`functions.
 Aurora MySQL 3 and MariaDB share.
 """
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from functions.bridge import ownership, stream_guard
 from functions.domain import mapping, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
-from functions.domain.values import Field, RowField
+from functions.domain.values import Field
 from functions.legacy.table import is_counted_key, key_as_bytes, within
 
 # Text compared with DECIMAL would be compared as doubles, which cannot keep two sequences apart.
@@ -212,7 +211,7 @@ class Statements:
         if change.record is None:
             return marks
         values = mapping.row_from_record(self._entity, change.record).values()
-        return [*marks, *(_text(value) for value in values)]
+        return [*marks, *map(json_rows.written, values)]
 
     def marks_of(self, cells: Cells) -> Cells:
         """The same row without its values."""
@@ -238,17 +237,9 @@ class Statements:
 
 
 def _value(field: Field, column: str) -> str:
-    """What a column is set to; its cell is written by `_text`."""
+    """What a column is set to; its cell is written by `json_rows.written`."""
     if field.type == "bytes":
         return json_rows.decoded(column)
     if field.type in {"boolean", "integer"}:
         return json_rows.whole_number(column)
     return json_rows.cell(column)
-
-
-def _text(value: RowField) -> str | None:
-    """A parameter's value as a cell."""
-    if value.get("isNull"):
-        return None
-    content = next(iter(value.values()))
-    return base64.b64encode(content).decode() if isinstance(content, bytes) else str(content)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,10 +96,11 @@ class Backfill:
         return len(gone)
 
 
-ROUND, FIRST, FEWEST = 500, 25, 5  # rows of the queue taken at once: at most, at first, at least
+# Rows of the queue taken at once: at most, at first, at least; whole transactions, where no key waits twice.
+ROUND, FIRST, FEWEST = 10 * WRITTEN_AT_ONCE, WRITTEN_AT_ONCE, 5
 FAST, SLOW = 1.0, 3.0  # seconds; a round takes more rows after a fast one, fewer after a slow one: rows may be large
-# Keys whose records are in memory at once; of 400 KB each, they stay under the function's memory.
-SLICE = 2 * WRITTEN_AT_ONCE
+# Keys that are read at once, while as many are written; of 400 KB each, both stay under the function's memory.
+SLICE = WRITTEN_AT_ONCE
 REPORT_SECONDS = 1.0  # between two notes of the changes done; the backfill notes each round
 PAUSE = 1.0  # seconds between two rounds while Aurora is busy
 
@@ -201,8 +202,7 @@ class CopyLane:
         taken = self.queue.take(self._lane, self._most if copy.hurries else self._bucket.available(self._most))
         self._bucket.take(len(taken))
         self.lease.note(lag=max((row.age for row in taken if not row.backfill), default=0.0))
-        for some in _slices(taken):
-            self._finish(some)
+        self._finish(taken)
         if not taken or any(row.backfill for row in taken) or self._clock() - self._reported >= REPORT_SECONDS:
             self.report()
         self._adapt(len(taken), self._clock() - began)
@@ -227,7 +227,10 @@ class CopyLane:
 
     def _finish(self, rows: Sequence[Taken]) -> None:
         self._inheritance.correct(list(dict.fromkeys(row.key for row in rows if row.arrived)))
-        outcome = self._writer.copy(list(dict.fromkeys(row.key for row in rows)))
+        keys = list(dict.fromkeys(row.key for row in rows))
+        outcome = self._writer.copy([keys[start : start + SLICE] for start in range(0, len(keys), SLICE)])
+        if not outcome.proven:
+            self.lease.confirm()  # no write has shown it: the lane's next worker may be at an older state of a row
         self.queue.remove(rows)
         self._report(rows, outcome)
 
@@ -253,13 +256,3 @@ class CopyLane:
         if self._lane != LANE or copy.backfilled or copy.hurries:
             return 0
         return self._backfill.advance(copy)
-
-
-def _slices(rows: Sequence[Taken]) -> Iterator[list[Taken]]:
-    """Rows of the queue by so many keys; all rows of a key are in one slice, and it is copied once."""
-    by_key: dict[str, list[Taken]] = {}
-    for row in rows:
-        by_key.setdefault(row.key, []).append(row)
-    found = list(by_key.values())
-    for start in range(0, len(found), SLICE):
-        yield [row for some in found[start : start + SLICE] for row in some]

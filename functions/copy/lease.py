@@ -13,7 +13,7 @@ import datetime as dt
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from functions.aws.dynamodb import LONGEST_CALL_SECONDS, Answer, ItemRefusedError, ServerClock, called
 from functions.domain import names
@@ -31,6 +31,22 @@ OURS = "#token IN (:held, :token)"
 
 class LeaseLostError(Exception):
     """Another worker has the lane, or copy must write nothing more; nothing was written."""
+
+
+class WriteLease(Protocol):
+    """What a worker's writes depend on: the lease of a lane or of a range."""
+
+    def held(self) -> TransactWriteItemTypeDef:
+        """What makes a transaction fail unless the lease is ours."""
+        ...
+
+    def check(self) -> None:
+        """Raise LeaseLostError if a write must not begin."""
+        ...
+
+    def lost(self) -> LeaseLostError:
+        """The error for a write that was refused."""
+        ...
 
 
 class LaneLease:

@@ -36,6 +36,14 @@ class CopyRecord:
         last_item: the key of the last one that was; empty for the start.
         started_at: identifies the backfill.
         paused: why copy waits.
+        run: the execution that does the backfill by ranges; empty when the lanes do it, or it is done.
+        stage: of that run: `plan`, `copy` or `end`.
+        workers: how many of its ranges are copied at once.
+        range_rows: rows of a range, about.
+        ranges: how many are planned.
+        planned_to: the primary key up to which they are.
+        range_end: the last primary key when planning began; empty before.
+        total: rows when copy started, about.
     """
 
     phase: str
@@ -50,11 +58,23 @@ class CopyRecord:
     last_item: str = ""
     started_at: str = ""
     paused: str = ""
+    run: str = ""
+    stage: str = ""
+    workers: int = 1
+    range_rows: int = 1
+    ranges: int = 0
+    planned_to: str = ""
+    range_end: str = ""
+    total: int = 0
 
     @property
     def runs(self) -> bool:
-        """Whether copy may write: legacy is the source of truth, and the operator wants it."""
-        return self.state == RUNNING and self.phase in (Phase.LEGACY, Phase.SWITCHING)
+        """Whether the lanes may write: legacy is the source of truth, the operator wants it, and no ranges are left."""
+        return self.state == RUNNING and self.phase in (Phase.LEGACY, Phase.SWITCHING) and not self.run
+
+    def is_of(self, run: str) -> bool:
+        """Whether this run may write."""
+        return self.state == RUNNING and self.phase == Phase.LEGACY and self.run == run
 
     @property
     def hurries(self) -> bool:
@@ -94,6 +114,14 @@ class Records:
             last_item=_text(copy, "last_item"),
             started_at=_text(copy, "started_at"),
             paused=_text(copy, "paused"),
+            run=_text(copy, "run"),
+            stage=_text(copy, "stage"),
+            workers=int(_number(copy, "workers", 1)),
+            range_rows=int(_number(copy, "range_rows", 1)),
+            ranges=int(_number(copy, "ranges", 0)),
+            planned_to=_text(copy, "planned_to"),
+            range_end=_text(copy, "range_end"),
+            total=int(_number(copy, "total", 0)),
         )
 
     def count(self, started_at: str, **counts: int) -> None:

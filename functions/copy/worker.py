@@ -18,12 +18,13 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws import dynamodb, environment
+from functions.aws import dynamodb, environment, plain_json
 from functions.aws.data_api import DataApi
 from functions.aws.dynamodb import TransientDynamoError
 from functions.aws.mysql_errors import TransientError
 from functions.aws.quarantine import Quarantine
 from functions.aws.retry import back_off
+from functions.copy import range_worker
 from functions.copy.lane import CopyLane, LaneTargets, Round
 from functions.copy.lease import LeaseLostError
 from functions.domain import names
@@ -50,14 +51,21 @@ logger = Logger()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Takes {"entity", "lane"}; answers how it ended: `stopped`, `held` by another worker, `lost` to one, or `over`.
 
-    Takes {"entity"} to call a worker for each lane; answers `called`.
+    Takes {"entity"} to call a worker for each lane; answers `called`. An event with a `step` is one of a backfill by
+    ranges.
 
     After a transient error it waits; any other is raised once the lane is released.
     """
-    if "lane" not in event:
+    if not event.keys() & {"lane", "step"}:
         return _call_workers(event["entity"], context)
-    entity, lane = environment.mapping()[event["entity"]], int(event["lane"])
-    work = LaneWork(_lane(entity, lane, context), lambda: context.get_remaining_time_in_millis() / 1000)
+    entity = environment.mapping()[event["entity"]]
+    remaining = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731  # both kinds of work ask it
+    if "step" in event:
+        return range_worker.step(
+            event, entity, _targets(entity, context), remaining, partial(_call_workers, entity.name, context)
+        )
+    lane = int(event["lane"])
+    work = LaneWork(_lane(entity, lane, context), remaining)
     ended = work.run()
     logger.info("copy ended", extra={"entity": entity.name, "lane": lane, "ended": ended, "rows": work.rows})
     if ended == OVER:
@@ -155,10 +163,16 @@ class LaneWork:
 
 
 def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
+    # why not the request's id alone: a retry of an invocation has the same one
+    owner = f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}"
+    return CopyLane(entity, lane, _targets(entity, context), owner=owner)
+
+
+def _targets(entity: Entity, context: LambdaContext) -> LaneTargets:
     quarantine = Quarantine(
         environment.dynamodb(), environment.variable("QUARANTINE_TABLE"), context.aws_request_id, stream=""
     )
-    targets = LaneTargets(
+    return LaneTargets(
         database=DataApi(
             _rds_data(), environment.variable("CLUSTER_ARN"), environment.variable("SECRET_ARN"), entity.legacy.database
         ),
@@ -167,8 +181,6 @@ def _lane(entity: Entity, lane: int, context: LambdaContext) -> CopyLane:
         journal=environment.variable("JOURNAL_TABLE"),
         quarantine=partial(quarantine.put_copied, entity.name),
     )
-    # why not the request's id alone: a retry of an invocation has the same one
-    return CopyLane(entity, lane, targets, owner=f"{context.aws_request_id}/{uuid.uuid4().hex[:8]}")
 
 
 def _call_workers(entity: str, context: LambdaContext) -> dict[str, Any]:
@@ -199,7 +211,7 @@ def _call_successor(event: dict[str, Any], context: LambdaContext) -> None:
 @cache
 def _rds_data() -> RDSDataServiceClient:
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=READ_TIMEOUT)
-    return boto3.Session().client("rds-data", config=config)
+    return plain_json.client(boto3.Session(), "rds-data", config)
 
 
 @cache

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from functions.aws.dynamodb import (
     TRANSACTED_AT_ONCE,
@@ -21,7 +22,7 @@ from functions.aws.dynamodb import (
     read_batches,
 )
 from functions.aws.retry import back_off
-from functions.copy.lease import LaneLease
+from functions.copy.lease import WriteLease
 from functions.domain import mapping, names, origin
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
@@ -46,10 +47,10 @@ class Items:
 
     Args:
         client: boto3's `dynamodb`, which must not repeat calls by itself.
-        lease: of the lane. Each write is refused where it takes effect unless the lane is ours.
+        lease: of the lane or range. Each write is refused where it takes effect unless that is ours.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, key: str, lease: LaneLease) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, key: str, lease: WriteLease) -> None:
         self._client = client
         self._table = table
         self._key = key
@@ -136,6 +137,8 @@ def _runs(requests: Sequence[Request]) -> Iterator[list[Request]]:
 
 
 TOO_LARGE = "its item would have more than 400 KB"
+UNUSABLE = f"an item's key has 1 to {names.KEY_BYTES} bytes"
+READERS = 2  # threads: one for rows, one for items
 
 
 class QuarantineKey(Protocol):
@@ -148,12 +151,38 @@ class QuarantineKey(Protocol):
 
 @dataclass
 class WriteOutcome:
-    """How many of the keys were written, deleted, quarantined, or left alone because they are right."""
+    """How many of the keys were written, deleted, quarantined, or left alone because they are right.
+
+    Attributes:
+        proven: whether a write that depends on the lease was done after the last row and item had been read.
+    """
 
     written: int = 0
     deleted: int = 0
     skipped: int = 0
     quarantined: int = 0
+    proven: bool = False
+
+    @property
+    def writes(self) -> int:
+        """The writes that depend on the lease."""
+        return self.written + self.deleted + self.quarantined
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The record of each key, None where there is no row; and why those are refused that cannot be items."""
+
+    records: Mapping[str, Record | None]
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is being read of some keys."""
+
+    rows: Future[_Rows]
+    items: Future[dict[str, Item]]
 
 
 @dataclass
@@ -169,11 +198,11 @@ class ItemWriter:
         store: its rows.
         items: its items.
         quarantine: takes what cannot be written.
-        lease: of the lane.
+        lease: of the lane or range.
     """
 
     def __init__(
-        self, entity: Entity, store: LegacyStore, items: Items, quarantine: QuarantineKey, lease: LaneLease
+        self, entity: Entity, store: LegacyStore, items: Items, quarantine: QuarantineKey, lease: WriteLease
     ) -> None:
         self._entity = entity
         self._store = store
@@ -181,28 +210,46 @@ class ItemWriter:
         self._quarantine = quarantine
         self._lease = lease
 
-    def copy(self, keys: Sequence[str]) -> WriteOutcome:
+    def copy(self, slices: Sequence[Sequence[str]]) -> WriteOutcome:
         """Read rows and items, and write those that differ. It can be interrupted anywhere and repeated.
+
+        While one slice is written the next is read.
+
+        Args:
+            slices: of keys, each of which is in one slice.
 
         Raises:
             LeaseLostError: at a write that must not be done.
             TransientError, TransientDynamoError: try again later.
         """
         outcome = WriteOutcome()
-        rows = self._rows([key for key in keys if self._usable(key, outcome)], outcome)
-        present = self._items.get(list(rows))
+        with ThreadPoolExecutor(READERS) as readers:
+            reading = self._begin(readers, slices[0]) if slices else None
+            for number in range(1, len(slices) + 1):
+                found = cast("_Reading", reading)
+                rows, items = found.rows.result(), found.items.result()
+                reading = self._begin(readers, slices[number]) if number < len(slices) else None
+                before = outcome.writes
+                self._write(rows, items, outcome)
+                outcome.proven = outcome.writes > before
+        return outcome
+
+    def _begin(self, readers: Executor, keys: Sequence[str]) -> _Reading:
+        """Read the rows and the items of some keys at the same time; nothing is written."""
+        usable = [key for key in keys if mapping.usable_key(key)]
+        refused = {key: UNUSABLE for key in keys if not mapping.usable_key(key)}
+        return _Reading(
+            readers.submit(lambda: self._rows(usable, refused)), readers.submit(lambda: self._items.get(usable))
+        )
+
+    def _write(self, rows: _Rows, present: Mapping[str, Item], outcome: WriteOutcome) -> None:
         plan = _Plan()
-        for key, record in rows.items():
+        for key, reason in rows.refused.items():
+            self._refuse(key, reason, outcome)
+        for key, record in rows.records.items():
             self._decide(key, record, present.get(key), plan, outcome)
         self._put(plan.puts, outcome)
         self._remove(plan.removals, outcome)
-        return outcome
-
-    def _usable(self, key: str, outcome: WriteOutcome) -> bool:
-        if mapping.usable_key(key):
-            return True
-        self._refuse(key, f"an item's key has 1 to {names.KEY_BYTES} bytes", outcome)
-        return False
 
     def _refuse(self, key: str, reason: str, outcome: WriteOutcome) -> None:
         try:
@@ -211,18 +258,18 @@ class ItemWriter:
             raise self._lease.lost() from error
         outcome.quarantined += 1
 
-    def _rows(self, keys: Sequence[str], outcome: WriteOutcome) -> dict[str, Record | None]:
-        """The record of each key, None where there is no row; without those that do not fit the mapping."""
+    def _rows(self, keys: Sequence[str], refused: dict[str, str]) -> _Rows:
+        """The record of each key, None where there is no row; those that do not fit the mapping are refused."""
         try:
             found = self._store.many(keys)
         except UnmappableError as error:
             if len(keys) == 1:
-                self._refuse(keys[0], str(error), outcome)
-                return {}
+                return _Rows({}, {**refused, keys[0]: str(error)})
             half = len(keys) // 2
-            return self._rows(keys[:half], outcome) | self._rows(keys[half:], outcome)
+            one, other = self._rows(keys[:half], refused), self._rows(keys[half:], {})
+            return _Rows({**one.records, **other.records}, {**one.refused, **other.refused})
         # By the keys asked for: a case-insensitive column may answer with another spelling, which is another item.
-        return {key: found.get(key) for key in keys}
+        return _Rows({key: found.get(key) for key in keys}, refused)
 
     def _decide(self, key: str, record: Record | None, item: Item | None, plan: _Plan, outcome: WriteOutcome) -> None:
         if item is not None and names.HEARTBEAT_ATTRIBUTE in item:

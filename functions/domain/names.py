@@ -34,6 +34,7 @@ KEY_BYTES = 255  # longest item key; fits the index limit of every InnoDB row fo
 RESERVED_PREFIX = "streamback_"
 STAGE = "prod"
 LANES = 4  # of copy, per entity: the keys of one lane have one writer
+RANGE_PARTITIONS = 16  # of the journal, for the records of copy's ranges
 LEASE_TOKEN = "token"  # noqa: S105  # of a lane's record: under which its worker may write; absent when none may
 
 # The records of an entity in the journal table. The gate's are spread over partitions: see `gate_keys`.
@@ -63,6 +64,12 @@ def lane_record(lane: int) -> str:
 def lane_of(key: str) -> int:
     """The lane of an item key; the triggers compute it the same way."""
     return zlib.crc32(key.encode()) % LANES
+
+
+def range_key(entity: str, number: int) -> dict[str, Any]:
+    """The journal's key of a range of copy. Spread over partitions: each transaction of a worker checks its record."""
+    partition = f"{entity}#range{number % RANGE_PARTITIONS}"  # no entity can have this name
+    return {"entity": {"S": partition}, "record": {"S": f"range#{number}"}}
 
 
 def gate_partition(entity: str, number: int) -> str:

@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from functions.api import http_api
 from functions.api.store import NotFoundError
-from functions.aws import environment
+from functions.aws import environment, plain_json
 from functions.gate.gate import GateRecords, Stays, WriteGate, WriterFunction, new_request
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def functions() -> LambdaClient:
 @cache
 def dynamodb() -> DynamoDBClient:
     """DynamoDB, as a gate counts."""
-    return boto3.Session().client("dynamodb", config=_once(5))
+    return plain_json.client(boto3.Session(), "dynamodb", _once(5))
 
 
 def _once(read_timeout: int) -> Config:

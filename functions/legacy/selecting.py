@@ -55,7 +55,7 @@ class Select:
         self._primary_key = "CAST(pk AS CHAR)" if entity.legacy.key_type == "integer" else "pk"
         self._table = f"`{entity.legacy.table}`"
         size = " + ".join(f"COALESCE(LENGTH({self._table}.`{field.column}`), 0)" for field in self._fields)
-        columns = ", ".join(f"{_exact(field, self._table)} AS v{i}" for i, field in enumerate(self._fields))
+        columns = ", ".join(f"{exact(field, self._table)} AS v{i}" for i, field in enumerate(self._fields))
         self._columns = (
             f"SELECT {self._table}.`{entity.legacy.key}` AS pk, {key_column} AS item_key, {size} AS bytes, {columns}"
         )
@@ -73,6 +73,10 @@ class Select:
             rows: the table, joined with what the condition speaks of; the table alone by default.
         """
         return self._cut(f"{self._columns} FROM {rows or self._table} WHERE {condition}")
+
+    def anywhere(self, places: Sequence[tuple[str, str]]) -> str:
+        """The rows that any of some conditions finds, each with its tables, as many as one answer takes."""
+        return self._cut(" UNION ALL ".join(f"{self._columns} FROM {rows} WHERE {where}" for where, rows in places))
 
     def _cut(self, source: str) -> str:
         rows = "OVER (ORDER BY pk ROWS UNBOUNDED PRECEDING)"
@@ -165,7 +169,7 @@ class SliceReader:
 AS_TEXT = frozenset({"boolean", "date", "datetime", "decimal", "integer"})
 
 
-def _exact(field: Field, table: str = "") -> str:
+def exact(field: Field, table: str = "") -> str:
     """An expression that gives a column's value unchanged, as text where a driver could give another value.
 
     A session with NO_ZERO_DATE makes NULL of 0000-00-00 in an expression of dates, and drivers do, too. AWS's driver
@@ -190,4 +194,4 @@ def _cell(digits: str) -> Mapping[str, Any]:
 def _as_bytes(field: Field) -> str:
     if field.type == "bytes":
         return f"`{field.column}`"
-    return f"CAST(CONVERT({_exact(field)} USING utf8mb4) AS BINARY)"
+    return f"CAST(CONVERT({exact(field)} USING utf8mb4) AS BINARY)"

@@ -38,7 +38,7 @@ def key_as_bytes(entity: Entity) -> str:
 
 Answer = TypeVar("Answer")
 Known = TypeVar("Known")
-MANY = 200  # keys in one statement
+MANY = 500  # keys in one statement, at most: rows may be large
 
 
 def of_writable(keys: Sequence[str], look: Callable[[Sequence[str]], dict[str, Known]]) -> dict[str, Known]:
@@ -66,6 +66,7 @@ class LegacyStore:
         self._entity = entity
         self._database = database
         self._natural = entity.legacy.key_type == "string"
+        self._at_once = MANY
 
     def page(self, limit: int, after: str) -> Page:
         """At most `limit` records after the primary key `after` ("" for the start), fewer when they are large.
@@ -74,15 +75,21 @@ class LegacyStore:
         """
         return self._either(lambda identified: self._page(limit, after, identified))
 
-    def keys(self, limit: int, after: str) -> tuple[list[str], str]:
-        """The item keys of at most `limit` rows after the primary key `after`, and where to go on ("" at the end)."""
-        return self._either(lambda identified: self._keys(limit, after, identified))
+    def keys(self, limit: int, after: str, until: str = "") -> tuple[list[str], str]:
+        """The item keys of at most `limit` rows after the primary key `after`, and where to go on ("" at the end).
 
-    def _keys(self, limit: int, after: str, identified: bool) -> tuple[list[str], str]:
+        Args:
+            until: the last primary key; empty for the table's.
+        """
+        return self._either(lambda identified: self._keys(limit, after, until, identified))
+
+    def _keys(self, limit: int, after: str, until: str, identified: bool) -> tuple[list[str], str]:
         legacy, column = self._entity.legacy, names.KEY_COLUMN if identified else "NULL"
-        where = f" WHERE `{legacy.key}` > :after" if after else ""
+        bounds = [f"`{legacy.key}` > :after"] if after else []
+        bounds += [f"`{legacy.key}` <= :until"] if until else []
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
         sql = f"SELECT `{legacy.key}`, {column} FROM {self._table}{where} ORDER BY `{legacy.key}` LIMIT {int(limit)}"  # noqa: S608
-        rows = self._database.query(sql, self._after(after))
+        rows = self._database.query(sql, self.bounds(after, until))
         found = [cell_text(row[0] if row[1].get("isNull") else row[1]) for row in rows]
         return found, cell_text(rows[-1][0]) if len(rows) == limit else ""
 
@@ -113,38 +120,57 @@ class LegacyStore:
         """
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Record] = {}
-        for start in range(0, len(wanted), MANY):
-            chunk = wanted[start : start + MANY]
-            found |= of_writable(chunk, lambda some: self._either(lambda identified: self._many(some, identified)))
+        while wanted:
+            some = wanted[: self._at_once]
+            found |= of_writable(some, lambda part: self._either(lambda identified: self._many(part, identified)))
+            wanted = wanted[len(some) :]
+            self._at_once = min(MANY, self._at_once + self._at_once // 4 + 1)
         return found
 
     def _many(self, keys: Sequence[str], identified: bool) -> dict[str, Record]:
         select = Select(self._entity, identified=identified)
         found: dict[str, Record] = {}
-        for source, where, values in self._places_of_many(keys, identified):
-            rows = select.selected(self._database.query(select.where(where, source), values))
+        for sql, values in self._reads_of_many(select, keys, identified):
+            rows = select.selected(self._database.query(sql, values))
             if rows and len(rows) < rows[0].found:  # too large for one answer
-                half = len(keys) // 2
-                return self._many(keys[:half], identified) | self._many(keys[half:], identified)
+                self._at_once = max(1, min(len(rows), len(keys) // 2))
+                return self._in_parts(keys, identified)
+            rows.sort(key=lambda row: row.key != row.primary_key)  # a row that modern made counts before a number's own
             records = (mapping.check_limits(self._entity, self._record(row)) for row in rows)
             found |= {record.key: record for record in records}
         return found
+
+    def _in_parts(self, keys: Sequence[str], identified: bool) -> dict[str, Record]:
+        found: dict[str, Record] = {}
+        size = self._at_once
+        for start in range(0, len(keys), size):
+            found |= self._many(keys[start : start + size], identified)
+        return found
+
+    def _reads_of_many(
+        self, select: Select, keys: Sequence[str], identified: bool
+    ) -> list[tuple[str, dict[str, dict[str, Any]]]]:
+        """The SELECTs that read some keys' rows: one for all places, or one for each where there is a single key."""
+        places = self._places_of_many(keys, identified)
+        if len(places) == 1 or len(keys) == 1:
+            return [(select.where(where, source), values) for source, where, values in places]
+        return [(select.anywhere([(where, source) for source, where, _ in places]), places[-1][2])]
 
     def _places_of_many(self, keys: Sequence[str], identified: bool) -> list[tuple[str, str, dict[str, Any]]]:
         """Where the rows of some keys are: the tables, the condition, and its parameters."""
         column = f"{self._table}.`{self._entity.legacy.key}`"
         if self._natural:
             return [(self._table, *within(column, [{"stringValue": key} for key in keys]))]
-        source = f"{json_rows.source(['wanted'])} STRAIGHT_JOIN {self._table}"
+        source = f"{json_rows.source(['wanted', 'counted'])} STRAIGHT_JOIN {self._table}"
         places: list[tuple[str, str, dict[str, Any]]] = []
-        counted = [[key] for key in keys if is_counted_key(key)]
-        if counted:
-            number = f"{column} = CAST({json_rows.cell('wanted')} AS SIGNED)"
+        rows = [[key, key if is_counted_key(key) else None] for key in keys]
+        if any(number for _, number in rows):
+            number = f"{column} = CAST({json_rows.cell('counted')} AS SIGNED)"
             own_key = f"{names.KEY_COLUMN} IS NULL" if identified else "TRUE"
-            places.append((f"{source} ON {number}", own_key, json_rows.parameter(counted)))
+            places.append((f"{source} ON {number}", own_key, json_rows.parameter(rows)))
         if identified:
             by_key = f"{source} ON {names.KEY_COLUMN} = {json_rows.binary('wanted')}"
-            places.append((by_key, "TRUE", json_rows.parameter([[key] for key in keys])))
+            places.append((by_key, "TRUE", json_rows.parameter(rows)))
         return places
 
     def _page(self, limit: int, after: str, identified: bool) -> Page:
@@ -153,6 +179,13 @@ class LegacyStore:
         more = bool(rows) and (len(rows) < rows[0].found or rows[0].found == limit)
         found = ((row.key, partial(self._record, row)) for row in rows)
         return page_of(found, rows[-1].primary_key if more else "")
+
+    def bounds(self, after: str, until: str) -> dict[str, dict[str, Any]]:
+        """The parameters `:after` and `:until` for primary keys; an empty one has none."""
+        given = {name: key for name, key in {"after": after, "until": until}.items() if key}
+        if self._natural:
+            return {name: {"stringValue": key} for name, key in given.items()}
+        return {name: {"longValue": int(key)} for name, key in given.items()}
 
     def _after(self, after: str) -> dict[str, dict[str, Any]]:
         if not after:

@@ -7,14 +7,16 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
+from functions.aws import plain_json
 from functions.aws.data_api import CONFIG as DATA_API
 from functions.aws.dynamodb import CONFIG as COPY
 from functions.aws.session_function import CONFIG as SESSIONS
+from runbook.aws.executions import ExecutionsClient
 from runbook.aws.outputs import Target
 
 if TYPE_CHECKING:
@@ -49,8 +51,7 @@ def _lazily(service: str, config: Config = SETTINGS) -> Any:
     """A client that is made when it is first used."""
 
     def make(clients: Clients) -> Any:
-        session = cast("Any", clients.session)  # its stubs know only the services that are installed
-        made = session.client(service, endpoint_url=clients.target.endpoint_url, config=config)
+        made = plain_json.client(clients.session, service, config, endpoint_url=clients.target.endpoint_url)
         made.meta.events.register("after-call.*.*", clients.answered)
         return made
 
@@ -82,6 +83,7 @@ class Clients:
     cloudwatch: CloudWatchClient = _lazily("cloudwatch")
     dynamodb: DynamoDBClient = _lazily("dynamodb")
     dynamodb_once: DynamoDBClient = _lazily("dynamodb", COPY)  # without the SDK's retries, as copy's workers need it
+    executions: ExecutionsClient = _lazily("stepfunctions")
     functions: LambdaClient = _lazily("lambda", FUNCTIONS)
     functions_once: LambdaClient = _lazily("lambda", SESSIONS)  # without the SDK's retries
     rds: RDSClient = _lazily("rds")

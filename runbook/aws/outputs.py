@@ -61,6 +61,7 @@ class Target:
     bridge_install_function: str = ""
     session_function: str = ""
     copy_function: str = ""
+    range_machine_arn: str = ""
     gate_function: str = ""
     failure_bucket: str = ""
     endpoint_url: str | None = None

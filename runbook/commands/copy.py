@@ -15,10 +15,12 @@ from runbook.aws.outputs import EntityTarget
 from runbook.commands import _output
 from runbook.commands._options import EntityNamesOption, TakeOverOption, in_panel
 from runbook.commands._session import Session, with_session
-from runbook.copy import control, local_worker, progress
+from runbook.copy import control, estimate, local_worker, progress
 from runbook.copy.control import DEFAULTS, CopyLimits, CopyResult
+from runbook.copy.estimate import CopyPlan, Way
 from runbook.copy.progress import CopyProgress
-from runbook.errors import FailedError
+from runbook.copy.ranges import RangesProgress, WayChoice
+from runbook.errors import FailedError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB and keep the copy up to date.")
 
@@ -54,6 +56,17 @@ BoundOption = Annotated[
     ),
 ]
 AgainOption = Annotated[bool, typer.Option("--again", help="Begin the backfill anew: copy every row once more.")]
+_way = in_panel("How to copy")
+ByOption = Annotated[
+    Way | None, _way("--by", help="Copy every row by lanes or by ranges.", show_default="chosen by size")
+]
+WorkersOption = Annotated[
+    int, _way("--workers", metavar="N", min=1, max=1000, help="Copy N ranges at once, one function each.")
+]
+RangeRowsOption = Annotated[
+    int, _way("--range-rows", metavar="N", min=1, help="Divide the table into ranges of about N rows.")
+]
+PlanOption = Annotated[bool, typer.Option("--plan", help="Show size, way, hours and dollars; change nothing.")]
 RunHereOption = Annotated[
     bool, typer.Option("--run-here", help="Run the copy workers in this process until caught up.")
 ]
@@ -107,6 +120,10 @@ def start(
     max_threads: ThreadsOption = None,
     queue_bound: BoundOption = None,
     again: AgainOption = False,
+    by: ByOption = None,
+    workers: WorkersOption = estimate.WORKERS,
+    range_rows: RangeRowsOption = estimate.RANGE_ROWS,
+    plan: PlanOption = False,
     run_here: RunHereOption = False,
     take_over: TakeOverOption = False,
 ) -> None:
@@ -114,13 +131,23 @@ def start(
 
     Makes the preflight checks, adds triggers to the legacy table, queues the key of every row and calls the workers, which write the items.
 
+    A table that four lanes would not copy within a night is copied by ranges of keys, many at once.
+
     From then on, until `complete`, public writes go through the gate, which passes them on to the source of truth. Public reads do not change.
     """
     session = session.taking_over(take_over)
     limits = CopyLimits(rate=rate, threads=max_threads, bound=queue_bound)
     entities = session.context.target.several(entity)
+    choice = WayChoice(way=Way.LANES if run_here else by, workers=workers, range_rows=range_rows)
+    if plan:
+        _plans(session, [estimate.plan(session.context, one, by, workers) for one in entities])
+        return
+    if run_here and by == Way.RANGES:
+        raise UsageError("--run-here runs lanes, and --by ranges asks for others", "Give one of them.")
     done = _each(
-        session, entities, lambda one: control.start(session.context, one, limits, again=again, call=not run_here)
+        session,
+        entities,
+        lambda one: control.start(session.context, one, limits, again=again, call=not run_here, choice=choice),
     )
     if run_here:
         _watch(session, entities, every=None, until_caught_up=True, run_here=True)
@@ -200,6 +227,23 @@ def watch(
     found = _watch(session, entities, every=every, until_caught_up=until_caught_up, run_here=run_here)
     if session.as_json:
         _output.document({"entities": found})
+
+
+def _plans(session: Session, found: Sequence[CopyPlan]) -> None:
+    if session.as_json:
+        _output.document({"entities": found})
+        return
+    for one in found:
+        about = "" if one.exact else "about "
+        facts = {
+            "rows": f"{about}{one.rows:,} of {one.row_bytes:,} bytes",
+            "table": f"takes {one.write_units:,} write units a second",
+            "way": f"by {one.way}: {escape(one.reason)}",
+        }
+        for each in one.ways:
+            speed = f"{each.workers} workers, {each.rows_per_second:,.0f} rows/s"
+            facts[f"by {each.way}"] = f"{each.hours:g} hours, {each.dollars:,.2f} USD ({speed})"
+        _output.facts(one.entity, facts)
 
 
 def _each(
@@ -285,6 +329,8 @@ def _figures(one: CopyProgress) -> str:
 
 def _troubles(one: CopyProgress) -> str:
     found = {"paused": one.paused, "schedules": one.schedules}
+    if one.ranges:
+        found["ranges"] = f"{one.ranges.done:,} of {one.ranges.total:,} {one.ranges.problem}"
     return "".join(f"\n  [yellow]{name}: {escape(text)}[/]" for name, text in found.items() if text)
 
 
@@ -301,10 +347,17 @@ def _facts(one: CopyProgress) -> dict[str, str]:
     facts["of these"] = f"{one.skipped:,} right already, {one.deleted:,} deletes, {one.quarantined:,} quarantined"
     facts["rate"] = f"{_rate(one)}, ETA {_eta(one)}"
     facts["queue"] = f"{_queue(one)} waiting, the oldest for {one.lag:.1f} s"
+    if one.ranges:
+        facts["ranges"] = _ranges(one.ranges)
     if one.paused:
         facts["paused"] = f"[yellow]{escape(one.paused)}[/]"
     facts["limits"] = _limits(one.limits)
     return facts
+
+
+def _ranges(one: RangesProgress) -> str:
+    text = f"{one.done:,} of {one.total:,} done, {one.workers} at once, stage {one.stage}, {one.execution.lower()}"
+    return f"{text}  [yellow]{escape(one.problem)}[/]" if one.problem else text
 
 
 def _lanes(one: CopyProgress) -> Table:

@@ -18,6 +18,9 @@ from runbook.checks import copy as copy_checks
 from runbook.checks import plans, routes
 from runbook.checks import triggers as capture
 from runbook.checks.plans import CheckScope
+from runbook.copy import estimate, ranges
+from runbook.copy.estimate import Way
+from runbook.copy.ranges import WayChoice
 from runbook.cutover.command import claim, record_event, resume
 from runbook.cutover.drain import StreamDrain
 from runbook.cutover.steps import Choices, SwitchRun
@@ -85,7 +88,15 @@ class CopyResult:
     resumed: Outcome | None = None
 
 
-def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: bool, call: bool = True) -> CopyResult:
+def start(  # noqa: PLR0913  # what slows it down, and how it begins
+    context: Context,
+    entity: EntityTarget,
+    limits: CopyLimits,
+    *,
+    again: bool,
+    call: bool = True,
+    choice: WayChoice | None = None,
+) -> CopyResult:
     """Begin to copy, or continue where it was stopped, and put the gate into the path of public writes.
 
     In phase modern it only adds triggers that are missing, and enables schedules that are not.
@@ -94,6 +105,7 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
         limits: what slows it down.
         again: enqueue every row once more.
         call: call the workers; their schedules, which it enables, do within a minute in any case.
+        choice: by lanes or ranges; a backfill under way keeps its own, and one that begins chooses by size.
 
     Raises:
         PreconditionError: the phase is another, or a check of preflight does not hold; nothing was changed.
@@ -117,8 +129,9 @@ def start(context: Context, entity: EntityTarget, limits: CopyLimits, *, again: 
         gate = "" if restored else _put_gate(context, entity, lease)
         # why before the record: killed in between, schedules call lanes that end at once, and none is missing
         _switch_schedules(context, entity, lease, enabled=True)
-        result = restored or _begin(context, entity, lease, limits, again=again)
+        result = restored or _begin(context, entity, lease, limits, choice or WayChoice(), again=again)
         lease.record(result, {**({"writes": gate} if gate else {}), **limits.given})
+        _call_ranges(context, entity, lease)
     if call and not restored:
         context.wake_lanes(entity)
     return CopyResult(
@@ -162,6 +175,7 @@ def release(context: Context, entity: EntityTarget) -> CopyResult:
         _demand_releasable(context, entity)
         _wait_until_drained(context, entity, lease)  # without triggers, a late record would overwrite legacy's writes
         _end_lanes(context, entity, lease)
+        _end_ranges(context, entity, lease, context.journal.find_record(entity.name, names.COPY_RECORD) or {})
         lease.check()
         gone = _call_install(context, entity, lease, "release")
         queue = context.aurora.queue(context.target.mapping[entity.name])
@@ -265,18 +279,70 @@ def _take_gate_out(context: Context, entity: EntityTarget, lease: Lease) -> str:
     return Side.LEGACY.value
 
 
-def _begin(context: Context, entity: EntityTarget, lease: Lease, limits: CopyLimits, *, again: bool) -> str:
+def _begin(  # noqa: PLR0913  # what begins, and how
+    context: Context, entity: EntityTarget, lease: Lease, limits: CopyLimits, choice: WayChoice, *, again: bool
+) -> str:
     """Write the record: only now, since a row that is written before its triggers are there would be missed."""
+    present = context.journal.find_record(entity.name, names.COPY_RECORD)
+    anew = present is None or again
+    by_ranges = _by_ranges(context, entity, present, choice, again=again)
+    if present and again:
+        _end_ranges(context, entity, lease, present)
 
     def changes(present: Mapping[str, Any] | None) -> Mapping[str, Any]:
         kept = {name: present[name] for name in DEFAULTS.given if present and name in present}
-        begin = _fresh(context, entity) | DEFAULTS.given if present is None or again else {"state": RUNNING}
-        return {**begin, **kept, **limits.given}
+        if not anew and present:
+            resumed = ranges.resumed(context, entity, present) if by_ranges else {}
+            return {"state": RUNNING, **resumed, **kept, **limits.given}
+        way = ranges.attributes(entity, choice) if by_ranges else {"run": None, "stage": None}
+        return {**_fresh(context, entity), **DEFAULTS.given, **way, **kept, **limits.given}
 
     before = _change_record(context, entity, lease, changes)
     if before is None or again:
         return "begun anew" if before else "started"
     return RUNNING if before["state"] == RUNNING else "resumed"
+
+
+def _by_ranges(
+    context: Context, entity: EntityTarget, present: Mapping[str, Any] | None, choice: WayChoice, *, again: bool
+) -> bool:
+    """Whether the backfill is done by ranges: one under way stays as it was begun.
+
+    Raises:
+        PreconditionError: the operator asks for the other way, or the stack has no state machine.
+    """
+    if present and not again:
+        way = Way.RANGES if present.get("run") else Way.LANES
+        if choice.way not in {None, way} and not present["backfilled"]:
+            raise PreconditionError(
+                f"the backfill of {entity.name} is under way by {way}",
+                f"Run `runbook copy start --again --by {choice.way}` to begin anew.",
+            )
+        return way == Way.RANGES
+    chosen = choice.way or estimate.plan(context, entity, None, choice.workers).way
+    if chosen == Way.RANGES:
+        ranges.demand_machine(context)
+    return chosen == Way.RANGES
+
+
+def _end_ranges(context: Context, entity: EntityTarget, lease: Lease, record: Mapping[str, Any]) -> None:
+    """End a backfill by ranges for good, before lanes or other ranges write."""
+    if record.get("run"):
+        stopped, expected = {"state": STOPPED, "paused": ""}, {"started_at": record["started_at"]}
+        context.journal.change_record(entity.name, names.COPY_RECORD, stopped, expected, lease.lock)
+        ranges.stop(context, record, lease.lock.command)
+    lease.check()
+    # read anew: the plan may have added ranges until the record said stopped
+    ranges.bar(context, entity, context.journal.find_record(entity.name, names.COPY_RECORD) or record)
+
+
+def _call_ranges(context: Context, entity: EntityTarget, lease: Lease) -> None:
+    """Start the execution, after the lanes lost their leases: they and the ranges never write at the same time."""
+    found = context.journal.find_record(entity.name, names.COPY_RECORD) or {}
+    if found.get("run") and found["state"] == RUNNING:
+        lease.check()
+        context.journal.bar_lanes(lease.lock, entity.name)
+        ranges.begin(context, entity, found)
 
 
 def _change_record(
@@ -329,6 +395,7 @@ def _changed(
         _change_record(context, entity, lease, lambda _: changes)
         if result == STOPPED:
             _switch_schedules(context, entity, lease, enabled=False)  # why after the record: see `start`
+            ranges.stop(context, record(context, entity), command)
         lease.record("done", {name: value for name, value in changes.items() if value != ""})
     return CopyResult(entity=entity.name, result=result, record=record(context, entity), resumed=resumed)
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from functions.domain import names
 from functions.domain.phase import Phase
+from runbook.aws import executions
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import copy as checks
-from runbook.copy import control
+from runbook.copy import control, ranges
+from runbook.copy.ranges import RangesProgress
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.state import State
 from runbook.stack import Context
@@ -64,6 +66,7 @@ class CopyProgress:
         schedules: what is wrong with the schedules that call its lanes; empty when they are enabled while it runs, and
             only then.
         limits: rate (rows/s), threads, bound; 0 for no limit.
+        ranges: of a backfill by ranges, until it is done; meanwhile no lane works.
     """
 
     entity: str
@@ -88,6 +91,7 @@ class CopyProgress:
     schedules: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
     lanes: Sequence[Lane] = ()
+    ranges: RangesProgress | None = None
     started_at: str = ""
     operator: str = ""
 
@@ -148,6 +152,9 @@ class Watch:
             )
         if found.state != control.RUNNING:
             raise PreconditionError(f"copy of {name} is {found.state}", f"Run `runbook copy start --entity {name}`.")
+        if found.ranges:
+            _demand_execution(found.ranges, name)
+            return
         silent = {lane.lane: self._silence(lane) for lane in found.lanes}
         if min(silent.values()) > SILENCE_SECONDS:
             raise _no_worker(f"no lane of {name} has reported for {SILENCE_SECONDS:.0f} s", name)
@@ -188,6 +195,7 @@ class Watch:
             schedules=self._wrong_schedules(),
             limits={name: record[name] for name in control.DEFAULTS.given if name in record},
             lanes=self._lanes(),
+            ranges=ranges.progress(self._context, self._entity, record),
             started_at=record["started_at"],
             operator=record["operator"],
         )
@@ -267,6 +275,15 @@ def follow(
             if not (until_caught_up and over):
                 watch.demand_running(one)
         time.sleep(every)
+
+
+def _demand_execution(found: RangesProgress, entity: str) -> None:
+    if found.ended and found.execution != executions.MISSING:
+        raise FailedError(
+            f"the execution {found.run}, which copies {entity} by ranges, has ended as {found.execution}: "
+            f"{found.problem}",
+            f"Run `runbook copy start --entity {entity}`: it resumes the ranges that are left.",
+        )
 
 
 def _no_worker(problem: str, entity: str) -> FailedError:

@@ -22,6 +22,7 @@ from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
 from functions.domain.mapping import Record
 from functions.domain.masking import MASKED, without_masked
+from functions.legacy.matching import Matching
 from functions.legacy.table import LegacyStore
 from runbook.errors import FailedError
 from runbook.verify.concurrency import RateLimiter, StoppedError
@@ -151,10 +152,26 @@ class BothSides:
             if not after:
                 return
 
+    @cached_property
+    def _matching(self) -> Matching:
+        return Matching(self.entity, self.database)
+
     def compare(self, items: Sequence[Mapping[str, Any]]) -> list[Difference]:
+        """The differences of some items; the rows are read only if Aurora does not find all of them equal."""
+        if self._all_equal(items):
+            return []
         rows = self.rows([self.key(item) for item in items])
         found = (self._difference(item, rows) for item in items)
         return [difference for difference in found if difference]
+
+    def _all_equal(self, items: Sequence[Mapping[str, Any]]) -> bool:
+        if not self._matching.possible:
+            return False
+        try:
+            records = [mapping.record_from_item(self.entity, item) for item in items]
+        except UnmappableError:
+            return False
+        return self._retry(lambda: self._matching.all_equal(records))
 
     def recheck(self, keys: Sequence[str], states: RecentStates | None = None) -> list[Difference]:
         """The differences of at most `KEYS_AT_ONCE` keys as both sides are now, read consistently.

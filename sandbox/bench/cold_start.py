@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from functools import partial
 
 from sandbox.bench.rounds import interleaved
-from sandbox.bench.rows import Row, compared
+from sandbox.bench.rows import Goal, Row, compared
 from sandbox.bench.system import System
 from sandbox.state import PROJECT
 
 GROUP = "cold start"
 BASE = "boto3"
+PARTS = "boto3,aws_lambda_powertools,aws_lambda_powertools.event_handler.api_gateway"  # what all handlers share
+GOAL, OF_PARTS = Goal(at_most=1.3), Goal(at_most=1.2)
 HANDLERS = {
     "bridge": "functions.bridge.handler",
     "copy": "functions.copy.worker",
@@ -33,7 +35,8 @@ QUICK = ("bridge", "gate", "modern writes", "copy")
 PROGRAM = """
 import json, sys, time
 begun = time.process_time()
-__import__(sys.argv[1])
+for name in sys.argv[1].split(","):
+    __import__(name)
 taken = time.process_time() - begun
 kilobytes = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps([taken * 1e3, kilobytes / 1024]))
@@ -45,11 +48,12 @@ def rows(system: System) -> Iterator[Row]:
     """The time in milliseconds and the memory in MB of each handler."""
     chosen = {name: module for name, module in HANDLERS.items() if not system.quick or name in QUICK}
     memory: dict[str, list[float]] = {}
-    modules = {BASE: BASE, **chosen}
+    modules = {BASE: BASE, PARTS: PARTS, **chosen}
     variants = {name: partial(_measured, module, memory.setdefault(name, [])) for name, module in modules.items()}
     found = interleaved(variants, system.rounds)
     for name in chosen:
-        yield compared(GROUP, f"{name}, import", "ms", found[name], found[BASE])
+        yield compared(GROUP, f"{name}, import", "ms", found[name], found[BASE], GOAL)
+        yield compared(GROUP, f"{name}, its libraries", "ms", found[name], found[PARTS], OF_PARTS)
         yield compared(GROUP, f"{name}, memory", "MB", memory[name], memory[BASE])
 
 

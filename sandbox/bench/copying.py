@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.aws.data_api import cell_text
 from functions.copy.lane import CopyLane, LaneTargets
 from functions.copy.queue import ChangeQueue
 from functions.domain import mapping, names, origin
@@ -38,6 +39,8 @@ SEGMENTS = 4  # as `runbook verify` has them
 GRACE = 5.0  # seconds for a difference to vanish: there is none
 OF_THE_LIMIT = Goal(at_least=0.70)
 OF_COPY = Goal(at_least=10)
+OF_LEAST_CODE, OF_READING = Goal(at_least=0.70), Goal(at_least=0.50)
+TRANSACTED = 99  # items of a transaction, beside the check of a lease
 
 Item = dict[str, Any]
 
@@ -51,7 +54,7 @@ class Copying:
     _tables: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self._fill(2000 if self.system.quick else 4000)
+        self._fill(4000 if self.system.quick else 8000)
         self._begin()
         self.records = list(self._pages())
 
@@ -67,12 +70,16 @@ class Copying:
             yield compared(
                 GROUP, f"{lanes} lane{plural}, BatchWriteItem", "/s", ours, found[f"limit {lanes}"], OF_THE_LIMIT
             )
+        yield compared(GROUP, "1 lane, rows and items alone", "/s", found["1"], found["least"], OF_LEAST_CODE)
         yield compared(GROUP, "verify, copy with 4 lanes", "/s", found["verify"], found["4"], OF_COPY)
         yield compared(GROUP, "verify, fetch everything", "/s", found["verify"], found["fetch"])
+        yield compared(GROUP, "verify, scan and select alone", "/s", found["verify"], found["read"], OF_READING)
 
     def _round(self) -> Iterator[tuple[str, float]]:
         """Each variant once, in an order in which verify has what copy has written."""
         yield "loop", self._timed(self.records[: 400 if self.system.quick else 1000], self._loop)
+        first = [record for record in self.records if not names.lane_of(record.key)]
+        yield "least", self._timed(first, self._least)
         for lanes in LANES:
             some = [record for record in self.records if names.lane_of(record.key) < lanes]
             yield f"limit {lanes}", self._timed(some, lambda table, of, lanes=lanes: self._limit(table, of, lanes))
@@ -81,6 +88,7 @@ class Copying:
                 if lanes == max(LANES):
                     yield "verify", rate(len(some), lambda: self.verify(table))  # likewise
                     yield "fetch", rate(len(some), lambda: self._fetch(table))  # likewise
+                    yield "read", rate(len(some), lambda: self._read(table))  # likewise
 
     def _timed(self, records: Sequence[Record], write: Callable[[str, Sequence[Record]], None]) -> float:
         with self._table() as table:
@@ -156,6 +164,37 @@ class Copying:
         shares = [[self._item(record) for record in records[number::threads]] for number in range(threads)]
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(self.system.put, [table] * threads, shares))
+
+    def _least(self, table: str, records: Sequence[Record]) -> None:
+        """The least that a lane has to do: read the rows by key, and put the items in transactions."""
+        store = LegacyStore(self.system.entity(DISHES), self._database)
+        client: Any = self.system.context.clients.dynamodb_once
+        for some in chunks(records, TRANSACTED):
+            found = store.many([record.key for record in some]).values()
+            puts = [{"Put": {"TableName": table, "Item": self._item(record)}} for record in found]
+            client.transact_write_items(TransactItems=puts)
+
+    def _read(self, table: str) -> None:
+        """The least that a comparison has to do: read all of both sides, in as many threads as verify has."""
+        with ThreadPoolExecutor(SEGMENTS) as pool:
+            rows = pool.submit(self._select)
+            list(pool.map(self._scan, [table] * SEGMENTS, range(SEGMENTS)))
+            rows.result()
+
+    def _scan(self, table: str, segment: int) -> None:
+        pages = self.system.context.clients.dynamodb.get_paginator("scan")
+        list(pages.paginate(TableName=table, Segment=segment, TotalSegments=SEGMENTS))
+
+    def _select(self) -> None:
+        """Every row's key and values as they are, without the digits that keep them exact."""
+        legacy = self.system.entity(DISHES).legacy
+        after = 0
+        while True:
+            sql = f"SELECT {legacy.key}, label, notes FROM `{legacy.table}` WHERE {legacy.key} > {after} "  # noqa: S608
+            rows = self._database.query(f"{sql} ORDER BY {legacy.key} LIMIT {PAGE}")
+            if not rows:
+                return
+            after = int(cell_text(rows[-1][0]))
 
     def _item(self, record: Record) -> Item:
         return {**mapping.item_from_record(self.system.entity(DISHES), record), **origin.mark(record.key, None)}

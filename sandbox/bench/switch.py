@@ -17,7 +17,7 @@ GROUP = "switch"
 WRITES, QUEUED = (50, 200), (0, 1000, 10_000)  # a second; rows that wait when the command starts
 ROWS = 500  # in the legacy table at first
 UNMET = 4  # the exit code of a command whose precondition is unmet
-WARM = 50  # instances that are made ready before a switch
+WARM = {50: 20, 200: 50}  # instances that are made ready before a switch, by writes a second
 PAUSE = 1.0  # seconds of load before a switch
 LONGEST_WAIT, CUTOVER, COMPLETE = Goal(at_most=1), Goal(at_most=10), Goal(at_most=5)  # seconds
 
@@ -47,7 +47,7 @@ def _under_load(system: System, writes: int, queued: int) -> Iterator[Row]:
     with Load(system.context.target, CHEFS, writes_per_s=writes, reads_per_s=0, seed=writes + queued) as load:
         time.sleep(PAUSE)
         _catch_up(system)
-        ready = ("--entity", CHEFS, "--warm", f"{WARM}", "--execute")
+        ready = ("--entity", CHEFS, "--warm", f"{WARM[writes]}", "--execute")
         there = _switch(system, load, "there", queued, ("cutover", "writes", "--reads-stay", *ready))
         time.sleep(PAUSE)
         back = _switch(system, load, "back", 0, ("rollback", *ready))

@@ -62,6 +62,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         schedules,
         skewed_clock,
         stage_variables,
+        state_machines,
         stream_mapping,
         streams,
         throttling,
@@ -91,6 +92,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         scans,
         schedules,
         oidc_providers,
+        state_machines,
     ):
         gap.install()
     latency.install(delays)

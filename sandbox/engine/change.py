@@ -11,7 +11,7 @@ from sandbox.engine.shape import section
 from sandbox.engine.state import Record
 from sandbox.engine.tagging import retag
 
-ABSENT = ("NotFound", "NoSuch", "NonExistent")  # how services name "it is not there"
+ABSENT = ("NotFound", "NoSuch", "NonExistent", "DoesNotExist")  # how services name "it is not there"
 # What a handler raises where the emulator refuses, or where the program asks for what the sandbox does not know.
 REFUSALS = (BotoCoreError, ClientError, KeyError, ValueError, TypeError, NotImplementedError, EngineError)
 

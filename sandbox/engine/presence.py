@@ -77,6 +77,7 @@ LOOKUPS = {
         "s3", "get_bucket_encryption", {"Bucket": "id"}
     ),
     "aws:scheduler/schedule:Schedule": Lookup("scheduler", "get_schedule", {"Name": "name"}),
+    "aws:sfn/stateMachine:StateMachine": Lookup("stepfunctions", "describe_state_machine", {"stateMachineArn": "id"}),
     "aws:secretsmanager/secret:Secret": Lookup("secretsmanager", "describe_secret", {"SecretId": "id"}),
 }
 

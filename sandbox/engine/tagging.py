@@ -17,7 +17,7 @@ class Calls:
         tag, untag: the two operations.
         subject: the argument that names the resource.
         tags, keys: the arguments that hold tags and keys of tags.
-        form: tags as a list of Key and Value, or as a map.
+        form: tags as a list of Key and Value, of key and value, or as a map.
         by: the resource is named by its ARN or by its id.
     """
 
@@ -27,7 +27,7 @@ class Calls:
     subject: str
     tags: str = "Tags"
     keys: str = "TagKeys"
-    form: Literal["list", "map"] = "list"
+    form: Literal["list", "map", "lower"] = "list"
     by: Literal["arn", "id"] = "arn"
 
 
@@ -44,6 +44,7 @@ SERVICES = {
     "lambda": Calls("lambda", "tag_resource", "untag_resource", "Resource", form="map"),
     "logs": Calls("logs", "tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", "map"),
     "rds": Calls("rds", "add_tags_to_resource", "remove_tags_from_resource", "ResourceName"),
+    "states": Calls("stepfunctions", "tag_resource", "untag_resource", "resourceArn", "tags", "tagKeys", "lower"),
     "secretsmanager": Calls("secretsmanager", "tag_resource", "untag_resource", "SecretId"),
 }
 
@@ -74,5 +75,7 @@ def _call(aws: Aws, calls: Calls, subject: str, old: Mapping[str, str], new: Map
     if gone:
         getattr(client, calls.untag)(**{calls.subject: subject, calls.keys: gone})
     if new:
-        tags = dict(new) if calls.form == "map" else as_list({"tags": new})
+        tags: Any = dict(new) if calls.form == "map" else as_list({"tags": new})
+        if calls.form == "lower":
+            tags = [{"key": key, "value": value} for key, value in new.items()]
         getattr(client, calls.tag)(**{calls.subject: subject, calls.tags: tags})

@@ -114,7 +114,8 @@ def test_a_role_is_passed_to_the_two_services_only_and_carries_the_boundary():
     found = {action: each for each in statements(DEPLOY, named) for action in each["Action"]}
     passed = [each["Condition"] for each in statements(DEPLOY, named) if "iam:PassRole" in each["Action"]]
     assert passed == [
-        {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}} for service in ("lambda", "scheduler")
+        {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}
+        for service in ("lambda", "scheduler", "states")
     ]
     assert found["iam:CreateRole"]["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
     assert found["iam:CreateRole"]["Resource"] == ["arn:aws:iam::111122223333:role/streamback-dev-*"]

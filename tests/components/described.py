@@ -26,7 +26,19 @@ from pulumi.runtime.stack import run_in_stack
 
 ROOT = Path(__file__).parents[2]
 STACK = "pulumi:pulumi:Stack"
-SERVICES = ("apigateway", "cloudwatch", "dynamodb", "ec2", "iam", "lambda_", "rds", "s3", "scheduler", "secretsmanager")
+SERVICES = (
+    "apigateway",
+    "cloudwatch",
+    "dynamodb",
+    "ec2",
+    "iam",
+    "lambda_",
+    "rds",
+    "s3",
+    "scheduler",
+    "secretsmanager",
+    "sfn",
+)
 FEATURES = (resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS, resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH)
 ANSWERS = {
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "111122223333"},

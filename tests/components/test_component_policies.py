@@ -61,9 +61,12 @@ def test_every_function_has_a_role_of_its_own_that_only_lambda_takes_on(stack):
     assert {role for role, service in takers.items() if service == "lambda.amazonaws.com"} == set(roles)
 
 
-def test_only_the_schedules_have_another_role(stack):
+def test_only_the_schedules_and_the_state_machine_have_another_role(stack):
     others = {each["name"]: taker(each) for each in stack.of("role:Role") if taker(each) != "lambda.amazonaws.com"}
-    assert others == {"streamback-dev-copy-scheduler": "scheduler.amazonaws.com"}
+    assert others == {
+        "streamback-dev-copy-scheduler": "scheduler.amazonaws.com",
+        "streamback-dev-ranges-role": "states.amazonaws.com",
+    }
 
 
 def test_the_legacy_functions_may_send_statements_as_the_master_user_and_the_writer_in_transactions(stack):

@@ -18,6 +18,7 @@ LISTS = {
     "s3": ("list_buckets", "Buckets"),
     "logs": ("describe_log_groups", "logGroups"),
     "scheduler": ("list_schedules", "Schedules"),
+    "stepfunctions": ("list_state_machines", "stateMachines"),
 }
 
 

@@ -152,7 +152,7 @@ def test_a_worker_whose_clock_is_wrong_notes_dynamodbs_time(chefs, monkeypatch, 
 
 def test_rounds_are_small_while_rows_are_slow_to_read(chefs):
     clock, seconds = Clock(), [4.0]
-    keys = ", ".join(f"('chefs', 1, 'gone {n}', UTC_TIMESTAMP(6))" for n in range(120))
+    keys = ", ".join(f"('chefs', 1, 'gone {n}', UTC_TIMESTAMP(6))" for n in range(240))
     chefs.legacy.database.execute(
         f"INSERT INTO {names.CHANGES_TABLE} (entity, lane, item_key, enqueued_at) VALUES {keys}"
     )
@@ -163,9 +163,9 @@ def test_rounds_are_small_while_rows_are_slow_to_read(chefs):
 
     lane = chefs.lane(1, Faulty(chefs.dynamodb, slow), clock=clock)
     assert lane.lease.take()
-    assert [lane.round().rows for _ in range(4)] == [25, 12, 6, 5]
+    assert [lane.round().rows for _ in range(4)] == [99, 49, 24, 12]
     seconds[0] = 0.1
-    assert [lane.round().rows for _ in range(4)] == [5, 10, 20, 37]
+    assert [lane.round().rows for _ in range(4)] == [6, 12, 24, 14]
 
 
 def test_an_expired_lease_that_no_other_worker_took_continues(chefs):

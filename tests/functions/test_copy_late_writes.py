@@ -164,6 +164,26 @@ def test_a_put_of_an_old_read_does_not_undo_one_of_the_lanes_next_worker(chefs):
     assert chefs.converged()
 
 
+def test_a_worker_that_lost_its_lane_removes_no_change_that_the_next_worker_has_not_seen(chefs):
+    """It finds neither row nor item, so it writes nothing that could be refused."""
+    key = _key(chefs)
+    chefs.begin(backfilled=True)
+    late = chefs.lane(0, clock=lambda: 0.0)
+    assert late.lease.take()
+    chefs.forget_leases()
+
+    def late_worker_goes_on() -> None:
+        chefs.writers.store.delete(key)
+        with pytest.raises(LeaseLostError):
+            late.round()
+
+    following = _paused(chefs, WRITE, late_worker_goes_on)
+    following.round()
+    following.lease.release()
+    chefs.catch_up()
+    assert chefs.converged()
+
+
 def test_an_entry_of_the_quarantine_is_not_written_after_the_switch(chefs):
     """It would replace one of the bridge for the same key, which then counted as not applied."""
     key, table = _key(chefs), make_table(chefs.dynamodb, "entity", "item_key")
