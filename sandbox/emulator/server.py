@@ -55,6 +55,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         filters,
         lambda_permissions,
         latency,
+        log_groups,
         metrics,
         oidc_providers,
         openapi_import,
@@ -93,6 +94,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         schedules,
         oidc_providers,
         state_machines,
+        log_groups,
     ):
         gap.install()
     latency.install(delays)
