@@ -114,7 +114,7 @@ def test_an_api_of_its_own_needs_the_api_and_the_functions(folder):
     assert "streamback:adopt.entities.orders: expected legacyReads and legacyWrites" in found
 
 
-def test_adopted_functions_need_to_be_told_how_they_are_called(folder):
+def test_adopted_functions_need_an_api_to_be_called_by(folder):
     (folder / "entities.toml").write_text(MAPPING)
     found = "\n".join(problems(folder, {"cluster": CLUSTER, "api": API, "entities": {"orders": FUNCTIONS}}))
     assert "streamback:adopt.api: expected a table [orders.api] in entities.toml" in found
