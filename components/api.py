@@ -1,14 +1,15 @@
 """The REST API: fixed routes to either system, and public ones whose functions the stage variables name."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
 
 from components import routes as routing
-from components.function import Function
+from components.adopted import ApiReference
+from components.function import Invocable
 from components.routes import Route
 from functions.domain import names
 
@@ -17,10 +18,10 @@ from functions.domain import names
 class Handlers:
     """The functions that may answer for one entity; modern ones are None until that part is deployed."""
 
-    legacy_read: Function
-    legacy_write: Function
-    modern_read: Function | None = None
-    modern_write: Function | None = None
+    legacy_read: Invocable
+    legacy_write: Invocable
+    modern_read: Invocable | None = None
+    modern_write: Invocable | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,8 @@ class ApiArgs:
     """What the API is; `auth` is `AWS_IAM` or `NONE`, `gate` is None until the bridge is deployed."""
 
     routes: Sequence[Route]
-    init: Function
-    gate: Function | None
+    init: Invocable | None
+    gate: Invocable | None
     handlers: Mapping[str, Handlers]
     auth: str
     production: bool
@@ -40,7 +41,7 @@ class ApiArgs:
 
 
 class Api(pulumi.ComponentResource):
-    """A deployed API; `url` is its stage's."""
+    """A deployed API; `reference` is what others know of it."""
 
     def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:api:Api", name, None, opts)
@@ -49,8 +50,8 @@ class Api(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self.rest, body = self._rest()
         self.stage = self._stage(body, self._permissions())
-        self.url = self.stage.invoke_url
-        self.register_outputs({"url": self.url})
+        self.reference = ApiReference(id=self.rest.id, stage=names.STAGE, url=self.stage.invoke_url)
+        self.register_outputs({"url": self.reference.url})
 
     def _rest(self) -> tuple[aws.apigateway.RestApi, pulumi.Output[str]]:
         """The API with its routes, and the document that describes them."""
@@ -67,7 +68,7 @@ class Api(pulumi.ComponentResource):
         )
         return rest, body
 
-    def _fixed(self) -> dict[Route, Function]:
+    def _fixed(self) -> dict[Route, Invocable]:
         """What answers each route that no stage variable decides."""
         fixed = [route for route in self._args.routes if route.system != "public"]
         return {route: function for route in fixed for function in self._answering(route).values()}
@@ -85,10 +86,10 @@ class Api(pulumi.ComponentResource):
         function = f"arn:{args.partition}:lambda:{args.region}:{args.account}:function"
         return f"{prefix}/{function}:${{stageVariables.{variable}}}/invocations"
 
-    def _answering(self, route: Route) -> dict[str, Function]:
+    def _answering(self, route: Route) -> dict[str, Invocable]:
         """The functions that may be asked for a route by role: one, or for a public one those of its stage variable."""
         if route.system == "init":
-            return {"init": self._args.init}
+            return {"init": self._args.init} if self._args.init else {}
         known = self._args.handlers[route.entity]
         roles = {
             "legacy": known.legacy_read if route.reads else known.legacy_write,
@@ -150,9 +151,34 @@ class Api(pulumi.ComponentResource):
         return variables
 
 
-def _known(function: Function) -> pulumi.Output[str]:
+class GatePermissions(pulumi.ComponentResource):
+    """The rights of an adopted API to call the gate: one for each method that writes, on the paths of one stage."""
+
+    def __init__(
+        self,
+        name: str,
+        gate: Invocable,
+        execution_arn: str,
+        methods: Collection[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("streamback:api:GatePermissions", name, None, opts)
+        for method in sorted(methods):
+            aws.lambda_.Permission(
+                f"{name}-{method.lower()}-permission",
+                function=gate.name,
+                action="lambda:InvokeFunction",
+                principal="apigateway.amazonaws.com",
+                source_arn=f"{execution_arn}/{method}/*",
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({"methods": sorted(methods)})
+
+
+def _known(function: Invocable) -> pulumi.Output[str]:
     """The ARN; in a preview that cannot know it yet, a text in its place, so that the preview shows the routes."""
-    return function.invoke_arn.apply(lambda arn: _text(arn, function.service), run_with_unknowns=True)
+    arn = pulumi.Output.from_input(function.invoke_arn)
+    return arn.apply(lambda arn: _text(arn, function.service), run_with_unknowns=True)
 
 
 def _text(arn: object, service: str) -> str:

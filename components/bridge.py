@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import policies
+from components.adopted import TableReference
 from components.function import METRICS, Function, FunctionArgs, FunctionDefaults, FunctionNetwork
 
 
@@ -87,7 +88,7 @@ class StreamBridgeArgs:
         alarm_topic_arn: the SNS topic that receives the alarms; empty for none.
     """
 
-    tables: Mapping[str, aws.dynamodb.Table]
+    tables: Mapping[str, TableReference]
     cluster_arn: pulumi.Input[str]
     database: DatabaseArgs
     master_secret_arn: pulumi.Input[str]
@@ -197,7 +198,7 @@ class StreamBridge(pulumi.ComponentResource):
         }
         return self._function("install", "functions.install.handler.handler", rights, variables, INSTALL_TIMEOUT)
 
-    def _entity(self, entity: str, table: aws.dynamodb.Table) -> BridgeEntity:
+    def _entity(self, entity: str, table: TableReference) -> BridgeEntity:
         args = self._args
         rights = [
             *policies.sql(args.cluster_arn, self.secret.arn, transactions=True),
@@ -218,7 +219,7 @@ class StreamBridge(pulumi.ComponentResource):
         self._alarms(entity, writer)
         return BridgeEntity(writer=writer, mapping=self._mapping(entity, table, writer))
 
-    def _mapping(self, entity: str, table: aws.dynamodb.Table, writer: Function) -> aws.lambda_.EventSourceMapping:
+    def _mapping(self, entity: str, table: TableReference, writer: Function) -> aws.lambda_.EventSourceMapping:
         args = self._args
         return aws.lambda_.EventSourceMapping(
             f"{self._name}-{entity}-mapping",

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import policies
+from components.adopted import TableReference
 from components.function import Function, FunctionArgs, FunctionDefaults
 
 TIMEOUT = 300  # seconds; a worker hands over to its successor shortly before
@@ -26,7 +27,7 @@ class CopyArgs:
         alarm_topic_arn: the SNS topic that receives the alarm; empty for none.
     """
 
-    tables: Mapping[str, aws.dynamodb.Table]
+    tables: Mapping[str, TableReference]
     cluster_arn: pulumi.Input[str]
     secret_arn: pulumi.Input[str]
     journal: aws.dynamodb.Table

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pulumi
 import pulumi_aws as aws
@@ -86,6 +86,36 @@ class FunctionArgs:
     variables: Mapping[str, pulumi.Input[str]]
     timeout: int = API_TIMEOUT
     network: FunctionNetwork | None = None
+
+
+class Invocable(Protocol):
+    """A function that others call: one of the stack's, or an adopted one."""
+
+    @property
+    def name(self) -> pulumi.Input[str]: ...
+
+    @property
+    def arn(self) -> pulumi.Input[str]: ...
+
+    @property
+    def invoke_arn(self) -> pulumi.Input[str]: ...
+
+    @property
+    def timeout(self) -> int: ...
+
+    @property
+    def service(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionReference:
+    """An adopted function; `name` and `arn` have the alias by which it is called, `timeout` is in seconds."""
+
+    name: str
+    arn: str
+    invoke_arn: str
+    timeout: int
+    service: str
 
 
 class Function(pulumi.ComponentResource):

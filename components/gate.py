@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components import policies
-from components.function import Function, FunctionArgs, FunctionDefaults
+from components.function import Function, FunctionArgs, FunctionDefaults, Invocable
 
 if TYPE_CHECKING:
     import pulumi_aws as aws
@@ -19,10 +19,10 @@ TIMEOUT = 29  # seconds; API Gateway's own
 
 @dataclass(frozen=True, kw_only=True)
 class GateArgs:
-    """What the gate is; `modern` are the modern writers by entity, `legacy` is the writer of all of them."""
+    """What the gate is; `legacy` and `modern` are the writers by entity."""
 
-    legacy: Function
-    modern: Mapping[str, Function]
+    legacy: Mapping[str, Invocable]
+    modern: Mapping[str, Invocable]
     journal: aws.dynamodb.Table
     defaults: FunctionDefaults
 
@@ -32,20 +32,18 @@ class Gate(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:gate:Gate", name, None, opts)
-        writers = {entity: writer.name for entity, writer in args.modern.items()}
+        modern = {entity: writer.name for entity, writer in args.modern.items()}
+        called = {writer.service: writer.arn for writer in (*args.legacy.values(), *args.modern.values())}
         self.function = Function(
             f"{name}-writes",
             FunctionArgs(
                 handler="functions.gate.handler.handler",
                 defaults=args.defaults,
-                statements=[
-                    policies.invoke([args.legacy.arn, *[writer.arn for writer in args.modern.values()]]),
-                    policies.count_records(args.journal.arn),
-                ],
+                statements=[policies.invoke(list(called.values())), policies.count_records(args.journal.arn)],
                 variables={
                     "JOURNAL_TABLE": args.journal.name,
-                    "LEGACY_WRITE_FUNCTION": args.legacy.name,
-                    "MODERN_WRITE_FUNCTIONS": pulumi.Output.json_dumps(writers),
+                    **_legacy(args.legacy),
+                    "MODERN_WRITE_FUNCTIONS": pulumi.Output.json_dumps(modern),
                     "MODERN_WRITE_TIMEOUT": str(max(writer.timeout for writer in args.modern.values())),
                     "OWN_TIMEOUT": str(TIMEOUT),
                 },
@@ -54,3 +52,11 @@ class Gate(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"function": self.function.name})
+
+
+def _legacy(writers: Mapping[str, Invocable]) -> dict[str, pulumi.Input[str]]:
+    """One name where one function writes all entities: an environment has room for 4 KB."""
+    if len({writer.service for writer in writers.values()}) == 1:
+        return {"LEGACY_WRITE_FUNCTION": next(iter(writers.values())).name}
+    names = {entity: writer.name for entity, writer in writers.items()}
+    return {"LEGACY_WRITE_FUNCTIONS": pulumi.Output.json_dumps(names)}

@@ -1,13 +1,14 @@
 """The legacy system: Aurora MySQL Serverless v2 behind the Data API, and the functions init, read and write."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import Function, FunctionArgs, FunctionDefaults, FunctionNetwork
+from components.adopted import ClusterReference
+from components.function import Function, FunctionArgs, FunctionDefaults, FunctionNetwork, FunctionReference, Invocable
 
 CIDR = "10.0.0.0/24"
 SUBNETS = ("10.0.0.0/26", "10.0.0.64/26")
@@ -16,7 +17,7 @@ PORT = 3306  # of Aurora MySQL
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    zones: tuple[str, str]
+    zones: tuple[str, ...]
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -83,9 +84,18 @@ BACKUP_DAYS = {True: 14, False: 1}  # by production
 
 @dataclass(frozen=True, kw_only=True)
 class LegacySystemArgs:
-    """What the legacy system is; capacities are Aurora capacity units, the pause is in seconds."""
+    """What the legacy system is; capacities are Aurora capacity units, the pause is in seconds.
 
-    zones: tuple[str, str]
+    Attributes:
+        adopted: the cluster that exists; None to create one.
+        functions: the functions of each entity that exist, as (reads, writes); for the other entities there are three
+            that the stack makes.
+    """
+
+    entities: Collection[str]
+    adopted: ClusterReference | None
+    functions: Mapping[str, tuple[FunctionReference, FunctionReference]]
+    zones: tuple[str, ...]
     engine_version: str
     min_capacity: float
     max_capacity: float
@@ -94,26 +104,55 @@ class LegacySystemArgs:
     defaults: FunctionDefaults
 
 
+@dataclass(frozen=True, kw_only=True)
+class LegacyFunctions:
+    """The functions that speak streamback's own API."""
+
+    init: Function
+    read: Function
+    write: Function
+
+
 class LegacySystem(pulumi.ComponentResource):
-    """A cluster with its network, and three functions: `init`, `read` and `write`."""
+    """A cluster with its network, and functions: created, or adopted.
+
+    `cluster` says how it is reached. `readers` and `writers` are by entity; `own` are those that the stack made.
+    """
 
     def __init__(self, name: str, args: LegacySystemArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("streamback:legacy:LegacySystem", name, None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        self.network = Network(f"{name}-network", NetworkArgs(zones=args.zones, tags=args.defaults.tags), self._child)
-        self.cluster = self._cluster(name)
-        self.cluster_arn = self.cluster.arn
-        self.secret_arn = self.cluster.master_user_secrets[0].secret_arn
-        self.init = self._function(f"{name}-init", "functions.legacy.init.handler")
-        self.read = self._function(f"{name}-read", "functions.legacy.read.handler")
-        self.write = self._function(f"{name}-write", "functions.legacy.write.handler", transactions=True)
-        self.register_outputs({"cluster_arn": self.cluster_arn, "secret_arn": self.secret_arn})
+        self.cluster = args.adopted or self._created(name)
+        self.own: LegacyFunctions | None = None
+        self.readers: Mapping[str, Invocable] = {entity: reads for entity, (reads, _) in args.functions.items()}
+        self.writers: Mapping[str, Invocable] = {entity: writes for entity, (_, writes) in args.functions.items()}
+        if made := [entity for entity in args.entities if entity not in args.functions]:
+            self.own = LegacyFunctions(
+                init=self._function(f"{name}-init", "functions.legacy.init.handler"),
+                read=self._function(f"{name}-read", "functions.legacy.read.handler"),
+                write=self._function(f"{name}-write", "functions.legacy.write.handler", transactions=True),
+            )
+            self.readers = {**self.readers, **dict.fromkeys(made, self.own.read)}
+            self.writers = {**self.writers, **dict.fromkeys(made, self.own.write)}
+        self.register_outputs({"cluster_arn": self.cluster.arn, "secret_arn": self.cluster.secret_arn})
 
-    def _cluster(self, name: str) -> aws.rds.Cluster:
+    def _created(self, name: str) -> ClusterReference:
+        args = self._args
+        network = Network(f"{name}-network", NetworkArgs(zones=args.zones, tags=args.defaults.tags), self._child)
+        cluster = self._cluster(name, network)
+        return ClusterReference(
+            arn=cluster.arn,
+            secret_arn=cluster.master_user_secrets[0].secret_arn,
+            host=cluster.endpoint,
+            port=cluster.port,
+            inside=network.inside,
+        )
+
+    def _cluster(self, name: str, network: Network) -> aws.rds.Cluster:
         args = self._args
         subnets = aws.rds.SubnetGroup(
-            f"{name}-subnets", subnet_ids=self.network.subnet_ids, tags=args.defaults.tags, opts=self._child
+            f"{name}-subnets", subnet_ids=network.subnet_ids, tags=args.defaults.tags, opts=self._child
         )
         parameters = aws.rds.ClusterParameterGroup(
             f"{name}-parameters",
@@ -137,7 +176,7 @@ class LegacySystem(pulumi.ComponentResource):
             manage_master_user_password=True,
             storage_encrypted=True,
             db_subnet_group_name=subnets.name,
-            vpc_security_group_ids=[self.network.security_group_id],
+            vpc_security_group_ids=[network.security_group_id],
             db_cluster_parameter_group_name=parameters.name,
             backup_retention_period=BACKUP_DAYS[args.production],
             copy_tags_to_snapshot=True,
@@ -182,8 +221,8 @@ class LegacySystem(pulumi.ComponentResource):
             FunctionArgs(
                 handler=handler,
                 defaults=args.defaults,
-                statements=policies.sql(self.cluster_arn, self.secret_arn, transactions=transactions),
-                variables={"CLUSTER_ARN": self.cluster_arn, "SECRET_ARN": self.secret_arn},
+                statements=policies.sql(self.cluster.arn, self.cluster.secret_arn, transactions=transactions),
+                variables={"CLUSTER_ARN": self.cluster.arn, "SECRET_ARN": self.cluster.secret_arn},
             ),
             self._child,
         )

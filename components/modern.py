@@ -1,12 +1,14 @@
 """The modern system: per entity a DynamoDB table with a stream, and the functions read and write."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.function import Function, FunctionArgs, FunctionDefaults
+from components.adopted import TableReference
+from components.function import Function, FunctionArgs, FunctionDefaults, FunctionReference, Invocable
 from functions.domain.entities import Entities, Entity
 
 TIMEOUT = 28  # seconds; a rollback waits as long for a request whose gate died, and 29 more
@@ -19,22 +21,26 @@ class ModernSystemArgs:
     Attributes:
         table_prefix: stands before every table's name.
         journal: where a writer that is called past the gate counts its requests.
-        legacy: the writer that gets such a request while legacy is the source of truth.
+        legacy: the writers that get such a request while legacy is the source of truth, by entity.
+        adopted: tables that exist, by entity.
+        functions: functions that exist, by entity, as (reads, writes).
     """
 
     entities: Entities
     table_prefix: str
     journal: aws.dynamodb.Table
-    legacy: Function
+    legacy: Mapping[str, Invocable]
+    adopted: Mapping[str, TableReference]
+    functions: Mapping[str, tuple[FunctionReference, FunctionReference]]
     production: bool
     defaults: FunctionDefaults
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModernEntity:
-    table: aws.dynamodb.Table
-    read: Function
-    write: Function
+    table: TableReference
+    read: Invocable
+    write: Invocable
 
 
 class ModernSystem(pulumi.ComponentResource):
@@ -48,7 +54,10 @@ class ModernSystem(pulumi.ComponentResource):
         self.register_outputs({"tables": {each: made.table.name for each, made in self.entities.items()}})
 
     def _entity(self, entity: Entity) -> ModernEntity:
-        table = self._table(entity)
+        table = self._args.adopted.get(entity.name) or self._created(entity)
+        if found := self._args.functions.get(entity.name):
+            return ModernEntity(table=table, read=found[0], write=found[1])
+        legacy = self._args.legacy[entity.name]
         return ModernEntity(
             table=table,
             read=self._function(
@@ -69,19 +78,23 @@ class ModernSystem(pulumi.ComponentResource):
                     statements=[
                         policies.write_items(table.arn),
                         policies.count_records(self._args.journal.arn),
-                        policies.invoke([self._args.legacy.arn]),
+                        policies.invoke([legacy.arn]),
                     ],
                     variables={
                         "ENTITY": entity.name,
                         "TABLE_NAME": table.name,
                         "JOURNAL_TABLE": self._args.journal.name,
-                        "LEGACY_WRITE_FUNCTION": self._args.legacy.name,
+                        "LEGACY_WRITE_FUNCTION": legacy.name,
                         "OWN_TIMEOUT": str(TIMEOUT),
                     },
                     timeout=TIMEOUT,
                 ),
             ),
         )
+
+    def _created(self, entity: Entity) -> TableReference:
+        table = self._table(entity)
+        return TableReference(name=table.name, arn=table.arn, stream_arn=table.stream_arn)
 
     def _table(self, entity: Entity) -> aws.dynamodb.Table:
         args = self._args

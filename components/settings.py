@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from components import checks, quotas
+from components import adoption, checks, quotas
+from components.adoption import Adoption, AdoptionError, AdoptionKind
 from components.checks import Flag, ListOf, Number, OnChange, OneOf, Pair, Setting, Tags, Text, Texts, setting
 from functions.domain import entities as mapping
 
@@ -208,6 +209,15 @@ class Settings:
         OnChange.UPDATE,
         "the roles",
     )
+    adopt: Adoption = setting(
+        Adoption(),
+        AdoptionKind(),
+        "what exists already and is used as it is: cluster, API, functions, tables",
+        OnChange.REPLACE,
+        "what reads the part that the stack had made, which is deleted **with what it holds**; refused in production; "
+        "adopt before the first `pulumi up`",
+        shown="none",
+    )
     repository: str = setting(
         "",
         Text(r"([\w.-]+/[\w.-]+)?", "OWNER/NAME of a repository at GitHub, or nothing", "kitchen/recipes"),
@@ -302,6 +312,8 @@ def parse(given: Mapping[str, str], folder: Path, unknown: tuple[str, ...] = ())
     path = values["entitiesFile"] = folder / (values.get("entitiesFile") or ENTITIES)
     entities = _entities(path, problems)
     values["databaseCaFile"] = _authorities(folder / (values.get("databaseCaFile") or AUTHORITIES), problems)
+    if entities is not None and not problems:
+        problems += _adopted(values.get("adopt", Adoption()), entities, values.get("parts", PARTS))
     if problems or entities is None:
         raise SettingsError(problems)
     if values.get("production"):
@@ -318,6 +330,9 @@ def _value(key: str, text: str, problems: list[str]) -> Any:
     kind = SETTINGS[key].kind
     try:
         return kind.read(text)
+    except AdoptionError as error:
+        problems += [f"{PROJECT}:{key}.{problem}" for problem in error.problems]
+        return None
     except (ValueError, KeyError):
         problems.append(_problem(key, kind.expected, repr(text)))
         return None
@@ -342,6 +357,12 @@ def _capacity(values: Mapping[str, Any]) -> list[str]:
     if low <= high:
         return []
     return [_problem("minCapacity", f"at most maxCapacity, {high}", low, f"{PROJECT}:minCapacity {high}")]
+
+
+def _adopted(adopted: Adoption, entities: mapping.Entities, parts: Collection[str]) -> list[str]:
+    contracts = [name for name, entity in entities.items() if entity.contract]
+    found = adoption.problems_with(adopted, entities, contracts, parts)
+    return [f"{PROJECT}:adopt.{problem}; see docs/adopt.md" for problem in found]
 
 
 def _delivery(values: Mapping[str, Any]) -> list[str]:

@@ -6,12 +6,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components import zones
-from components.api import Api, ApiArgs, Handlers
+from components import adopted, zones
+from components.adopted import ApiReference, TableReference
+from components.api import Api, ApiArgs, GatePermissions, Handlers
 from components.bridge import DatabaseArgs, StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
 from components.delivery import Delivery, DeliveryArgs
-from components.function import FunctionDefaults, archive, archive_with_mysql
+from components.function import FunctionDefaults, FunctionReference, archive, archive_with_mysql
 from components.gate import Gate, GateArgs
 from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
@@ -30,8 +31,10 @@ class Streamback:
         self._settings = settings
         self._folder = folder
         self._name = f"streamback-{pulumi.get_stack()}"
-        self._zones = zones.choose(settings)  # first, because it may refuse
+        self._zones = () if settings.adopt.cluster else zones.choose(settings)  # first, because it may refuse
         self._region = aws.get_region().region
+        self._partition = aws.get_partition()
+        self._adopted_api = self._look_api_up()
         self._tags = {"streamback:stack": pulumi.get_stack(), **settings.tags}
         layer = settings.powertools_layer_arn.replace("{region}", self._region)
         self._defaults = FunctionDefaults(
@@ -50,7 +53,7 @@ class Streamback:
         self.copy = self._copy(self.modern, self.bridge) if self.modern and self.bridge else None
         self.ranges = self._ranges(self.copy) if self.copy else None
         self.gate = self._gate(self.modern) if self.modern and self.bridge else None
-        self.api = self._api()
+        self.api = self._public_api()
         self.delivery = self._delivery() if settings.repository else None
         self.outputs = self._outputs()
 
@@ -59,6 +62,9 @@ class Streamback:
         return LegacySystem(
             f"{self._name}-legacy",
             LegacySystemArgs(
+                entities=list(settings.entities),
+                adopted=adopted.cluster(settings.adopt.cluster, self._region) if settings.adopt.cluster else None,
+                functions=self._functions("legacy"),
                 zones=self._zones,
                 engine_version=settings.engine_version,
                 min_capacity=settings.min_capacity,
@@ -75,7 +81,9 @@ class Streamback:
             entities=settings.entities,
             table_prefix=settings.table_prefix,
             journal=self.journal.table,
-            legacy=self.legacy.write,
+            legacy=self.legacy.writers,
+            adopted=self._tables(),
+            functions=self._functions("modern"),
             production=settings.production,
             defaults=self._defaults,
         )
@@ -84,18 +92,18 @@ class Streamback:
     def _bridge(self, modern: ModernSystem) -> StreamBridge:
         settings, cluster = self._settings, self.legacy.cluster
         database = DatabaseArgs(
-            host=cluster.endpoint,
+            host=cluster.host,
             port=cluster.port,
-            network=self.legacy.network.inside,
+            network=cluster.inside,
             code=archive_with_mysql(self._folder, settings.entities_file, settings.database_ca_file),
         )
         return StreamBridge(
             f"{self._name}-bridge",
             StreamBridgeArgs(
                 tables={name: entity.table for name, entity in modern.entities.items()},
-                cluster_arn=self.legacy.cluster_arn,
+                cluster_arn=cluster.arn,
                 database=database,
-                master_secret_arn=self.legacy.secret_arn,
+                master_secret_arn=cluster.secret_arn,
                 batch_size=settings.bridge_batch_size,
                 window_seconds=settings.bridge_window_seconds,
                 parallelization=settings.bridge_parallelization,
@@ -111,7 +119,7 @@ class Streamback:
             f"{self._name}-copy",
             CopyArgs(
                 tables={name: entity.table for name, entity in modern.entities.items()},
-                cluster_arn=self.legacy.cluster_arn,
+                cluster_arn=self.legacy.cluster.arn,
                 secret_arn=bridge.secret.arn,
                 journal=self.journal.table,
                 quarantine=bridge.quarantine,
@@ -131,19 +139,59 @@ class Streamback:
         return Gate(
             f"{self._name}-gate",
             GateArgs(
-                legacy=self.legacy.write,
+                legacy=self.legacy.writers,
                 modern={name: entity.write for name, entity in modern.entities.items()},
                 journal=self.journal.table,
                 defaults=self._defaults,
             ),
         )
 
+    def _functions(self, system: str) -> dict[str, tuple[FunctionReference, FunctionReference]]:
+        """The adopted functions of a system, as (reads, writes) by entity."""
+        found: dict[str, tuple[FunctionReference, FunctionReference]] = {}
+        for entity in self._settings.entities:
+            given = self._settings.adopt.entity(entity)
+            reads, writes = getattr(given, f"{system}_reads"), getattr(given, f"{system}_writes")
+            if reads and writes:
+                place = f"entities.{entity}.{system}"
+                found[entity] = (adopted.function(f"{place}Reads", reads), adopted.function(f"{place}Writes", writes))
+        return found
+
+    def _tables(self) -> dict[str, TableReference]:
+        settings, streams = self._settings, "bridge" in self._settings.parts
+        given = {name: (settings.adopt.entity(name).table, entity) for name, entity in settings.entities.items()}
+        return {
+            name: adopted.table(f"entities.{name}.table", table, entity.modern.key, streams=streams)
+            for name, (table, entity) in given.items()
+            if table
+        }
+
+    def _look_api_up(self) -> ApiReference | None:
+        settings = self._settings
+        if settings.adopt.api is None:
+            return None
+        contracts = {name: entity.contract for name, entity in settings.entities.items() if entity.contract}
+        return adopted.api(settings.adopt.api, contracts, self._region, self._partition.dns_suffix)
+
+    def _public_api(self) -> ApiReference:
+        """The API that clients call; an adopted one gets no more than the right to call the gate."""
+        found = self._adopted_api
+        if found is None:
+            return self._api().reference
+        if self.gate:
+            contracts = [each.contract for each in self._settings.entities.values() if each.contract]
+            methods = {operation.method for contract in contracts for operation in contract.writes}
+            account = aws.get_caller_identity().account_id
+            arn = f"arn:{self._partition.partition}:execute-api:{self._region}:{account}:{found.id}/{found.stage}"
+            GatePermissions(f"{self._name}-gate-permissions", self.gate.function, arn, methods)
+        return found
+
     def _api(self) -> Api:
         settings, modern = self._settings, self.modern.entities if self.modern else {}
         handlers = {
             name: Handlers(
-                legacy_read=self.legacy.read,
-                legacy_write=self.legacy.write,
+                legacy_read=self.legacy.readers[name],
+                legacy_write=self.legacy.writers[name],
                 modern_read=modern[name].read if name in modern else None,
                 modern_write=modern[name].write if name in modern else None,
             )
@@ -153,14 +201,14 @@ class Streamback:
             f"{self._name}-api",
             ApiArgs(
                 routes=routes(settings.entities, settings.parts),
-                init=self.legacy.init,
+                init=self.legacy.own.init if self.legacy.own else None,
                 gate=self.gate.function if self.gate else None,
                 handlers=handlers,
                 auth=settings.api_auth,
                 production=settings.production,
                 region=self._region,
                 account=aws.get_caller_identity().account_id,
-                partition=aws.get_partition().partition,
+                partition=self._partition.partition,
                 tags=self._tags,
             ),
         )
@@ -197,18 +245,22 @@ class Streamback:
             "production": settings.production,
             "parts": [part for part in PARTS if part in settings.parts],
             "apiUrl": self.api.url,
-            "apiId": self.api.rest.id,
-            "stageName": names.STAGE,
+            "apiId": self.api.id,
+            "apiAdopted": self._adopted_api is not None,
+            "stageName": self.api.stage,
             "apiAuth": settings.api_auth,
             "mapping": settings.entities.raw,
             "journalTable": self.journal.table.name,
-            "clusterArn": self.legacy.cluster_arn,
-            "masterSecretArn": self.legacy.secret_arn,
-            "legacyInitFunction": self.legacy.init.name,
-            "legacyReadFunction": self.legacy.read.name,
-            "legacyWriteFunction": self.legacy.write.name,
+            "clusterArn": self.legacy.cluster.arn,
+            "masterSecretArn": self.legacy.cluster.secret_arn,
             "entities": {name: self._entity_outputs(name) for name in settings.entities},
         }
+        if self.legacy.own:
+            outputs |= {
+                "legacyInitFunction": self.legacy.own.init.name,
+                "legacyReadFunction": self.legacy.own.read.name,
+                "legacyWriteFunction": self.legacy.own.write.name,
+            }
         if self.copy and self.gate:
             outputs |= {"copyFunction": self.copy.worker.name, "gateFunction": self.gate.function.name}
         if self.ranges:
@@ -228,6 +280,11 @@ class Streamback:
             "readsVariable": names.reads_variable(name),
             "writesVariable": names.writes_variable(name),
         }
+        if self._settings.adopt.entity(name).legacy_reads:
+            outputs |= {
+                "legacyReadFunction": self.legacy.readers[name].name,
+                "legacyWriteFunction": self.legacy.writers[name].name,
+            }
         if self.modern:
             modern = self.modern.entities[name]
             outputs |= {

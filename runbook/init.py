@@ -114,11 +114,11 @@ def _routes(context: Context, entity: EntityTarget) -> InitResult:
     wanted: dict[str, str] = {}
     if routes.reads in lost:
         modern = state is not None and state.reads == ALL
-        wanted[entity.reads_variable] = entity.read_function if modern else context.target.legacy_read_function
+        wanted[entity.reads_variable] = entity.read_function if modern else entity.legacy_read_function
     if routes.writes in lost:
         writers = {Side.GATE: context.target.gate_function, Side.MODERN: entity.write_function}
         side = expected_writes(state) if state else Side.LEGACY
-        wanted[entity.writes_variable] = writers.get(side) or context.target.legacy_write_function
+        wanted[entity.writes_variable] = writers.get(side) or entity.legacy_write_function
     changed = context.routing.set(wanted)
     detail = ", ".join(f"{name} → {value}" for name, value in wanted.items())
     return InitResult(name=f"routes of {entity.name}", result="done" if changed else "unchanged", detail=detail)

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from functions.domain import names, values
+from functions.domain import contract, names, values
+from functions.domain.contract import Contract
 from functions.domain.errors import ValueProblemError
 from functions.domain.moments import MICROSECONDS
+from functions.domain.reader import Reader
 from functions.domain.values import (
     DECIMAL_DIGITS,
     DECIMAL_SCALE,
@@ -66,12 +68,13 @@ class ModernTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Entity:
-    """One kind of record that exists in both systems."""
+    """One kind of record that exists in both systems; `contract` is of an API that is not streamback's own."""
 
     name: str
     legacy: LegacyTable
     modern: ModernTable
     fields: Mapping[str, Field]
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True)
@@ -118,74 +121,21 @@ def parse(raw: Mapping[str, Any]) -> Entities:
     found = {name: _entity(name, value, problems) for name, value in raw.items()}
     _unique(problems, "legacy", ((e.name, f"{e.legacy.database}.{e.legacy.table}") for e in found.values()))
     _unique(problems, "modern.table", ((e.name, e.modern.table) for e in found.values()))
+    _unique(problems, "api", _operations(found.values()))
     if problems:
         raise EntitiesError(problems)
     return Entities(found, raw)
 
 
-class _Reader:
-    """Reads the keys of one table; what it did not read is unknown."""
-
-    def __init__(self, path: str, value: Any, problems: list[str]) -> None:
-        self.path = path
-        self.problems = problems
-        self.left: dict[str, Any] = {}
-        if isinstance(value, Mapping):
-            self.left = dict(cast("Mapping[str, Any]", value))
-        else:
-            self.problem("", f"expected a table, got {value!r}")
-
-    def problem(self, key: str, text: str) -> None:
-        self.problems.append(f"{self.path}{'.' if key else ''}{key}: {text}")
-
-    def text(self, key: str, pattern: re.Pattern[str], default: str | None = None) -> str:
-        value = self.left.pop(key, default)
-        if value is None:
-            self.problem(key, "is missing")
-        elif not isinstance(value, str) or not pattern.fullmatch(value):
-            self.problem(key, f"expected a name like {pattern.pattern}, got {value!r}")
-        elif value.lower().startswith(names.RESERVED_PREFIX):
-            self.problem(key, f"{value!r} begins with {names.RESERVED_PREFIX!r}, which is streamback's own")
-        return value if isinstance(value, str) else ""
-
-    def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
-        value = self.left.pop(key, default)
-        if value not in choices:
-            self.problem(key, f"expected one of {', '.join(choices)}, got {value!r}")
-        return str(value)
-
-    def flag(self, key: str) -> bool:
-        value = self.left.pop(key, False)
-        if not isinstance(value, bool):
-            self.problem(key, f"expected true or false, got {value!r}")
-        return value is True
-
-    def number(self, key: str, low: int, high: int, default: int | None) -> int | None:
-        value = self.left.pop(key, default)
-        if value is not None and (type(value) is not int or not low <= value <= high):
-            self.problem(key, f"expected a whole number from {low} to {high}, got {value!r}")
-            return default
-        return value
-
-    def table(self, key: str) -> _Reader:
-        if key not in self.left:
-            self.problem(key, "is missing")
-            return _Reader(f"{self.path}.{key}", {}, [])
-        return _Reader(f"{self.path}.{key}", self.left.pop(key), self.problems)
-
-    def close(self) -> None:
-        for key in self.left:
-            self.problem(key, "is not a known key")
-
-
 def _entity(name: str, value: Any, problems: list[str]) -> Entity:
-    reader = _Reader(name, value, problems)
+    reader = Reader(name, value, problems)
     if not ENTITY_NAME.fullmatch(name):
         reader.problem("", f"expected a name like {ENTITY_NAME.pattern}")
     elif name in RESERVED_ENTITIES or name.startswith(names.RESERVED_PREFIX):
         reader.problem("", "this name is reserved")
     legacy, modern = _legacy(reader.table("legacy")), _modern(reader.table("modern"))
     fields = _fields(reader.table("fields"))
+    foreign = _contract(reader, fields)
     reader.close()
     _unique(problems, f"{name}.fields", ((f.name, f.column.lower()) for f in fields.values()))
     for each in fields.values():
@@ -193,10 +143,25 @@ def _entity(name: str, value: Any, problems: list[str]) -> Entity:
             problems.append(f"{name}.fields.{each.name}.column: {each.column!r} is the legacy key")
         if each.name == modern.key:
             problems.append(f"{name}.fields.{each.name}: is the modern key")
-    return Entity(name=name, legacy=legacy, modern=modern, fields=fields)
+    return Entity(name=name, legacy=legacy, modern=modern, fields=fields, contract=foreign)
 
 
-def _legacy(reader: _Reader) -> LegacyTable:
+def _contract(reader: Reader, fields: Mapping[str, Field]) -> Contract | None:
+    calls = reader.table("calls") if "calls" in reader.left else None
+    if "api" in reader.left:
+        return contract.read(reader.table("api"), calls, fields)
+    if calls:
+        reader.problem("calls", "expected only with a table api, which names the operations")
+    return None
+
+
+def _operations(found: Iterable[Entity]) -> Iterator[tuple[str, str]]:
+    for entity in found:
+        for each in (*entity.contract.reads, *entity.contract.writes) if entity.contract else ():
+            yield entity.name, str(each)
+
+
+def _legacy(reader: Reader) -> LegacyTable:
     table = LegacyTable(
         database=reader.text("database", IDENTIFIER),
         table=reader.text("table", IDENTIFIER),
@@ -210,15 +175,15 @@ def _legacy(reader: _Reader) -> LegacyTable:
     return table
 
 
-def _modern(reader: _Reader) -> ModernTable:
+def _modern(reader: Reader) -> ModernTable:
     table = ModernTable(table=reader.text("table", TABLE_NAME), key=reader.text("key", ATTRIBUTE))
     reader.close()
     return table
 
 
-def _fields(reader: _Reader) -> dict[str, Field]:
+def _fields(reader: Reader) -> dict[str, Field]:
     fields = {
-        name: _field(_Reader(f"{reader.path}.{name}", value, reader.problems), name)
+        name: _field(Reader(f"{reader.path}.{name}", value, reader.problems), name)
         for name, value in reader.left.items()
     }
     if not fields:
@@ -226,7 +191,7 @@ def _fields(reader: _Reader) -> dict[str, Field]:
     return fields
 
 
-def _field(reader: _Reader, name: str) -> Field:
+def _field(reader: Reader, name: str) -> Field:
     if name == "id" or name.startswith(names.RESERVED_PREFIX) or not ATTRIBUTE.fullmatch(name):
         reader.problem("", "this name is reserved or not usable as a JSON and item name")
     kind = reader.choice("type", TYPES)
@@ -246,9 +211,9 @@ def _field(reader: _Reader, name: str) -> Field:
     return _with_default(made, reader)
 
 
-def _settings(reader: _Reader, kind: str) -> dict[str, Any]:
+def _settings(reader: Reader, kind: str) -> dict[str, Any]:
     """The settings that only some types have."""
-    readers: dict[str, tuple[Callable[[_Reader], dict[str, Any]], ...]] = {
+    readers: dict[str, tuple[Callable[[Reader], dict[str, Any]], ...]] = {
         "string": (_lengths, _choices),
         "bytes": (_lengths,),
         "integer": (_whole_numbers,),
@@ -260,7 +225,7 @@ def _settings(reader: _Reader, kind: str) -> dict[str, Any]:
     return {name: value for read in readers.get(kind, ()) for name, value in read(reader).items()}
 
 
-def _digits(reader: _Reader) -> dict[str, Any]:
+def _digits(reader: Reader) -> dict[str, Any]:
     precision = reader.number("precision", 1, MOST_DIGITS, DECIMAL_DIGITS) or DECIMAL_DIGITS
     scale = reader.number("scale", 0, 30, min(DECIMAL_SCALE, precision))
     if scale is not None and scale > precision:
@@ -268,14 +233,14 @@ def _digits(reader: _Reader) -> dict[str, Any]:
     return {"precision": precision, "scale": scale or 0, "unsigned": reader.flag("unsigned")}
 
 
-def _lengths(reader: _Reader) -> dict[str, Any]:
+def _lengths(reader: Reader) -> dict[str, Any]:
     length, fixed = reader.number("max_length", 1, 2**24 - 1, None), reader.flag("fixed")
     if fixed and (length is None or length > LONGEST_FIXED):
         reader.problem("fixed", f"expected max_length as the column has it, 1 to {LONGEST_FIXED}")
     return {"max_length": length, "fixed": fixed}
 
 
-def _choices(reader: _Reader) -> dict[str, Any]:
+def _choices(reader: Reader) -> dict[str, Any]:
     found = reader.left.pop("choices", [])
     choices = cast("list[Any]", found) if isinstance(found, list) else [found]
     if not all(isinstance(each, str) for each in choices) or not isinstance(found, list):
@@ -284,7 +249,7 @@ def _choices(reader: _Reader) -> dict[str, Any]:
     return {"choices": tuple(choices)}
 
 
-def _whole_numbers(reader: _Reader) -> dict[str, Any]:
+def _whole_numbers(reader: Reader) -> dict[str, Any]:
     bits = reader.left.pop("bits", LONGEST_BITS)
     if type(bits) is not int or bits not in COLUMN_BITS:
         reader.problem("bits", f"expected one of {', '.join(map(str, COLUMN_BITS))}, got {bits!r}")
@@ -292,21 +257,21 @@ def _whole_numbers(reader: _Reader) -> dict[str, Any]:
     return {"bits": bits, "unsigned": reader.flag("unsigned")}
 
 
-def _fraction(reader: _Reader) -> dict[str, Any]:
+def _fraction(reader: Reader) -> dict[str, Any]:
     fraction = reader.number("fraction", 0, MICROSECONDS, MICROSECONDS)
     rounding = reader.choice("rounding", (REFUSE, HALF_UP), REFUSE)
     return {"fraction": fraction, "rounding": rounding, "timestamp": reader.flag("timestamp")}
 
 
-def _zero_date(reader: _Reader) -> dict[str, str]:
+def _zero_date(reader: Reader) -> dict[str, str]:
     return {"zero_date": reader.choice("zero_date", (REFUSE, NULL), REFUSE)}
 
 
-def _json_null(reader: _Reader) -> dict[str, str]:
+def _json_null(reader: Reader) -> dict[str, str]:
     return {"json_null": reader.choice("json_null", (REFUSE, NULL), REFUSE)}
 
 
-def _with_default(made: Field, reader: _Reader) -> Field:
+def _with_default(made: Field, reader: Reader) -> Field:
     if made.default is None or made.type not in TYPES:
         return made
     try:

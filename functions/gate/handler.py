@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,23 @@ def _warmed(event: dict[str, Any]) -> dict[str, Any]:
     """Do once what the first request of an instance would wait for."""
     entity = str(event[http_api.WARM])
     _gate(entity).phases.now(new_request())
-    WriterFunction(functions(), environment.variable("LEGACY_WRITE_FUNCTION")).get_ready()
+    WriterFunction(functions(), _legacy(entity)).get_ready()
     return http_api.occupied(event)
 
 
 def _entity(event: dict[str, Any]) -> str:
+    """The entity that the request writes: by the operations of a contract, else by the first part of the path."""
+    method, resource = str(event.get("httpMethod")), str(event.get("resource"))
+    for name, entity in environment.mapping().items():
+        if entity.contract and entity.contract.writes_by(method, resource):
+            return name
     return event["path"].strip("/").partition("/")[0]
+
+
+def _legacy(entity: str) -> str:
+    """The legacy writer: one of the entity's own where the stack has adopted it, else the one of all entities."""
+    own = json.loads(os.environ.get("LEGACY_WRITE_FUNCTIONS", "{}"))
+    return str(own.get(entity) or environment.variable("LEGACY_WRITE_FUNCTION"))
 
 
 @cache
@@ -56,8 +68,8 @@ def _gate(entity: str) -> WriteGate:
     modern = json.loads(environment.variable("MODERN_WRITE_FUNCTIONS"))
     return WriteGate(
         phases=GateRecords(dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
-        legacy=WriterFunction(functions(), environment.variable("LEGACY_WRITE_FUNCTION")),
-        modern=WriterFunction(functions(), modern[entity], marks=True),
+        legacy=WriterFunction(functions(), _legacy(entity)),
+        modern=WriterFunction(functions(), modern[entity], marks=environment.mapping()[entity].contract is None),
         stays=Stays.of(float(environment.variable("OWN_TIMEOUT")), float(environment.variable("MODERN_WRITE_TIMEOUT"))),
         limit=HOLD_LIMIT,
     )

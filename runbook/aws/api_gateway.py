@@ -69,14 +69,12 @@ class Routing:
     def routes(self, entity: EntityTarget) -> Routes:
         """Where the entity's reads and writes go now."""
         stage = self.stage()
-        reads = _side(
-            stage.variables.get(entity.reads_variable), self._target.legacy_read_function, entity.read_function
-        )
+        reads = _side(stage.variables.get(entity.reads_variable), entity.legacy_read_function, entity.read_function)
         return Routes(
             reads=Side.SPLIT if 0 < _percent(stage, entity) < ALL else reads,
             writes=_side(
                 stage.variables.get(entity.writes_variable),
-                self._target.legacy_write_function,
+                entity.legacy_write_function,
                 entity.write_function,
                 self._target.gate_function,
             ),
@@ -189,8 +187,8 @@ class Routing:
 
     def _function(self, entity: EntityTarget, side: Side, role: str) -> str:
         found = {
-            (Side.LEGACY, "read"): self._target.legacy_read_function,
-            (Side.LEGACY, "write"): self._target.legacy_write_function,
+            (Side.LEGACY, "read"): entity.legacy_read_function,
+            (Side.LEGACY, "write"): entity.legacy_write_function,
             (Side.MODERN, "read"): entity.read_function,
             (Side.MODERN, "write"): entity.write_function,
             (Side.GATE, "write"): self._target.gate_function,

@@ -22,6 +22,8 @@ class EntityTarget:
     write_function: str = ""
     bridge_function: str = ""
     bridge_mapping_id: str = ""
+    legacy_read_function: str = ""
+    legacy_write_function: str = ""
     copy_schedules: tuple[str, ...] = ()
 
     @property
@@ -50,11 +52,10 @@ class Target:
     journal_table: str
     mapping: mapping.Entities
     entities: Mapping[str, EntityTarget]
+    api_adopted: bool = False
     cluster_arn: str = ""
     master_secret_arn: str = ""
     legacy_init_function: str = ""
-    legacy_read_function: str = ""
-    legacy_write_function: str = ""
     quarantine_table: str = ""
     bridge_secret_arn: str = ""
     bridge_install_function: str = ""
@@ -104,13 +105,21 @@ def parse(raw: Mapping[str, Any], source: str) -> Target:
     except mapping.EntitiesError as error:
         raise UsageError(f"{source}: its mapping is not valid: {error}", "Correct entities.toml, deploy.") from error
     deployed = cast("Mapping[str, Mapping[str, Any]]", raw.get("entities") or {})
-    return _target(raw, entities, {name: _entity(name, deployed.get(name, {})) for name in entities})
+    return _target(
+        raw, entities, {name: _entity(name, {**_shared(raw), **deployed.get(name, {})}) for name in entities}
+    )
+
+
+def _shared(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The legacy functions that serve all entities; an entity has its own where they are adopted."""
+    return {name: raw[name] for name in ("legacyReadFunction", "legacyWriteFunction") if raw.get(name)}
 
 
 def _target(raw: Mapping[str, Any], entities: mapping.Entities, deployed: Mapping[str, EntityTarget]) -> Target:
     values = _texts(Target, raw)
     values |= {
         "production": bool(raw.get("production")),
+        "api_adopted": bool(raw.get("apiAdopted")),
         "parts": frozenset(raw["parts"]),
         "api_url": values["api_url"].rstrip("/"),
         "mapping": entities,

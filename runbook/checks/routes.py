@@ -1,7 +1,9 @@
 """Where an entity stands: its phase, its public routes, and whether the system that traffic goes to answers."""
 
+from functions.domain.contract import Contract
 from functions.domain.phase import Phase
 from runbook.aws.api_gateway import ALL, Side
+from runbook.aws.foreign_calls import ForeignCalls
 from runbook.aws.http import OK, path
 from runbook.aws.outputs import EntityTarget
 from runbook.checks.check import Check
@@ -95,6 +97,8 @@ def reads_beside(context: Context, entity: EntityTarget, state: State, wanted: i
 
 def answers(context: Context, entity: EntityTarget, *, to_modern: bool) -> Check:
     """One small read from the system that traffic will go to."""
+    if contract := context.target.mapping[entity.name].contract:
+        return _foreign_answers(context, entity, contract, to_modern=to_modern)
     where = path("dynamo" if to_modern else "aurora", entity.name)
     try:
         answer = context.api.get(where, limit=1)
@@ -103,3 +107,19 @@ def answers(context: Context, entity: EntityTarget, *, to_modern: bool) -> Check
         value, ok = error.message, False
     remedy = f"See what GET {where} answers, and its function's log."
     return Check(name=f"GET {where}", ok=ok, value=value, limit=str(OK), remedy=remedy)
+
+
+def _foreign_answers(context: Context, entity: EntityTarget, contract: Contract, *, to_modern: bool) -> Check:
+    """The same of an adopted function; without a template nothing is asked, which holds and says so."""
+    system = "modern" if to_modern else "legacy"
+    calls = ForeignCalls(context.clients.functions_once, entity, contract)
+    template = f"[{entity.name}.calls.list]"
+    try:
+        value, ok = f"not asked: entities.toml has no {template}", True
+        if calls.find("list"):
+            calls.send(system, "list", {"id": ""})
+            value = "answers"
+    except FailedError as error:
+        value, ok = error.message, False
+    remedy = f"See what the function answers to {template}, and its log."
+    return Check(name=f"{system} reads", ok=ok, value=value, limit="answers", remedy=remedy)

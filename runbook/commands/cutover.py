@@ -29,6 +29,7 @@ from runbook.cutover.canary_analysis import CanaryOptions
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.reads import Reads, ReadsResult
 from runbook.cutover.steps import Choices, OperationKind
+from runbook.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Send reads or writes to modern.")
 
@@ -149,7 +150,11 @@ def writes(
     choices = Choices(
         timeout=probe_timeout, propagation_wait=settle, hold=hold, warm=warm, direct=direct, reads_stay=reads_stay
     )
-    switch = Switch(
-        session.context, session.context.target.entity(entity), OperationKind.CUTOVER, Scope.WRITES, choices
-    )
+    chosen = session.context.target.entity(entity)
+    if direct and session.context.target.mapping[chosen.name].contract:
+        raise UsageError(
+            "--direct: the adopted writer of modern does not ask the gate, so no rollback could hold its writes",
+            "Leave it out: public writes go through the gate until `runbook complete`.",
+        )
+    switch = Switch(session.context, chosen, OperationKind.CUTOVER, Scope.WRITES, choices)
     perform(session, switch, choices, execute=execute, yes=yes)

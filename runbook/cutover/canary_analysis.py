@@ -12,14 +12,16 @@ import datetime as dt
 import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.domain.contract import Contract
 from runbook.aws.api_gateway import ALL
-from runbook.aws.http import OK, ApiClient, path
+from runbook.aws.foreign_calls import ForeignCalls
+from runbook.aws.http import OK, path
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 from runbook.stack import Context
@@ -35,7 +37,6 @@ NEVER_TOO_SLOW_MS = 500.0  # by default: a cold start takes as long
 LAMBDA_INTERVAL_SECONDS = 10.0  # between two looks at Lambda's count
 MOST_UNDER_WAY = 8  # requests of one system that have not been answered
 MINUTE = 60  # seconds; the finest that Lambda's metrics have
-NO_ANSWER = 0  # the status of a request that failed without one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +149,23 @@ class _Watched:
     )
 
     def __post_init__(self) -> None:
-        self._modern = Requests(self.context.api, "dynamo", self.entity.name)
-        self._legacy = Requests(self.context.api, "aurora", self.entity.name)
+        if contract := self.context.target.mapping[self.entity.name].contract:
+            self._modern, self._legacy = (self._foreign(contract, system) for system in ("modern", "legacy"))
+            self._public = None  # who may call an adopted API, and how, is its owner's
+            return
+        self._modern, self._legacy = (self._own(system, self.entity.name) for system in ("dynamo", "aurora"))
         alone = self.context.routing.reads_percent(self.entity) == ALL
-        self._public = Requests(self.context.api, self.entity.name) if alone else None
+        self._public = self._own(self.entity.name) if alone else None
+
+    def _own(self, *where: str) -> Requests:
+        """GETs of a listing; `where` is the parts of the path: system and entity, or the entity alone for clients'."""
+        there = path(*where)
+        return Requests(lambda: self.context.api.once("GET", there, query={"limit": 1}).status == OK, there)
+
+    def _foreign(self, contract: Contract, system: str) -> Requests:
+        """Calls of a function by the template of a list; without one nothing is sent, and Lambda's count decides."""
+        calls = ForeignCalls(self.context.clients.functions_once, self.entity, contract)
+        return Requests((lambda: _lists(calls, system)) if calls.find("list") else None, system)
 
     def requests(self) -> None:
         """Send one request to each system, and one by the public path."""
@@ -185,24 +199,25 @@ class _Watched:
         )
 
     def _counted(self) -> Witness:
-        client, target = self.context.clients.cloudwatch, self.context.target
+        client = self.context.clients.cloudwatch
         return Witness(
             name="invocations",
             modern=invocations(client, self.entity.read_function, self._since),
-            legacy=invocations(client, target.legacy_read_function, self._since),
+            legacy=invocations(client, self.entity.legacy_read_function, self._since),
         )
 
 
 class Requests:
-    """Small GETs of an entity's listing; each has a thread, so that a slow one delays no other.
+    """Small reads of an entity's listing; each has a thread, so that a slow one delays no other.
 
     Args:
-        where: the parts of the path, system and entity, or the entity alone for the public one.
+        ask: sends one, and says whether it was answered well; None for no requests.
+        where: what is asked, for the threads' names.
     """
 
-    def __init__(self, api: ApiClient, *where: str) -> None:
-        self._api = api
-        self._path = path(*where)
+    def __init__(self, ask: Callable[[], bool] | None, where: str) -> None:
+        self._ask = ask
+        self._where = where
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._times: list[float] = []
@@ -211,8 +226,8 @@ class Requests:
     def send(self) -> None:
         """Send one, unless too many are under way."""
         self._threads = [each for each in self._threads if each.is_alive()]
-        if len(self._threads) < MOST_UNDER_WAY:
-            thread = threading.Thread(target=self._get, daemon=True, name=f"watch{self._path}")
+        if self._ask and len(self._threads) < MOST_UNDER_WAY:
+            thread = threading.Thread(target=self._send, args=(self._ask,), daemon=True, name=f"watch {self._where}")
             self._threads.append(thread)
             thread.start()
 
@@ -227,16 +242,21 @@ class Requests:
             times, failures = list(self._times), self._failures
         return Figures(count=len(times), failures=failures, p90=percentile(times))
 
-    def _get(self) -> None:
+    def _send(self, ask: Callable[[], bool]) -> None:
         begun = time.monotonic()
         try:
-            status = self._api.once("GET", self._path, query={"limit": 1}).status
-        except (FailedError, HTTPClientError):
-            status = NO_ANSWER
+            well = ask()
+        except (FailedError, BotoCoreError, ClientError):
+            well = False
         took = (time.monotonic() - begun) * 1000
         with self._lock:
             self._times.append(took)
-            self._failures += status != OK
+            self._failures += not well
+
+
+def _lists(calls: ForeignCalls, system: str) -> bool:
+    calls.send(system, "list", {"id": ""})
+    return True
 
 
 def percentile(times: Sequence[float]) -> float | None:
@@ -274,6 +294,6 @@ def _query(function: str, name: str, statistic: str) -> MetricDataQueryTypeDef:
     metric = {
         "Namespace": "AWS/Lambda",
         "MetricName": name.capitalize(),
-        "Dimensions": [{"Name": "FunctionName", "Value": function}],
+        "Dimensions": [{"Name": "FunctionName", "Value": function.partition(":")[0]}],  # without an alias
     }
     return {"Id": name, "MetricStat": {"Metric": metric, "Period": MINUTE, "Stat": statistic}}  # pyright: ignore[reportReturnType]

@@ -193,7 +193,7 @@ class SwitchRun:
 
         def do() -> None:
             self.put_gate()
-            self._warm(self.context.target.gate_function, self._next_writer(past))
+            self._warm(self.context.target.gate_function, *self._warmable(past))
             self._outlast(past)
             self._until_left()
 
@@ -238,8 +238,11 @@ class SwitchRun:
         self.write({"gated": None, "gated_since": None})
         self.send(Routes(writes=side))
 
-    def _next_writer(self, past: Side) -> str:
-        return self.entity.write_function if past == Side.LEGACY else self.context.target.legacy_write_function
+    def _warmable(self, past: Side) -> list[str]:
+        """The next writer, if it knows what an event without a request is: an adopted one would take it for one."""
+        if self.described.contract:
+            return []
+        return [self.entity.write_function if past == Side.LEGACY else self.entity.legacy_write_function]
 
     def _outlast(self, past: Side) -> None:
         """Wait until API Gateway has spread the route, and a request that took the one before has ended.
@@ -249,7 +252,7 @@ class SwitchRun:
         """
         # why the bound: the clock by which the route was set may have been ahead of this one
         left = min(self._spread_at() - time.time(), self.choices.propagation_wait)
-        writer = self.entity.write_function if past == Side.MODERN else self.context.target.legacy_write_function
+        writer = self.entity.write_function if past == Side.MODERN else self.entity.legacy_write_function
         if left + API_SECONDS <= 0 and past == Side.LEGACY:
             return
         seconds = lambda_calls.timeout_of(self.context.clients.functions, writer)

@@ -24,7 +24,7 @@ CREATED = 201
 def legacy_rows(system: System) -> Iterator[Row]:
     """A POST straight to legacy's writer, and through the gate in phase legacy, in milliseconds."""
     target = system.context.target
-    ways = {"straight": target.legacy_write_function, "gate": target.gate_function}
+    ways = {"straight": target.entities["chefs"].legacy_write_function, "gate": target.gate_function}
     variants = {way: partial(_routed, system, function) for way, function in ways.items()}
     found = _interleaved(system, {**variants, "calls": partial(_with_calls, system, variants["straight"], called=True)})
     _route(system, target.gate_function)  # where `copy start` has sent it

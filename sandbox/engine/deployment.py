@@ -52,7 +52,7 @@ class Deployment:
         refresh: bool = False,
     ) -> None:
         self._state = state
-        self._aws = aws
+        self.aws = aws
         self._report = report
         self.preview = preview
         self._anew = anew
@@ -84,7 +84,7 @@ class Deployment:
         record = self._state.find(goal.urn)
         try:
             if record and self._refresh:
-                record = self._looked_at(record, handler(self._aws))
+                record = self._looked_at(record, handler(self.aws))
             todo = plan(goal, record, handler, anew=self._is_lost(goal, handler))
             return self._foresee(goal, record, todo) if self.preview else self._carry_out(goal, record, todo, handler)
         except EngineError:
@@ -124,7 +124,7 @@ class Deployment:
         self, goal: Goal, record: Record | None, todo: Plan, handler: type[Handler]
     ) -> tuple[str, dict[str, Any]]:
         begun = time.monotonic()
-        worker = handler(self._aws)
+        worker = handler(self.aws)
         if record is None or todo.change is Change.REPLACE:
             record = self._make(goal, record, todo, worker)
         elif todo.change is Change.UPDATE:
@@ -170,7 +170,7 @@ class Deployment:
     def _delete(self, record: Record) -> None:
         try:
             if not record.retain:
-                self._delete_with(TYPES[record.type](self._aws), record)
+                self._delete_with(TYPES[record.type](self.aws), record)
         except ClientError as error:
             raise ResourceError(record.urn, record.type, str(error)) from error
         self._state.remove(record)

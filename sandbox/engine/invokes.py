@@ -1,21 +1,40 @@
-"""The provider functions that a program may call; all are answered without a request, so a preview can, too."""
+"""The provider functions that a program may call.
+
+Most are answered without a request, so that a preview can be made with nothing running. Those that look something up
+ask the emulator.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from sandbox.engine import aws
+from sandbox.engine.aws import Aws
 from sandbox.engine.errors import EngineError
+from sandbox.engine.lookups import LOOKUPS
 
 
-def answer(token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def answer(token: str, arguments: Mapping[str, Any], emulator: Aws) -> Mapping[str, Any]:
     """What the provider function `token` returns.
 
     Raises:
-        EngineError: it is not one of those known.
+        EngineError: it is not one of those known, or what it looks up is not there.
     """
+    if token in LOOKUPS:
+        return _looked_up(token, arguments, emulator)
     if token not in FUNCTIONS:
         raise EngineError(f"the sandbox does not know the provider function {token}")
     return FUNCTIONS[token](arguments)
+
+
+def _looked_up(token: str, arguments: Mapping[str, Any], emulator: Aws) -> Mapping[str, Any]:
+    if not emulator.endpoint:
+        raise EngineError(f"{token} needs a running sandbox to look at: `sandbox up`")
+    try:
+        return LOOKUPS[token](emulator, arguments)
+    except (ClientError, BotoCoreError) as error:
+        raise EngineError(f"{token}: {error}") from error
 
 
 def _caller_identity(_: Mapping[str, Any]) -> Mapping[str, Any]:

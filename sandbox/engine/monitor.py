@@ -58,7 +58,7 @@ class Monitor:
 
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
         """Answer a provider function."""
-        found = invokes.answer(request.tok, values.decode(request.args))
+        found = invokes.answer(request.tok, values.decode(request.args), self._deployment.aws)
         response = resource_pb2.ResourceInvokeResponse()
         getattr(response, "return").CopyFrom(values.encode(found))  # a keyword of Python's
         return response

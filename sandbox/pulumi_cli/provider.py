@@ -99,7 +99,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: protocol.InvokeRequest, context: grpc.ServicerContext) -> protocol.InvokeResponse:  # noqa: N802
         del context
         response = protocol.InvokeResponse()
-        found = invokes.answer(request.tok, values.decode(request.args))
+        found = invokes.answer(request.tok, values.decode(request.args), self._aws)
         getattr(response, "return").CopyFrom(values.encode(found))  # a keyword of Python's
         return response
 

@@ -47,6 +47,17 @@ ANSWERS = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["us-east-1a", "us-east-1b", "us-east-1c"]},
     "aws:rds/getOrderableDbInstance:getOrderableDbInstance": {"availabilityZones": ["us-east-1a", "us-east-1b"]},
 }
+LOOKED_UP = {
+    "aws:dynamodb/getTable:getTable": lambda given: {
+        "arn": f"arn:of:{given['name']}",
+        "hashKey": "ChefId",
+        "rangeKey": "",
+        "attributes": [{"name": "ChefId", "type": "S"}],
+        "streamEnabled": True,
+        "streamViewType": "NEW_AND_OLD_IMAGES",
+        "streamArn": f"arn:of:{given['name']}/stream/2026",
+    }
+}
 # What the provider adds, beside an ARN for everything.
 OUTPUTS = {
     "aws:apigateway/restApi:RestApi": lambda _: {
@@ -78,7 +89,7 @@ class Provider(mocks.Mocks):
         return f"{args.name}-id", given | OUTPUTS.get(args.typ, lambda _: {})(args.name)
 
     def call(self, args):
-        return ANSWERS[args.token]
+        return LOOKED_UP[args.token](args.args) if args.token in LOOKED_UP else ANSWERS[args.token]
 
 
 class Monitor(mocks.MockMonitor):

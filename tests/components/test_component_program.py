@@ -265,7 +265,7 @@ def test_a_name_that_aws_would_refuse_is_refused_before_anything_is_made(run, tm
 def test_the_outputs_are_all_that_the_runbook_needs(stack):
     found = target.parse(stack.outputs, "the stack")
     assert found.parts == {"legacy", "modern", "bridge"}
-    empty = {"endpoint_url", "access_key_id", "secret_access_key", "production"}
+    empty = {"endpoint_url", "access_key_id", "secret_access_key", "production", "api_adopted"}
     assert {name for name, value in vars(found).items() if not value} == empty
     assert all(vars(found.entity("chefs")).values())
 

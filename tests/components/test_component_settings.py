@@ -34,6 +34,7 @@ BAD = {
     "bridgeParallelization": "11",
     "bridgeMaxRecordAgeSeconds": "86400",
     "permissionsBoundaryArn": "boundary",
+    "adopt": "cluster",
     "repository": "recipes",
     "oidcProviderArn": "arn:aws:iam::111122223333:oidc-provider/example.com",
     "operators": '["arn:aws:iam::111122223333:role/*"]',
@@ -84,16 +85,8 @@ def executed(problem):
 
 def test_a_command_can_be_executed_for_every_kind_of_value():
     commands = {type(each.kind): each.kind.command(f"streamback:{key}") for key, each in SETTINGS.items()}
-    assert {kind.__name__ for kind in commands} == {
-        "Flag",
-        "ListOf",
-        "Number",
-        "OneOf",
-        "Pair",
-        "Tags",
-        "Text",
-        "Texts",
-    }
+    kinds = {"AdoptionKind", "Flag", "ListOf", "Number", "OneOf", "Pair", "Tags", "Text", "Texts"}
+    assert {kind.__name__ for kind in commands} == kinds
     for key, each in SETTINGS.items():
         command = each.kind.command(f"streamback:{key}")
         ((given, text),) = executed(f"`pulumi config {command}`").items()

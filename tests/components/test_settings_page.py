@@ -40,6 +40,7 @@ CHANGED = {
     "bridgeParallelization": "1",
     "bridgeMaxRecordAgeSeconds": "600",
     "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/boundary",
+    "adopt": '{"entities": {"chefs": {"table": "chefs-v2"}}}',
     "repository": "kitchen/other",
     "oidcProviderArn": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com",
     "operators": '["arn:aws:iam::111122223333:role/other"]',

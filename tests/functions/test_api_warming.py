@@ -15,7 +15,7 @@ from functions.api.store import NotFoundError
 def functions(prepared):
     target = prepared.target
     chefs = target.entity("chefs")
-    legacy = (target.legacy_write_function, chefs.bridge_function)  # the bridge has the legacy writer's own code
+    legacy = (chefs.legacy_write_function, chefs.bridge_function)  # the bridge has the legacy writer's own code
     return prepared, (*legacy, chefs.write_function, target.gate_function)
 
 

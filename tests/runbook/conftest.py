@@ -182,7 +182,8 @@ def open_checks(monkeypatch):
 @pytest.fixture
 def two(bare, open_checks):
     """The bare stack with a second entity, menus, whose reads share the stage."""
-    menus = EntityTarget(name="menus", read_function="menus-read-1", write_function="menus-write-1")
+    legacy = {"legacy_read_function": "legacy-read-1", "legacy_write_function": "legacy-write-1"}
+    menus = EntityTarget(name="menus", read_function="menus-read-1", write_function="menus-write-1", **legacy)
     target = dataclasses.replace(bare.target, entities={**bare.target.entities, "menus": menus})
     context = Context.of(target)
     context.routing.set({"menus_reads": "legacy-read-1", "menus_writes": "legacy-write-1"})

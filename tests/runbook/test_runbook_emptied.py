@@ -14,7 +14,7 @@ from runbook.copy import control
 from runbook.copy.control import CopyLimits
 from runbook.quarantine.actions import EntityQuarantine
 from runbook.quarantine.entry import EntryKind
-from runbook.smoke import Smoke, sample
+from runbook.smoke.own import Smoke, sample
 from runbook.verify import run
 
 ROWS = "SELECT id, cheffirst, cheflast, streamback_key FROM chefdb.cheftable ORDER BY id"

@@ -13,7 +13,6 @@ from writes_world import bridge_checks
 from functions.domain import names
 from functions.domain.phase import Phase
 from runbook import init as init_service
-from runbook import smoke as smoke_service
 from runbook.aws import outputs as targets
 from runbook.aws.api_gateway import Routes, Side
 from runbook.aws.http import path
@@ -23,7 +22,8 @@ from runbook.commands.cli import app
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.steps import OperationKind
 from runbook.errors import FailedError, PreconditionError
-from runbook.smoke import Smoke
+from runbook.smoke import own as smoke_service
+from runbook.smoke.own import Smoke
 from runbook.stack import Context
 from runbook.status import run as status
 from sandbox import lifecycle

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from runbook.aws.http import path
 from runbook.commands.cli import app
-from runbook.smoke import FIRST, SECOND, sample
+from runbook.smoke.own import FIRST, SECOND, sample
 
 SYSTEMS = ("aurora", "dynamo")
 NOWHERE = "123456789"

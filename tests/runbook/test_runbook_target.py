@@ -43,7 +43,11 @@ def _says(caught: pytest.ExceptionInfo[UsageError]) -> str:
 
 def test_a_file_with_outputs_is_read(saved):
     found = resolve(outputs=saved)
-    assert (found.stack, found.endpoint_url, found.legacy_read_function) == ("test", ENDPOINT, "legacy-read-1")
+    assert (found.stack, found.endpoint_url, found.entity(None).legacy_read_function) == (
+        "test",
+        ENDPOINT,
+        "legacy-read-1",
+    )
     chefs = found.entity(ENTITY)
     assert (chefs.read_function, chefs.reads_variable, chefs.bridge_mapping_id) == ("read-1", "chefs_reads", "")
 

@@ -25,10 +25,9 @@ def waited(monkeypatch):
         context = SimpleNamespace(
             journal=SimpleNamespace(state=lambda _: SimpleNamespace(gated_since=since)),
             clients=SimpleNamespace(functions=None),
-            target=SimpleNamespace(legacy_write_function="legacy"),
             say=lambda _: None,
         )
-        entity = SimpleNamespace(name="chefs", write_function="modern")
+        entity = SimpleNamespace(name="chefs", write_function="modern", legacy_write_function="legacy")
         SwitchRun(context, entity, None, Choices(propagation_wait=SPREAD))._outlast(past)
         return sum(slept)
 

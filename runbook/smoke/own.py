@@ -1,11 +1,10 @@
-"""`runbook smoke`: creates, lists, updates and deletes records of its own on both systems, and removes them."""
+"""The smoke test of streamback's own API: creates, lists, updates and deletes records on both systems."""
 
 import base64
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 from functions.aws.retry import poll
@@ -14,12 +13,9 @@ from functions.domain.mapping import Record, body_from_record, fields_from_body
 from functions.domain.phase import Phase
 from functions.domain.values import Field
 from runbook.aws.http import Answer, path
-from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
-from runbook.stack import Context
+from runbook.smoke.run import BRIDGE_TIMEOUT_SECONDS, PlannedStep, SmokeRun
 
-BRIDGE_TIMEOUT_SECONDS = 60.0  # until a change must have come through the bridge
-PlannedStep = tuple[str, str, Callable[[], str]]  # its name, the part that it needs, and what returns its detail
 PAGE = 1000
 PAGES = 10  # pages of a listing that are looked through; past them a record is asked for by its id
 CREATED, NO_CONTENT, OK, NOT_FOUND, UNAVAILABLE = 201, 204, 200, 404, 503
@@ -36,51 +32,9 @@ SAMPLES: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class SmokeStep:
-    """One step: `ok` is None when it was skipped."""
-
-    step: int
-    name: str
-    ok: bool | None
-    detail: str = ""
-    seconds: float = 0.0
-
-
 @dataclass
-class Smoke:
-    """One run for one entity; `created` collects its records, as (system, id)."""
-
-    context: Context
-    entity: EntityTarget
-    created: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-
-    def run(self) -> list[SmokeStep]:
-        """Every step in order; after a failed one the rest is skipped. What was created is removed in any case."""
-        try:
-            results = self._steps()
-        finally:
-            self._clean_up()
-        return results
-
-    def _steps(self) -> list[SmokeStep]:
-        results: list[SmokeStep] = []
-        for number, (name, part, step) in enumerate(self._plan(), start=1):
-            self.context.say(f"{number}. {name}")
-            results.append(self._one(number, name, part, step, failed=any(r.ok is False for r in results)))
-        return results
-
-    def _one(self, number: int, name: str, part: str, step: Callable[[], str], *, failed: bool) -> SmokeStep:
-        if failed:
-            return SmokeStep(step=number, name=name, ok=None, detail="skipped: an earlier step failed")
-        if part not in self.context.target.parts:
-            return SmokeStep(step=number, name=name, ok=None, detail=f"skipped: {part} is not deployed")
-        begun = time.monotonic()
-        try:
-            detail, ok = step(), True
-        except FailedError as error:
-            detail, ok = error.message, False
-        return SmokeStep(step=number, name=name, ok=ok, detail=detail, seconds=time.monotonic() - begun)
+class Smoke(SmokeRun):
+    """Of an entity that streamback's own API serves."""
 
     def _plan(self) -> list[PlannedStep]:
         name = self.entity.name
@@ -108,19 +62,6 @@ class Smoke:
             (f"PUT /dynamo/{name}/… comes through the bridge", "bridge", self._updates),
             (f"DELETE /dynamo/{name}/… comes through the bridge", "bridge", self._deletes),
         ]
-
-    @cached_property
-    def _phase(self) -> Phase:
-        state = self.context.journal.find(self.entity.name)
-        return state.phase if state else Phase.LEGACY
-
-    @property
-    def _described(self) -> Entity:
-        return self.context.target.mapping[self.entity.name]
-
-    @property
-    def _fenced(self) -> bool:
-        return self._phase == Phase.MODERN
 
     def _is_refused(self) -> str:
         answer = self.context.api.once("POST", path("aurora", self.entity.name), sample(self._described, FIRST))
@@ -164,14 +105,6 @@ class Smoke:
         if self._find("aurora", identity) is None:
             raise FailedError(f"record {identity} came through the bridge but is not in the list")
         return f"{'it is' if self._fenced else 'both are'} there, after {seconds:.1f} s"
-
-    def _demand_connected(self) -> None:
-        name = self.entity.name
-        if not self.context.aurora.control(self._described).connected:
-            raise FailedError(
-                f"the bridge of {name} is disconnected, since `copy stop --remove-triggers` removed its triggers; run "
-                f"`runbook copy start --entity {name}` or `runbook init` to connect it"
-            )
 
     def _updates(self) -> str:
         identity = self._own("dynamo")

@@ -1,0 +1,1 @@
+"""`runbook smoke`: tests both systems and the bridge with records of its own, and removes them."""
