@@ -223,10 +223,12 @@ DEPLOYING: Mapping[str, tuple[Right, ...]] = {
     ),
     "aws:sfn/stateMachine:StateMachine": (
         Right(
-            "states:CreateStateMachine states:DeleteStateMachine states:TagResource states:UntagResource "
-            "states:UpdateStateMachine",
+            "states:CreateStateMachine states:DeleteStateMachine states:TagResource states:UntagResource",
             (STATE_MACHINES,),
-            provider="states:DescribeStateMachine states:ListStateMachineVersions states:ListTagsForResource",
+            provider=(
+                "states:DescribeStateMachine states:ListStateMachineVersions states:ListTagsForResource "
+                "states:UpdateStateMachine"  # when a new version of the program has another definition
+            ),
         ),
         Right("", (EVERY,), provider="states:ValidateStateMachineDefinition"),
         Right("iam:PassRole", (ROLES,), condition=PASS_TO_STATES),

@@ -31,7 +31,7 @@ ROUTES = "arn:{partition}:execute-api:{region}:{account}:*/" + f"{names.STAGE}/*
 READING = (
     Right("apigateway:GET", APIS),
     Right("dynamodb:DescribeTable dynamodb:GetItem dynamodb:Scan", (ENTITY_TABLES,)),
-    Right("dynamodb:GetItem dynamodb:Query", (TABLES,)),
+    Right("dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query", (TABLES,)),
     Right("lambda:GetFunctionConfiguration", (FUNCTIONS,)),
     Right("lambda:GetEventSourceMapping", (MAPPINGS,)),
     Right("lambda:GetAccountSettings cloudwatch:GetMetricStatistics", (EVERY,)),
@@ -51,10 +51,7 @@ ACTING = (
         (ENTITY_TABLES,),
     ),
     Right("dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator", (STREAMS,)),
-    Right(
-        "dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem",
-        (TABLES,),
-    ),
+    Right("dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem", (TABLES,)),
     Right("cloudwatch:GetMetricData", (EVERY,)),
     Right("lambda:InvokeFunction", (FUNCTIONS,)),
     Right("lambda:UpdateEventSourceMapping", (MAPPINGS,)),

@@ -31,7 +31,7 @@ RULES = """\
   are named in full. So one stack's role cannot touch another stack.
 - **Boundary.** With `--boundary`, the deploying role can make a role only if it carries that policy. Set it in
   `permissionsBoundaryArn`. More rights than the boundary's then have no effect, whatever a function's policy says.
-- **`iam:PassRole`.** A role can be handed to Lambda and to EventBridge Scheduler, and to no other service.
+- **`iam:PassRole`.** A role can be handed to Lambda, EventBridge Scheduler and Step Functions, and to no other service.
 - **Tags.** Parts of the network have no names. They can be changed if they carry the stack's tag, `streamback:stack`.
 - **`preview`** is what `deploy` has of actions that get, list or describe. It reads settings and no data: no item, no object of the
   stack's bucket, no secret. With `stateBucket` it reads the stack's state, and with `stateKeyArn` it decrypts the secrets in it.

@@ -92,6 +92,7 @@ WITHOUT_RESOURCE = frozenset(
         "logs:DescribeLogGroups",
         "rds:DescribeGlobalClusters",
         "rds:DescribeOrderableDBInstanceOptions",
+        "states:ValidateStateMachineDefinition",
     )
 )
 

@@ -38,7 +38,7 @@ Entities = Annotated[
 
 
 Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Look at the tables' streams first: something else may have changed them.")
+    bool, typer.Option("--refresh", help="First look for what something else changed, and put it right.")
 ]
 Database = Annotated[
     Product | None, typer.Option("--database", help="Which database takes Aurora's place (default: mariadb).")

@@ -131,7 +131,7 @@ def up(  # noqa: PLR0913  # the program's inputs
         delays: how long its calls take; without it the sandbox keeps what it has.
         engine: what runs the program; without it the sandbox keeps the one that it has.
         current: whether `runbook` uses it by default.
-        refresh: look at the tables first: something else may have changed their streams.
+        refresh: look at what is there first: something else may have changed it.
         report: called for each resource.
 
     Raises:

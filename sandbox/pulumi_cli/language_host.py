@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import selectors
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pulumi.runtime.proto import language_pb2_grpc, plugin_pb2
 
 from sandbox.pulumi_cli import plugin
 
+LONGEST_PRINTED = 65536  # bytes a message
 REPORTED = 32  # exit code of the runner where the program's error is on the screen already
 
 
@@ -76,6 +78,19 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             return language.RunResponse(bail=done.returncode == REPORTED)
         return language.RunResponse(error=f"Program exited with non-zero exit code: {done.returncode}")
 
+    def RunPlugin(  # noqa: N802  # the protocol's
+        self, request: language.RunPluginRequest, context: grpc.ServicerContext
+    ) -> Iterator[language.RunPluginResponse]:
+        """Run a policy pack until the engine ends this call, and pass on what it prints: first its port."""
+        command = [str(_python(request.info)), "-u", request.info.program_directory, *request.args]
+        environment = dict(each.split("=", 1) for each in request.env)
+        with subprocess.Popen(  # noqa: S603  # our words
+            command, cwd=request.pwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            context.add_callback(process.terminate)
+            yield from _printed(process)
+        yield language.RunPluginResponse(exitcode=process.returncode)
+
     def _command(self, request: language.RunRequest) -> list[str]:
         options = {
             "monitor": request.monitor_address,
@@ -90,6 +105,24 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         return [str(_python(request.info)), "-u", str(self._runner), *words, request.info.entry_point, *request.args]
+
+
+def _printed(process: subprocess.Popen[bytes]) -> Iterator[language.RunPluginResponse]:
+    """What a process prints, as soon as it does, until it has closed both streams."""
+    assert process.stdout
+    assert process.stderr
+    with selectors.DefaultSelector() as selector:
+        out = selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                text = os.read(key.fd, LONGEST_PRINTED)
+                if not text:
+                    selector.unregister(key.fileobj)
+                elif key.fd == out.fd:
+                    yield language.RunPluginResponse(stdout=text)
+                else:
+                    yield language.RunPluginResponse(stderr=text)
 
 
 def _python(info: language.ProgramInfo) -> Path:

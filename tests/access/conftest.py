@@ -39,6 +39,8 @@ UNKNOWN_RESOURCE = {
     "rds:DeleteDBSubnetGroup",
     "rds:ModifyDBClusterParameterGroup",
     "rds:RemoveTagsFromResource",
+    "states:TagResource",
+    "states:UntagResource",
 }
 
 # MiniStack checks the first as the second, against `*`.

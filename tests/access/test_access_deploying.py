@@ -108,7 +108,7 @@ def test_no_action_is_a_wildcard_and_every_policy_fits():
     assert "{" not in json.dumps(found).replace('{"', "").replace("{}", "")
 
 
-def test_a_role_is_passed_to_the_two_services_only_and_carries_the_boundary():
+def test_a_role_is_passed_to_three_services_only_and_carries_the_boundary():
     boundary = "arn:aws:iam::111122223333:policy/boundary"
     named = StackNames(stack="dev", account="111122223333", region="us-east-1", tables=[], boundary=boundary)
     found = {action: each for each in statements(DEPLOY, named) for action in each["Action"]}

@@ -149,6 +149,19 @@ def test_a_document_gives_the_routes_and_another_replaces_them(rest):
     assert (rest.get("/x"), rest.get("/y")) == ((200, "one"), (200, "one"))
 
 
+def test_the_kind_of_an_endpoint_is_changed_by_the_name_of_the_old_one(rest):
+    def change(old, new):
+        operation = {"op": "replace", "path": f"/endpointConfiguration/types/{old}", "value": new}
+        return rest.client.update_rest_api(restApiId=rest.id, patchOperations=[operation])
+
+    (kind,) = rest.client.get_rest_api(restApiId=rest.id)["endpointConfiguration"]["types"]
+    other = "EDGE" if kind == "REGIONAL" else "REGIONAL"
+    assert change(kind, other)["endpointConfiguration"]["types"] == [other]
+    with pytest.raises(rest.client.exceptions.BadRequestException):
+        change(kind, other)
+    assert rest.client.get_rest_api(restApiId=rest.id)["endpointConfiguration"]["types"] == [other]
+
+
 def test_a_document_says_that_requests_are_signed(rest):
     scheme = {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"}
     components = {"securitySchemes": {"sigv4": scheme}}

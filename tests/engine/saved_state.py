@@ -1,4 +1,4 @@
-"""Keeps of a stack's state what holds data, and what that names.
+"""Keeps of a stack's state what holds data, what leads to it, and what these name.
 
 For each release: `sandbox pulumi -- stack export | python tests/engine/saved_state.py`, into `states/VERSION.json`.
 """
@@ -9,11 +9,17 @@ import json
 import sys
 
 HOLDS_DATA = ("Table", "Cluster", "ClusterInstance", "Bucket", "Secret")
+LEADS_THERE = ("EventSourceMapping", "RestApi", "Schedule", "Stage")  # what clients call, and what the runbook switches
 LEFT_OUT = {"created", "modified", "sourcePosition", "stackTrace"}
 
 
 def is_kept(resource):
-    return resource["type"].rsplit(":", 1)[-1] in HOLDS_DATA
+    return resource["type"].rsplit(":", 1)[-1] in {*HOLDS_DATA, *LEADS_THERE}
+
+
+def without_code(properties):
+    """The properties of a resource, less the files of a function, which are most of a state."""
+    return {name: value for name, value in properties.items() if name != "code"}
 
 
 def names_of(resource):
@@ -29,7 +35,11 @@ def saved(document):
     for each in reversed(resources):  # what is named stands before
         wanted |= names_of(each) if each["urn"] in wanted else set()
     kept = [
-        {name: value for name, value in each.items() if name not in LEFT_OUT}
+        {
+            name: without_code(value) if name in {"inputs", "outputs"} else value
+            for name, value in each.items()
+            if name not in LEFT_OUT
+        }
         for each in resources
         if each["urn"] in wanted
     ]

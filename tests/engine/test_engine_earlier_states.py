@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from pulumi_stacks import changes
-from saved_state import HOLDS_DATA
+from saved_state import HOLDS_DATA, LEADS_THERE
 
 from sandbox.deploy import Request
 from sandbox.engine.program import STACK
 from sandbox.pulumi_cli import run, workspace
 from sandbox.state import CACHE, PROJECT, Folder, default_root
 
-STATES = sorted((Path(__file__).parent / "states").glob("*.json"))
+FOLDER = Path(__file__).parent / "states"
+STATES = sorted(FOLDER.glob("*.json"))
 
 
 @pytest.fixture
@@ -38,6 +39,14 @@ def test_what_holds_data_is_neither_replaced_nor_deleted_nor_made_again(steps, s
     found = [step for step in steps(state) if step.type.rsplit(":", 1)[-1] in HOLDS_DATA]
     assert found
     assert changes(found) <= {("update", kind) for kind in HOLDS_DATA}
+
+
+def test_of_the_lanes_schedules_the_first_stays_and_the_others_go_and_what_leads_to_data_stays(steps):
+    found = [step for step in steps(FOLDER / "before-one-schedule.json") if step.type.rsplit(":", 1)[-1] in LEADS_THERE]
+    schedules = sorted(step.change.value for step in found if step.type.endswith(":Schedule"))
+    assert schedules == ["delete", "delete", "delete", "update"]
+    assert changes(found) - {("delete", "Schedule")} <= {("update", kind) for kind in LEADS_THERE}
+    assert {step.type.rsplit(":", 1)[-1] for step in found} == set(LEADS_THERE)
 
 
 def test_a_table_of_another_name_is_found_to_be_replaced(steps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 from pulumi_stacks import changes, pulumi
 
@@ -9,7 +10,9 @@ from sandbox import lifecycle
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Engine
 from sandbox.pulumi_cli import checkpoint
+from sandbox.state import PROJECT
 
+POLICY = str(PROJECT / "policy")
 HIDDEN = "correct horse battery staple"
 LOGS = 'logs = aws.cloudwatch.LogGroup("logs", retention_in_days=7)\n'
 TABLE = """
@@ -89,6 +92,15 @@ def test_preview_lists_what_would_happen_and_makes_nothing(programs, everything)
     assert {change for change, _ in changes(steps)} == {"create", "update"}
     assert checkpoint.find(checkpoint.home(sandbox.location)).read_text() == before
     assert sandbox.client("dynamodb").list_tables()["TableNames"] == []
+
+
+def test_the_policy_pack_stops_a_stack_that_breaks_a_rule_and_no_process_of_it_stays(programs, name):
+    programs.up(LOGS)
+    refused = pulumi(name, "preview", "--policy-pack", POLICY)
+    assert refused.returncode != 0
+    assert "[mandatory]  resources-have-the-stacks-tag" in refused.stdout
+    started = [each for each in psutil.process_iter(["cmdline"]) if POLICY in (each.info["cmdline"] or [])]
+    assert psutil.wait_procs(started, timeout=10)[1] == []
 
 
 def test_preview_needs_no_sandbox(programs, everything):

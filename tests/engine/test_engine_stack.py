@@ -13,11 +13,14 @@ from sandbox.cli import app
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Engine
 from sandbox.pulumi_cli import checkpoint
+from sandbox.state import PROJECT
 
 ALARMS = "arn:aws:sns:us-east-1:000000000000:alarms"
+BOUNDARY, COOK = "arn:aws:iam::000000000000:policy/boundary", "arn:aws:iam::000000000000:role/cook"
 EVERY_TAGGED = {
     *("Bucket", "Cluster", "ClusterInstance", "ClusterParameterGroup", "EventSourceMapping", "Function", "LogGroup"),
-    *("MetricAlarm", "RestApi", "Role", "Secret", "SecurityGroup", "Stage", "Subnet", "SubnetGroup", "Table", "Vpc"),
+    *("MetricAlarm", "RestApi", "Role", "Secret", "SecurityGroup", "Stage", "StateMachine", "Subnet", "SubnetGroup"),
+    *("Table", "Vpc"),
 }
 HOLDS_DATA = {"Table", "Cluster", "ClusterInstance", "Bucket", "Secret"}
 # Settings that are tried at once change different types, so that each change is known to be of one of them.
@@ -31,10 +34,17 @@ SETTINGS = [
         {("update", each) for each in ("EventSourceMapping", "Cluster", "Function")},
     ),
     (
-        {"bridgeParallelization": 10, "autoPauseSeconds": 600},
-        {("update", each) for each in ("EventSourceMapping", "Cluster")},
+        {"bridgeParallelization": 10, "autoPauseSeconds": 600, "databaseCaFile": "functions/install/rds-ca.pem"},
+        {("update", each) for each in ("EventSourceMapping", "Cluster", "Function")},
     ),
-    ({"bridgeMaxRecordAgeSeconds": 100}, {("update", each) for each in ("EventSourceMapping", "MetricAlarm")}),
+    (
+        {"bridgeMaxRecordAgeSeconds": 100, "permissionsBoundaryArn": BOUNDARY},
+        {("update", each) for each in ("EventSourceMapping", "MetricAlarm", "Role")},
+    ),
+    (
+        {"repository": "kitchen/recipes", "operators": [COOK], "readers": [COOK], "stateBucket": "kitchen"},
+        {("create", each) for each in ("OpenIdConnectProvider", "Policy", "Role", "RolePolicyAttachment")},
+    ),
     ({"engineVersion": "8.0.mysql_aurora.3.11.0"}, {("update", each) for each in ("Cluster", "ClusterInstance")}),
     ({"production": True}, {("update", each) for each in ("Bucket", "Cluster", "LogGroup", "Table")}),
     ({"tags": {"owner": "kitchen"}}, {("update", each) for each in EVERY_TAGGED}),
@@ -54,6 +64,12 @@ def up(stack):
 def test_preview_after_up_expects_no_changes(up, name):
     done = pulumi(name, "preview", "--expect-no-changes")
     assert done.returncode == 0, done.stdout
+
+
+def test_the_policy_pack_finds_nothing_in_it(up, name):
+    done = pulumi(name, "preview", "--expect-no-changes", "--policy-pack", str(PROJECT / "policy"))
+    assert done.returncode == 0, done.stdout
+    assert "streamback@v0.1.0" in done.stdout
 
 
 def test_a_second_up_changes_nothing(up, stack):

@@ -1,4 +1,7 @@
-"""A Pulumi program with every resource type that the sandbox knows; `team` changes a tag of all of them."""
+"""A Pulumi program with every resource type that the sandbox knows.
+
+`team` changes a tag of all that have tags, and `other` what else can be changed in place.
+"""
 
 import json
 
@@ -7,6 +10,7 @@ import pulumi_aws as aws
 from pulumi import Output, ResourceOptions
 
 TAGS = {"team": pulumi.Config().get("team") or "kitchen", "fixed": "yes"}
+OTHER = pulumi.Config().get_bool("other")
 HANDLER = "import os\n\n\ndef handler(event, context):\n    return {'statusCode': 200, 'body': os.environ['WORD']}\n"
 ROOT = "arn:aws:iam::000000000000:root"
 
@@ -91,14 +95,14 @@ aws.s3.BucketPublicAccessBlock(
     "failures-private",
     bucket=bucket.id,
     block_public_acls=True,
-    block_public_policy=True,
+    block_public_policy=not OTHER,
     ignore_public_acls=True,
     restrict_public_buckets=True,
 )
 aws.s3.BucketServerSideEncryptionConfiguration(
     "failures-encryption",
     bucket=bucket.id,
-    rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+    rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms" if OTHER else "AES256"}}],
 )
 
 role = aws.iam.Role("role", assume_role_policy=trust, tags=TAGS)
@@ -129,6 +133,7 @@ rights = aws.iam.RolePolicy(
                     "dynamodb:GetShardIterator",
                     "dynamodb:DescribeStream",
                     "dynamodb:ListStreams",
+                    *(["dynamodb:DescribeTable"] if OTHER else []),
                 ],
                 "Resource": arns[0],
             },
@@ -153,7 +158,9 @@ function = aws.lambda_.Function(
     ),
     tags=TAGS,
 )
-aws.lambda_.FunctionRecursionConfig("function-recursion", function_name=function.name, recursive_loop="Allow")
+aws.lambda_.FunctionRecursionConfig(
+    "function-recursion", function_name=function.name, recursive_loop="Terminate" if OTHER else "Allow"
+)
 mapping = aws.lambda_.EventSourceMapping(
     "mapping",
     event_source_arn=table.stream_arn,
@@ -171,10 +178,15 @@ mapping = aws.lambda_.EventSourceMapping(
     opts=ResourceOptions(depends_on=[rights]),
 )
 
-api = aws.apigateway.RestApi("api", endpoint_configuration={"types": "REGIONAL"}, tags=TAGS)
+api = aws.apigateway.RestApi("api", endpoint_configuration={"types": "EDGE" if OTHER else "REGIONAL"}, tags=TAGS)
 resource = aws.apigateway.Resource("api-words", rest_api=api.id, parent_id=api.root_resource_id, path_part="words")
 method = aws.apigateway.Method(
-    "api-get", rest_api=api.id, resource_id=resource.id, http_method="GET", authorization="NONE"
+    "api-get",
+    rest_api=api.id,
+    resource_id=resource.id,
+    http_method="GET",
+    authorization="NONE",
+    operation_name="words" if OTHER else None,
 )
 integration = aws.apigateway.Integration(
     "api-call",
@@ -184,6 +196,7 @@ integration = aws.apigateway.Integration(
     type="AWS_PROXY",
     integration_http_method="POST",
     uri=function.invoke_arn,
+    timeout_milliseconds=20_000 if OTHER else None,
 )
 described = {"paths": {"/names": {"get": {"responses": {}, "x-amazon-apigateway-integration": {"type": "mock"}}}}}
 document = aws.apigateway.RestApi("document", body=json.dumps(described), tags=TAGS)
@@ -191,6 +204,7 @@ deployment = aws.apigateway.Deployment(
     "api-routes",
     rest_api=api.id,
     triggers={"routes": pulumi.Config().get("routes") or "1"},
+    description="other" if OTHER else None,
     opts=ResourceOptions(depends_on=[integration]),
 )
 stage = aws.apigateway.Stage(
@@ -225,7 +239,7 @@ aws.cloudwatch.MetricAlarm(
 )
 aws.scheduler.Schedule(
     "schedule",
-    schedule_expression="rate(1 days)",
+    schedule_expression="rate(2 days)" if OTHER else "rate(1 days)",
     flexible_time_window={"mode": "OFF"},
     target={"arn": function.arn, "role_arn": role.arn, "input": "{}"},
 )

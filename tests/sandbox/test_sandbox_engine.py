@@ -17,6 +17,10 @@ TABLE = """
     aws.dynamodb.Table("items", name="items", billing_mode="PAY_PER_REQUEST", hash_key="k",
         attributes=[{"name": "k", "type": "S"}], opts=ResourceOptions(protect=pulumi.Config().get_bool("protect")))
 """
+ENDPOINT = """
+api = aws.apigateway.RestApi("api", endpoint_configuration={"types": pulumi.Config().get("kind") or "EDGE"})
+pulumi.export("api", api.id)
+"""
 LOGS = 'logs = aws.cloudwatch.LogGroup("logs", retention_in_days=pulumi.Config().get_int("days") or 7)\n'
 
 
@@ -52,6 +56,14 @@ def test_outputs_are_the_true_ones_and_secrets_are_readable(up):
 def test_a_second_run_with_the_same_inputs_does_nothing(programs, everything, up):
     programs.up(everything)
     assert programs.changes.keys() == {"same"}
+
+
+def test_the_kind_of_an_apis_endpoint_changes_in_place(programs):
+    before = programs.up(ENDPOINT).outputs["api"]
+    sandbox = programs.up(ENDPOINT, kind="REGIONAL")
+    assert programs.done("update") == {"api"}
+    found = sandbox.client("apigateway").get_rest_api(restApiId=before)
+    assert found["endpointConfiguration"]["types"] == ["REGIONAL"]
 
 
 def test_a_changed_tag_reaches_every_resource_and_replaces_none(programs, everything, up):
