@@ -251,6 +251,7 @@ class Streamback:
             modern = self.modern.entities[name]
             outputs |= {
                 "modernTable": modern.table.name,
+                "tableAdopted": bool(self._settings.adopt.entity(name).table),
                 "streamArn": modern.table.stream_arn,
                 "readFunction": modern.read.name,
                 "writeFunction": modern.write.name,
