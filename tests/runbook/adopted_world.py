@@ -13,11 +13,14 @@ import uuid
 import zipfile
 from collections import Counter
 
+from afresh import until
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
 
+from runbook.adopt import AdoptCommand
+from runbook.adopt_undo import AdoptUndo
 from runbook.aws import outputs as targets
 from runbook.stack import Context
 
@@ -74,6 +77,7 @@ class World:
         found = self.sandbox.outputs
         raw = {
             **{name: found[name] for name in ("region", "endpointUrl", "accessKeyId", "secretAccessKey")},
+            **{name: found[name] for name in ("clusterArn", "masterSecretArn")},
             "stack": "adopted",
             "parts": ["legacy", "modern"],
             "apiUrl": f"{found['endpointUrl']}/restapis/{self.api}/{STAGE}/_user_request_",
@@ -111,7 +115,7 @@ class World:
             Code={"ZipFile": packed.getvalue()},
             Environment={"Variables": {"SAYS": role}},
         )
-        self.functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        until(lambda: self.functions.get_function_configuration(FunctionName=name)["State"] == "Active")
         return name
 
     def _tables(self):
@@ -181,7 +185,9 @@ class World:
 
     def patch(self, *operations):
         """Change the stage, by (op, path, value)."""
-        changes = [{"op": op, "path": path, "value": value} for op, path, value in operations]
+        changes = [
+            {"op": op, "path": path, **({} if value is None else {"value": value})} for op, path, value in operations
+        ]
         self.gateway.update_stage(restApiId=self.api, stageName=STAGE, patchOperations=changes)
 
     def call(self, operation, session=None):
@@ -204,6 +210,8 @@ class World:
         """All that must be as before after `adopt undo`; times and revisions cannot be."""
         stage = self.gateway.get_stage(restApiId=self.api, stageName=STAGE)
         table = self.dynamodb.describe_table(TableName=self.table)["Table"]
+        if not table.get("StreamSpecification", {}).get("StreamEnabled"):
+            table.pop("StreamSpecification", None)
         plain = [each.partition(":")[0] for each in (self.reads, self.writes, self.modern_reads, self.modern_writes)]
         found = {
             "export": self.export(),
@@ -217,6 +225,19 @@ class World:
             "policies": [json.loads(self.functions.get_policy(FunctionName=name)["Policy"]) for name in plain],
         }
         return json.dumps(found, sort_keys=True, default=str)
+
+
+def adopt(world, *, pending=False):
+    context = world.context()
+    return AdoptCommand(context, list(context.target.entities.values()), pending=pending)
+
+
+def undo(world, *, pending=False):
+    return AdoptUndo(world.context(), 0.0, pending=pending)
+
+
+def kinds(plan):
+    return [each.kind for each in plan.changes]
 
 
 def _without(found, *names):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from adopted_world import ENTITY, READS, STAGE, WRITES, Load, World
+from adopted_world import ENTITY, READS, STAGE, WRITES, Load, World, adopt, kinds, undo
 from typer.testing import CliRunner
 
-from runbook.adopt import AdoptCommand
-from runbook.adopt_undo import AdoptUndo
 from runbook.commands.cli import app
 
 COUNT = len(READS) + len(WRITES)
@@ -29,19 +27,6 @@ def runbook(world, tmp_path):
         return CliRunner().invoke(app, command, env={"COLUMNS": "80", "NO_COLOR": "1"})
 
     return run
-
-
-def adopt(world, *, pending=False):
-    context = world.context()
-    return AdoptCommand(context, list(context.target.entities.values()), pending=pending)
-
-
-def undo(world, *, pending=False):
-    return AdoptUndo(world.context(), 0.0, pending=pending)
-
-
-def kinds(plan):
-    return [each.kind for each in plan.changes]
 
 
 def answers(world):
