@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.adoption import AdoptionKind
 from components.deploying import DEPLOYING
-from components.operating import ACTING, BOUNDARY, READING
+from components.operating import ACTING, ADOPTED_ACTING, ADOPTED_BOUNDARY, ADOPTED_READING, BOUNDARY, READING
 from components.rights import Right, StackNames, documents, statements
 from functions.domain import entities
 
@@ -21,16 +22,29 @@ ROLES: Mapping[str, tuple[Right, ...]] = {
     "read": READING,
     "boundary": BOUNDARY,
 }
+ADOPTED: Mapping[str, tuple[Right, ...]] = {
+    "operate": (*ADOPTED_READING, *ADOPTED_ACTING),
+    "read": ADOPTED_READING,
+    "boundary": ADOPTED_BOUNDARY,
+}
 
 
-def of(role: str, named: StackNames) -> list[dict[str, Any]]:
-    """The documents of one role; IAM's quota divides a long one."""
-    return documents(statements(ROLES[role], named))
+def of(role: str, named: StackNames, *, adopts: bool = False) -> list[dict[str, Any]]:
+    """The documents of one role; IAM's quota divides a long one.
+
+    Args:
+        adopts: whether the stack has adopted something.
+    """
+    return documents(statements((*ROLES[role], *(ADOPTED.get(role, ()) if adopts else ())), named))
 
 
 def main() -> None:
     given = _arguments()
-    tables = [f"{given.table_prefix}{each.modern.table}" for each in entities.load(given.entities).values()]
+    adopted = AdoptionKind().read(given.adopt)
+    mapped = entities.load(given.entities)
+    tables = [
+        adopted.entity(name).table or f"{given.table_prefix}{each.modern.table}" for name, each in mapped.items()
+    ]
     named = StackNames(
         stack=given.stack,
         account=given.account,
@@ -38,8 +52,9 @@ def main() -> None:
         partition=given.partition,
         boundary=given.boundary,
         tables=tables,
+        functions=adopted.functions,
     )
-    json.dump(of(given.role, named), sys.stdout, indent=2)
+    json.dump(of(given.role, named, adopts=bool(adopted)), sys.stdout, indent=2)
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,6 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--entities", type=Path, default=Path("entities.toml"), help="the mapping's file")
     parser.add_argument("--table-prefix", default="", help="the setting tablePrefix")
     parser.add_argument("--boundary", default="", help="the ARN of the boundary's policy that roles must carry")
+    parser.add_argument("--adopt", default="{}", help="the setting adopt, as JSON")
     return parser.parse_args()
 
 

@@ -86,6 +86,17 @@ class Adoption:
     def entity(self, name: str) -> AdoptedEntity:
         return self.entities.get(name) or AdoptedEntity()
 
+    @property
+    def functions(self) -> list[str]:
+        """The functions of all entities, each once, with `:alias` where callers use one."""
+        named = [
+            name
+            for each in self.entities.values()
+            for name in (each.legacy_reads, each.legacy_writes, each.modern_reads, each.modern_writes)
+            if name
+        ]
+        return list(dict.fromkeys(named))
+
 
 @dataclass(frozen=True)
 class AdoptionKind:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from components.deploying import DEPLOYING
-from components.operating import ACTING, BOUNDARY, READING
+from components.operating import ACTING, ADOPTED_ACTING, ADOPTED_BOUNDARY, ADOPTED_READING, BOUNDARY, READING
 from components.rights import Right
 
 HEAD = """\
@@ -38,6 +38,10 @@ RULES = """\
   people who may read the data.
 
 """
+ADOPTS = (
+    "With `--adopt`, which takes the setting `adopt` as JSON, the adopted functions stand for `{function}`, and adopted tables "
+    "for `{table}`."
+)
 NAMES = "`{stack}`, `{account}`, `{region}` and `{partition}` stand for the stack's own, `{table}` for each entity's table.\n\n"
 
 
@@ -57,6 +61,9 @@ def page() -> str:
         *_section("`read`", "`status`, `preflight`, `copy status`, `quarantine list` and `history`.", READING),
         *_section("`operate`", "Every command of the runbook: `read`, and this.", ACTING),
         *_section("`boundary`", "What a function's role may have at most.", BOUNDARY),
+        *_section("`read` of a stack that adopts", f"{ADOPTS} `read` has this, too.", ADOPTED_READING),
+        *_section("`operate` of a stack that adopts", "Beside that of `read`.", ADOPTED_ACTING),
+        *_section("`boundary` of a stack that adopts", "For the gate.", ADOPTED_BOUNDARY),
     ]
     return "".join(parts)
 

@@ -40,9 +40,9 @@ ITEM, COLLECTION = "/v2/orders/{orderId}", "/v2/orders"
 READS, WRITES = [f"GET {ITEM}", f"GET {COLLECTION}"], [f"POST {COLLECTION}", f"PUT {ITEM}"]
 MAPPING = {
     ENTITY: {
-        "legacy": {"database": "shop", "table": "orders", "key": "id"},
+        "legacy": {"database": "chefdb", "table": "cheftable", "key": "id"},
         "modern": {"table": "orders", "key": "OrderId"},
-        "fields": {"label": {"column": "label", "type": "string", "max_length": 20}},
+        "fields": {"label": {"column": "cheffirst", "type": "string", "max_length": 255}},
         "api": {"reads": READS, "writes": WRITES},
     }
 }

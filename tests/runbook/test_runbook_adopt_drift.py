@@ -18,7 +18,9 @@ CALLS = ("status", CheckScope.PREFLIGHT, *SWITCHES)
 
 
 @pytest.fixture(scope="module")
-def made(sandbox):
+def made(sandbox, prepared):
+    """Its legacy table is that of chefs, which `init` has prepared."""
+    assert prepared
     return World(sandbox)
 
 
