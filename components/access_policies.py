@@ -42,9 +42,7 @@ def main() -> None:
     given = _arguments()
     adopted = AdoptionKind().read(given.adopt)
     mapped = entities.load(given.entities)
-    tables = [
-        adopted.entity(name).table or f"{given.table_prefix}{each.modern.table}" for name, each in mapped.items()
-    ]
+    tables = [adopted.entity(name).table or f"{given.table_prefix}{each.modern.table}" for name, each in mapped.items()]
     named = StackNames(
         stack=given.stack,
         account=given.account,

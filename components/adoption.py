@@ -190,7 +190,9 @@ def _subnets(place: _Place) -> tuple[str, ...]:
 def _api(value: object, problems: list[str]) -> AdoptedApi:
     place = _Place.of("api", value, ("id", "stage"), problems)
     return AdoptedApi(
-        id=place.text("id", API, "a REST API's id, e.g. a1b2c3d4e5"),
+        id=place.text(
+            "id", API, "the id of a REST API (v1), e.g. a1b2c3d4e5; docs/adopt.md has the way round for others"
+        ),
         stage=place.text("stage", STAGE, "the name of its stage"),
     )
 

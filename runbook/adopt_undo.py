@@ -15,7 +15,7 @@ from typing import Any
 from functions.domain import names
 from functions.domain.contract import Operation
 from functions.domain.phase import Phase
-from runbook.adopt import (
+from runbook.adopt_changes import (
     DOCS,
     AdoptionChange,
     AdoptionPlan,

@@ -227,4 +227,5 @@ def _exported(operation: Mapping[str, Any]) -> Method:
 def _parts(raw: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: raw[name] for name in PARTS if raw.get(name)}
     found |= {name: str(found[name]).lower() for name in TEXTS if name in found}
+    found |= {name: int(found[name]) for name in ("timeoutInMillis",) if name in found}
     return {name: value for name, value in found.items() if value != DEFAULTS.get(name)}

@@ -8,7 +8,8 @@ import typer
 from rich.markup import escape
 from typer import Option
 
-from runbook.adopt import AdoptCommand, AdoptionChange, AdoptionPlan
+from runbook.adopt import AdoptCommand
+from runbook.adopt_changes import AdoptionChange, AdoptionPlan
 from runbook.adopt_undo import AdoptUndo
 from runbook.aws.rest_api import VARIABLE, function_uri
 from runbook.commands import _output

@@ -168,6 +168,9 @@ class World:
             }
         )
 
+    def live_uri(self, operation):
+        return self.gateway.get_integration(**self.place(operation))["uri"]
+
     def permit(self, function, operation):
         method, path = operation.split()
         name, _, alias = function.partition(":")
