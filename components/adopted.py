@@ -111,7 +111,7 @@ def table(key: str, name: str, hash_key: str, *, streams: bool) -> TableReferenc
     if found.stream_enabled and found.stream_view_type != VIEW:
         raise _error(
             key,
-            f"expected a stream of {VIEW}, got {found.stream_view_type} on {name}: whoever reads it must agree to the "
+            f"expected a stream of {VIEW}, got {found.stream_view_type} on {name}: its readers must agree to the "
             "change; switch the stream off and on with that view",
         )
     if streams and not found.stream_enabled:

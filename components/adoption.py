@@ -88,14 +88,14 @@ class Adoption:
 
     @property
     def functions(self) -> list[str]:
-        """The functions of all entities, each once, with `:alias` where callers use one."""
+        """The functions of all entities, each once; one that callers name by an alias with it and without."""
         named = [
             name
             for each in self.entities.values()
             for name in (each.legacy_reads, each.legacy_writes, each.modern_reads, each.modern_writes)
             if name
         ]
-        return list(dict.fromkeys(named))
+        return list(dict.fromkeys(form for name in named for form in (name, name.partition(":")[0])))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class StackNames:
 
     Attributes:
         tables: the names of the entities' tables.
-        functions: the names of the functions that are adopted, with `:alias` where callers use one.
+        functions: the names of the functions that are adopted, also with `:alias` where callers use one.
         boundary: the ARN of the policy that bounds the functions' roles; empty if there is none.
     """
 

@@ -77,7 +77,7 @@ def is_variable(uri: str, variable: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
+class ApiMethod:
     """A method of the API.
 
     Attributes:
@@ -99,7 +99,7 @@ class Method:
         """`aws_proxy` for the only kind that can be adopted."""
         return str(self.integration.get("type", ""))
 
-    def differs(self, other: Method, *, uri: bool) -> bool:
+    def differs(self, other: ApiMethod, *, uri: bool) -> bool:
         """Whether what clients see may differ; `uri` says whether the URI counts."""
         ours, theirs = dict(self.integration), dict(other.integration)
         if not uri:
@@ -108,7 +108,7 @@ class Method:
         return ours != theirs or self.security != other.security
 
 
-class RestApi:
+class ApiDefinition:
     """The API of a target."""
 
     def __init__(self, client: APIGatewayClient, target: Target) -> None:
@@ -116,7 +116,7 @@ class RestApi:
         self._id = target.api_id
         self._stage = target.stage_name
 
-    def methods(self) -> dict[str, Method]:
+    def methods(self) -> dict[str, ApiMethod]:
         """The methods as they are now, by `GET /path`.
 
         Raises:
@@ -125,7 +125,7 @@ class RestApi:
         names = self._authorizers()
         return {key: method for resource in self._resources() for key, method in _methods(resource, names)}
 
-    def deployed(self) -> dict[str, Method]:
+    def deployed(self) -> dict[str, ApiMethod]:
         """The methods that the stage serves."""
         answer = self._client.get_export(
             restApiId=self._id, stageName=self._stage, exportType="oas30", parameters={"extensions": "integrations"}
@@ -202,14 +202,14 @@ def _key(verb: str, path: str) -> str:
     return f"{'ANY' if verb == ANY else verb.upper()} {path}"
 
 
-def _methods(resource: Mapping[str, Any], authorizers: Mapping[str, str]) -> Iterator[tuple[str, Method]]:
+def _methods(resource: Mapping[str, Any], authorizers: Mapping[str, str]) -> Iterator[tuple[str, ApiMethod]]:
     methods: Mapping[str, Mapping[str, Any]] = resource.get("resourceMethods") or {}
     for verb, method in methods.items():
         keys = {"api_key"} if method.get("apiKeyRequired") else set[str]()
         by = authorizers.get(method.get("authorizerId") or "")
         yield (
             f"{verb} {resource['path']}",
-            Method(
+            ApiMethod(
                 resource=resource["id"],
                 integration=_parts(method.get("methodIntegration") or {}),
                 security=frozenset({*keys, *([by] if by else [])}),
@@ -217,9 +217,9 @@ def _methods(resource: Mapping[str, Any], authorizers: Mapping[str, str]) -> Ite
         )
 
 
-def _exported(operation: Mapping[str, Any]) -> Method:
+def _exported(operation: Mapping[str, Any]) -> ApiMethod:
     names = {name for requirement in operation.get("security", []) for name in requirement}
-    return Method(
+    return ApiMethod(
         resource="", integration=_parts(operation.get(INTEGRATION) or {}), security=frozenset(names - {"sigv4"})
     )
 

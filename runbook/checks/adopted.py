@@ -15,7 +15,7 @@ from runbook.aws import permissions as rights
 from runbook.aws.api_stage import Stage
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.permissions import Permissions
-from runbook.aws.rest_api import Method, RestApi, function_uri, is_variable
+from runbook.aws.rest_api import ApiDefinition, ApiMethod, function_uri, is_variable
 from runbook.checks import stream, triggers
 from runbook.checks.check import Check
 from runbook.journal import adopted as records
@@ -34,16 +34,16 @@ class ApiView:
     context: Context
 
     @cached_property
-    def rest(self) -> RestApi:
-        return RestApi(self.context.clients.apigateway, self.context.target)
+    def rest(self) -> ApiDefinition:
+        return ApiDefinition(self.context.clients.apigateway, self.context.target)
 
     @cached_property
-    def live(self) -> Mapping[str, Method]:
+    def live(self) -> Mapping[str, ApiMethod]:
         """The methods as the next deployment would serve them."""
         return self.rest.methods()
 
     @cached_property
-    def deployed(self) -> Mapping[str, Method]:
+    def deployed(self) -> Mapping[str, ApiMethod]:
         """The methods as the stage serves them."""
         return self.rest.deployed()
 

@@ -8,9 +8,9 @@ import typer
 from rich.markup import escape
 from typer import Option
 
-from runbook.adopt import AdoptCommand
-from runbook.adopt_changes import AdoptionChange, AdoptionPlan
-from runbook.adopt_undo import AdoptUndo
+from runbook.adopt.changes import AdoptionChange, AdoptionPlan
+from runbook.adopt.command import AdoptCommand
+from runbook.adopt.undo import AdoptUndo
 from runbook.aws.rest_api import VARIABLE, function_uri
 from runbook.commands import _output
 from runbook.commands._options import (
@@ -25,13 +25,13 @@ from runbook.commands._session import Session, with_session
 from runbook.cutover.steps import Choices
 
 
-class Direction(StrEnum):
+class AdoptAction(StrEnum):
     """What else than adopting."""
 
     UNDO = "undo"
 
 
-UndoArgument = Annotated[Direction | None, typer.Argument(help="Put everything back.", show_default="adopt")]
+UndoArgument = Annotated[AdoptAction | None, typer.Argument(help="Restore everything as it was.", show_default="adopt")]
 PendingOption = Annotated[
     bool, Option("--deploy-pending", help="Deploy changes of the API that are not deployed yet, too.")
 ]
@@ -53,7 +53,7 @@ def adopt(
 
     Only for what the setting streamback:adopt names. The integrations of the entity's methods name stage variables from then on, whose first value is the function that answers now. API Gateway may call the modern functions, too. The table's stream is switched on.
 
-    The journal keeps the values before. `runbook adopt undo` puts them back, for all entities, each of which must be in phase legacy without copy, or complete. --settle is for undo alone.
+    The journal keeps the values before. `runbook adopt undo` restores them, for all entities, each of which must be in phase legacy without copy, or complete. --settle is for undo alone.
 
     Run it again when another tool has deployed over it: it puts right what differs.
 

@@ -95,7 +95,12 @@ def red(world):
     }
 
 
-@pytest.mark.parametrize("drift", DRIFTS, ids=lambda drift: drift.__name__)
+QUICK = {overwritten, permission_dropped}  # the others in `make sweep`
+
+
+@pytest.mark.parametrize(
+    "drift", [pytest.param(each, id=each.__name__, marks=() if each in QUICK else pytest.mark.long) for each in DRIFTS]
+)
 def test_drift_is_found_by_status_preflight_and_before_every_switch_and_put_right(world, drift):
     name, value, changes, places = DRIFTS[drift]
     assert not any(red(world).values())

@@ -1,4 +1,4 @@
-"""`runbook adopt undo`: puts back what `runbook adopt` has changed, by the values that the journal kept.
+"""`runbook adopt undo`: restores what `runbook adopt` has changed, by the values that the journal kept.
 
 What answers a complete entity stays: its integrations name modern's functions then, and never legacy's again. The order
 is the reverse: the integrations, the deployment, and after the time that API Gateway needs to spread it, the rest.
@@ -15,7 +15,7 @@ from typing import Any
 from functions.domain import names
 from functions.domain.contract import Operation
 from functions.domain.phase import Phase
-from runbook.adopt_changes import (
+from runbook.adopt.changes import (
     DOCS,
     AdoptionChange,
     AdoptionPlan,
@@ -34,7 +34,7 @@ from runbook.adopt_changes import (
     undeployed,
 )
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.rest_api import Method, is_variable
+from runbook.aws.rest_api import ApiMethod, is_variable
 from runbook.checks import adopted, stream
 from runbook.checks.adopted import ApiView
 from runbook.errors import PreconditionError
@@ -52,12 +52,12 @@ class AdoptUndo:
     """Of the whole API, because its entities share the deployment.
 
     Args:
-        settle: seconds that API Gateway gets to spread the deployment.
+        spread: seconds that API Gateway gets to spread the deployment.
         pending: deploy what is changed in the API and not deployed yet along, where a new deployment is needed.
     """
 
     context: Context
-    settle: float
+    spread: float
     pending: bool = False
 
     def plan(self) -> AdoptionPlan:
@@ -70,7 +70,7 @@ class AdoptUndo:
         return AdoptionPlan(changes=look.changes(), notes=look.notes())
 
     def execute(self) -> AdoptionPlan:
-        """Put everything back, and forget the values before; what was put back.
+        """Restore everything, and forget the values before; what was restored.
 
         Raises:
             PreconditionError: an entity is being migrated; nothing was changed.
@@ -98,7 +98,7 @@ class AdoptUndo:
 
 @dataclass(frozen=True)
 class _Look:
-    """One look at what is there, and what must be put back."""
+    """One look at what is there, and what must be restored."""
 
     undo: AdoptUndo
 
@@ -175,7 +175,7 @@ class _Look:
         entity = self.context.target.entity(name)
         return {entity.reads_variable: entity.read_function, entity.writes_variable: entity.write_function}
 
-    def _mine(self, entity: EntityTarget, methods: Mapping[str, Method]) -> Iterator[tuple[Operation, str, str]]:
+    def _mine(self, entity: EntityTarget, methods: Mapping[str, ApiMethod]) -> Iterator[tuple[Operation, str, str]]:
         """The methods that follow their variable, with it and their URI before; one that another tool has set stays."""
         uris = self.kept[entity.name].uris
         for operation, variable in self.api.routes(entity):
@@ -227,13 +227,13 @@ class _Look:
 
     def _after_a_while(self, changes: list[AdoptionChange]) -> list[AdoptionChange]:
         """The first change after API Gateway has spread the deployment: until then a request may need the variables."""
-        if not changes or not self.undo.settle:
+        if not changes or not self.undo.spread:
             return changes
         first = changes[0]
 
         def act() -> None:
-            self.context.say(f"giving API Gateway {self.undo.settle:g} s to spread the deployment")
-            time.sleep(self.undo.settle)
+            self.context.say(f"giving API Gateway {self.undo.spread:g} s to spread the deployment")
+            time.sleep(self.undo.spread)
             first.act()
 
         shown = first.document()

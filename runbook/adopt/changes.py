@@ -10,7 +10,7 @@ from typing import Any
 
 from functions.domain.contract import Operation
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.rest_api import VARIABLE, Method, function_uri, is_variable
+from runbook.aws.rest_api import VARIABLE, ApiMethod, function_uri, is_variable
 from runbook.checks.adopted import ApiView
 from runbook.errors import PreconditionError
 from runbook.journal import adopted as records
@@ -96,7 +96,7 @@ def refuse(problems: list[str]) -> None:
 
 
 def integration_change(
-    api: ApiView, operation: Operation, method: Method, uri: str, breaks: str = ""
+    api: ApiView, operation: Operation, method: ApiMethod, uri: str, breaks: str = ""
 ) -> AdoptionChange:
     return AdoptionChange(
         kind="integration",

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from functions.domain.contract import Operation
-from runbook.adopt_changes import (
+from runbook.adopt.changes import (
     DOCS,
     AdoptionChange,
     AdoptionPlan,
@@ -33,7 +33,7 @@ from runbook.adopt_changes import (
 from runbook.aws import permissions as rights
 from runbook.aws.api_gateway import ALL, Side
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.rest_api import Method, function_uri, is_variable
+from runbook.aws.rest_api import ApiMethod, function_uri, is_variable
 from runbook.checks import adopted
 from runbook.checks.adopted import VIEW, ApiView
 from runbook.checks.routes import expected_writes
@@ -172,7 +172,9 @@ class _Look:
         elif not is_variable(method.uri, variable):
             yield from self._uri_problems(entity, operation, method, variable)
 
-    def _uri_problems(self, entity: EntityTarget, operation: Operation, method: Method, variable: str) -> Iterator[str]:
+    def _uri_problems(
+        self, entity: EntityTarget, operation: Operation, method: ApiMethod, variable: str
+    ) -> Iterator[str]:
         found = function_uri(method.uri, self.api.stage.variables)
         reads = variable == entity.reads_variable
         expected = entity.legacy_read_function if reads else entity.legacy_write_function
@@ -211,7 +213,7 @@ class _Look:
         views = {each: adopted.stream_view(self.context, each) for each in self.adoption.entities if each.table_adopted}
         return [
             f"the stream of {each.modern_table} shows {view}, and the bridge needs {VIEW}; "
-            "whoever reads it must agree: switch it off and on with that view"
+            "once its readers agree, switch it off and on with that view"
             for each, view in views.items()
             if view not in {"", VIEW}
         ]
@@ -308,7 +310,7 @@ class _Look:
         return [deployment_change(self.api, along, lambda: deploy(self.api, description(self.context)))]
 
 
-def integration_problem(method: Method) -> str:
+def integration_problem(method: ApiMethod) -> str:
     """Why an integration cannot follow a stage variable, with the way round; empty when it can."""
     kind, credentials = method.kind, method.integration.get("credentials")
     if kind != KIND:

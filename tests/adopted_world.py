@@ -19,8 +19,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
 
-from runbook.adopt import AdoptCommand
-from runbook.adopt_undo import AdoptUndo
+from runbook.adopt.command import AdoptCommand
+from runbook.adopt.undo import AdoptUndo
 from runbook.aws import outputs as targets
 from runbook.stack import Context
 
