@@ -228,7 +228,7 @@ class _Look:
                 name=entity.modern_table,
                 before="off",
                 after=VIEW,
-                breaks="nothing; it costs nothing until it is read. Then run `pulumi up`, so that the bridge reads it",
+                breaks="no effect on requests, no cost until it is read; run `pulumi up` then, for the bridge",
                 act=lambda: switch_stream(self.context, entity, wanted),
             )
 

@@ -34,6 +34,7 @@ from runbook.adopt.changes import (
     undeployed,
 )
 from runbook.aws.outputs import EntityTarget
+from runbook.aws.permissions import source_of
 from runbook.aws.rest_api import ApiMethod, is_variable
 from runbook.checks import adopted, stream
 from runbook.checks.adopted import ApiView
@@ -248,7 +249,7 @@ class _Look:
                     yield AdoptionChange(
                         kind="permission",
                         name=f"{identifier} of {function}",
-                        before=str(present[identifier].get("Condition", "")),
+                        before=source_of(present[identifier]),
                         after="",
                         act=partial(self.api.permissions.remove, function, identifier),
                     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ACTION = "lambda:InvokeFunction"
 ACTIONS = frozenset({ACTION, "lambda:*", "*"})
+SOURCE = "arnlike aws:sourcearn"
 SERVICE = "apigateway.amazonaws.com"
 PREFIX = "streamback-"  # of the statements that `runbook adopt` adds
 PARAMETER = re.compile(r"\{[^{}]+\}")
@@ -91,9 +92,14 @@ class Permissions:
         if statement.get("Principal") not in ("*", {"Service": SERVICE}, {"Service": "*"}):
             return False
         conditions = _conditions(statement)
-        pattern = conditions.pop("arnlike aws:sourcearn", "*")
+        pattern = conditions.pop(SOURCE, "*")
         account = conditions.pop("stringequals aws:sourceaccount", self._account)
         return not conditions and account == self._account and fnmatch.fnmatchcase(source, pattern)
+
+
+def source_of(statement: Mapping[str, Any]) -> str:
+    """The sources that a statement allows; empty for all."""
+    return _conditions(statement).get(SOURCE, "")
 
 
 def _conditions(statement: Mapping[str, Any]) -> dict[str, str]:

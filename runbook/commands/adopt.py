@@ -104,7 +104,9 @@ def _table(changes: Sequence[AdoptionChange]) -> None:
 
 
 def _short(text: str) -> str:
-    """The function of a URI; --json has all of it."""
+    """The function of a URI, or the method that a permission is for; --json has all of it."""
+    if ":execute-api:" in text:
+        return text.rpartition(":")[2]
     names = {f"name-of-{found}": f"${{{found}}}" for found in VARIABLE.findall(text)}
     uri = function_uri(VARIABLE.sub(lambda found: f"name-of-{found[1]}", text), {})
     return names.get(uri.name, uri.name) if uri else text or "none"
