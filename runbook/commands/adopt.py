@@ -49,7 +49,7 @@ def adopt(
     take_over: TakeOverOption = False,
     settle: SettleOption = Choices.propagation_wait,
 ) -> None:
-    """Have an API, functions and tables that exist follow the runbook, or undo it.
+    """Make an existing API follow the runbook, or undo that.
 
     Only for what the setting streamback:adopt names. The integrations of the entity's methods name stage variables from then on, whose first value is the function that answers now. API Gateway may call the modern functions, too. The table's stream is switched on.
 
