@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from components import previewing
+from components.adoption import AdoptionKind
 from components.deploying import DEPLOYING
-from components.operating import ACTING, BOUNDARY, READING
+from components.operating import ACTING, ADOPTED_ACTING, ADOPTED_BOUNDARY, ADOPTED_READING, BOUNDARY, READING
 from components.previewing import PREVIEWING
 from components.rights import Right, StackNames, documents, statements
 from functions.domain import entities
@@ -27,18 +28,30 @@ ROLES: Mapping[str, tuple[Right, ...]] = {
 # Beside that, where Pulumi's state is in a bucket, and where its secrets have a key.
 STATE = {"deploy": previewing.STATE_WRITING, "preview": previewing.STATE_READING}
 SECRETS = {"deploy": previewing.SECRETS_WRITING, "preview": previewing.SECRETS_READING}
+ADOPTED: Mapping[str, tuple[Right, ...]] = {
+    "operate": (*ADOPTED_READING, *ADOPTED_ACTING),
+    "read": ADOPTED_READING,
+    "boundary": ADOPTED_BOUNDARY,
+}
 
 
-def of(role: str, named: StackNames) -> list[dict[str, Any]]:
-    """The documents of one role; IAM's quota divides a long one."""
+def of(role: str, named: StackNames, *, adopts: bool = False) -> list[dict[str, Any]]:
+    """The documents of one role; IAM's quota divides a long one.
+
+    Args:
+        adopts: whether the stack has adopted something.
+    """
     state = STATE.get(role, ()) if named.state_bucket else ()
     secrets = SECRETS.get(role, ()) if named.state_key else ()
-    return documents(statements([*ROLES[role], *state, *secrets], named))
+    adopted = ADOPTED.get(role, ()) if adopts else ()
+    return documents(statements([*ROLES[role], *state, *secrets, *adopted], named))
 
 
 def main() -> None:
     given = _arguments()
-    tables = [f"{given.table_prefix}{each.modern.table}" for each in entities.load(given.entities).values()]
+    adopted = AdoptionKind().read(given.adopt)
+    mapped = entities.load(given.entities)
+    tables = [adopted.entity(name).table or f"{given.table_prefix}{each.modern.table}" for name, each in mapped.items()]
     named = StackNames(
         stack=given.stack,
         account=given.account,
@@ -48,8 +61,9 @@ def main() -> None:
         state_bucket=given.state_bucket,
         state_key=given.state_key,
         tables=tables,
+        functions=adopted.functions,
     )
-    json.dump(of(given.role, named), sys.stdout, indent=2)
+    json.dump(of(given.role, named, adopts=bool(adopted)), sys.stdout, indent=2)
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--boundary", default="", help="the ARN of the boundary's policy that roles must carry")
     parser.add_argument("--state-bucket", default="", help="the S3 bucket of Pulumi's state, if it has one")
     parser.add_argument("--state-key", default="", help="the ARN of the KMS key of Pulumi's secrets")
+    parser.add_argument("--adopt", default="{}", help="the setting adopt, as JSON")
     return parser.parse_args()
 
 

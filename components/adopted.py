@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 ENGINE = "aurora-mysql"
 VIEW = "NEW_AND_OLD_IMAGES"
+ONLY_REST = "only a REST API (v1) can be adopted; docs/adopt.md has the way round for HTTP APIs, function URLs and ALBs"
 REGION = re.compile(r"arn:[^:]*:[^:]*:([^:]*):")
 
 
@@ -136,6 +137,7 @@ def api(adopted: AdoptedApi, contracts: dict[str, Contract], region: str, suffix
         "api",
         shown,
         lambda: aws.apigateway.get_export(rest_api_id=adopted.id, stage_name=adopted.stage, export_type="oas30"),
+        f" ({ONLY_REST})",
     )
     paths: dict[str, Any] = json.loads(export.body).get("paths", {})
     for name, contract in contracts.items():
@@ -148,11 +150,11 @@ def api(adopted: AdoptedApi, contracts: dict[str, Contract], region: str, suffix
     )
 
 
-def _found(key: str, value: str, look: Callable[[], Found]) -> Found:
+def _found(key: str, value: str, look: Callable[[], Found], hint: str = "") -> Found:
     try:
         return look()
     except Exception as error:  # why so wide: the SDK raises no narrower type
-        raise _error(key, f"cannot be looked up: {value}: {error}") from error
+        raise _error(key, f"cannot be looked up: {value}: {error}{hint}") from error
 
 
 def _same_region(key: str, arn: str, region: str) -> None:

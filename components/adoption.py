@@ -86,6 +86,17 @@ class Adoption:
     def entity(self, name: str) -> AdoptedEntity:
         return self.entities.get(name) or AdoptedEntity()
 
+    @property
+    def functions(self) -> list[str]:
+        """The functions of all entities, each once; one that callers name by an alias with it and without."""
+        named = [
+            name
+            for each in self.entities.values()
+            for name in (each.legacy_reads, each.legacy_writes, each.modern_reads, each.modern_writes)
+            if name
+        ]
+        return list(dict.fromkeys(form for name in named for form in (name, name.partition(":")[0])))
+
 
 @dataclass(frozen=True)
 class AdoptionKind:
@@ -179,7 +190,9 @@ def _subnets(place: _Place) -> tuple[str, ...]:
 def _api(value: object, problems: list[str]) -> AdoptedApi:
     place = _Place.of("api", value, ("id", "stage"), problems)
     return AdoptedApi(
-        id=place.text("id", API, "a REST API's id, e.g. a1b2c3d4e5"),
+        id=place.text(
+            "id", API, "the id of a REST API (v1), e.g. a1b2c3d4e5; docs/adopt.md has the way round for others"
+        ),
         stage=place.text("stage", STAGE, "the name of its stage"),
     )
 

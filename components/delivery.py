@@ -29,6 +29,7 @@ class DeliveryArgs:
         operators: ARNs of users and roles that may act with the runbook; without any there is no such role.
         readers: of those that may look.
         named: the stack, whose names the rights are for.
+        adopts: whether the stack has adopted something, for which `runbook adopt` needs rights.
     """
 
     repository: str
@@ -36,6 +37,7 @@ class DeliveryArgs:
     operators: Sequence[str]
     readers: Sequence[str]
     named: StackNames
+    adopts: bool
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -88,7 +90,7 @@ class Delivery(pulumi.ComponentResource):
             tags=self._args.tags,
             opts=self._child,
         )
-        for number, document in enumerate(access_policies.of(kind, self._args.named)):
+        for number, document in enumerate(access_policies.of(kind, self._args.named, adopts=self._args.adopts)):
             self._attach(f"{self._name}-{kind}-{number}", role, document)
         return role
 

@@ -25,6 +25,7 @@ from functions.domain import names
 
 STREAMS = f"{ENTITY_TABLES}/stream/*"
 ROUTES = "arn:{partition}:execute-api:{region}:{account}:*/" + f"{names.STAGE}/*"
+DEPLOYMENTS = "arn:{partition}:apigateway:{region}::/restapis/*/deployments"
 
 # For `status`, `preflight`, `copy status`, `quarantine list` and `history`. `verify` saves where it is: ACTING.
 # The Data API has one action for reading and writing: this keeps no SQL of another program from writing to Aurora.
@@ -62,6 +63,18 @@ ACTING = (
     Right("rds-data:BeginTransaction rds-data:CommitTransaction rds-data:RollbackTransaction", (CLUSTERS,)),
     Right("s3:DeleteObject s3:PutObject", (f"{BUCKETS}/*",)),
 )
+# For a stack that adopts: what the team's own functions, API and tables need beside that.
+ADOPTED_FUNCTIONS = "arn:{partition}:lambda:{region}:{account}:function:{function}"
+ADOPTED_READING = (Right("lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),)
+ADOPTED_ACTING = (
+    Right("apigateway:DELETE apigateway:POST", (DEPLOYMENTS, f"{DEPLOYMENTS}/*")),
+    Right("lambda:AddPermission lambda:RemovePermission", (FUNCTIONS, ADOPTED_FUNCTIONS)),
+    Right("lambda:InvokeFunction", (ADOPTED_FUNCTIONS,)),
+    Right("lambda:ListEventSourceMappings", (EVERY,)),
+    Right("dynamodb:UpdateTable", (ENTITY_TABLES,)),
+    Right("execute-api:Invoke", ("arn:{partition}:execute-api:{region}:{account}:*/*",)),
+)
+ADOPTED_BOUNDARY = (Right("lambda:InvokeFunction", (ADOPTED_FUNCTIONS,)),)
 # What a function's role may have at most, even if its policy says more.
 BOUNDARY = (
     Right(

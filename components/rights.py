@@ -39,6 +39,7 @@ class StackNames:
 
     Attributes:
         tables: the names of the entities' tables.
+        functions: the names of the functions that are adopted, also with `:alias` where callers use one.
         boundary: the ARN of the policy that bounds the functions' roles; empty if there is none.
         state_bucket, state_key: the S3 bucket of Pulumi's state, and the ARN of the KMS key of its secrets; or empty.
     """
@@ -51,6 +52,7 @@ class StackNames:
     boundary: str = ""
     state_bucket: str = ""
     state_key: str = ""
+    functions: Sequence[str] = ()
 
 
 def statements(rights: Iterable[Right], named: StackNames) -> list[dict[str, Any]]:
@@ -58,6 +60,8 @@ def statements(rights: Iterable[Right], named: StackNames) -> list[dict[str, Any
     merged: dict[str, tuple[set[str], list[str], Mapping[str, Any]]] = {}
     for each in rights:
         resources = [found for pattern in each.on for found in _filled(pattern, named)]
+        if not resources:
+            continue
         condition = _condition(each, named)
         key = json.dumps([resources, condition])
         merged.setdefault(key, (set(), resources, condition))[0].update(each.every)
@@ -94,11 +98,12 @@ def _condition(right: Right, named: StackNames) -> dict[str, dict[str, str]]:
 
 
 def _filled(pattern: str, named: StackNames) -> Iterator[str]:
-    """The pattern for this stack; one with `{table}` for each table."""
+    """The pattern for this stack; one with `{table}` or `{function}` for each of them."""
     names = {key: value for key, value in vars(named).items() if isinstance(value, str)}
-    tables = named.tables if "{table}" in pattern else [""]
-    for table in tables:
+    several = {"table": named.tables, "function": named.functions}
+    key = next((each for each in several if f"{{{each}}}" in pattern), "")
+    for one in several.get(key, [""]):
         filled = pattern
-        for key, value in {**names, "table": table}.items():
-            filled = filled.replace(f"{{{key}}}", value)
+        for name, value in {**names, key: one}.items():
+            filled = filled.replace(f"{{{name}}}", value)
         yield filled

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from components.deploying import DEPLOYING
-from components.operating import ACTING, BOUNDARY, READING
+from components.operating import ACTING, ADOPTED_ACTING, ADOPTED_BOUNDARY, ADOPTED_READING, BOUNDARY, READING
 from components.previewing import PREVIEWING, SECRETS_READING, SECRETS_WRITING, STATE_READING, STATE_WRITING
 from components.rights import Right
 
@@ -65,6 +65,10 @@ The setting `repository` has the stack make the roles, with exactly these polici
 - Without `repository` the stack makes none of them. Make them yourself from what the command above prints.
 
 """
+ADOPTS = (
+    "With `--adopt`, which takes the setting `adopt` as JSON, the adopted functions stand for `{function}`, and adopted tables "
+    "for `{table}`."
+)
 NAMES = "`{stack}`, `{account}`, `{region}` and `{partition}` stand for the stack's own, `{table}` for each entity's table.\n\n"
 STATE = "Where `stateBucket` and `stateKeyArn` are set."
 
@@ -88,6 +92,9 @@ def page() -> str:
         *_section("`read`", "`status`, `preflight`, `copy status`, `quarantine list` and `history`.", READING),
         *_section("`operate`", "Every command of the runbook: `read`, and this.", ACTING),
         *_section("`boundary`", "What a function's role may have at most.", BOUNDARY),
+        *_section("`read` of a stack that adopts", f"{ADOPTS} `read` has this, too.", ADOPTED_READING),
+        *_section("`operate` of a stack that adopts", "Beside that of `read`.", ADOPTED_ACTING),
+        *_section("`boundary` of a stack that adopts", "For the gate.", ADOPTED_BOUNDARY),
     ]
     return "".join(parts)
 

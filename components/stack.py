@@ -219,8 +219,12 @@ class Streamback:
             stack=pulumi.get_stack(),
             account=aws.get_caller_identity().account_id,
             region=self._region,
-            partition=aws.get_partition().partition,
-            tables=[f"{settings.table_prefix}{each.modern.table}" for each in settings.entities.values()],
+            partition=self._partition.partition,
+            tables=[
+                settings.adopt.entity(name).table or f"{settings.table_prefix}{each.modern.table}"
+                for name, each in settings.entities.items()
+            ],
+            functions=settings.adopt.functions,
             boundary=settings.permissions_boundary_arn,
             state_bucket=settings.state_bucket,
             state_key=settings.state_key_arn,
@@ -233,6 +237,7 @@ class Streamback:
                 operators=settings.operators,
                 readers=settings.readers,
                 named=named,
+                adopts=bool(settings.adopt),
                 tags=self._tags,
             ),
         )
@@ -289,6 +294,7 @@ class Streamback:
             modern = self.modern.entities[name]
             outputs |= {
                 "modernTable": modern.table.name,
+                "tableAdopted": bool(self._settings.adopt.entity(name).table),
                 "streamArn": modern.table.stream_arn,
                 "readFunction": modern.read.name,
                 "writeFunction": modern.write.name,

@@ -9,6 +9,7 @@ from runbook.aws.outputs import EntityTarget
 from runbook.checks.routes import expected_writes
 from runbook.cutover import new_stream
 from runbook.errors import PreconditionError
+from runbook.journal import adopted as records
 from runbook.journal.state import Event
 from runbook.stack import Context
 
@@ -107,11 +108,17 @@ def _complete(context: Context) -> list[str]:
 
 
 def _routes(context: Context, entity: EntityTarget) -> InitResult:
-    """Set variables that are missing or name a removed function, as the journal says."""
+    """Set variables that are missing or name a removed function, as the journal says.
+
+    An adopted API is `runbook adopt`'s to change, which keeps the values before.
+    """
+    name = f"routes of {entity.name}"
+    if context.target.api_adopted and records.parts(context.journal, entity.name) is None:
+        return InitResult(name=name, result="skipped", detail="the API is adopted: run `runbook adopt --execute`")
     routes = context.routing.routes(entity)
     state = context.journal.find(entity.name)
     lost = {Side.UNSET, Side.UNKNOWN}
-    wanted: dict[str, str] = {}
+    wanted: dict[str, str | None] = {}
     if routes.reads in lost:
         modern = state is not None and state.reads == ALL
         wanted[entity.reads_variable] = entity.read_function if modern else entity.legacy_read_function
@@ -121,7 +128,7 @@ def _routes(context: Context, entity: EntityTarget) -> InitResult:
         wanted[entity.writes_variable] = writers.get(side) or entity.legacy_write_function
     changed = context.routing.set(wanted)
     detail = ", ".join(f"{name} → {value}" for name, value in wanted.items())
-    return InitResult(name=f"routes of {entity.name}", result="done" if changed else "unchanged", detail=detail)
+    return InitResult(name=name, result="done" if changed else "unchanged", detail=detail)
 
 
 def _journal(context: Context, entity: EntityTarget) -> InitResult:

@@ -20,8 +20,8 @@ from functions.install.read_only import removal
 from runbook.aws.api_gateway import Routes, reads_side
 from runbook.aws.aurora import RecordCount
 from runbook.aws.outputs import EntityTarget
+from runbook.checks import adopted, copy, plans, triggers
 from runbook.checks import bridge as health
-from runbook.checks import copy, plans, triggers
 from runbook.checks.check import Check, green
 from runbook.checks.plans import CheckScope
 from runbook.checks.routes import expected_writes
@@ -51,7 +51,8 @@ class EntityStatus:
         writable_by: one line of SQL that lets writers in again.
         schedules: whether the schedules of copy's lanes are enabled while copy runs, and only then; None where there
             are none, or it is unknown.
-        unknown: what is not known, with the reason: of legacy, modern, fence, bridge, schedules and lag.
+        adoption: whether what `runbook adopt` has changed is still so; none where nothing is adopted.
+        unknown: what is not known, with the reason: of legacy, modern, fence, bridge, schedules, adoption and lag.
     """
 
     entity: str
@@ -67,6 +68,7 @@ class EntityStatus:
     read_only: bool | None = None
     writable_by: str = ""
     schedules: Check | None = None
+    adoption: Sequence[Check] = ()
     unknown: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -113,9 +115,17 @@ def run(context: Context, entity: EntityTarget, *, send_heartbeat: bool, exact: 
         connected=control.connected if control else None,
         read_only=None if refusing is None else bool(refusing),
         writable_by=removal(described, refusing or []),
+        adoption=ask("adoption", lambda: _adoption(context, entity, state)) or (),
         schedules=_first(ask("schedules", lambda: copy.schedules(context, entity))) if state else None,
         unknown=ask.unknown,
     )
+
+
+def _adoption(context: Context, entity: EntityTarget, state: State | None) -> list[Check]:
+    """Streamback's triggers must be there once copy was started."""
+    under_way = state is not None and state.phase != Phase.COMPLETE
+    captured = under_way and context.journal.find_record(entity.name, names.COPY_RECORD) is not None
+    return adopted.status(context, entity, state, captured=captured)
 
 
 def _is_complete(state: State | None) -> bool:

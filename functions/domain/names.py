@@ -43,6 +43,7 @@ STATE_RECORD, GATE_RECORD, COPY_RECORD, VERIFIED_RECORD = "state", "gate", "copy
 GATE_RECORDS = 16
 REQUEST_PREFIX = "in#"  # of an attribute of a gate record; its value is the second until which that request counts
 GATE_MARK = "streamback_gate"  # in an event: the gate has counted the request in
+ADOPTED_RECORD = "adopted"  # what `runbook adopt` has changed, with the values before
 DRAINED_RECORD = "drained"  # the moment before which Aurora has all that the stream had
 
 

@@ -134,9 +134,13 @@ class Routing:
         wanted = self._change(entity, change)
         return self._until(lambda stage: stage.operations(wanted), check, timeout)
 
-    def set(self, wanted: Mapping[str, str]) -> bool:
-        """Give stage variables these values, as `route` does."""
+    def set(self, wanted: Mapping[str, str | None]) -> bool:
+        """Give stage variables these values, None for no variable, as `route` does."""
         return self._reach(StageChange(variables=wanted))
+
+    def serve(self, deployment: str) -> bool:
+        """Let the stage serve another deployment, as `route` does."""
+        return self._reach(StageChange(deployment=deployment))
 
     def renew_canary(self) -> bool:
         """Let the canary serve what the stage serves since the last deploy; whether it had been left behind."""

@@ -33,14 +33,16 @@ class StageChange:
     """What a stage should have; all that is not named stays.
 
     Attributes:
-        variables: values of stage variables.
+        variables: values of stage variables; None for no variable.
         overrides: values of the canary's overrides; None for no override.
         percent: the canary's percentage, should there be a canary afterwards.
+        deployment: the id of the deployment that it serves.
     """
 
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     overrides: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     percent: float | None = None
+    deployment: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +54,12 @@ class Stage:
     def operations(self, change: StageChange) -> list[PatchOperationTypeDef]:
         """The patch operations that are left to be as `change` says; none when it is so already."""
         found = [
-            _operation("replace", f"/variables/{name}", value)
+            _operation("remove" if value is None else "replace", f"/variables/{name}", value)
             for name, value in change.variables.items()
             if self.variables.get(name) != value
         ]
+        if change.deployment and change.deployment != self.deployment:
+            found.append(_operation("replace", "/deploymentId", change.deployment))
         present = dict(self.canary.overrides) if self.canary else {}
         wanted = {**present, **change.overrides}
         kept = {name: value for name, value in wanted.items() if value is not None}

@@ -25,6 +25,7 @@ class EntityTarget:
     legacy_read_function: str = ""
     legacy_write_function: str = ""
     copy_schedules: tuple[str, ...] = ()
+    table_adopted: bool = False
 
     @property
     def reads_variable(self) -> str:
@@ -132,6 +133,7 @@ def _target(raw: Mapping[str, Any], entities: mapping.Entities, deployed: Mappin
 def _entity(name: str, raw: Mapping[str, Any]) -> EntityTarget:
     values = _texts(EntityTarget, raw)
     values |= {"name": name, "copy_schedules": tuple(raw.get("copySchedules") or ())}
+    values["table_adopted"] = bool(raw.get("tableAdopted"))
     return EntityTarget(**values)
 
 

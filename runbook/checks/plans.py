@@ -19,6 +19,7 @@ from functions.domain.phase import Phase
 from runbook.aws.aurora import Aurora
 from runbook.aws.outputs import EntityTarget
 from runbook.checks import (
+    adopted,
     bridge,
     columns,
     copy,
@@ -58,6 +59,7 @@ PREPARE = frozenset({CheckScope.PREFLIGHT, CheckScope.COPY})
 FORWARD = frozenset({CheckScope.CUTOVER, CheckScope.CUTOVER_ROUTES})
 SWITCH = EVERY - PREPARE - {CheckScope.COMPLETE, CheckScope.REPAIR, CheckScope.BRIDGE}
 ROLLBACKS = frozenset({CheckScope.ROLLBACK, CheckScope.ROLLBACK_ROUTES, CheckScope.ROLLBACK_ALONE})
+CALLS_ADOPTED = SWITCH | PREPARE | {CheckScope.COMPLETE}  # what an adopted API calls must be as it was adopted
 MOVES_WRITERS = frozenset({CheckScope.CUTOVER, CheckScope.ROLLBACK})
 
 
@@ -262,6 +264,14 @@ def _writes_route(subject: Subject) -> list[Check]:
     return [routes.writes(subject.context, subject.entity, subject.state)] if subject.state else []
 
 
+def _adopted_stream(subject: Subject) -> list[Check]:
+    return adopted.table_stream(subject.context, subject.entity)
+
+
+def _adopted_aliases(subject: Subject) -> list[Check]:
+    return adopted.versions(subject.context, subject.entity)
+
+
 def _unmade(before: str) -> Check:
     return Check(name="the rest", ok=None, value=f"not checked without {before}", limit="checked")
 
@@ -290,6 +300,9 @@ def _reads_beside(subject: Subject) -> list[Check]:
 REGISTRY = (
     RegistryLine(lambda s: routes.all_modern(s.context, s.entity, s.reads), {CheckScope.COMPLETE}),
     RegistryLine(_writes_route, {CheckScope.PREFLIGHT}),
+    RegistryLine(_adopted_stream, {CheckScope.PREFLIGHT}),
+    RegistryLine(lambda s: adopted.routes(s.context, s.entity), CALLS_ADOPTED, lambda s: s.context.target.api_adopted),
+    RegistryLine(_adopted_aliases, CALLS_ADOPTED - ROLLBACKS, lambda s: s.context.target.api_adopted),
     RegistryLine(lambda s: s.cluster, PREPARE),
     RegistryLine(_legacy, PREPARE, lambda s: s.data_api),
     RegistryLine(lambda s: s.adopted, EVERY - PREPARE, lambda s: s.follows),

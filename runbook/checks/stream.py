@@ -29,7 +29,8 @@ def adopted(context: Context, entity: EntityTarget, state: State) -> Check:
     name, present = "adopted stream", latest(context, entity)
     limit = f"the table's latest, {label(present)}"
     if entity.stream_arn != present:
-        remedy = f"{REDEPLOY} Then {_adopt(entity, state)}"
+        on = "" if present or not entity.table_adopted else f"Run `runbook adopt --entity {entity.name} --execute`. "
+        remedy = f"{on}{REDEPLOY} Then {_adopt(entity, state)}"
         value = f"{label(entity.stream_arn)} in the stack's outputs" if present else OFF
         return Check(name=name, ok=False, value=value, limit=limit if present else "on", remedy=remedy)
     noted = state.stream_arn

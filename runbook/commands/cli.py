@@ -8,6 +8,7 @@ from typer import rich_utils
 from typer.core import TyperGroup
 
 from runbook.commands import (
+    adopt,
     complete,
     copy,
     cutover,
@@ -24,7 +25,7 @@ from runbook.commands import (
 
 MIGRATION, OTHER = "Migration, in order", "Rollback, quarantine, history, contract"
 ORDER = (
-    *("init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
+    *("adopt", "init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
     *("rollback", "quarantine", "history", "openapi"),
 )
 
@@ -50,6 +51,7 @@ app = typer.Typer(
         "back · 5 refused."
     ),
 )
+app.command(rich_help_panel=MIGRATION)(adopt.adopt)
 app.command(rich_help_panel=MIGRATION)(init.init)
 app.command(rich_help_panel=MIGRATION)(smoke.smoke)
 app.command(rich_help_panel=MIGRATION)(status.status)

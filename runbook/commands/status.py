@@ -45,6 +45,8 @@ def _print(found: EntityStatus) -> None:
         _output.line(f"[yellow]{what} unknown:[/] {escape(why)}")
     if any(not check.ok for check in found.bridge):
         _output.checks(found.bridge)
+    if any(not check.ok for check in found.adoption):
+        _output.checks(found.adoption)
     if found.schedules and not found.schedules.ok:
         _output.checks([found.schedules])
 

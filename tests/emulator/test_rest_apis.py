@@ -178,3 +178,31 @@ def test_what_is_no_document_changes_nothing(rest, body):
     with pytest.raises(rest.client.exceptions.BadRequestException):
         rest.client.put_rest_api(restApiId=rest.id, mode="overwrite", body=body)
     assert "/x" in {each["path"] for each in rest.client.get_resources(restApiId=rest.id)["items"]}
+
+
+def test_an_export_has_what_is_deployed(rest):
+    rest.method("x")
+    rest.stage(who=rest.function("one"))
+    rest.method("y")
+    place = {"restApiId": rest.id, "stageName": "prod", "exportType": "oas30"}
+    assert list(json.loads(rest.client.get_export(**place)["body"].read())["paths"]) == ["/x"]
+    rest.patch(("replace", "/deploymentId", rest.deploy()))
+    assert list(json.loads(rest.client.get_export(**place)["body"].read())["paths"]) == ["/x", "/y"]
+
+
+def test_an_alias_has_permissions_of_its_own(rest):
+    rest.method("x")
+    name, functions = rest.function("one"), rest.parts.clients["lambda"]
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    rest.stage(who=f"{name}:live")
+    assert rest.get("/x")[0] == 500
+    functions.add_permission(
+        FunctionName=name,
+        Qualifier="live",
+        StatementId="alias",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:us-east-1:000000000000:{rest.id}/prod/GET/*",
+    )
+    assert rest.get("/x") == (200, "one")

@@ -41,7 +41,7 @@ def runbook(bare, tmp_path):
 def test_help_shows_the_commands_in_order_one_line_each():
     text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "NO_COLOR": "1"}).output
     names = (
-        *("init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
+        *("adopt", "init", "smoke", "status", "preflight", "copy", "verify", "cutover", "complete"),
         *("rollback", "quarantine", "history", "openapi"),
     )
     lines = [line.strip("│ ").split()[0] for line in text.splitlines() if line.startswith("│ ")]

@@ -1,7 +1,8 @@
 """Deployments as snapshots.
 
 On AWS a stage serves the resources as they were when its deployment was made. MiniStack serves them as they are now, so
-that a route appears before it is deployed. This file can go when it keeps snapshots.
+that a route appears before it is deployed, and GetExport shows what is not deployed. This file can go when it keeps
+snapshots.
 """
 # pyright: basic
 
@@ -26,6 +27,7 @@ def install() -> None:
     wrap(api, "_create_deployment", _keeping)
     wrap(api, "_match_resource_tree", _matching)
     wrap(api, "_match_greedy_fallback", _matching)
+    wrap(api, "_build_api_export", _exporting)
 
 
 def _keeping(stock: Any) -> Any:
@@ -40,14 +42,27 @@ def _keeping(stock: Any) -> Any:
 
 def _matching(stock: Any) -> Any:
     def match(api_id: str, *more: Any) -> Any:
-        snapshot = _snapshots.get((api_id, serving.get() or ""))
-        if snapshot is None:
-            return stock(api_id, *more)
-        live = api._resources
-        api._resources = {api_id: snapshot}  # the match runs to its end on the event loop: no other request sees this
-        try:
-            return stock(api_id, *more)
-        finally:
-            api._resources = live
+        return _as_deployed(stock, api_id, serving.get() or "", *more)
 
     return match
+
+
+def _exporting(stock: Any) -> Any:
+    def build_api_export(api_id: str, stage_name: str, *more: Any) -> Any:
+        deployment = api._stages_v1[api_id][stage_name].get("deploymentId", "")
+        return _as_deployed(stock, api_id, deployment, stage_name, *more)
+
+    return build_api_export
+
+
+def _as_deployed(stock: Any, api_id: str, deployment: str, *more: Any) -> Any:
+    """What MiniStack answers if its resources are those of a deployment."""
+    snapshot = _snapshots.get((api_id, deployment))
+    if snapshot is None:
+        return stock(api_id, *more)
+    live = api._resources
+    api._resources = {api_id: snapshot}  # it runs to its end on the event loop: no other request sees this
+    try:
+        return stock(api_id, *more)
+    finally:
+        api._resources = live

@@ -1,8 +1,8 @@
 """Permissions of API Gateway on functions, and its answer to a function that failed.
 
 On AWS API Gateway may invoke a function only by a permission whose source ARN fits the method, and answers 500 or 502
-with a fixed body when it may not or the function fails. MiniStack asks for no permission and shows the function's error
-to the client. This file can go when it does neither.
+with a fixed body when it may not or the function fails. An alias has a policy of its own. MiniStack asks for no
+permission and shows the function's error to the client. This file can go when it does neither.
 """
 # pyright: basic
 
@@ -36,18 +36,23 @@ def _asking(stock: Any) -> Any:
         function, _, name = functions._get_func_record_for_ref_in_scope(
             reference, account_id=named.get("owner_account_id"), region=named.get("owner_region")
         )
-        if function is not None and not _permitted(function, name, source):
+        if function is not None and not _permitted(function, name, _qualified(reference), source):
             return api._gw_error("API_CONFIGURATION_ERROR", MESSAGE)
         return await stock(integration, api_id, stage_name, *more, **named)
 
     return invoke
 
 
-def _permitted(function: dict[str, Any], name: str, source: str) -> bool:
-    policy = (
-        function.get("policy") or (functions._functions.get(name.split(":", maxsplit=1)[0]) or {}).get("policy") or {}
-    )
-    return any(_allows(statement, source) for statement in policy.get("Statement", []))
+def _qualified(reference: str) -> str:
+    """The function's name, with the alias that the integration names."""
+    return reference.rpartition(":function:")[2].removesuffix(":$LATEST")
+
+
+def _permitted(function: dict[str, Any], name: str, qualified: str, source: str) -> bool:
+    plain = functions._functions.get(name.split(":", maxsplit=1)[0]) or {}
+    statements = (plain.get("policy") or function.get("policy") or {}).get("Statement", [])
+    own = [each for each in statements if _qualified(str(each.get("Resource"))) == qualified]
+    return any(_allows(statement, source) for statement in own)
 
 
 def _allows(statement: dict[str, Any], source: str) -> bool:

@@ -1,0 +1,1 @@
+"""Has what others have made follow the runbook, and restores it as it was."""

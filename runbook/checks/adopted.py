@@ -1,0 +1,182 @@
+"""Whether what `runbook adopt` has changed is still so: another tool may have deployed over it.
+
+`read` looks once; the command's plan and the checks both use what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from functions.domain.contract import Contract, Operation
+from functions.domain.phase import Phase
+from runbook.aws import permissions as rights
+from runbook.aws.api_stage import Stage
+from runbook.aws.outputs import EntityTarget
+from runbook.aws.permissions import Permissions
+from runbook.aws.rest_api import ApiDefinition, ApiMethod, function_uri, is_variable
+from runbook.checks import stream, triggers
+from runbook.checks.check import Check
+from runbook.journal import adopted as records
+from runbook.journal.state import State
+from runbook.stack import Context
+
+REMEDY = "Run `runbook adopt --entity {entity} --execute`, which puts it right."
+VIEW = "NEW_AND_OLD_IMAGES"
+SHOWN = 3  # methods that a check's value names
+
+
+@dataclass(frozen=True)
+class ApiView:
+    """The API of a stack that adopts one, as it is at this moment."""
+
+    context: Context
+
+    @cached_property
+    def rest(self) -> ApiDefinition:
+        return ApiDefinition(self.context.clients.apigateway, self.context.target)
+
+    @cached_property
+    def live(self) -> Mapping[str, ApiMethod]:
+        """The methods as the next deployment would serve them."""
+        return self.rest.methods()
+
+    @cached_property
+    def deployed(self) -> Mapping[str, ApiMethod]:
+        """The methods as the stage serves them."""
+        return self.rest.deployed()
+
+    @cached_property
+    def stage(self) -> Stage:
+        return self.context.routing.stage()
+
+    @cached_property
+    def caller(self) -> tuple[str, str]:
+        """Partition and account."""
+        _, partition, _, _, account, _ = self.context.clients.sts.get_caller_identity()["Arn"].split(":", 5)
+        return partition, account
+
+    @property
+    def arn(self) -> str:
+        """Of the stage, as a permission's source begins."""
+        target, (partition, account) = self.context.target, self.caller
+        return f"arn:{partition}:execute-api:{target.region}:{account}:{target.api_id}/{target.stage_name}"
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        return Permissions(self.context.clients.functions, self.caller[1])
+
+    def routes(self, entity: EntityTarget) -> Iterator[tuple[Operation, str]]:
+        """The entity's methods, each with the stage variable that names its function."""
+        contract = self.contract(entity)
+        yield from ((each, entity.reads_variable) for each in contract.reads)
+        yield from ((each, entity.writes_variable) for each in contract.writes)
+
+    def callable(self, entity: EntityTarget) -> Iterator[tuple[str, Operation]]:
+        """The functions that API Gateway must be able to call, each with a method."""
+        contract, gate = self.contract(entity), self.context.target.gate_function
+        readers = (entity.legacy_read_function, entity.read_function)
+        writers = (entity.legacy_write_function, entity.write_function, gate)
+        for functions, operations in ((readers, contract.reads), (writers, contract.writes)):
+            yield from ((function, each) for function in functions if function for each in operations)
+
+    def contract(self, entity: EntityTarget) -> Contract:
+        return self.context.target.mapping[entity.name].contract or Contract(reads=(), writes=(), calls={})
+
+    def source(self, operation: Operation) -> str:
+        return rights.source_arn(self.arn, operation)
+
+    def shown(self, uri: str) -> str:
+        """A URI as a person reads it: the function alone."""
+        found = function_uri(uri, self.stage.variables)
+        return found.name if found else uri or "no function"
+
+
+def routes(context: Context, entity: EntityTarget) -> list[Check]:
+    """Before every switch: each method's integration follows its stage variable, and may call the functions."""
+    api = ApiView(context)
+    return [_integrations(api, entity), _permissions(api, entity)]
+
+
+def _integrations(api: ApiView, entity: EntityTarget) -> Check:
+    wrong: list[str] = []
+    for operation, variable in api.routes(entity):
+        for methods, where in ((api.deployed, ""), (api.live, " with the next deployment")):
+            method = methods.get(str(operation))
+            if method is None or not is_variable(method.uri, variable):
+                wrong.append(f"{operation} → {api.shown(method.uri) if method else 'no method'}{where}")
+                break
+    return _check(entity, "adopted integrations", wrong, "each names its stage variable")
+
+
+def _permissions(api: ApiView, entity: EntityTarget) -> Check:
+    wrong = [
+        f"{function}: not for {operation}"
+        for function, operation in api.callable(entity)
+        if not api.permissions.allowed(function, api.source(operation))
+    ]
+    return _check(entity, "adopted permissions", wrong, "API Gateway may call every function")
+
+
+def versions(context: Context, entity: EntityTarget) -> list[Check]:
+    """Not before a rollback, which must not wait for an alias that the team has moved on purpose."""
+    noted = records.parts(context.journal, entity.name)
+    if noted is None:
+        return []
+    now = aliases(ApiView(context).permissions, entity)
+    wrong = [
+        f"{name}: version {version or 'gone'}, was {noted.versions.get(name)}"
+        for name, version in now.items()
+        if noted.versions.get(name, version) != version
+    ]
+    found = _check(entity, "adopted aliases", wrong, "the versions that were noted")
+    return [found] if now else []
+
+
+def aliases(permissions: Permissions, entity: EntityTarget) -> dict[str, str]:
+    """The versions that the entity's functions have now, of those that callers name by an alias."""
+    named = (
+        *(entity.legacy_read_function, entity.legacy_write_function),
+        *(entity.read_function, entity.write_function),
+    )
+    return {each: permissions.version(each) for each in dict.fromkeys(named) if ":" in each}
+
+
+def table_stream(context: Context, entity: EntityTarget) -> list[Check]:
+    """For preflight and `status`: an adopted table's stream is on, with both images."""
+    if not entity.table_adopted:
+        return []
+    view = stream_view(context, entity)
+    wrong = [] if view == VIEW else [view or stream.OFF]
+    return [_check(entity, "adopted table's stream", wrong, f"on, {VIEW}")]
+
+
+def stream_view(context: Context, entity: EntityTarget) -> str:
+    """What the table's stream shows; empty while it is off."""
+    table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
+    found = table.get("StreamSpecification", {})
+    return found.get("StreamViewType", "") if found.get("StreamEnabled") else ""
+
+
+def status(context: Context, entity: EntityTarget, state: State | None, *, captured: bool) -> list[Check]:
+    """Everything that another tool may have changed.
+
+    Args:
+        captured: whether streamback's triggers must be there.
+    """
+    complete = state is not None and state.phase == Phase.COMPLETE
+    if complete and records.parts(context.journal, entity.name) is None:
+        return []  # `runbook adopt undo` came after `complete`
+    found = [] if complete else table_stream(context, entity)
+    if context.target.api_adopted:
+        found += [*routes(context, entity), *versions(context, entity)]
+    if captured and found:
+        found.append(triggers.installed(context.aurora, context.target.mapping[entity.name]))
+    return found
+
+
+def _check(entity: EntityTarget, name: str, wrong: list[str], limit: str) -> Check:
+    more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    value = f"{', '.join(wrong[:SHOWN])}{more}" if wrong else "as adopted"
+    return Check(name=name, ok=not wrong, value=value, limit=limit, remedy=REMEDY.format(entity=entity.name))
