@@ -27,13 +27,16 @@ MOST_THREADS = 64  # of a kind
 TIMEOUT = 120.0  # seconds for the last answers
 
 
-def shape_of(target: Target, entity: str, seed: int = 0) -> Shape:
+def shape_of(target: Target, entity: str, seed: int = 0, chosen: Sequence[str] = ()) -> Shape:
     """How the load's records look; `body(value)` makes one, for rows that are to look alike.
+
+    Args:
+        chosen: its text fields to write; all of them without it.
 
     Raises:
         SandboxError: the entity has no text field.
     """
-    fields = [name for name, field in target.mapping[entity].fields.items() if field.type == "string"]
+    fields = list(chosen) or [name for name, each in target.mapping[entity].fields.items() if each.type == "string"]
     if not fields:
         raise SandboxError(f"{entity} has no text field that a load could write a value of its own to.")
     return Shape(entity, fields, f"load-{seed}-")
@@ -51,6 +54,7 @@ class Load:
         reads_per_s: GET of one record and of a page.
         seed: which choices are made.
         keys: records that are there already, which the clients may replace and delete, too.
+        fields: the text fields that the clients write; all of the entity's without it.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what makes up a load
@@ -61,8 +65,9 @@ class Load:
         reads_per_s: float = 200,
         seed: int = 0,
         keys: Sequence[str] = (),
+        fields: Sequence[str] = (),
     ) -> None:
-        self.shape = shape_of(target, entity, seed)
+        self.shape = shape_of(target, entity, seed, fields)
         self.counts: Mapping[str, int] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="streamback-load-")
         self._history = Path(self._folder.name) / "history.jsonl"
@@ -72,6 +77,7 @@ class Load:
         self._settings: dict[str, Any] = {
             "endpoint": asdict(Endpoint.of(target)),
             "entity": entity,
+            "mapping": {entity: target.mapping.raw[entity]},
             "fields": list(self.shape.fields),
             "prefix": self.shape.prefix,
             "keys": list(keys),

@@ -6,8 +6,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from functions.domain import entities
 from sandbox.load import records
 from sandbox.load.client import Endpoint
+from sandbox.load.dialect import Dialect, ForeignDialect, OwnDialect
 from sandbox.load.workers import Ground, Keys, Reader, Shape, Worker, Writer
 
 TICK = 0.25  # seconds between two lines of counts
@@ -51,6 +53,7 @@ def main() -> None:
 def _workers(settings: dict[str, Any], notebook: Notebook, over: threading.Event) -> list[Worker]:
     ground = Ground(
         endpoint=Endpoint(**settings["endpoint"]),
+        dialect=_dialect(settings["entity"], settings["mapping"]),
         shape=Shape(settings["entity"], settings["fields"], settings["prefix"]),
         keys=Keys(settings["keys"]),
         over=over,
@@ -65,6 +68,11 @@ def _workers(settings: dict[str, Any], notebook: Notebook, over: threading.Event
         ),
         *(Reader(ground, number, settings["reads"] / readers) for number in range(writers, writers + readers)),
     ]
+
+
+def _dialect(name: str, mapping: dict[str, Any]) -> Dialect:
+    entity = entities.parse(mapping)[name]
+    return ForeignDialect(entity) if entity.contract else OwnDialect(name)
 
 
 def _print_counts(notebook: Notebook) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote
 
 from sandbox.load.client import Answer, Client, Endpoint
+from sandbox.load.dialect import NOT_FOUND, Dialect
 from sandbox.load.records import (
     DELETE,
     EXPECTED,
@@ -55,7 +55,6 @@ PAGE_SIZES = (1, 10, 25)
 LISTS = 0.2  # share of the reads that are lists
 RAMP = 2.0  # seconds in which the workers join in, lest each of their first requests is a cold start of its own
 LONGEST_PAUSE = 10.0  # seconds, whatever Retry-After says
-NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,7 @@ class Ground:
 
     Args:
         endpoint: the API.
+        dialect: how to speak to it.
         shape: of the records.
         keys: that readers may look at.
         over: set when the load ends.
@@ -97,6 +97,7 @@ class Ground:
     """
 
     endpoint: Endpoint
+    dialect: Dialect
     shape: Shape
     keys: Keys
     over: threading.Event
@@ -136,15 +137,15 @@ class Worker(threading.Thread):
 
     def attempt(self, kind: str, key: str = "", value: str = "", body: Any = None) -> tuple[Attempt, Answer | None]:
         """One request, noted; the answer is None where none came."""
-        path = f"/{self.ground.shape.entity}" + (f"/{quote(key, safe='')}" if key else "")
-        query = f"limit={self.rng.choice(PAGE_SIZES)}" if kind == LIST else ""
+        sent = self.ground.dialect.request(kind, key, body, self.rng.choice(PAGE_SIZES) if kind == LIST else 0)
         begun = time.monotonic()
         try:
-            answer, outcome = self._client.send(GET if kind == LIST else kind, path, query, body), ""
+            answer, outcome = self._client.send(sent.method, sent.path, sent.query, sent.body), ""
         except (OSError, http.client.HTTPException) as error:
             answer, outcome = None, f"{type(error).__name__}: {error}"
         ended = time.monotonic()
-        seen = self._seen(kind, key, value, answer) if answer else (key, value, outcome)
+        answer = self.ground.dialect.answer(kind, sent.key, answer) if answer else None
+        seen = self._seen(kind, sent.key, value, answer) if answer else (sent.key, value, outcome)
         status = answer.status if answer else NO_ANSWER
         done = Attempt(self.number, self.operation, kind, seen[0], seen[1], begun, ended, status, seen[2])
         self.ground.note(done)

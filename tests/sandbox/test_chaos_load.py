@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 
 from sandbox.load import History
 from sandbox.load.client import Client, Endpoint
+from sandbox.load.dialect import OwnDialect
 from sandbox.load.records import DELETE, GET, LIST, MAYBE, NOTHING, POST, PUT, TORN, Attempt, read, write
 from sandbox.load.workers import Ground, Keys, Reader, Shape, Writer
 
@@ -67,6 +68,7 @@ def ground(server):
     url = f"http://127.0.0.1:{server.server_port}/prod"
     found = Ground(
         endpoint=Endpoint(url, "eu-central-1"),
+        dialect=OwnDialect("chefs"),
         shape=Shape("chefs", ("first", "last"), "load-"),
         keys=Keys(["1"]),
         over=threading.Event(),
