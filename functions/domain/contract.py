@@ -210,6 +210,10 @@ def _call(name: str, reader: Reader, known: Collection[Operation], names: Collec
     for place, part in (("path", path), ("query", query), ("headers", headers), ("body", body)):
         for unknown in sorted(set(_placeholders(part)) - set(names)):
             reader.problem(place, f"{{{unknown}}} is neither {{{KEY}}} nor a field")
+        if name == "list" and set(_placeholders(part)) & set(names):
+            reader.problem(
+                place, "expected texts without a record's values, since a list is asked for without a record"
+            )
     return Call(operation=operation, path=path, query=query, headers=headers, body=body, success=success, key=key)
 
 

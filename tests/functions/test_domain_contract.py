@@ -84,6 +84,10 @@ def test_several_path_parameters_need_a_template_each():
             {"calls": {"list": {"call": "GET /v2/orders", "query": {"a": "{b}"}}}},
             "orders.calls.list.query: {b} is neither",
         ),
+        (
+            {"calls": {"list": {"call": "GET /v2/orders", "query": {"customer": "{customer}"}}}},
+            "orders.calls.list.query: expected texts without a record's values",
+        ),
         ({"calls": {"list": {"call": "GET /v2/orders", "status": ["ok"]}}}, "orders.calls.list.status: expected HTTP"),
         (
             {"calls": {"list": {"call": "GET /v2/orders", "id": "data"}}},
