@@ -27,8 +27,12 @@ $(INSTALLED): requirements.txt pyproject.toml
 engine: $(INSTALLED)  ## bring the pulumi CLI: an installed one, else built once with Go in minutes
 	@$(BIN)/python -m sandbox.pulumi_cli
 
-demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database)
+demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database, BROWNFIELD=1 adopts a shop)
+ifdef BROWNFIELD
+	@$(BIN)/python -m sandbox.brownfield.demo $(if $(KEEP),--keep)
+else
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
+endif
 
 chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, MUTATE=name, KEEP=1)
 	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(MUTATE),--mutate $(MUTATE)) $(if $(KEEP),--keep)

@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from sandbox import fill, lifecycle, logs, render
+from sandbox.brownfield import bringing_up
 from sandbox.database.product import Product
 from sandbox.emulator.behaviour import data_api_traits
 from sandbox.emulator.behaviour.latency import Latency
@@ -52,6 +53,7 @@ DataApi = Annotated[
 Delays = Annotated[
     Latency | None, typer.Option("--latency", help="Set how long AWS calls take: none (default) or as on AWS.")
 ]
+Brownfield = Annotated[bool, typer.Option("--brownfield", help="Make a shop with 10,000 orders first, and adopt it.")]
 EngineOption = Annotated[
     Engine | None,
     typer.Option("--engine", help="Run the program in this process (default: in-process) or by the pulumi CLI."),
@@ -68,10 +70,15 @@ def up(
     delays: Delays = None,
     engine: EngineOption = None,
     refresh: Refresh = False,
+    brownfield: Brownfield = False,
 ) -> None:
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
     with render.progress() as report, _errors_shown():
         traits = data_api_traits.parse(data_api) if data_api is not None else None
+        if brownfield:
+            lifecycle.start(name, database=database, data_api=traits, delays=delays, engine=engine)
+            render.summary(bringing_up.deploy(name, report=report), report.steps)
+            return
         sandbox = lifecycle.up(
             name,
             _settings(config),

@@ -72,11 +72,13 @@ class Result:
 
 
 class Demo:
-    def __init__(self, sandbox: Sandbox, *, count: int, kill_database: bool) -> None:
+    entity = ENTITY
+
+    def __init__(self, sandbox: Sandbox, *, count: int, kill_database: bool = False) -> None:
         self._sandbox = sandbox
         self._outputs = sandbox.location.outputs
         self._target: Target = resolve(outputs=self._outputs)
-        self._legacy = entities.parse(sandbox.outputs["mapping"])[ENTITY].legacy
+        self._legacy = self._target.mapping[self.entity].legacy
         self._count = count
         self._kill_database = kill_database
 
@@ -121,7 +123,7 @@ class Demo:
             for start in range(0, len(rows), AT_ONCE):
                 cursor.executemany(sql, rows[start : start + AT_ONCE])
             client.commit()
-        _done(f"{self._count:,} rows in Aurora, written by an old application", time.monotonic() - begun)
+        done(f"{self._count:,} rows in Aurora, written by an old application", time.monotonic() - begun)
 
     def _legacy_tables(self) -> None:
         functions, name = self._sandbox.client("lambda"), self._target.legacy_init_function
@@ -134,12 +136,12 @@ class Demo:
         """Copy under load; returns copy's own figures."""
         begun = time.monotonic()
         load.mark("copy")
-        self._call("copy", "start", "--entity", ENTITY, "--rate", f"{RATE}")
-        self._call("copy", "watch", "--entity", ENTITY)
+        self._call("copy", "start", "--entity", self.entity, "--rate", f"{RATE}")
+        self._call("copy", "watch", "--entity", self.entity)
         seconds = time.monotonic() - begun
         load.mark("between")
-        status = json.loads(self._call("copy", "status", "--entity", ENTITY, "--json"))["entities"][0]
-        _done(f"runbook copy start --rate {RATE}, watch", seconds, f"{status['rows_done']:,} keys done, under load")
+        status = json.loads(self._call("copy", "status", "--entity", self.entity, "--json"))["entities"][0]
+        done(f"runbook copy start --rate {RATE}, watch", seconds, f"{status['rows_done']:,} keys done, under load")
         self._verify("every record on both sides, while both change")
         return {**status, "rate": status["rows_done"] / seconds}
 
@@ -154,7 +156,7 @@ class Demo:
         time.sleep(PAUSE)
         self._step(load, SWITCHES[1], "rollback", *ready, says="reads and writes back to legacy")
         time.sleep(PAUSE)
-        self._call("copy", "watch", "--entity", ENTITY)
+        self._call("copy", "watch", "--entity", self.entity)
         self._verify("before the second time", "--changed-since", "last")
         self._step(load, "reads again", *reads, "100", "--watch", "0", "--execute", says="all reads")
         self._step(load, SWITCHES[2], "cutover", "writes", *ready, says="no new backfill was needed")
@@ -163,16 +165,16 @@ class Demo:
     def _step(self, load: Load, name: str, *words: str, says: str) -> None:
         begun = time.monotonic()
         with load.window(name):
-            printed = self._call(*words, "--entity", ENTITY)
-        _done(f"runbook {' '.join(words)}", time.monotonic() - begun, f"{says}, under load")
+            printed = self._call(*words, "--entity", self.entity)
+        done(f"runbook {' '.join(words)}", time.monotonic() - begun, f"{says}, under load")
         for line in printed.splitlines():
             if line.startswith(CAUSES):
                 console.print(f"    [dim]{escape(line)}[/]", highlight=False)
 
     def _verify(self, says: str, *words: str, grace: float = 10) -> dict[str, Any]:
-        answer = self._call("verify", "--entity", ENTITY, "--settle", f"{grace:g}", *words, "--json")
+        answer = self._call("verify", "--entity", self.entity, "--settle", f"{grace:g}", *words, "--json")
         found = json.loads(answer)["entities"][0]
-        _done(f"runbook {' '.join(('verify', *words))}", found["seconds"], f"{found['equal']:,} equal; {says}")
+        done(f"runbook {' '.join(('verify', *words))}", found["seconds"], f"{found['equal']:,} equal; {says}")
         return found
 
     def _outage(self) -> None:
@@ -186,17 +188,18 @@ class Demo:
     def _runbook(self, command: str, says: str) -> None:
         begun = time.monotonic()
         self._call(command)
-        _done(f"runbook {command}", time.monotonic() - begun, says)
+        done(f"runbook {command}", time.monotonic() - begun, says)
 
     def _call(self, *words: str) -> str:
         command = [str(Path(sys.executable).parent / "runbook"), *words, "--outputs", str(self._outputs)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
-        if done.returncode:
-            raise DemoError(f"`runbook {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done.stdout
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
+        if ended.returncode:
+            raise DemoError(f"`runbook {' '.join(words)}` ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+        return ended.stdout
 
 
-def _done(what: str, seconds: float, says: str = "") -> None:
+def done(what: str, seconds: float, says: str = "") -> None:
+    """Print a step that has ended."""
     console.print(f"  [green]✓[/] {what}  [dim]{says}{', ' if says else ''}{seconds:.1f} s[/]", highlight=False)
 
 
@@ -254,7 +257,7 @@ def main() -> int:
         console.print("[bold]streamback[/]: from Aurora MySQL to DynamoDB, and back\n")
         sandbox = lifecycle.up(NAME)
         seconds, (status,) = time.monotonic() - begun, lifecycle.statuses(NAME)
-        _done("sandbox up", seconds, f"{status.resources} resources")
+        done("sandbox up", seconds, f"{status.resources} resources")
         result = Demo(sandbox, count=chosen.count, kill_database=chosen.kill_database).run()
         held = result.held
         console.print()

@@ -139,20 +139,38 @@ def up(  # noqa: PLR0913  # the program's inputs
     """
     folder = Folder.of(name)
     with folder.locked():
-        chosen = _product(folder, database)
         settings = {
+            **_kinds(folder, database, data_api, delays, engine),
             "config": _with_authority(folder, _settings(config, entities)),
             "program": str(program),
-            "database": chosen,
-            "data_api": data_api_traits.written(_traits(folder, data_api)),
-            "latency": _latency(folder, delays),
-            "engine": _engine(folder, engine),
         }
         served = _serve(folder, settings)
         sandbox = _deploy(folder, served, report, refresh=refresh)
     if current:
         state.set_current(folder)
     return sandbox
+
+
+def start(
+    name: str = "default",
+    *,
+    database: Product | None = None,
+    data_api: Traits | None = None,
+    delays: Latency | None = None,
+    engine: Engine | None = None,
+) -> Daemon:
+    """Start a sandbox without a stack, to put in it what a stack is to adopt; the one that runs is left as it is.
+
+    The arguments are those of `up`.
+
+    Raises:
+        SandboxError: it cannot be started.
+    """
+    folder = Folder.of(name)
+    with folder.locked():
+        kept: dict[str, Any] = {"config": _settings(None, None), "program": str(PROJECT)}
+        kept |= {**state.read_json(folder.settings), **_kinds(folder, database, data_api, delays, engine)}
+        return _serve(folder, kept)
 
 
 def preview(
@@ -281,6 +299,18 @@ def _with_authority(folder: Folder, settings: dict[str, Any]) -> dict[str, Any]:
     return {"databaseCaFile": str(product.server(folder).authority), **settings}
 
 
+def _kinds(
+    folder: Folder, database: Product | None, data_api: Traits | None, delays: Latency | None, engine: Engine | None
+) -> dict[str, str]:
+    """What stands in for AWS in a sandbox to be brought up, as its settings keep it."""
+    return {
+        "database": _product(folder, database),
+        "data_api": data_api_traits.written(_traits(folder, data_api)),
+        "latency": _latency(folder, delays),
+        "engine": _engine(folder, engine),
+    }
+
+
 def _product(folder: Folder, asked: Product | None) -> Product:
     """The database product of a sandbox to be brought up."""
     has = product.kept(folder)
@@ -366,7 +396,8 @@ def _deploy(
         refresh=refresh,
     )
     access = _access(folder, served)
-    outputs = {**_run(folder, Engine(settings["engine"]), request, folder.engine_log, report or _silently), **access}
+    made = _run(folder, Engine(settings["engine"]), request, folder.engine_log, report or _silently)
+    outputs = {**made, **_place(made, served), **access}
     state.write_json(folder.outputs, outputs)
     return Sandbox(folder, outputs)
 
@@ -391,6 +422,13 @@ def _access(folder: Folder, served: Daemon) -> dict[str, str]:
         key, secret = create_operator(Aws(served.endpoint))
         state.write_json(path, {"accessKeyId": key, "secretAccessKey": secret})
     return {"endpointUrl": served.endpoint, **state.read_json(path)}
+
+
+def _place(outputs: Mapping[str, Any], served: Daemon) -> dict[str, str]:
+    """Where an adopted API is reached here; one that the stack made has the emulator's address already."""
+    if not outputs.get("apiAdopted"):
+        return {}
+    return {"apiUrl": f"{served.endpoint}/restapis/{outputs['apiId']}/{outputs['stageName']}/_user_request_"}
 
 
 def _drop_databases(database: DatabaseServer) -> None:

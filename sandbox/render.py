@@ -68,7 +68,13 @@ def summary(sandbox: Sandbox, steps: Sequence[Step]) -> None:
     OUT.print(f"  {'database':<13} {sandbox.database.title}")
     OUT.print(f"  {'Data API':<13} {sandbox.data_api}")
     OUT.print(f"  {'outputs':<13} {sandbox.location.outputs}", soft_wrap=True)
-    OUT.print("Next: [bold]runbook init[/], then [bold]runbook smoke[/]. Take it down with [bold]sandbox down[/].")
+    OUT.print(f"Next: {_next(sandbox)}. Take it down with [bold]sandbox down[/].")
+
+
+def _next(sandbox: Sandbox) -> str:
+    if sandbox.outputs.get("apiAdopted") and "bridge" not in sandbox.outputs["parts"]:
+        return "[bold]runbook adopt --execute[/], then [bold]sandbox up --brownfield[/] again, for the bridge"
+    return "[bold]runbook init[/], then [bold]runbook smoke[/]"
 
 
 def plan(steps: Iterable[Step]) -> None:

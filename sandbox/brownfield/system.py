@@ -1,0 +1,92 @@
+"""Makes the whole shop in an emulated account, and says how a stack adopts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.brownfield import api, database, functions
+from sandbox.engine.aws import Aws
+
+ENTITIES = Path(__file__).with_name("entities.toml")
+ENTITY, TABLE = "orders", "shop-orders-v3"
+MODULES = ("orders_read", "orders_write", "orders_read_v3", "orders_write_v3")  # of its functions
+ROLES = ("legacyReads", "legacyWrites", "modernReads", "modernWrites")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """What was made, by the names that a stack adopts it under."""
+
+    cluster_arn: str
+    secret_arn: str
+    subnet_ids: tuple[str, ...]
+    client_group_id: str
+    api_id: str
+
+    def adoption(self) -> dict[str, Any]:
+        """The setting `adopt` of a stack that migrates the shop's orders."""
+        return {
+            "cluster": {
+                "arn": self.cluster_arn,
+                "secretArn": self.secret_arn,
+                "subnetIds": list(self.subnet_ids),
+                "securityGroupId": self.client_group_id,
+            },
+            "api": {"id": self.api_id, "stage": api.STAGE},
+            "entities": {
+                ENTITY: {"table": TABLE, **dict(zip(ROLES, map(functions.function_name, MODULES), strict=True))}
+            },
+        }
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Shop:
+        given: dict[str, Any] = {**document, "subnet_ids": tuple(document["subnet_ids"])}
+        return cls(**given)
+
+
+def make(account: Aws, rows: int, *, javascript: bool = False) -> Shop:
+    """Everything, with so many rows in Aurora, and the legacy writer in JavaScript or in Python."""
+    cluster = database.make_cluster(account)
+    database.fill(account, cluster, rows)
+    functions.make_legacy(account, cluster, javascript=javascript)
+    _make_table(account)
+    functions.make_modern(account, TABLE)
+    functions.wait_until_active(account, MODULES)
+    return Shop(
+        cluster_arn=cluster.arn,
+        secret_arn=cluster.secret_arn,
+        subnet_ids=cluster.subnet_ids,
+        client_group_id=cluster.client_group_id,
+        api_id=api.make_api(account),
+    )
+
+
+def _make_table(account: Aws) -> None:
+    """The successor's table: no stream, an index by customer, and a time to live that no order has yet."""
+    dynamodb = account.client("dynamodb")
+    texts = ("pk", "customer_id", "placed_at")
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in texts],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by_customer",
+                "KeySchema": [
+                    {"AttributeName": "customer_id", "KeyType": "HASH"},
+                    {"AttributeName": "placed_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    dynamodb.update_time_to_live(
+        TableName=TABLE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
+    )

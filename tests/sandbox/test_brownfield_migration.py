@@ -1,0 +1,50 @@
+"""The whole migration of a shop that exists, under load, and back to how it was: what `make demo BROWNFIELD=1` runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from sandbox import lifecycle
+from sandbox.brownfield import bringing_up
+from sandbox.brownfield.demo import BrownfieldDemo
+
+ROWS = 400
+WINDOWS = {"adopt", "adopt undo", "cutover writes", "rollback", "cutover writes again", "complete"}
+
+
+@pytest.fixture(scope="module")
+def result():
+    name = f"test-{os.getpid()}-migration"
+    try:
+        shop = bringing_up.shop(name, ROWS, javascript=shutil.which("node") is not None)
+        sandbox = bringing_up.deploy(name, current=False)
+        yield BrownfieldDemo(sandbox, shop, count=ROWS).run()
+    finally:
+        lifecycle.down(name)
+
+
+@pytest.mark.long
+def test_no_request_fails_and_no_write_is_lost(result):
+    assert not result.failed, result.history.failures[:3]
+    assert not [str(each) for each in result.broken]
+
+
+@pytest.mark.long
+def test_clients_wrote_in_every_step(result):
+    answered = {name: waits.writes for name, waits in result.windows}
+    assert set(answered) >= WINDOWS
+    assert all(answered[name] for name in WINDOWS)
+
+
+@pytest.mark.long
+def test_both_sides_are_equal_before_complete(result):
+    assert not result.different
+    assert result.equal > ROWS // 2
+
+
+@pytest.mark.long
+def test_every_artefact_of_the_shop_is_as_before(result):
+    assert not result.changed

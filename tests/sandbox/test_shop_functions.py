@@ -1,0 +1,70 @@
+"""The shop alone, with its writer in JavaScript: every system that streamback adopts must run by itself first."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+from shop_world import order, written_event
+
+from sandbox import lifecycle
+from sandbox.brownfield import bringing_up, ledger
+from sandbox.brownfield.functions import function_name
+from sandbox.engine.aws import Aws
+from sandbox.lifecycle import Sandbox
+from sandbox.state import Folder
+
+WRITERS = {"legacy": function_name("orders_write"), "modern": function_name("orders_write_v3")}
+READERS = {"legacy": function_name("orders_read"), "modern": function_name("orders_read_v3")}
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="this machine has no Node.js")
+
+
+@pytest.fixture(scope="module")
+def name():
+    found = f"test-{os.getpid()}-javascript"
+    try:
+        bringing_up.shop(found, 12, javascript=True)
+        yield found
+    finally:
+        lifecycle.down(found)
+
+
+@pytest.fixture(scope="module")
+def call(name):
+    """Invokes a function with an event; status and body of its answer."""
+    functions = Aws(lifecycle.start(name).endpoint).client("lambda")
+
+    def invoke(function, event):
+        answer = json.loads(functions.invoke(FunctionName=function, Payload=json.dumps(event))["Payload"].read())
+        return answer["statusCode"], json.loads(answer["body"])
+
+    return invoke
+
+
+def _of(key, method, body=None):
+    return {**written_event(body), "httpMethod": method, "pathParameters": {"orderId": key}}
+
+
+def test_the_shop_has_rows_of_years_ago(name):
+    notes = ledger.present(Sandbox(Folder.of(name), {}))
+    assert len(notes) == 12
+    assert notes["A-00000001"] == "before-1"
+    assert notes["A-00000004"] == "None"
+
+
+@pytest.mark.parametrize("system", WRITERS)
+def test_both_systems_answer_alike(call, system):
+    body = order(note="€ 🍕")
+    key = body["data"]["order_id"]
+    assert call(WRITERS[system], written_event(body)) == (201, body)
+    status, again = call(WRITERS[system], written_event(body))
+    assert (status, list(again)) == (200, ["errorMessage"])
+    changed = order(order_id=key, note=None)
+    assert call(WRITERS[system], _of(key, "PUT", changed)) == (202, changed)
+    status, found = call(READERS[system], _of(key, "GET"))
+    assert (status, {**found["data"], "placed_at": ""}) == (200, {**changed["data"], "placed_at": ""})
+    assert call(WRITERS[system], _of(key, "DELETE")) == (200, {"data": {"order_id": key, "deleted": True}})
+    assert call(WRITERS[system], _of(key, "DELETE"))[0] == call(READERS[system], _of(key, "GET"))[0] == 404
