@@ -30,7 +30,7 @@ ROUTES = "arn:{partition}:execute-api:{region}:{account}:*/" + f"{names.STAGE}/*
 # The Data API has one action for reading and writing: this keeps no SQL of another program from writing to Aurora.
 READING = (
     Right("apigateway:GET", APIS),
-    Right("dynamodb:DescribeTable dynamodb:GetItem dynamodb:Scan", (ENTITY_TABLES,)),
+    Right("dynamodb:DescribeTable dynamodb:GetItem dynamodb:GetResourcePolicy dynamodb:Scan", (ENTITY_TABLES,)),
     Right("dynamodb:GetItem dynamodb:Query", (TABLES,)),
     Right("lambda:GetFunctionConfiguration", (FUNCTIONS,)),
     Right("lambda:GetEventSourceMapping", (MAPPINGS,)),
@@ -50,6 +50,8 @@ ACTING = (
         "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem",
         (ENTITY_TABLES,),
     ),
+    # rollback --fence-modern: the table's policy refuses writers for a while, and is put back.
+    Right("dynamodb:DeleteResourcePolicy dynamodb:PutResourcePolicy", (ENTITY_TABLES,)),
     Right("dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator", (STREAMS,)),
     Right(
         "dynamodb:BatchGetItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem",
