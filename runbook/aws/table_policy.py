@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LONGEST_BYTES = 20 * 1024  # of a policy, white space included
+BLOCKED_SECONDS = 15.0  # after a change, in which the next is refused
 NO_POLICY = "NO_POLICY"  # the revision that stands for a table without one
 # Too soon after a change; AWS does not say which.
 BUSY = frozenset({"LimitExceededException", "ResourceInUseException"})

@@ -28,7 +28,6 @@ def choices_given(choices: Choices) -> list[str]:
     """The options of a switch that differ from their defaults."""
     return [
         *changed(choices, Choices, CHOICES),
-        *(["--fence-modern"] * choices.fence_modern),
         *(["--reads-stay"] * choices.reads_stay),
         *(["--block-writers"] * choices.block_writers),
     ]

@@ -185,7 +185,8 @@ class Switch(EntityCommand):
 
     @property
     def command(self) -> str:
-        options = [f" --{name}" for name in ("direct", "force") if getattr(self.choices, name)]
+        given = [name for name in ("direct", "force", "fence_modern") if getattr(self.choices, name)]
+        options = [f" --{name.replace('_', '-')}" for name in given]
         return f"{self.kind} {self.scope}{''.join(options)}"
 
     @property

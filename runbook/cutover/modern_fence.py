@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from functions.domain import names
 from runbook.aws import fence_policy, lambda_calls
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.table_policy import LONGEST_BYTES, Policy, TablePolicy
+from runbook.aws.table_policy import BLOCKED_SECONDS, LONGEST_BYTES, Policy, TablePolicy
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.lock import Lease
 from runbook.stack import Context
@@ -26,7 +26,7 @@ from runbook.stack import Context
 # long make it likely; what comes through all the same is a conflict for the bridge and for `verify`.
 PROBES, STEADY_SECONDS = 8, 1.0
 POLL_SECONDS = 0.05
-LIFT_SECONDS = 60.0  # in which a policy must be put back and take effect; 15 of them DynamoDB takes no change
+LIFT_SECONDS = 60.0  # in which a policy must be put back and take effect; DynamoDB may block the first 15
 SERVER_ERROR = 500
 DENIED, UNMET = "AccessDeniedException", "ConditionalCheckFailedException"
 
@@ -54,6 +54,7 @@ class ModernFence:
         Raises:
             PreconditionError: the fence could not be raised, or not be seen.
         """
+        self._await_unblocked()
         if self._refused():
             raise PreconditionError(
                 "the operator may not update items of the table, so no write of its own would show the fence",
@@ -72,6 +73,14 @@ class ModernFence:
                 "Shorten the table's policy, or roll back without --fence-modern.",
             )
         self._record({"before": before.text, "revision": before.revision, "fence": text})
+
+    def _await_unblocked(self) -> None:
+        """Wait here, not while clients are held, if a command has put the policy back a moment ago."""
+        found = self._context.journal.find_record(self._entity.name, names.TABLE_POLICY_RECORD) or {}
+        left = min(BLOCKED_SECONDS, float(found.get("changed", 0)) + BLOCKED_SECONDS - time.time())
+        if left > 0:
+            self._context.say(f"waiting {left:.0f} s, in which DynamoDB takes no change of the table's policy")
+            time.sleep(left)
 
     def raise_(self, deadline: float) -> None:
         """Put the policy, and wait until it refuses the runbook's own write.
@@ -124,7 +133,7 @@ class ModernFence:
             self._lift_beside(raised or kept["revision"], deadline)
         if not self._holds(lambda: not self._refused(), deadline):
             raise FailedError("the table's policy still refuses writes", "See `runbook preflight`, run it again.")
-        self.forget()
+        self._record({"changed": time.time()})
 
     def _outcome(self, kept: Mapping[str, str], deadline: float) -> str | None:
         """The revision after a put whose outcome is unknown; None if another policy is there.
@@ -168,15 +177,17 @@ class ModernFence:
         return self._policy.replace(text, found.revision, LIFT_SECONDS) is not None
 
     def forget(self) -> None:
-        """Remove what the journal has of it."""
+        """Remove what the journal has of a fence that was not raised."""
+        if self._kept() is None:
+            return
         assert self._lease is not None, "a fence is changed under a lease"
         self._context.journal.remove_records(self._lease.lock, self._entity.name, names.TABLE_POLICY_RECORD)
 
     def _kept(self) -> Mapping[str, str] | None:
         found = self._context.journal.find_record(self._entity.name, names.TABLE_POLICY_RECORD)
-        return None if found is None else {key: str(value) for key, value in found.items()}
+        return {key: str(value) for key, value in found.items()} if found and "fence" in found else None
 
-    def _record(self, kept: Mapping[str, str]) -> None:
+    def _record(self, kept: Mapping[str, str | float]) -> None:
         assert self._lease is not None, "a fence is changed under a lease"
         values = {key: value for key, value in kept.items() if key not in {"entity", "record"}}
         self._context.journal.put_record(self._entity.name, names.TABLE_POLICY_RECORD, values, self._lease.lock)

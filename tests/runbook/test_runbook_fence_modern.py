@@ -7,7 +7,8 @@ import json
 
 import pytest
 from fenced_modern import FENCED, READER, Stranger, arn, policy, put_policy, rolled_back, set_seconds
-from writes_world import ENTITY, LEGACY, MODERN, bring_back, first_name, stands, switch
+from killed import changes_of, killed_around
+from writes_world import ENTITY, LEGACY, MODERN, bring_back, first_name, stands, switch, write
 
 from functions.domain import names
 from runbook.aws import fence_policy
@@ -22,8 +23,10 @@ from runbook.verify import run as verify
 def modern(live, chefs):
     """The entity in phase modern, without a policy on its table; quick policies."""
     set_seconds(live, applies=0.6, blocked=2.0)
-    switch(live, "cutover").execute()
-    yield chefs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modern_fence, "BLOCKED_SECONDS", 0.0)
+        switch(live, "cutover").execute()
+        yield chefs
     set_seconds(live, applies=0.0, blocked=0.0)
     bring_back(live)
     live.clients.dynamodb.delete_resource_policy(ResourceArn=arn(live, chefs))
@@ -31,7 +34,9 @@ def modern(live, chefs):
 
 
 def _kept(context):
-    return context.journal.find_record(ENTITY, names.TABLE_POLICY_RECORD)
+    """What the journal has of a fence that may be up."""
+    found = context.journal.find_record(ENTITY, names.TABLE_POLICY_RECORD) or {}
+    return found.get("fence")
 
 
 def test_every_late_write_that_was_acknowledged_is_in_aurora_and_none_is_after_the_drain(live, modern, monkeypatch):
@@ -41,13 +46,15 @@ def test_every_late_write_that_was_acknowledged_is_in_aurora_and_none_is_after_t
     def noted(self):
         drained.append((len(stranger.acknowledged), stranger.write(), policy(live, modern)))
         drain_of(self)
+        drained.append((len(stranger.acknowledged), stranger.write(), policy(live, modern)))
 
     monkeypatch.setattr(drain.StreamDrain, "drain", noted)
     before = put_policy(live, modern)
     with stranger.writing():
         rolled_back(live)
-    (acknowledged, wrote, during), *_ = drained
-    assert not wrote, "the policy was in force when the drain began"
+    assert drained[0] == drained[1], "the policy was in force before the drain began, and when it ended"
+    acknowledged, wrote, during = drained[0]
+    assert not wrote
     assert READER in json.loads(during)["Statement"], "the owner's statements stay"
     assert list(stranger.acknowledged)[:acknowledged], "it wrote until the policy was in force"
     assert (stands(live), policy(live, modern), _kept(live)) == (LEGACY, before, None)
@@ -115,9 +122,8 @@ def test_a_policy_that_others_put_before_ours_is_not_overwritten(live, modern, m
 
 
 def test_a_policy_that_is_too_long_is_refused_before_clients_are_held(live, modern):
-    before = put_policy(live, modern, spaces=1200)
-    assert len(before) < LONGEST_BYTES
-    text = json.dumps({"Version": "2012-10-17", "Id": "x" * (LONGEST_BYTES - 400), "Statement": READER})
+    bare = json.dumps({"Version": "2012-10-17", "Id": "", "Statement": READER})
+    text = bare.replace('"Id": ""', f'"Id": "{"x" * (LONGEST_BYTES - len(bare))}"')
     set_seconds(live, applies=0.0, blocked=0.0)
     live.clients.dynamodb.put_resource_policy(ResourceArn=arn(live, modern), Policy=text)
     with pytest.raises(PreconditionError, match="at most 20,480 fit"):
@@ -139,3 +145,37 @@ def test_a_fence_that_came_late_is_found_and_removed(live, modern):
     assert not switch(live, "cutover").execute().changed
     assert found().ok
     assert json.loads(policy(live, modern))["Statement"] == [READER]
+
+
+def _killed_around(context, entity, point):
+    """Cut over, be killed at a point of the rollback, roll back again; the policy is there byte for byte."""
+    switch(context, "cutover").execute()
+    set_seconds(context, applies=0.0, blocked=0.0)
+    before = put_policy(context, entity)
+    set_seconds(context, applies=0.2, blocked=0.5)
+    key = write(context, f"{point}")
+    assert killed_around(*point, context, lambda: rolled_back(context)), f"{point}: it was not killed"
+    rolled_back(context)
+    assert (stands(context), policy(context, entity), _kept(context)) == (LEGACY, before, None), point
+    assert first_name(context, "aurora", key) == f"{point}"
+
+
+def _changes(context, entity):
+    put_policy(context, entity)
+    set_seconds(context, applies=0.2, blocked=0.5)
+    changes = changes_of(context, lambda: rolled_back(context))
+    assert changes.count("policy") == 2
+    return changes
+
+
+def test_killed_right_after_the_policy_was_put_the_same_command_ends_as_one_clean_run(live, modern):
+    changes = _changes(live, modern)
+    _killed_around(live, modern, (changes.index("policy"), True))
+
+
+@pytest.mark.long
+def test_killed_at_any_boundary_the_policy_comes_back_byte_for_byte(live, modern):
+    changes = _changes(live, modern)
+    kinds = [at for at, kind in enumerate(changes) if kind in {"policy", "journal", "phase", "fence"}]
+    for point in [(at, after) for at in kinds for after in ((False, True) if changes[at] == "policy" else (False,))]:
+        _killed_around(live, modern, point)
