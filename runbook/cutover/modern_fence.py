@@ -99,10 +99,7 @@ class ModernFence:
     def _put(self, kept: Mapping[str, str], deadline: float) -> str:
         """Put the policy; its revision. If it was certainly not put, nothing is left to undo."""
         try:
-            raised = self._policy.replace(kept["fence"], kept["revision"], _left(deadline))
-        except PreconditionError:
-            self.forget()
-            raise
+            raised = self._put_once_free(kept, deadline)
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", SERVER_ERROR) >= SERVER_ERROR:
                 raise
@@ -112,6 +109,19 @@ class ModernFence:
             self.forget()
             raise PreconditionError("the table's policy was changed by others meanwhile", "Run it again.")
         return raised
+
+    def _put_once_free(self, kept: Mapping[str, str], deadline: float) -> str | None:
+        """Put it, or find it: a put that took effect and whose answer was lost blocks its own repetition, too."""
+        while True:
+            try:
+                return self._policy.replace(kept["fence"], kept["revision"], timeout=0)
+            except PreconditionError:
+                found = self._policy.read()
+                if found.text == kept["fence"]:
+                    return found.revision
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def _own(self, deadline: float, kept: Mapping[str, str]) -> str | None:
         """The revision that a put of ours has made whose answer was lost; None if another policy is there."""

@@ -8,6 +8,7 @@ import json
 import pytest
 from fenced_modern import FENCED, READER, Stranger, arn, policy, put_policy, rolled_back, set_seconds
 from killed import changes_of, killed_around
+from unsure_calls import UnsureCalls
 from writes_world import ENTITY, LEGACY, MODERN, bring_back, first_name, stands, switch, write
 
 from functions.domain import names
@@ -161,6 +162,7 @@ def _killed_around(context, entity, point):
 
 
 def _changes(context, entity):
+    set_seconds(context, applies=0.0, blocked=0.0)
     put_policy(context, entity)
     set_seconds(context, applies=0.2, blocked=0.5)
     changes = changes_of(context, lambda: rolled_back(context))
@@ -179,3 +181,29 @@ def test_killed_at_any_boundary_the_policy_comes_back_byte_for_byte(live, modern
     kinds = [at for at, kind in enumerate(changes) if kind in {"policy", "journal", "phase", "fence"}]
     for point in [(at, after) for at in kinds for after in ((False, True) if changes[at] == "policy" else (False,))]:
         _killed_around(live, modern, point)
+
+
+def test_a_put_whose_answer_is_lost_is_found_although_dynamodb_blocks_its_repetition(live, modern):
+    set_seconds(live, applies=0.0, blocked=0.0)
+    before = put_policy(live, modern)
+    set_seconds(live, applies=0.6, blocked=4.0)
+    with UnsureCalls(live.clients.dynamodb, "PutResourcePolicy") as unsure:
+        rolled_back(live)
+    assert unsure.requests > 1
+    assert (stands(live), policy(live, modern), _kept(live)) == (LEGACY, before, None)
+
+
+def test_a_put_that_arrives_after_the_rollback_was_undone_is_refused(live, modern):
+    set_seconds(live, applies=0.0, blocked=0.0)
+    before = put_policy(live, modern)
+    set_seconds(live, applies=0.2, blocked=0.5)
+
+    def never_answered():
+        raise RuntimeError("the connection is gone")
+
+    with UnsureCalls(live.clients.dynamodb, "PutResourcePolicy", late=True, meanwhile=never_answered) as unsure:
+        with pytest.raises(PreconditionError, match="the connection is gone"):
+            rolled_back(live)
+        set_seconds(live, applies=0.0, blocked=0.0)
+        assert unsure.deliver() == [400]
+    assert (stands(live), policy(live, modern), _kept(live)) == (MODERN, before, None)

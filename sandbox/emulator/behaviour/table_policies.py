@@ -28,6 +28,7 @@ dynamodb, evaluator, iam = cast("Any", service), cast("Any", iam_evaluator), cas
 PATH = "/_streamback/table_policies"
 APPLIES_SECONDS = 1.0  # from a change until it is seen and decides
 BLOCKED_SECONDS = 15.0  # from a change until the next one may come
+LOOKUP = "table_policy_for_arn"  # by this name the evaluator finds it in the service's module
 PARTIQL = ("dynamodb:ExecuteStatement", "dynamodb:BatchExecuteStatement", "dynamodb:ExecuteTransaction")
 SESSION = ":assumed-role/"
 
@@ -63,8 +64,8 @@ def install() -> None:
     for name in ("_put_resource_policy", "_delete_resource_policy"):
         wrap(dynamodb, name, _changing)
     wrap(dynamodb, "_get_resource_policy", _late)
-    dynamodb.table_policy_for_arn = _decides
-    evaluator._RESOURCE_POLICY_LOOKUPS["dynamodb"] = ("dynamodb", "table_policy_for_arn")
+    vars(dynamodb)[LOOKUP] = _decides
+    evaluator._RESOURCE_POLICY_LOOKUPS["dynamodb"] = ("dynamodb", LOOKUP)
     wrap(evaluator, "_resolve_condition_key", _naming_roles)
     wrap(iam_actions, "dynamodb_transaction_checks", _with_partiql)
 
