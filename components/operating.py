@@ -50,7 +50,7 @@ ACTING = (
         "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem",
         (ENTITY_TABLES,),
     ),
-    # rollback --fence-modern: the table's policy refuses writers for a while, and is put back.
+    # rollback --fence-modern: the table's policy refuses writers for a while, and is restored.
     Right("dynamodb:DeleteResourcePolicy dynamodb:PutResourcePolicy", (ENTITY_TABLES,)),
     Right("dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator", (STREAMS,)),
     Right(

@@ -28,7 +28,7 @@ BUSY_WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class PolicyVersion:
     """A policy as it was sent, byte for byte, and its revision; without text there is none."""
 
     text: str = ""
@@ -42,15 +42,15 @@ class TablePolicy:
         self._client = client
         self._arn = arn
 
-    def read(self) -> Policy:
+    def read(self) -> PolicyVersion:
         """The policy as DynamoDB shows it now, which may be the one before."""
         try:
             answer = self._client.get_resource_policy(ResourceArn=self._arn)
         except ClientError as error:
             if _code(error) != "PolicyNotFoundException":
                 raise
-            return Policy()
-        return Policy(text=answer["Policy"], revision=answer["RevisionId"])
+            return PolicyVersion()
+        return PolicyVersion(text=answer["Policy"], revision=answer["RevisionId"])
 
     def replace(self, text: str, expected: str, timeout: float) -> str | None:
         """Put `text` in the place of the revision that is expected; without text, remove the policy.

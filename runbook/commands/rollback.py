@@ -66,7 +66,7 @@ def rollback(
 
     --force does not wait for the bridge, which continues. Its late changes never overwrite what legacy has written since: they are quarantined as conflicts.
 
-    --fence-modern adds a policy to the modern table that refuses every write but copy's and the runbook's, also of writers that do not ask the gate. The policy that was there is put back at the end.
+    --fence-modern adds a policy to the modern table. It refuses every write but copy's and the runbook's, also of writers that do not ask the gate. The policy that was there is restored at the end.
 
     --settle, --hold and --warm are refused for `reads` and with --force, because no client waits. --probe-timeout is refused with --force.
 

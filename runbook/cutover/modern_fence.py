@@ -1,6 +1,6 @@
 """The fence of a modern table: its policy refuses writers that do not ask the gate, for the time of a rollback.
 
-The policy that was there is in the journal before it is changed, and put back byte for byte. A change by others in
+The policy that was there is in the journal before it is changed, and restored byte for byte. A change by others in
 between stays: then only the fence's own statements are removed. Each change names the revision that it replaces.
 """
 
@@ -17,16 +17,16 @@ from botocore.exceptions import ClientError
 from functions.domain import names
 from runbook.aws import fence_policy, lambda_calls
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.table_policy import BLOCKED_SECONDS, LONGEST_BYTES, Policy, TablePolicy
+from runbook.aws.table_policy import BLOCKED_SECONDS, LONGEST_BYTES, PolicyVersion, TablePolicy
 from runbook.errors import FailedError, PreconditionError
 from runbook.journal.lock import Lease
 from runbook.stack import Context
 
 # No number of refusals proves that all of DynamoDB applies a policy. So many at once, on as many connections, for so
 # long make it likely; what comes through all the same is a conflict for the bridge and for `verify`.
-PROBES, STEADY_SECONDS = 8, 1.0
+LOOKS, STEADY_SECONDS = 8, 1.0
 POLL_SECONDS = 0.05
-LIFT_SECONDS = 60.0  # in which a policy must be put back and take effect; DynamoDB may block the first 15
+LIFT_SECONDS = 60.0  # in which a policy must be restored and take effect; DynamoDB may block the first 15
 SERVER_ERROR = 500
 DENIED, UNMET = "AccessDeniedException", "ConditionalCheckFailedException"
 
@@ -75,7 +75,7 @@ class ModernFence:
         self._record({"before": before.text, "revision": before.revision, "fence": text})
 
     def _await_unblocked(self) -> None:
-        """Wait here, not while clients are held, if a command has put the policy back a moment ago."""
+        """Wait here, not while clients are held, if a command has restored the policy a moment ago."""
         found = self._context.journal.find_record(self._entity.name, names.TABLE_POLICY_RECORD) or {}
         left = min(BLOCKED_SECONDS, float(found.get("changed", 0)) + BLOCKED_SECONDS - time.time())
         if left > 0:
@@ -129,7 +129,7 @@ class ModernFence:
         return found.revision if found.text == kept["fence"] else None
 
     def lower(self) -> None:
-        """Put back the policy that was there, and wait until writes are let in; nothing to do without a record.
+        """Restore the policy that was there, and wait until writes are let in; nothing to do without a record.
 
         Raises:
             FailedError: it does not take effect.
@@ -148,7 +148,7 @@ class ModernFence:
     def _outcome(self, kept: Mapping[str, str], deadline: float) -> str | None:
         """The revision after a put whose outcome is unknown; None if another policy is there.
 
-        The put is completed: so none that is late takes effect when the policy has been put back.
+        The put is completed: so none that is late takes effect when the policy has been restored.
         """
         raised = self._policy.replace(kept["fence"], kept["revision"], _left(deadline))
         raised = raised or self._own(deadline, kept)
@@ -157,7 +157,7 @@ class ModernFence:
         return raised
 
     def _lift_beside(self, raised: str, deadline: float) -> None:
-        """Remove the fence's statements from a policy that others have changed, or that was put back before."""
+        """Remove the fence's statements from a policy that others have changed, or that was restored before."""
         while True:
             found = self._shown(deadline, but=raised)
             if not fence_policy.has_fence(found.text):
@@ -167,7 +167,7 @@ class ModernFence:
             if self._policy.replace(text, found.revision, _left(deadline)) is not None:
                 return
 
-    def _shown(self, deadline: float, but: str) -> Policy:
+    def _shown(self, deadline: float, but: str) -> PolicyVersion:
         """The policy, once DynamoDB shows another revision than the one that is known not to be there any more."""
         while (found := self._policy.read()).revision == but:
             if time.monotonic() > deadline:
@@ -209,10 +209,10 @@ class ModernFence:
             self._context.clients.dynamodb.update_item(
                 TableName=self._entity.modern_table,
                 Key=key,
-                UpdateExpression="SET #probe = :none",
-                ConditionExpression="attribute_exists(#probe) AND attribute_not_exists(#probe)",
-                ExpressionAttributeNames={"#probe": names.HEARTBEAT_ATTRIBUTE},
-                ExpressionAttributeValues={":none": {"S": ""}},
+                UpdateExpression="SET #none = :empty",
+                ConditionExpression="attribute_exists(#none) AND attribute_not_exists(#none)",
+                ExpressionAttributeNames={"#none": names.HEARTBEAT_ATTRIBUTE},
+                ExpressionAttributeValues={":empty": {"S": ""}},
             )
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code")
@@ -224,10 +224,10 @@ class ModernFence:
     @staticmethod
     def _holds(look: Callable[[], bool], deadline: float) -> bool:
         """Whether it is so at every look on several connections for a while, before the deadline."""
-        with ThreadPoolExecutor(PROBES) as pool:
+        with ThreadPoolExecutor(LOOKS) as pool:
             since = time.monotonic()
             while time.monotonic() < deadline:
-                if not all(each.result() for each in [pool.submit(look) for _ in range(PROBES)]):
+                if not all(each.result() for each in [pool.submit(look) for _ in range(LOOKS)]):
                     since = time.monotonic()
                 elif time.monotonic() - since >= STEADY_SECONDS:
                     return True
