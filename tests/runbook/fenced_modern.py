@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import boto3
 from botocore.exceptions import ClientError
-from writes_world import switch
+from writes_world import switch, until
 
 from runbook.aws.outputs import EntityTarget
 from runbook.cutover.command import Scope
@@ -51,10 +51,11 @@ def policy(context: Context, entity: EntityTarget) -> str | None:
         return None
 
 
-def put_policy(context: Context, entity: EntityTarget, *, spaces: int = 3) -> str:
-    """A policy of the owner's, with white space that no program would write; its text."""
-    text = json.dumps({"Version": "2012-10-17", "Id": uuid.uuid4().hex, "Statement": READER}, indent=spaces)
+def put_policy(context: Context, entity: EntityTarget) -> str:
+    """A policy of the owner's that DynamoDB shows, with white space that no program would write; its text."""
+    text = json.dumps({"Version": "2012-10-17", "Id": uuid.uuid4().hex, "Statement": READER}, indent=3)
     context.clients.dynamodb.put_resource_policy(ResourceArn=arn(context, entity), Policy=text)
+    until(lambda: policy(context, entity) == text)
     return text
 
 

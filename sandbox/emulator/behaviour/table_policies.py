@@ -8,7 +8,8 @@ MiniStack keeps policies and asks none of them. What AWS does not say is how lon
 an early change is refused: APPLIES_SECONDS and ResourceInUseException are this file's choice.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-considerations.html
-A POST to PATH takes {"applies": seconds, "blocked": seconds} for tests. This file can go when MiniStack does all that.
+A POST to PATH takes {"applies": seconds, "blocked": seconds} for tests, and ends the waits that are under way. This
+file can go when MiniStack does all that.
 """
 # pyright: basic
 
@@ -42,6 +43,10 @@ class _Changes:
     def __init__(self) -> None:
         self.applies, self.blocked = APPLIES_SECONDS, BLOCKED_SECONDS
         self._last: dict[str, tuple[float, float, Any]] = {}  # until when the one before decides, and blocks
+
+    def set(self, applies: float, blocked: float) -> None:
+        self.applies, self.blocked = applies, blocked
+        self._last.clear()
 
     def note(self, arn: str, before: Any) -> None:
         now = time.monotonic()
@@ -78,7 +83,7 @@ def wrapped(application: Application) -> Any:
             await application(scope, receive, send)
             return
         wanted = json.loads((await receive())["body"])
-        _changes.applies, _changes.blocked = float(wanted["applies"]), float(wanted["blocked"])
+        _changes.set(float(wanted["applies"]), float(wanted["blocked"]))
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
