@@ -73,6 +73,7 @@ def install() -> None:
     evaluator._RESOURCE_POLICY_LOOKUPS["dynamodb"] = ("dynamodb", LOOKUP)
     wrap(evaluator, "_resolve_condition_key", _naming_roles)
     wrap(iam_actions, "dynamodb_transaction_checks", _with_partiql)
+    wrap(iam_actions, "dynamodb_resource_arns", _with_named_resource)
 
 
 def wrapped(application: Application) -> Any:
@@ -159,6 +160,20 @@ def _with_partiql(stock: Any) -> Any:
         ]
 
     return checks
+
+
+def _with_named_resource(stock: Any) -> Any:
+    """The right to read or change a policy holds for a table; stock takes it for one of all tables."""
+
+    def arns(body: bytes, region: str, account: str) -> list[str]:
+        found = stock(body, region, account)
+        try:
+            named = json.loads(body or b"{}").get("ResourceArn")
+        except (ValueError, AttributeError):
+            return found
+        return found or ([named] if isinstance(named, str) else [])
+
+    return arns
 
 
 def _statements(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
