@@ -13,7 +13,7 @@ import pulumi_aws as aws
 from components.adoption import AdoptedApi, AdoptedCluster
 from components.function import FunctionNetwork, FunctionReference
 from components.settings import PROJECT, SettingsError
-from functions.domain.contract import Contract
+from functions.domain.contract import ApiContract
 
 if TYPE_CHECKING:
     import pulumi
@@ -122,7 +122,7 @@ def table(key: str, name: str, hash_key: str, *, streams: bool) -> TableReferenc
     return TableReference(name=name, arn=found.arn, stream_arn=found.stream_arn if found.stream_enabled else "")
 
 
-def api(adopted: AdoptedApi, contracts: dict[str, Contract], region: str, suffix: str) -> ApiReference:
+def api(adopted: AdoptedApi, contracts: dict[str, ApiContract], region: str, suffix: str) -> ApiReference:
     """The API that the setting names; it must have every operation of the contracts.
 
     Args:

@@ -75,7 +75,7 @@ class AdoptedEntity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adoption:
+class AdoptedSystem:
     cluster: AdoptedCluster | None = None
     api: AdoptedApi | None = None
     entities: Mapping[str, AdoptedEntity] = field(default_factory=dict[str, AdoptedEntity])
@@ -107,7 +107,7 @@ class AdoptionKind:
     def command(self, key: str) -> str:
         return f"set {key} '{EXAMPLE}'"
 
-    def read(self, text: str) -> Adoption:
+    def read(self, text: str) -> AdoptedSystem:
         """The references.
 
         Raises:
@@ -119,7 +119,7 @@ class AdoptionKind:
         problems: list[str] = []
         given = cast("Mapping[str, Any]", value)
         problems += [f"{name}: expected one of {', '.join(PARTS)}" for name in sorted(given.keys() - {*PARTS})]
-        adopted = Adoption(
+        adopted = AdoptedSystem(
             cluster=_cluster(given["cluster"], problems) if "cluster" in given else None,
             api=_api(given["api"], problems) if "api" in given else None,
             entities=_entities(given.get("entities", {}), problems),
@@ -229,7 +229,7 @@ def _camel(name: str) -> str:
 
 
 def problems_with(
-    adopted: Adoption, entities: Collection[str], contracts: Collection[str], parts: Collection[str]
+    adopted: AdoptedSystem, entities: Collection[str], contracts: Collection[str], parts: Collection[str]
 ) -> list[str]:
     """What in the setting does not go with entities.toml, or with itself.
 
@@ -246,7 +246,7 @@ def problems_with(
     return list(dict.fromkeys(found))
 
 
-def _foreign(name: str, each: AdoptedEntity, adopted: Adoption, parts: Collection[str]) -> list[str]:
+def _foreign(name: str, each: AdoptedEntity, adopted: AdoptedSystem, parts: Collection[str]) -> list[str]:
     why = f"because entities.toml has [{name}.api]"
     names = {"legacy": each.legacy_reads, "modern": each.modern_reads}
     found = [
@@ -258,7 +258,7 @@ def _foreign(name: str, each: AdoptedEntity, adopted: Adoption, parts: Collectio
     return found if adopted.api else [*found, f"api: expected id and stage, {why}"]
 
 
-def _own(name: str, each: AdoptedEntity, adopted: Adoption) -> list[str]:
+def _own(name: str, each: AdoptedEntity, adopted: AdoptedSystem) -> list[str]:
     wanted = f"expected a table [{name}.api] in entities.toml"
     found = [f"api: {wanted}, which names the API's operations"] if adopted.api else []
     functions = each.legacy_reads or each.modern_reads

@@ -31,7 +31,7 @@ DEPLOYMENTS = "arn:{partition}:apigateway:{region}::/restapis/*/deployments"
 # The Data API has one action for reading and writing: this keeps no SQL of another program from writing to Aurora.
 READING = (
     Right("apigateway:GET", APIS),
-    Right("dynamodb:DescribeTable dynamodb:GetItem dynamodb:Scan", (ENTITY_TABLES,)),
+    Right("dynamodb:DescribeTable dynamodb:GetItem dynamodb:GetResourcePolicy dynamodb:Scan", (ENTITY_TABLES,)),
     Right("dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query", (TABLES,)),
     Right("lambda:GetFunctionConfiguration", (FUNCTIONS,)),
     Right("lambda:GetEventSourceMapping", (MAPPINGS,)),
@@ -51,6 +51,8 @@ ACTING = (
         "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem",
         (ENTITY_TABLES,),
     ),
+    # rollback --fence-modern: the table's policy refuses writers for a while, and is restored.
+    Right("dynamodb:DeleteResourcePolicy dynamodb:PutResourcePolicy", (ENTITY_TABLES,)),
     Right("dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator", (STREAMS,)),
     Right("dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem", (TABLES,)),
     Right("cloudwatch:GetMetricData", (EVERY,)),

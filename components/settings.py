@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from components import adoption, checks, quotas
-from components.adoption import Adoption, AdoptionError, AdoptionKind
+from components.adoption import AdoptedSystem, AdoptionError, AdoptionKind
 from components.checks import Flag, ListOf, Number, OnChange, OneOf, Pair, Setting, Tags, Text, Texts, setting
 from functions.domain import entities as mapping
 
@@ -209,8 +209,8 @@ class Settings:
         OnChange.UPDATE,
         "the roles",
     )
-    adopt: Adoption = setting(
-        Adoption(),
+    adopt: AdoptedSystem = setting(
+        AdoptedSystem(),
         AdoptionKind(),
         "what exists already and is used as it is: cluster, API, functions, tables",
         OnChange.REPLACE,
@@ -313,7 +313,7 @@ def parse(given: Mapping[str, str], folder: Path, unknown: tuple[str, ...] = ())
     entities = _entities(path, problems)
     values["databaseCaFile"] = _authorities(folder / (values.get("databaseCaFile") or AUTHORITIES), problems)
     if entities is not None and not problems:
-        problems += _adopted(values.get("adopt", Adoption()), entities, values.get("parts", PARTS))
+        problems += _adopted(values.get("adopt", AdoptedSystem()), entities, values.get("parts", PARTS))
     if problems or entities is None:
         raise SettingsError(problems)
     if values.get("production"):
@@ -359,7 +359,7 @@ def _capacity(values: Mapping[str, Any]) -> list[str]:
     return [_problem("minCapacity", f"at most maxCapacity, {high}", low, f"{PROJECT}:minCapacity {high}")]
 
 
-def _adopted(adopted: Adoption, entities: mapping.Entities, parts: Collection[str]) -> list[str]:
+def _adopted(adopted: AdoptedSystem, entities: mapping.Entities, parts: Collection[str]) -> list[str]:
     contracts = [name for name, entity in entities.items() if entity.contract]
     found = adoption.problems_with(adopted, entities, contracts, parts)
     return [f"{PROJECT}:adopt.{problem}; see docs/adopt.md" for problem in found]

@@ -25,7 +25,7 @@ SUCCESSES = range(200, 300)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Operation:
+class ApiOperation:
     """One method of one path, as API Gateway names both: `/v2/orders/{orderId}`."""
 
     method: str
@@ -76,7 +76,7 @@ class Call:
         key: the JSON pointer to the record's key in the answer of a create; empty where the client chose it.
     """
 
-    operation: Operation
+    operation: ApiOperation
     path: Mapping[str, str] = field(default_factory=dict[str, str])
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -112,11 +112,11 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contract:
+class ApiContract:
     """Which operations read an entity, which write it, and how to call some of them (by the names in CALLS)."""
 
-    reads: tuple[Operation, ...]
-    writes: tuple[Operation, ...]
+    reads: tuple[ApiOperation, ...]
+    writes: tuple[ApiOperation, ...]
     calls: Mapping[str, Call]
 
     def writes_by(self, method: str, resource: str) -> bool:
@@ -153,7 +153,7 @@ def found(body: str, pointer: str) -> Any:
     return value
 
 
-def read(api: Reader, calls: Reader | None, fields: Collection[str]) -> Contract:
+def read(api: Reader, calls: Reader | None, fields: Collection[str]) -> ApiContract:
     """The contract of `[entity.api]` and `[entity.calls]`; mistakes go to the readers' problems.
 
     Args:
@@ -167,30 +167,30 @@ def read(api: Reader, calls: Reader | None, fields: Collection[str]) -> Contract
     if not writes:
         api.problem("writes", "names no operation, e.g. 'POST /v2/orders'")
     made = _calls(calls, (*reads, *writes), {KEY, *fields}) if calls else {}
-    return Contract(reads=reads, writes=writes, calls=made)
+    return ApiContract(reads=reads, writes=writes, calls=made)
 
 
-def _operations(reader: Reader, key: str) -> tuple[Operation, ...]:
+def _operations(reader: Reader, key: str) -> tuple[ApiOperation, ...]:
     given: Any = reader.left.pop(key, [])
     items = cast("list[Any]", given) if isinstance(given, list) else [given]
     matched = [OPERATION.fullmatch(each) if isinstance(each, str) else None for each in items]
     for item, match in zip(items, matched, strict=True):
         if match is None:
             reader.problem(key, f"expected method and path such as 'GET /v2/orders/{{orderId}}', got {item!r}")
-    operations = [Operation(method=match[1], path=match[2]) for match in matched if match]
+    operations = [ApiOperation(method=match[1], path=match[2]) for match in matched if match]
     if len(set(operations)) < len(operations):
         reader.problem(key, "names an operation twice")
     return tuple(operations)
 
 
-def _calls(reader: Reader, known: Collection[Operation], names: Collection[str]) -> dict[str, Call]:
+def _calls(reader: Reader, known: Collection[ApiOperation], names: Collection[str]) -> dict[str, Call]:
     given = [name for name in CALLS if name in reader.left]
     made = {name: _call(name, reader.table(name), known, names) for name in given}
     reader.close()
     return {name: call for name, call in made.items() if call}
 
 
-def _call(name: str, reader: Reader, known: Collection[Operation], names: Collection[str]) -> Call | None:
+def _call(name: str, reader: Reader, known: Collection[ApiOperation], names: Collection[str]) -> Call | None:
     text = reader.left.pop("call", None)
     operation = next((each for each in known if str(each) == text), None)
     if operation is None:
@@ -217,7 +217,7 @@ def _call(name: str, reader: Reader, known: Collection[Operation], names: Collec
     return Call(operation=operation, path=path, query=query, headers=headers, body=body, success=success, key=key)
 
 
-def _parameters(reader: Reader, operation: Operation, given: Mapping[str, str]) -> dict[str, str]:
+def _parameters(reader: Reader, operation: ApiOperation, given: Mapping[str, str]) -> dict[str, str]:
     """A path's only parameter is the key, if nothing else is said."""
     names = operation.parameters
     path = dict(given) or ({names[0]: f"{{{KEY}}}"} if len(names) == 1 else {})

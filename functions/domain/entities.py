@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from functions.domain import contract, names, values
-from functions.domain.contract import Contract
+from functions.domain.contract import ApiContract
 from functions.domain.errors import ValueProblemError
 from functions.domain.moments import MICROSECONDS
 from functions.domain.reader import Reader
@@ -74,7 +74,7 @@ class Entity:
     legacy: LegacyTable
     modern: ModernTable
     fields: Mapping[str, Field]
-    contract: Contract | None = None
+    contract: ApiContract | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _entity(name: str, value: Any, problems: list[str]) -> Entity:
     return Entity(name=name, legacy=legacy, modern=modern, fields=fields, contract=foreign)
 
 
-def _contract(reader: Reader, fields: Mapping[str, Field]) -> Contract | None:
+def _contract(reader: Reader, fields: Mapping[str, Field]) -> ApiContract | None:
     calls = reader.table("calls") if "calls" in reader.left else None
     if "api" in reader.left:
         return contract.read(reader.table("api"), calls, fields)

@@ -45,6 +45,7 @@ REQUEST_PREFIX = "in#"  # of an attribute of a gate record; its value is the sec
 GATE_MARK = "streamback_gate"  # in an event: the gate has counted the request in
 ADOPTED_RECORD = "adopted"  # what `runbook adopt` has changed, with the values before
 DRAINED_RECORD = "drained"  # the moment before which Aurora has all that the stream had
+TABLE_POLICY_RECORD = "table-policy"  # the modern table's policy before `rollback --fence-modern` changed it
 
 
 def reads_variable(entity: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from functions.domain.contract import Operation
+from functions.domain.contract import ApiOperation
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.rest_api import VARIABLE, ApiMethod, function_uri, is_variable
 from runbook.checks.adopted import ApiView
@@ -96,7 +96,7 @@ def refuse(problems: list[str]) -> None:
 
 
 def integration_change(
-    api: ApiView, operation: Operation, method: ApiMethod, uri: str, breaks: str = ""
+    api: ApiView, operation: ApiOperation, method: ApiMethod, uri: str, breaks: str = ""
 ) -> AdoptionChange:
     return AdoptionChange(
         kind="integration",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from functions.domain.contract import Operation
+from functions.domain.contract import ApiOperation
 from runbook.adopt.changes import (
     DOCS,
     AdoptionChange,
@@ -161,7 +161,7 @@ class _Look:
             yield from self._function_problems(entity)
         yield from self._stage_problems()
 
-    def _method_problems(self, entity: EntityTarget, operation: Operation, variable: str) -> Iterator[str]:
+    def _method_problems(self, entity: EntityTarget, operation: ApiOperation, variable: str) -> Iterator[str]:
         method = self.api.live.get(str(operation))
         if method is None:
             only_any = f"ANY {operation.path}" in self.api.live
@@ -173,7 +173,7 @@ class _Look:
             yield from self._uri_problems(entity, operation, method, variable)
 
     def _uri_problems(
-        self, entity: EntityTarget, operation: Operation, method: ApiMethod, variable: str
+        self, entity: EntityTarget, operation: ApiOperation, method: ApiMethod, variable: str
     ) -> Iterator[str]:
         found = function_uri(method.uri, self.api.stage.variables)
         reads = variable == entity.reads_variable
@@ -266,7 +266,7 @@ class _Look:
                 act=partial(self.context.routing.set, {name: value}),
             )
 
-    def _missing(self, entity: EntityTarget) -> Iterator[tuple[str, Operation]]:
+    def _missing(self, entity: EntityTarget) -> Iterator[tuple[str, ApiOperation]]:
         for function, operation in dict.fromkeys(self.api.callable(entity)):
             if not self.api.permissions.allowed(function, self.api.source(operation)):
                 yield function, operation
@@ -283,7 +283,7 @@ class _Look:
                 act=partial(self.api.permissions.add, function, identifier, source),
             )
 
-    def _literal(self, entity: EntityTarget) -> Iterator[tuple[Operation, str]]:
+    def _literal(self, entity: EntityTarget) -> Iterator[tuple[ApiOperation, str]]:
         """The methods whose integration does not follow the stage variable yet."""
         for operation, variable in self.api.routes(entity):
             if not is_variable(self.api.live[str(operation)].uri, variable):

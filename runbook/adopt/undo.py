@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from functions.domain import names
-from functions.domain.contract import Operation
+from functions.domain.contract import ApiOperation
 from functions.domain.phase import Phase
 from runbook.adopt.changes import (
     DOCS,
@@ -176,7 +176,7 @@ class _Look:
         entity = self.context.target.entity(name)
         return {entity.reads_variable: entity.read_function, entity.writes_variable: entity.write_function}
 
-    def _mine(self, entity: EntityTarget, methods: Mapping[str, ApiMethod]) -> Iterator[tuple[Operation, str, str]]:
+    def _mine(self, entity: EntityTarget, methods: Mapping[str, ApiMethod]) -> Iterator[tuple[ApiOperation, str, str]]:
         """The methods that follow their variable, with it and their URI before; one that another tool has set stays."""
         uris = self.kept[entity.name].uris
         for operation, variable in self.api.routes(entity):

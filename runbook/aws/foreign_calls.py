@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from functions.domain import contract
-from functions.domain.contract import READING, Call, Contract
+from functions.domain.contract import READING, ApiContract, Call
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import FailedError
 
@@ -28,7 +28,7 @@ class ForeignCalls:
 
     functions: LambdaClient
     entity: EntityTarget
-    contract: Contract
+    contract: ApiContract
 
     def find(self, name: str) -> Call | None:
         """The template called so, if entities.toml has it."""

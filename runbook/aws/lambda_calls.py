@@ -76,6 +76,11 @@ def timeout_of(functions: LambdaClient, function: str) -> float:
     return float(functions.get_function_configuration(FunctionName=function).get("Timeout", 0))
 
 
+def role_of(functions: LambdaClient, function: str) -> str:
+    """The ARN of the role that a function runs as."""
+    return functions.get_function_configuration(FunctionName=function).get("Role", "")
+
+
 def mapping_state(functions: LambdaClient, mapping_id: str) -> str:
     """A stream mapping's state; empty when there is no such mapping."""
     try:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions.domain.contract import Operation
+from functions.domain.contract import ApiOperation
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -22,7 +22,7 @@ PREFIX = "streamback-"  # of the statements that `runbook adopt` adds
 PARAMETER = re.compile(r"\{[^{}]+\}")
 
 
-def source_arn(stage_arn: str, operation: Operation) -> str:
+def source_arn(stage_arn: str, operation: ApiOperation) -> str:
     """The narrowest source that fits a method: `*` stands for each parameter of its path.
 
     Args:
@@ -31,7 +31,7 @@ def source_arn(stage_arn: str, operation: Operation) -> str:
     return f"{stage_arn}/{operation.method}{PARAMETER.sub('*', operation.path)}"
 
 
-def statement_id(entity: str, operation: Operation, stage_arn: str) -> str:
+def statement_id(entity: str, operation: ApiOperation, stage_arn: str) -> str:
     """The same for the same method, so that a repeated command adds no second one."""
     digest = hashlib.sha256(f"{stage_arn} {operation}".encode()).hexdigest()[:8]
     return f"{PREFIX}{re.sub(r'[^A-Za-z0-9_-]', '-', entity)[:60]}-{operation.method.lower()}-{digest}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from functions.domain.contract import Contract, Operation
+from functions.domain.contract import ApiContract, ApiOperation
 from functions.domain.phase import Phase
 from runbook.aws import permissions as rights
 from runbook.aws.api_stage import Stage
@@ -67,13 +67,13 @@ class ApiView:
     def permissions(self) -> Permissions:
         return Permissions(self.context.clients.functions, self.caller[1])
 
-    def routes(self, entity: EntityTarget) -> Iterator[tuple[Operation, str]]:
+    def routes(self, entity: EntityTarget) -> Iterator[tuple[ApiOperation, str]]:
         """The entity's methods, each with the stage variable that names its function."""
         contract = self.contract(entity)
         yield from ((each, entity.reads_variable) for each in contract.reads)
         yield from ((each, entity.writes_variable) for each in contract.writes)
 
-    def callable(self, entity: EntityTarget) -> Iterator[tuple[str, Operation]]:
+    def callable(self, entity: EntityTarget) -> Iterator[tuple[str, ApiOperation]]:
         """The functions that API Gateway must be able to call, each with a method."""
         contract, gate = self.contract(entity), self.context.target.gate_function
         readers = (entity.legacy_read_function, entity.read_function)
@@ -81,10 +81,10 @@ class ApiView:
         for functions, operations in ((readers, contract.reads), (writers, contract.writes)):
             yield from ((function, each) for function in functions if function for each in operations)
 
-    def contract(self, entity: EntityTarget) -> Contract:
-        return self.context.target.mapping[entity.name].contract or Contract(reads=(), writes=(), calls={})
+    def contract(self, entity: EntityTarget) -> ApiContract:
+        return self.context.target.mapping[entity.name].contract or ApiContract(reads=(), writes=(), calls={})
 
-    def source(self, operation: Operation) -> str:
+    def source(self, operation: ApiOperation) -> str:
         return rights.source_arn(self.arn, operation)
 
     def shown(self, uri: str) -> str:

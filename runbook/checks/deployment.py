@@ -12,7 +12,9 @@ from functions.aws.mysql_errors import DataApiError
 from functions.bridge import stream_guard
 from functions.domain.entities import Entity
 from functions.domain.phase import Phase
+from runbook.aws import fence_policy
 from runbook.aws.outputs import EntityTarget
+from runbook.aws.table_policy import TablePolicy
 from runbook.checks.bridge import REDEPLOY
 from runbook.checks.check import Check
 from runbook.errors import PreconditionError
@@ -35,6 +37,7 @@ def checks(context: Context, entity: EntityTarget, state: State | None) -> list[
     described = context.target.mapping[entity.name]
     return [
         _modern(table, described),
+        _policy(context, table.get("TableArn", ""), entity, state),
         _known_stream(context, described, state, table.get("LatestStreamArn", "no stream")),
         *_batches(context, entity),
         _function(context, "copy function", context.target.copy_function, "TABLES", entity.name),
@@ -66,6 +69,17 @@ def _modern(table: TableDescriptionTypeDef, entity: Entity) -> Check:
     value = f"{table.get('TableStatus', '')}, {shown}"
     remedy = "Correct modern.key in entities.toml, or let `pulumi up` make the table; sort keys are not supported."
     return Check(name="modern table", ok=right, value=value, limit=f"ACTIVE, {wanted} HASH S", remedy=remedy)
+
+
+def _policy(context: Context, arn: str, entity: EntityTarget, state: State | None) -> Check:
+    """A fence of `rollback --fence-modern` that no operation has under way refuses every write of modern's."""
+    name, limit = "table policy", "without the fence of a rollback"
+    if not fence_policy.has_fence(TablePolicy(context.clients.dynamodb, arn).read().text):
+        return Check(name=name, ok=True, value="no fence", limit=limit)
+    under_way = state is not None and state.operation is not None
+    verb = "cutover" if state is not None and state.phase == Phase.MODERN else "rollback"
+    remedy = f"No operation needs it: `runbook {verb} writes --entity {entity.name} --execute` removes it."
+    return Check(name=name, ok=under_way, value="the fence is in it", limit=limit, remedy=remedy)
 
 
 def _known_stream(context: Context, entity: Entity, state: State | None, latest: str) -> Check:

@@ -1,6 +1,6 @@
 """Where an entity stands: its phase, its public routes, and whether the system that traffic goes to answers."""
 
-from functions.domain.contract import Contract
+from functions.domain.contract import ApiContract
 from functions.domain.phase import Phase
 from runbook.aws.api_gateway import ALL, Side
 from runbook.aws.foreign_calls import ForeignCalls
@@ -109,7 +109,7 @@ def answers(context: Context, entity: EntityTarget, *, to_modern: bool) -> Check
     return Check(name=f"GET {where}", ok=ok, value=value, limit=str(OK), remedy=remedy)
 
 
-def _foreign_answers(context: Context, entity: EntityTarget, contract: Contract, *, to_modern: bool) -> Check:
+def _foreign_answers(context: Context, entity: EntityTarget, contract: ApiContract, *, to_modern: bool) -> Check:
     """The same of an adopted function; without a template nothing is asked, which holds and says so."""
     system = "modern" if to_modern else "legacy"
     calls = ForeignCalls(context.clients.functions_once, entity, contract)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.domain.contract import Contract
+from functions.domain.contract import ApiContract
 from runbook.aws.api_gateway import ALL
 from runbook.aws.foreign_calls import ForeignCalls
 from runbook.aws.http import OK, path
@@ -162,7 +162,7 @@ class _Watched:
         there = path(*where)
         return Requests(lambda: self.context.api.once("GET", there, query={"limit": 1}).status == OK, there)
 
-    def _foreign(self, contract: Contract, system: str) -> Requests:
+    def _foreign(self, contract: ApiContract, system: str) -> Requests:
         """Calls of a function by the template of a list; without one nothing is sent, and Lambda's count decides."""
         calls = ForeignCalls(self.context.clients.functions_once, self.entity, contract)
         return Requests((lambda: _lists(calls, system)) if calls.find("list") else None, system)

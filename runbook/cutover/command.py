@@ -19,6 +19,7 @@ from runbook.cutover.canary import Move
 from runbook.cutover.complete import Complete
 from runbook.cutover.fence import Fence
 from runbook.cutover.forward import Forward
+from runbook.cutover.modern_fence import ModernFence
 from runbook.cutover.reverse import Reverse
 from runbook.cutover.steps import Choices, OperationKind, Part, SwitchArguments, SwitchRun
 from runbook.errors import PreconditionError, RefusedError
@@ -146,6 +147,8 @@ class EntityCommand(ABC):
             if self._moves_writes:
                 claim(self.context, self.entity, lease)
             resumed = resume(self.context, self.entity, lease, block_writers=self._block_writers)
+            if self._moves_writes:
+                clear_policy(self.context, self.entity, lease)
             state = journal.state(name)
             part = self._needed(state, self.context.routing.routes(self.entity))
             passed, times = self._act(state, part, lease) if part else ([], [])
@@ -182,7 +185,8 @@ class Switch(EntityCommand):
 
     @property
     def command(self) -> str:
-        options = [f" --{name}" for name in ("direct", "force") if getattr(self.choices, name)]
+        given = [name for name in ("direct", "force", "fence_modern") if getattr(self.choices, name)]
+        options = [f" --{name.replace('_', '-')}" for name in given]
         return f"{self.kind} {self.scope}{''.join(options)}"
 
     @property
@@ -301,6 +305,12 @@ def claim(context: Context, entity: EntityTarget, lease: Lease) -> None:
     """Bar in Aurora what earlier operators may still send. It comes before any look at the fence or the triggers."""
     if bridge.deployed(context.target, entity) and context.journal.state(entity.name).phase != Phase.COMPLETE:
         Fence(context, entity, lease).claim()
+
+
+def clear_policy(context: Context, entity: EntityTarget, lease: Lease) -> None:
+    """Remove the fence of the modern table that no operation has under way: a call of an earlier one came late."""
+    if bridge.deployed(context.target, entity) and ModernFence(context, entity, lease).clear():
+        context.say("the modern table's policy still refused writes; it is as it was before the rollback")
 
 
 def resume(context: Context, entity: EntityTarget, lease: Lease, *, block_writers: bool = False) -> Outcome | None:

@@ -8,12 +8,14 @@ it applies late never overwrites what legacy has written since.
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 from functions.domain.phase import Phase
 from runbook.aws.api_gateway import Routes, Side
 from runbook.checks import bridge, check, stream
 from runbook.cutover import canary
 from runbook.cutover.drain import StreamDrain
+from runbook.cutover.modern_fence import ModernFence
 from runbook.cutover.steps import SwitchRun
 from runbook.journal.operation import Step
 
@@ -48,9 +50,11 @@ class Reverse:
         return [
             Step(name="follow", says="wait until the bridge has applied all that the stream has", do=drain.follow),
             run.gate_on(past=Side.MODERN),
+            *([self._policy_kept()] if run.choices.fence_modern else []),
             Step(name="catch-up", says="wait until the bridge is right behind modern's writer", do=drain.approach),
             run.phase(Phase.RETURNING, undo=Phase.MODERN),
             run.quiet(Side.MODERN),
+            *([self._modern_fence()] if run.choices.fence_modern else []),
             Step(name="drain", says="wait until the bridge has applied the last changes", do=drain.drain, holds=True),
             *self._last(),
         ]
@@ -72,7 +76,35 @@ class Reverse:
             *([run.writes_to(Side.GATE)] if run.choices.direct else []),  # an operation of the version before
             Step(name="copy", says="copy runs again", do=run.wake_copy),
             *([run.record_reads(Side.LEGACY)] if self.reads else []),
+            *([self._modern_fence_down()] if run.choices.fence_modern else []),
         ]
+
+    @cached_property
+    def _modern(self) -> ModernFence:
+        return ModernFence(self.run.context, self.run.entity, self.run.lease)
+
+    def _policy_kept(self) -> Step:
+        return Step(
+            name="table-policy",
+            says="keep the modern table's policy in the journal",
+            do=self._modern.prepare,
+            unsays="forget the table's policy",
+            undo=self._modern.forget,
+        )
+
+    def _modern_fence(self) -> Step:
+        run = self.run
+        return Step(
+            name="fence-modern",
+            says="the modern table's policy refuses every write but copy's and the runbook's; wait until it does",
+            do=lambda: self._modern.raise_(run.held_since + run.choices.hold),
+            unsays="the modern table's policy as it was",
+            undo=self._modern.lower,
+            holds=True,
+        )
+
+    def _modern_fence_down(self) -> Step:
+        return Step(name="fence-modern-down", says="the modern table's policy as it was", do=self._modern.lower)
 
     def _reads(self) -> Step:
         """Both sides are equal now. What still takes the old route sees what legacy writes as soon as copy has it."""

@@ -74,6 +74,7 @@ class Choices:
         direct: after the cutover, let public writes go to modern's writer, past the gate.
         force: roll back without waiting for the bridge.
         read_only: `complete` leaves the legacy table read-only.
+        fence_modern: roll back behind a policy of the modern table that refuses writers past the gate.
         reads_stay: switch writes although reads are on the other side.
         block_writers: `complete` changes the legacy table even if MySQL blocks its writers meanwhile.
         epoch: legacy's epoch after a rollback.
@@ -85,6 +86,7 @@ class Choices:
     warm: int = 20
     direct: bool = False
     force: bool = False
+    fence_modern: bool = False
     reads_stay: bool = False
     read_only: bool = False
     block_writers: bool = False

@@ -67,6 +67,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         state_machines,
         stream_mapping,
         streams,
+        table_policies,
         throttling,
         unsure_calls,
     )
@@ -85,6 +86,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         canary,
         filters,
         partiql,
+        table_policies,
         stream_mapping,
         streams,
         lambda_runtime,
@@ -101,7 +103,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         gap.install()
     latency.install(delays)
     faulty = throttling.wrapped(latency.wrapped(encoded_paths.wrapped(cast("Any", app).app), delays))
-    return skewed_clock.wrapped(unsure_calls.wrapped(faulty))
+    return skewed_clock.wrapped(unsure_calls.wrapped(table_policies.wrapped(faulty)))
 
 
 class _Server(uvicorn.Server):

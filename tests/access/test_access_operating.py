@@ -37,7 +37,7 @@ MIGRATION = (
     ("cutover", "reads", "--percent", "20", "--watch", "2", "--execute"),
     ("cutover", "reads", "--watch", "0", "--execute"),
     ("cutover", "writes", "--execute", *FAST),
-    ("rollback", "--execute", *FAST),
+    ("rollback", "--fence-modern", "--hold", "15", "--execute", *FAST),
     ("cutover", "reads", "--watch", "0", "--execute"),
     ("cutover", "writes", "--execute", *FAST),
     ("complete", "--execute"),

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from functions.domain.contract import Call, Operation, Success, filled, found
+from functions.domain.contract import ApiOperation, Call, Success, filled, found
 from functions.domain.entities import EntitiesError, parse
 
 ORDERS = {
@@ -160,6 +160,6 @@ def test_a_pointer_finds_its_value_or_nothing(body, pointer, value):
 
 
 def test_a_call_without_templates_is_filled_with_nothing():
-    call = Call(operation=Operation(method="GET", path="/health"))
+    call = Call(operation=ApiOperation(method="GET", path="/health"))
     assert call.event({})["path"] == "/health"
     assert filled({"a": [1, True, None]}, {}) == {"a": [1, True, None]}

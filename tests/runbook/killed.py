@@ -11,7 +11,12 @@ from runbook.stack import Context
 
 REQUEST = "before-send.*"
 TURNING = ("phase", "fence", "stage")  # the changes that decide where traffic goes
-CHANGES = {"TransactWriteItems": "journal", "UpdateStage": "stage"}
+CHANGES = {
+    "DeleteResourcePolicy": "policy",
+    "PutResourcePolicy": "policy",
+    "TransactWriteItems": "journal",
+    "UpdateStage": "stage",
+}
 
 
 def kill_self() -> None:
@@ -67,8 +72,9 @@ def killed_at(
     return killed(run_until_killed)
 
 
-def _change(event_name: str, body: bytes) -> str:
-    """What a request changes: the journal, the phase, the fence, the stage, the gate; nothing for the others."""
+def _change(event_name: str, sent: bytes | str | None) -> str:
+    """What a request changes: the journal, the phase, the fence, the stage, the gate, a policy; else nothing."""
+    body = sent.encode() if isinstance(sent, str) else sent or b""
     if b"CALL streamback_fence" in body:
         return "fence"
     if event_name.endswith("UpdateItem") and b'"#turn"' in body:
@@ -91,7 +97,7 @@ def changes_of(context: Context, run: Callable[[], object]) -> list[str]:
     found: list[str] = []
 
     def see(request: Any, event_name: str, **_: Any) -> None:
-        found.append(_change(event_name, request.body or b""))
+        found.append(_change(event_name, request.body))
 
     _watch(context, see)
     try:
@@ -114,7 +120,7 @@ def killed_around(number: int, after: bool, context: Context, run: Callable[[], 
     def see(request: Any, event_name: str, **_: Any) -> None:
         if after and seen[0] > number:
             kill_self()
-        if _change(event_name, request.body or b""):
+        if _change(event_name, request.body):
             if not after and seen[0] == number:
                 kill_self()
             seen[0] += 1
