@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from adopted_world import READS, STAGE, WRITES, Load, World, adopt, kinds, undo
+from adopted_world import ENTITY, READS, STAGE, WRITES, Load, World, adopt, kinds, undo
 from typer.testing import CliRunner
 
+from runbook import init
 from runbook.commands.cli import app
 
 COUNT = len(READS) + len(WRITES)
@@ -90,3 +91,12 @@ def test_clients_see_no_failure_while_it_is_adopted_and_undone(world):
             undo(world).execute()
     assert set(load.answers) == {(200, "reads"), (200, "writes")}
     assert sum(load.answers.values()) > COUNT
+
+
+def test_init_leaves_the_stage_alone_until_the_api_is_adopted(world):
+    context = world.context()
+    entity = context.target.entity(ENTITY)
+    assert init._routes(context, entity).result == "skipped"
+    assert context.routing.variables() == {}
+    adopt(world).execute()
+    assert init._routes(context, entity).result == "unchanged"
