@@ -15,8 +15,6 @@ from runbook.errors import FailedError
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-SYSTEMS = ("legacy", "modern")
-
 
 @dataclass(frozen=True)
 class ForeignCalls:
