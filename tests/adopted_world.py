@@ -40,7 +40,7 @@ ITEM, COLLECTION = "/v2/orders/{orderId}", "/v2/orders"
 READS, WRITES = [f"GET {ITEM}", f"GET {COLLECTION}"], [f"POST {COLLECTION}", f"PUT {ITEM}"]
 MAPPING = {
     ENTITY: {
-        "legacy": {"database": "chefdb", "table": "cheftable", "key": "id"},
+        "legacy": {"database": "chefdb", "table": "cheftable", "key": "id", "key_type": "string"},
         "modern": {"table": "orders", "key": "OrderId"},
         "fields": {"label": {"column": "cheffirst", "type": "string", "max_length": 255}},
         "api": {"reads": READS, "writes": WRITES},

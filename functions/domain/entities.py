@@ -135,7 +135,7 @@ def _entity(name: str, value: Any, problems: list[str]) -> Entity:
         reader.problem("", "this name is reserved")
     legacy, modern = _legacy(reader.table("legacy")), _modern(reader.table("modern"))
     fields = _fields(reader.table("fields"))
-    foreign = _contract(reader, fields)
+    foreign = _contract(reader, legacy, fields)
     reader.close()
     _unique(problems, f"{name}.fields", ((f.name, f.column.lower()) for f in fields.values()))
     for each in fields.values():
@@ -146,8 +146,11 @@ def _entity(name: str, value: Any, problems: list[str]) -> Entity:
     return Entity(name=name, legacy=legacy, modern=modern, fields=fields, contract=foreign)
 
 
-def _contract(reader: Reader, fields: Mapping[str, Field]) -> ApiContract | None:
+def _contract(reader: Reader, legacy: LegacyTable, fields: Mapping[str, Field]) -> ApiContract | None:
     calls = reader.table("calls") if "calls" in reader.left else None
+    if "api" in reader.left and legacy.key_type != "string":
+        # what modern creates would get another key in the legacy table, which such a function does not know
+        reader.problem("legacy.key_type", 'expected "string" beside a table api: a counted key is not the item\'s')
     if "api" in reader.left:
         return contract.read(reader.table("api"), calls, fields)
     if calls:

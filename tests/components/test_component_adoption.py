@@ -88,7 +88,7 @@ def test_modern_functions_are_needed_once_modern_is_deployed(folder):
             {"cluster": {**CLUSTER, "secretArn": CLUSTER["secretArn"].replace("us-east-1", "eu-west-1")}},
             "cluster.secretArn: expected a secret in the cluster's region us-east-1, got eu-west-1",
         ),
-        ({"api": {"id": "https://a1b2", "stage": "live"}}, "api.id: expected a REST API's id"),
+        ({"api": {"id": "https://a1b2", "stage": "live"}}, "api.id: expected the id of a REST API (v1)"),
         ({"api": [1]}, "api: expected an object with id, stage"),
         ({"queue": {}}, "queue: expected one of cluster, api, entities"),
         (

@@ -107,6 +107,11 @@ def test_templates_without_an_api_are_refused():
         parse({"orders": raw})
 
 
+def test_a_counted_key_is_refused_because_such_a_function_finds_no_row_of_moderns():
+    (problem,) = problems(legacy={"database": "shop", "table": "orders", "key": "order_id"})
+    assert problem.startswith('orders.legacy.key_type: expected "string" beside a table api')
+
+
 def test_one_operation_belongs_to_one_entity():
     other = copy.deepcopy(ORDERS)
     other["legacy"]["table"], other["modern"]["table"] = "others", "others"

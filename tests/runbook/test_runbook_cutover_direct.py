@@ -15,7 +15,8 @@ CONTRACT = {"reads": ["GET /v2/chefs"], "writes": ["POST /v2/chefs"]}
 
 def test_an_adopted_writer_gets_no_writes_past_the_gate(tmp_path):
     path = tmp_path / "outputs.json"
-    adopted = {ENTITY: {**MAPPING[ENTITY], "api": CONTRACT}}
+    legacy = {**MAPPING[ENTITY]["legacy"], "key_type": "string"}
+    adopted = {ENTITY: {**MAPPING[ENTITY], "legacy": legacy, "api": CONTRACT}}
     path.write_text(json.dumps(outputs("http://127.0.0.1:9", mapping=adopted)))
     done = CliRunner().invoke(app, ["cutover", "writes", "--direct", "--outputs", str(path)])
     assert done.exit_code == UsageError.exit_code

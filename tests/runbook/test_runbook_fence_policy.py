@@ -17,7 +17,8 @@ TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/chef"
 COPIER = "arn:aws:iam::123456789012:role/copy"
 CALLER = "arn:aws:sts::123456789012:assumed-role/Operators/jo"
 OWN = {"Sid": "Mine", "Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem", "Resource": TABLE}
-FOREIGN = {ENTITY: {**MAPPING[ENTITY], "api": {"reads": ["GET /v2/chefs"], "writes": ["POST /v2/chefs"]}}}
+NATURAL = {**MAPPING[ENTITY]["legacy"], "key_type": "string"}
+FOREIGN = {ENTITY: {**MAPPING[ENTITY], "legacy": NATURAL, "api": {"reads": ["GET /v2/chefs"], "writes": ["POST /v2/chefs"]}}}
 SAID = "--fence-modern refuses such writes instead"
 
 
