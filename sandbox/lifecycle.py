@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -247,7 +246,7 @@ def down(name: str = "default", engine: Engine | None = None) -> bool:
             pulumi.destroy(folder, _silently)
         daemon.stop(folder)
         state.unset_current(folder)
-        shutil.rmtree(folder.path)
+        folder.remove()
     return True
 
 

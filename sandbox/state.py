@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -94,6 +95,15 @@ class Folder:
                 shutil.rmtree(entry)
             elif entry.name != "lock":
                 entry.unlink()
+
+    def remove(self) -> None:
+        """Remove the folder, whose lock the caller holds.
+
+        It gets another place first: once the lock is gone, another process may make the folder anew.
+        """
+        elsewhere = Path(tempfile.mkdtemp(prefix=".removed-", dir=self.path.parent))
+        self.path.rename(elsewhere / "sandbox")
+        shutil.rmtree(elsewhere)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:

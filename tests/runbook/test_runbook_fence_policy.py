@@ -18,7 +18,9 @@ COPIER = "arn:aws:iam::123456789012:role/copy"
 CALLER = "arn:aws:sts::123456789012:assumed-role/Operators/jo"
 OWN = {"Sid": "Mine", "Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem", "Resource": TABLE}
 NATURAL = {**MAPPING[ENTITY]["legacy"], "key_type": "string"}
-FOREIGN = {ENTITY: {**MAPPING[ENTITY], "legacy": NATURAL, "api": {"reads": ["GET /v2/chefs"], "writes": ["POST /v2/chefs"]}}}
+FOREIGN = {
+    ENTITY: {**MAPPING[ENTITY], "legacy": NATURAL, "api": {"reads": ["GET /v2/chefs"], "writes": ["POST /v2/chefs"]}}
+}
 SAID = "--fence-modern refuses such writes instead"
 
 

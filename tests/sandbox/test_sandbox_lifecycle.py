@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -150,6 +152,22 @@ def test_reset_empties_everything_and_keeps_what_need_not_change(programs, names
 def test_a_sandbox_that_another_process_is_changing_is_refused(names):
     with Folder.of(names[0]).locked(), pytest.raises(SandboxError, match="Another process is changing"):
         lifecycle.up(names[0], current=False)
+
+
+def test_several_may_remove_what_a_killed_run_has_left(names):
+    def remove():
+        with contextlib.suppress(SandboxError):  # another one is at it
+            lifecycle.down(names[0])
+
+    for _ in range(10):
+        folder = Folder.of(names[0])
+        for number in range(300):
+            (folder.path / str(number)).mkdir(parents=True)
+        (folder.path / "lock").touch()
+        with ThreadPoolExecutor(4) as pool:
+            for each in [pool.submit(remove) for _ in range(8)]:
+                each.result()
+        assert not folder.path.exists()
 
 
 def test_the_folder_of_the_databases_programs_is_no_sandbox(tmp_path):

@@ -165,7 +165,7 @@ def test_what_waits_in_quarantine_is_red(context):
     ("function", "says"), [("", "not deployed"), ("gone", "gone is missing"), ("read", "does not know chefs")]
 )
 def test_a_copy_or_gate_function_that_cannot_serve_the_entity_is_red(context, function, says):
-    name = context.target.entity(None).legacy_read_function if function == "read" else function
+    name = context.target.entity(ENTITY).legacy_read_function if function == "read" else function
     found = looked(aimed(context, copy_function=name, gate_function=name))
     assert [found[each].ok for each in ("copy function", "gate function")] == [False, False]
     assert found["copy function"].value == found["gate function"].value == says
