@@ -68,7 +68,7 @@ def test_the_database_is_killed_and_comes_back(arena, attack):
 
 
 def test_workers_are_killed_by_the_name_of_their_function(arena, attack):
-    read = arena.target.entity(None).legacy_read_function
+    read = arena.target.entity("chefs").legacy_read_function
     client = Load(arena.target, "chefs", writes_per_s=0, reads_per_s=10).start()
     wait_for(lambda: arena.workers(frozenset({read})))
     client.stop()
