@@ -70,6 +70,7 @@ def test_a_table_without_a_policy_has_none_afterwards(live, modern):
     assert verify.run(live, modern, verify.VerifyOptions()).clean
 
 
+@pytest.mark.long
 def test_a_rollback_that_fails_behind_the_policy_puts_it_back(live, modern, monkeypatch):
     before, stranger = put_policy(live, modern), Stranger(live, modern)
 
@@ -83,6 +84,7 @@ def test_a_rollback_that_fails_behind_the_policy_puts_it_back(live, modern, monk
     assert stranger.write()
 
 
+@pytest.mark.long
 def test_a_policy_that_does_not_take_effect_in_time_undoes_the_rollback(live, modern):
     set_seconds(live, applies=4.0, blocked=0.5)
     before = policy(live, modern)
@@ -170,6 +172,7 @@ def _changes(context, entity):
     return changes
 
 
+@pytest.mark.long
 def test_killed_right_after_the_policy_was_put_the_same_command_ends_as_one_clean_run(live, modern):
     changes = _changes(live, modern)
     _killed_around(live, modern, (changes.index("policy"), True))
@@ -183,6 +186,7 @@ def test_killed_at_any_boundary_the_policy_comes_back_byte_for_byte(live, modern
         _killed_around(live, modern, point)
 
 
+@pytest.mark.long
 def test_a_put_whose_answer_is_lost_is_found_although_dynamodb_blocks_its_repetition(live, modern):
     set_seconds(live, applies=0.0, blocked=0.0)
     before = put_policy(live, modern)
