@@ -56,6 +56,8 @@ ELSEWHERE = {
     "s3:PutObject": ("runbook/aws/failure_bucket.py", "put_object"),
     "s3:DeleteObject": ("runbook/aws/failure_bucket.py", "delete_object"),
 }
+# Called only if the workers, which stop by copy's record, have not ended the execution before.
+SOMETIMES = {"states:StopExecution": ("runbook/aws/executions.py", "stop_execution")}
 LOOKING = (("status",), ("preflight",), ("copy", "status"), ("quarantine", "list"), ("history",))
 
 
@@ -105,7 +107,7 @@ def test_the_operator_migrates_and_rolls_back_with_these_rights_and_needs_each(s
     for words in MIGRATION[HALF:]:
         used |= runbook("operate", *words)
     assert used - granted((*READING, *ACTING)) == set()
-    assert granted((*READING, *ACTING)) - used - looked == ELSEWHERE.keys()
+    assert granted((*READING, *ACTING)) - used - looked - SOMETIMES.keys() == ELSEWHERE.keys()
 
 
 @pytest.mark.parametrize("action", ELSEWHERE)
