@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from copying import Copying, Faulty, KilledError, failing, killed_after, make_copying
+from unsure_calls import UnsureCalls
 
 from functions.copy import range_worker
 from functions.copy.lane import LaneTargets
@@ -219,6 +220,33 @@ def test_a_write_that_is_late_is_refused_once_the_run_has_ended(chefs):
         step(chefs, "copy", fault=stand_still, range=first)
     assert key not in chefs.items()
     assert chefs.converged()
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["stopped while it copied", "stopped while it ended"])
+def test_no_range_of_a_run_that_was_stopped_can_be_written_once_the_next_one_has_ended(chefs, ended):
+    """Also one that was done when the next run began, which had nothing to do there."""
+    step(chefs, "copy", range=planned(chefs)[0])
+    if ended:
+        copy_all(chefs)
+        with pytest.raises(KilledError):
+            step(chefs, "end", fault=killed_after(3))  # before it has barred a range
+    resume(chefs, "run-2")
+    copy_all(chefs, "run-2")
+    finish(chefs, "run-2")
+    assert [found.run for found in records(chefs).all(10).values()] == [""] * (ROWS // WIDTH)
+    records(chefs).remove(10)
+    assert records(chefs).all(10) == {}
+
+
+def test_a_write_in_doubt_is_refused_when_the_worker_has_repeated_it(chefs):
+    """The stream would show an older write of copy's over a newer one, which counts as somebody else's."""
+    first = planned(chefs)[0]
+    with UnsureCalls(chefs.dynamodb, "TransactWriteItems", late=True) as late:
+        step(chefs, "copy", range=first)
+    before = chefs.items()
+    assert len(before) == WIDTH
+    assert late.deliver() == [400]
+    assert chefs.items() == before
 
 
 def test_a_plan_that_is_late_adds_no_range_to_a_run_that_has_ended(chefs):
