@@ -10,7 +10,7 @@ import pytest
 from copying import Copying, Faulty, KilledError, failing, killed_after, make_copying
 from unsure_calls import UnsureCalls
 
-from functions.copy import range_worker
+from functions.copy import range_plan, range_worker
 from functions.copy.lane import LaneTargets
 from functions.copy.lease import LeaseLostError
 from functions.copy.range_worker import RangesLeftError, RangeWork
@@ -129,6 +129,30 @@ def test_texts_are_divided_by_counting(natural):
     numbers = planned(natural)
     found = records(natural).all(len(numbers))
     assert [found[number].until for number in numbers] == ["key 09", "key 19", "key 24"]
+
+
+@pytest.mark.parametrize("left", [[], ["first"]], ids=["nothing is left", "newer rows are left"])
+@pytest.mark.parametrize(
+    ("wanted", "number", "ranges"),
+    [("query", 2, 1), (WRITE, 1, ROWS)],
+    ids=["before its first row is looked up", "after its first ranges"],
+)
+def test_a_plan_ends_though_legacy_deletes_all_rows_meanwhile(chefs, monkeypatch, left, wanted, number, ranges):
+    monkeypatch.setattr(range_plan, "AT_ONCE", 5)
+    begin(chefs, range_rows=1)
+    calls = itertools.count(1)
+
+    def delete_all(name: str, call: Any) -> Any:
+        if name == wanted and next(calls) == number:
+            for key in chefs.keys:
+                chefs.writers.store.delete(key)
+            chefs.keys = [chefs.created(first) for first in left]
+        return call()
+
+    assert len(step(chefs, "plan", fault=delete_all)["ranges"]) == ranges
+    copy_all(chefs)
+    finish(chefs)
+    assert chefs.converged()
 
 
 def test_an_empty_table_has_no_ranges_and_ends(copied):
