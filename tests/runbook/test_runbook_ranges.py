@@ -92,6 +92,25 @@ def test_a_start_that_was_killed_before_it_called_the_machine_is_completed_by_th
     until_caught_up(live, chefs)
 
 
+@pytest.mark.parametrize("number", [0, 2], ids=["all", "some"])
+def test_a_new_start_that_was_killed_when_it_had_removed_ranges_is_resumed(live, chefs, rows, monkeypatch, number):
+    start(live, chefs, limits=CopyLimits(rate=20))
+    until(lambda: look(live, chefs).rows_done)
+    removed = RangeRecords.remove
+
+    def remove(ranges, count):
+        removed(ranges, count - number)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RangeRecords, "remove", remove)
+        with pytest.raises(KeyboardInterrupt):
+            start(live, chefs)
+    assert start(live, chefs, again=False, limits=CopyLimits(rate=0)) == "resumed"
+    until_caught_up(live, chefs)
+    assert run.run(live, chefs, run.VerifyOptions()).clean
+
+
 def _killed(*_given):
     raise KeyboardInterrupt
 
