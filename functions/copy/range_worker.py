@@ -30,7 +30,7 @@ from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
 
 STOP_BEFORE_SECONDS = 20.0  # before the function's timeout, after which a worker begins no further page
-MOST_KEYS = 2 * SLICE  # of a page
+MOST_KEYS = 4 * SLICE  # of a page; half of them are read while others are written
 RETRY_SECONDS = 30.0  # for the journal at the beginning of a step
 
 logger = Logger(child=True)

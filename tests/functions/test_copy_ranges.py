@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from functions.copy.ranges import RangeRecords
 from functions.domain import names
 from functions.install import control_row
 from runbook.aws.clients import Clients
+from runbook.copy import estimate
 
 ROWS, WIDTH = 30, 10
 WRITE = "transact_write_items"
@@ -348,6 +350,24 @@ def test_a_worker_whose_time_is_up_is_called_again(chefs):
     assert len(chefs.items()) == 5
     copy_all(chefs)
     assert chefs.converged()
+
+
+def test_a_page_takes_as_many_statements_as_the_plan_of_the_operator_counts(chefs):
+    most, statements = range_worker.MOST_KEYS, Counter[str]()
+    values = ", ".join(["('chef', 'x')"] * (2 * most))
+    chefs.writers.database.execute(f"INSERT INTO cheftable (cheffirst, cheflast) VALUES {values}")
+    begin(chefs, range_rows=3 * most, total=3 * most)
+
+    def counted(name: str, call: Any) -> Any:
+        statements[name] += 1
+        return call()
+
+    work = RangeWork(chefs.entity, targets(chefs, counted), planned(chefs)[0], "run-1", FOREVER)
+    work._most = most
+    assert not work.work()
+    rows = 2 * most + ROWS
+    assert statements["query"] <= estimate.CALLS_PER_ROW * rows
+    assert most == 396  # docs/scaling.md
 
 
 @pytest.mark.parametrize("seed", range(3))
