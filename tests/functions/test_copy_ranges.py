@@ -135,17 +135,18 @@ def test_texts_are_divided_by_counting(natural):
 
 @pytest.mark.parametrize("left", [[], ["first"]], ids=["nothing is left", "newer rows are left"])
 @pytest.mark.parametrize(
-    ("wanted", "number", "ranges"),
-    [("query", 2, 1), (WRITE, 1, ROWS)],
+    ("place", "ranges"),
+    [(("query", 2), 1), ((WRITE, 1), ROWS)],
     ids=["before its first row is looked up", "after its first ranges"],
 )
-def test_a_plan_ends_though_legacy_deletes_all_rows_meanwhile(chefs, monkeypatch, left, wanted, number, ranges):
+def test_a_plan_ends_though_legacy_deletes_all_rows_meanwhile(chefs, monkeypatch, left, place, ranges):
     monkeypatch.setattr(range_plan, "AT_ONCE", 5)
     begin(chefs, range_rows=1)
-    calls = itertools.count(1)
+    calls = Counter[str]()
 
     def delete_all(name: str, call: Any) -> Any:
-        if name == wanted and next(calls) == number:
+        calls[name] += 1
+        if (name, calls[name]) == place:
             for key in chefs.keys:
                 chefs.writers.store.delete(key)
             chefs.keys = [chefs.created(first) for first in left]
@@ -259,7 +260,7 @@ def test_no_range_of_a_run_that_was_stopped_can_be_written_once_the_next_one_has
     resume(chefs, "run-2")
     copy_all(chefs, "run-2")
     finish(chefs, "run-2")
-    assert [found.run for found in records(chefs).all(10).values()] == [""] * (ROWS // WIDTH)
+    assert [found.run for found in records(chefs).all(ROWS // WIDTH).values()] == [""] * (ROWS // WIDTH)
     records(chefs).remove(10)
     assert records(chefs).all(10) == {}
 
