@@ -84,7 +84,7 @@ def _plan(entity: Entity, targets: LaneTargets, run: str, remaining: Callable[[]
             return {"more": True, "workers": copy.workers, "ranges": []}
         plan.advance(copy)
         copy = _read(entity, targets)
-    found = ranges.all(copy.ranges).values() if copy.is_of(run) else []
+    found = list(ranges.all(copy.ranges if copy.is_of(run) else 0).values())
     # those that are done, too: a call of a worker of the run before may be late
     mine = ranges.adopt(copy, found)
     numbers = sorted(each.number for each in found if not each.done) if mine else []
