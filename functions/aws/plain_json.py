@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
+from botocore.exceptions import ParamValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +50,8 @@ FAILED = 300  # the lowest HTTP status of an answer that has no records
 def client(session: boto3.Session, service: str, config: Config, **options: Any) -> Any:
     """A boto3 client whose requests with records are written and read as plain JSON; of other services, boto3's own.
 
-    It checks no parameters: what is missing or of another type, the service refuses.
+    Of the parameters it checks the names alone, since AWS ignores one that it does not know. What is missing or of
+    another type, the service refuses.
     """
     if service not in SERVICES:
         return cast("Any", session).client(service, config=config, **options)
@@ -69,6 +71,8 @@ def _is_plain(model: Any) -> bool:
 def _set_aside(params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
     """Leave boto3 what it chooses an endpoint by, and nothing else to write."""
     if _is_plain(model):
+        if unknown := sorted(params.keys() - model.input_shape.members.keys()):
+            raise ParamValidationError(report=f"{model.name} has no {', '.join(unknown)}")
         context[ASIDE] = params, dict(params)
         tables = params.get(TABLES)
         params.clear()

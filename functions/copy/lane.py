@@ -20,13 +20,12 @@ from functions.copy.queue import ChangeQueue, Taken
 from functions.copy.state import CopyRecord, Records
 from functions.copy.throttle import Bucket, Load
 from functions.copy.writer import WRITTEN_AT_ONCE, Items, ItemWriter, QuarantineKey, WriteOutcome
-from functions.domain import names
+from functions.domain import mapping, names
 from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-from functions.domain import mapping
 
 LANE = 0
 STEP = 500  # keys in one answer; of 255 bytes each, written as JSON, they stay under the Data API's 1 MiB

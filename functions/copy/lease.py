@@ -81,26 +81,18 @@ class LaneLease:
     def take(self) -> bool:
         """Take the lane; False when a living worker has it. What was sent under its lease before is refused now."""
         try:
-            self._write(TAKEN, _drawn())
+            self._write(TAKEN, drawn())
         except ItemRefusedError:
             return False
         return True
 
     def held(self) -> TransactWriteItemTypeDef:
         """What makes a transaction fail unless the lane is ours under this lease."""
-        return {
-            "ConditionCheck": {
-                "TableName": self._table,
-                "Key": self._key,
-                "ConditionExpression": "#token = :token",
-                "ExpressionAttributeNames": {"#token": names.LEASE_TOKEN},
-                "ExpressionAttributeValues": {":token": {"S": self._token}},
-            }
-        }
+        return has_token(self._table, self._key, self._token)
 
     def doubt(self) -> None:
         """Replace the token before anything else, since a call may arrive late: then it is refused."""
-        self._next = self._next or _drawn()  # the same until it is stored, because storing it may be in doubt too
+        self._next = self._next or drawn()  # the same until it is stored, because storing it may be in doubt too
 
     def lost(self) -> LeaseLostError:
         """The error for a write that was refused."""
@@ -155,7 +147,7 @@ class LaneLease:
     def release(self) -> None:
         """Let the lane go, if it is still ours."""
         try:
-            self._write(OURS, _drawn(), seconds=-1.0)
+            self._write(OURS, drawn(), seconds=-1.0)
         except ItemRefusedError:
             return
         finally:
@@ -201,5 +193,19 @@ class LaneLease:
         return called(lambda: self._time.read(call))
 
 
-def _drawn() -> str:
+def drawn() -> str:
+    """A token that no other lease has."""
     return uuid.uuid4().hex
+
+
+def has_token(table: str, key: Mapping[str, Any], token: str) -> TransactWriteItemTypeDef:
+    """What makes a transaction fail unless a record has this token."""
+    return {
+        "ConditionCheck": {
+            "TableName": table,
+            "Key": key,
+            "ConditionExpression": "#token = :token",
+            "ExpressionAttributeNames": {"#token": names.LEASE_TOKEN},
+            "ExpressionAttributeValues": {":token": {"S": token}},
+        }
+    }

@@ -54,9 +54,10 @@ class RangePlan:
         return found
 
     def _by_value(self, copy: CopyRecord, end: str) -> Iterator[str]:
-        low, high = self._edge("MIN"), int(end)
-        width = max(1, -(-(high - int(low) + 1) // _count(copy)))
-        start = int(copy.planned_to) if copy.planned_to else int(low) - 1
+        """The rest in equal parts. The first row is looked up once, since legacy may delete every row meanwhile."""
+        high = int(end)
+        start = int(copy.planned_to) if copy.planned_to else min(int(self._edge("MIN") or end), high) - 1
+        width = -(-(high - start) // max(1, _count(copy) - copy.ranges))
         while start < high:
             start = min(high, start + width)
             yield str(start)

@@ -13,7 +13,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions.aws.dynamodb import TransientDynamoError, called
+from functions.aws.dynamodb import InDoubtError, TransientDynamoError, called
 from functions.aws.mysql_errors import TransientError
 from functions.aws.retry import back_off, retry
 from functions.bridge.inherit import Inheritance
@@ -30,7 +30,7 @@ from functions.domain.entities import Entity
 from functions.legacy.table import LegacyStore
 
 STOP_BEFORE_SECONDS = 20.0  # before the function's timeout, after which a worker begins no further page
-MOST_KEYS = 2 * SLICE  # of a page
+MOST_KEYS = 4 * SLICE  # of a page; half of them are read while others are written
 RETRY_SECONDS = 30.0  # for the journal at the beginning of a step
 
 logger = Logger(child=True)
@@ -84,9 +84,10 @@ def _plan(entity: Entity, targets: LaneTargets, run: str, remaining: Callable[[]
             return {"more": True, "workers": copy.workers, "ranges": []}
         plan.advance(copy)
         copy = _read(entity, targets)
-    left = [each for each in ranges.all(copy.ranges).values() if not each.done] if copy.is_of(run) else []
-    mine = copy.stage == COPY and ranges.adopt(copy, left)
-    numbers = sorted(each.number for each in left) if mine else []
+    found = list(ranges.all(copy.ranges if copy.is_of(run) else 0).values())
+    # those that are done, too: a call of a worker of the run before may be late
+    mine = ranges.adopt(copy, found)
+    numbers = sorted(each.number for each in found if not each.done) if mine else []
     return {"more": False, "workers": copy.workers, "ranges": numbers}
 
 
@@ -153,6 +154,7 @@ class RangeWork:
         position = taken.position or taken.after
         while self.remaining() > STOP_BEFORE_SECONDS:
             try:
+                self.lease.keep()
                 copy = self._records.read()
                 if not copy.is_of(self.run):
                     return False
@@ -167,6 +169,8 @@ class RangeWork:
         return True
 
     def _recover(self, error: Exception) -> None:
+        if isinstance(error, InDoubtError):
+            self.lease.doubt()
         self._failures += 1
         wait = back_off(self._failures)
         logger.warning("a range waits", extra={"range": self.number, "reason": str(error), "seconds": round(wait, 2)})

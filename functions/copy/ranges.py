@@ -6,14 +6,13 @@ meanwhile waits in the queue. A run ends by barring its ranges, and only then ma
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from functions.aws.dynamodb import ItemRefusedError, TransientDynamoError, called, read_batches
 from functions.aws.retry import retry
-from functions.copy.lease import LeaseLostError
+from functions.copy.lease import LeaseLostError, drawn, has_token
 from functions.copy.state import CopyRecord
 from functions.domain import names
 
@@ -91,7 +90,7 @@ class RangeRecords:
         return self._done([{"Update": update}, *(self._put(seen.run, each) for each in made)])
 
     def adopt(self, seen: CopyRecord, ranges: Iterable[CopyRange]) -> bool:
-        """Give ranges that another run left to this one; their workers are refused from now on."""
+        """Give ranges of other runs to this one; their workers are refused from now on."""
         left = [each for each in ranges if each.run != seen.run]
         for start in range(0, len(left), AT_ONCE):
             check: Any = self._copy("#run = :run")
@@ -215,7 +214,7 @@ class RangeLease:
         self._table = table
         self._key = names.range_key(entity, number)
         self._run = run
-        self._token = uuid.uuid4().hex
+        self._token, self._next = drawn(), ""
 
     def take(self) -> CopyRange | None:
         """The range as it is, taken; None when it is done, or not of this run."""
@@ -232,18 +231,29 @@ class RangeLease:
 
     def held(self) -> TransactWriteItemTypeDef:
         """What makes a transaction fail unless the range is ours."""
-        return {
-            "ConditionCheck": {
-                "TableName": self._table,
-                "Key": self._key,
-                "ConditionExpression": "#token = :token",
-                "ExpressionAttributeNames": {"#token": names.LEASE_TOKEN},
-                "ExpressionAttributeValues": {":token": {"S": self._token}},
-            }
-        }
+        return has_token(self._table, self._key, self._token)
+
+    def doubt(self) -> None:
+        """Replace the token before anything else, since a call may arrive late: then it is refused."""
+        self._next = self._next or drawn()  # the same until it is stored, because storing it may be in doubt too
+
+    def keep(self) -> None:
+        """Replace the token if a call is in doubt.
+
+        Raises:
+            LeaseLostError: another worker has the range, or its run has ended.
+        """
+        if not self._next:
+            return
+        try:
+            self._update("SET #token = :next", "#token IN (:token, :next)", {}, {":next": {"S": self._next}})
+        except ItemRefusedError as error:
+            raise self.lost() from error
+        self._token, self._next = self._next, ""
 
     def check(self) -> None:
-        """Nothing to see beforehand: it has no end in time."""
+        """Raise LeaseLostError if a write must not begin; a range is ours until another worker takes it."""
+        self.keep()
 
     def lost(self) -> LeaseLostError:
         """The error for a write that was refused."""

@@ -96,7 +96,7 @@ EveryOption = Annotated[
 RESULTS = {
     "started": "started. The triggers queue every change, and the backfill has begun",
     "resumed": "resumed where it was stopped. What was written meanwhile is in the queue",
-    "running": "running already. Every lane was called",
+    "running": "running already. Its workers were called",
     "begun anew": "begun anew. Every row is copied once more",
     "mended": "restored. The triggers are there again; run `runbook verify`, because changes without them were not queued",
     "enabled": "restored. The schedules of its lanes are enabled again",
@@ -309,10 +309,9 @@ def _showing(*, quiet: bool) -> Generator[Callable[[Sequence[CopyProgress]], Non
 
 def _print_lines(found: Sequence[CopyProgress]) -> None:
     for one in found:
-        paused = f", paused: {one.paused}" if one.paused else ""
-        paused += f", schedules: {one.schedules}" if one.schedules else ""
+        troubles = "".join(f", {name}: {text}" for name, text in _troubles(one).items())
         share = f"{one.backfill_done:,} of {one.total:,} ({one.percent:g} %)"
-        _output.line(escape(f"{one.entity}: {share}, {_figures(one)}{paused}"))
+        _output.line(escape(f"{one.entity}: {share}, {_figures(one)}{troubles}"))
 
 
 def _board(one: CopyProgress) -> Group:
@@ -320,18 +319,18 @@ def _board(one: CopyProgress) -> Group:
     bar = Table.grid(padding=(0, 2))
     share = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
     bar.add_row(f"[bold]{escape(one.entity)}[/]", ProgressBar(total=100, completed=one.percent, width=24), share)
-    return Group(bar, f"  [dim]{_figures(one)}[/]{_troubles(one)}")
+    troubles = "".join(f"\n  [yellow]{name}: {escape(text)}[/]" for name, text in _troubles(one).items())
+    return Group(bar, f"  [dim]{_figures(one)}[/]{troubles}")
 
 
 def _figures(one: CopyProgress) -> str:
-    return f"{_rate(one)}, ETA {_eta(one)}, queue {_queue(one)}, lag {one.lag:.1f} s, lanes {_alive(one)}"
+    workers = f"ranges {one.ranges.done:,}/{one.ranges.total:,}" if one.ranges else f"lanes {_alive(one)}"
+    return f"{_rate(one)}, ETA {_eta(one)}, queue {_queue(one)}, lag {one.lag:.1f} s, {workers}"
 
 
-def _troubles(one: CopyProgress) -> str:
-    found = {"paused": one.paused, "schedules": one.schedules}
-    if one.ranges:
-        found["ranges"] = f"{one.ranges.done:,} of {one.ranges.total:,} {one.ranges.problem}"
-    return "".join(f"\n  [yellow]{name}: {escape(text)}[/]" for name, text in found.items() if text)
+def _troubles(one: CopyProgress) -> dict[str, str]:
+    found = {"paused": one.paused, "schedules": one.schedules, "ranges": one.ranges.problem if one.ranges else ""}
+    return {name: text for name, text in found.items() if text}
 
 
 def _facts(one: CopyProgress) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """`copy start --plan`: how large a table is, how long each way would take, what it costs, and which way is taken.
 
-The figures of a worker are those of docs/scaling.md, and so are the prices (us-east-1, USD). They are estimates.
+docs/scaling.md has where the figures of a worker and the prices (us-east-1, USD) come from. They are estimates.
 """
 
 import math
@@ -21,7 +21,9 @@ class Way(StrEnum):
 
 
 NIGHT_HOURS = 8.0  # a backfill that the lanes do in this time is left to them
-WORKER_ROWS = 1_000  # a second, of one lane or range worker at AWS's latencies: `LATENCY=aws make bench`
+# A second, of one lane or range worker: half of the bench's rows `1 lane, …` with `make bench LATENCY=aws`, because its
+# latencies are low estimates and its rows have 100 bytes.
+WORKER_ROWS = 1_000
 NEW_TABLE_UNITS = 4_000  # write units a second of an on-demand table that was never written faster
 UNITS_PER_ROW = 2  # write units for each KB, in a transaction
 WORKERS, RANGE_ROWS = 32, 200_000  # by default

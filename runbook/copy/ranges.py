@@ -57,19 +57,28 @@ class RangesProgress:
         return self.execution != executions.RUNNING
 
 
+UNPLANNED = {"stage": PLAN, "ranges": 0, "planned_to": "", "range_end": ""}
+
+
 def attributes(entity: EntityTarget, choice: WayChoice) -> dict[str, Any]:
     """What copy's record has for a backfill by ranges that has not begun."""
-    begin = {"stage": PLAN, "ranges": 0, "planned_to": "", "range_end": ""}
-    return {**begin, "run": _name(entity), "workers": choice.workers, "range_rows": choice.range_rows}
+    return {**UNPLANNED, "run": _name(entity), "workers": choice.workers, "range_rows": choice.range_rows}
 
 
 def resumed(context: Context, entity: EntityTarget, record: Mapping[str, Any]) -> dict[str, Any]:
-    """What of copy's record a new `copy start` changes: a new run, unless the present one is at work."""
+    """What of copy's record a new `copy start` changes: a new run, unless the present one is at work.
+
+    It plans anew if a command that removes the ranges was killed meanwhile.
+    """
     at_work = record["state"] == "running" and _state(context, record["run"])[0] in {
         executions.RUNNING,
         executions.MISSING,
     }
-    return {} if at_work else {"run": _name(entity)}
+    if at_work:
+        return {}
+    count = int(record["ranges"])
+    whole = len(_records(context, entity).all(count)) == count
+    return {"run": _name(entity), **({} if whole else UNPLANNED)}
 
 
 def begin(context: Context, entity: EntityTarget, record: Mapping[str, Any]) -> None:
@@ -102,7 +111,7 @@ def stop(context: Context, record: Mapping[str, Any], cause: str) -> None:
 def bar(context: Context, entity: EntityTarget, record: Mapping[str, Any]) -> None:
     """Refuse what workers of the record's run write from now on, and remove its ranges; safe to repeat."""
     count, run = int(record.get("ranges", 0)), str(record.get("run") or "")
-    ranges = RangeRecords(context.clients.dynamodb_once, context.target.journal_table, entity.name)
+    ranges = _records(context, entity)
     if run:
         # by whichever run a range is held: one that was resumed may not have adopted all
         for held in {run, *(each.run for each in ranges.all(count).values() if each.run)}:
@@ -116,8 +125,7 @@ def progress(context: Context, entity: EntityTarget, record: Mapping[str, Any]) 
     if not run:
         return None
     count = int(record.get("ranges", 0))
-    ranges = RangeRecords(context.clients.dynamodb_once, context.target.journal_table, entity.name)
-    found = ranges.all(count).values()
+    found = _records(context, entity).all(count).values()
     status, cause = _state(context, run)
     notes = [each.note for each in found if each.note and not each.done]
     failed = status not in {executions.RUNNING, executions.MISSING}
@@ -130,6 +138,10 @@ def progress(context: Context, entity: EntityTarget, record: Mapping[str, Any]) 
         execution=status,
         problem=cause if failed else next(iter(notes), ""),
     )
+
+
+def _records(context: Context, entity: EntityTarget) -> RangeRecords:
+    return RangeRecords(context.clients.dynamodb_once, context.target.journal_table, entity.name)
 
 
 def _state(context: Context, run: str) -> tuple[str, str]:

@@ -15,7 +15,9 @@ API = ("pause_gate", "pause_writer")
 CONFLICTS = ("foreign_items", "empty_table")
 OTHERS = ("second_operator",)
 SWITCH = CRASHES + OUTAGES + BRIDGE + OTHERS + TAKEN_OVER + UNSURE + CLOCKS + API + ("late_fence", "late_route")
-DIRECT, REMOVES, STREAMS = 0.2, 0.5, 0.4  # shares of the runs
+DIRECT, REMOVES, STREAMS, RANGES = 0.2, 0.5, 0.4, 0.4  # shares of the runs
+# A few rows a second, so that faults hit workers on ranges; rows of a range and rows a second, of hundreds in all.
+BY_RANGES = ("--by", "ranges", "--workers", "3", "--range-rows", "40", "--rate", "100")
 # The emulator's routes spread at once, and the clients of a run write little.
 QUICKLY = ("--settle", "0.5", "--warm", "8")
 
@@ -53,19 +55,26 @@ class Variant:
         direct: the first cutover lets writes go past the gate. The rollback then takes a minute longer.
         removes: the triggers are removed and added again before the backfill ends.
         streams: the table gets a new stream while modern is the source of truth.
+        ranges: the backfill is done by ranges, so that faults of copy's workers hit those of ranges, too.
         favoured: faults that come more often.
     """
 
     direct: bool = False
     removes: bool = False
     streams: bool = False
+    ranges: bool = False
     favoured: tuple[str, ...] = field(default=())
 
     @classmethod
     def of(cls, seed: int) -> Self:
         """The variant that a seed draws."""
         rng = random.Random(f"{seed}/variant")  # noqa: S311  # repeatable
-        return cls(direct=rng.random() < DIRECT, removes=rng.random() < REMOVES, streams=rng.random() < STREAMS)
+        return cls(
+            direct=rng.random() < DIRECT,
+            removes=rng.random() < REMOVES,
+            streams=rng.random() < STREAMS,
+            ranges=rng.random() < RANGES,
+        )
 
 
 def stretches(entity: str, variant: Variant, *, brief: bool = False) -> tuple[Stretch, ...]:
@@ -110,7 +119,7 @@ def _all(entity: str, variant: Variant) -> tuple[Stretch, ...]:
     first = replace(cutover, words=(*cutover.words, "--direct")) if variant.direct else cutover
     start = Stretch(
         name="copy start",
-        words=("copy", "start", *this),
+        words=("copy", "start", *(BY_RANGES if variant.ranges else ()), *this),
         faults=("kill_runbook", "kill_runbook", *COPY, *OUTAGES, *OTHERS, *UNSURE, "late_install", "late_route"),
         span=2.0,
         strict=True,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 from copying import Copying, Faulty, KilledError, failing, killed_after, make_copying
+from unsure_calls import UnsureCalls
 
-from functions.copy import range_worker
+from functions.copy import range_plan, range_worker
 from functions.copy.lane import LaneTargets
 from functions.copy.lease import LeaseLostError
 from functions.copy.range_worker import RangesLeftError, RangeWork
@@ -17,6 +19,7 @@ from functions.copy.ranges import RangeRecords
 from functions.domain import names
 from functions.install import control_row
 from runbook.aws.clients import Clients
+from runbook.copy import estimate
 
 ROWS, WIDTH = 30, 10
 WRITE = "transact_write_items"
@@ -130,6 +133,31 @@ def test_texts_are_divided_by_counting(natural):
     assert [found[number].until for number in numbers] == ["key 09", "key 19", "key 24"]
 
 
+@pytest.mark.parametrize("left", [[], ["first"]], ids=["nothing is left", "newer rows are left"])
+@pytest.mark.parametrize(
+    ("place", "ranges"),
+    [(("query", 2), 1), ((WRITE, 1), ROWS)],
+    ids=["before its first row is looked up", "after its first ranges"],
+)
+def test_a_plan_ends_though_legacy_deletes_all_rows_meanwhile(chefs, monkeypatch, left, place, ranges):
+    monkeypatch.setattr(range_plan, "AT_ONCE", 5)
+    begin(chefs, range_rows=1)
+    calls = Counter[str]()
+
+    def delete_all(name: str, call: Any) -> Any:
+        calls[name] += 1
+        if (name, calls[name]) == place:
+            for key in chefs.keys:
+                chefs.writers.store.delete(key)
+            chefs.keys = [chefs.created(first) for first in left]
+        return call()
+
+    assert len(step(chefs, "plan", fault=delete_all)["ranges"]) == ranges
+    copy_all(chefs)
+    finish(chefs)
+    assert chefs.converged()
+
+
 def test_an_empty_table_has_no_ranges_and_ends(copied):
     copied.clear()
     begin(copied)
@@ -221,6 +249,33 @@ def test_a_write_that_is_late_is_refused_once_the_run_has_ended(chefs):
     assert chefs.converged()
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["stopped while it copied", "stopped while it ended"])
+def test_no_range_of_a_run_that_was_stopped_can_be_written_once_the_next_one_has_ended(chefs, ended):
+    """Also one that was done when the next run began, which had nothing to do there."""
+    step(chefs, "copy", range=planned(chefs)[0])
+    if ended:
+        copy_all(chefs)
+        with pytest.raises(KilledError):
+            step(chefs, "end", fault=killed_after(3))  # before it has barred a range
+    resume(chefs, "run-2")
+    copy_all(chefs, "run-2")
+    finish(chefs, "run-2")
+    assert [found.run for found in records(chefs).all(ROWS // WIDTH).values()] == [""] * (ROWS // WIDTH)
+    records(chefs).remove(10)
+    assert records(chefs).all(10) == {}
+
+
+def test_a_write_in_doubt_is_refused_when_the_worker_has_repeated_it(chefs):
+    """The stream would show an older write of copy's over a newer one, which counts as somebody else's."""
+    first = planned(chefs)[0]
+    with UnsureCalls(chefs.dynamodb, "TransactWriteItems", late=True) as late:
+        step(chefs, "copy", range=first)
+    before = chefs.items()
+    assert len(before) == WIDTH
+    assert late.deliver() == [400]
+    assert chefs.items() == before
+
+
 def test_a_plan_that_is_late_adds_no_range_to_a_run_that_has_ended(chefs):
     once = itertools.count()
 
@@ -296,6 +351,24 @@ def test_a_worker_whose_time_is_up_is_called_again(chefs):
     assert len(chefs.items()) == 5
     copy_all(chefs)
     assert chefs.converged()
+
+
+def test_a_page_takes_as_many_statements_as_the_plan_of_the_operator_counts(chefs):
+    most, statements = range_worker.MOST_KEYS, Counter[str]()
+    values = ", ".join(["('chef', 'x')"] * (2 * most))
+    chefs.writers.database.execute(f"INSERT INTO cheftable (cheffirst, cheflast) VALUES {values}")
+    begin(chefs, range_rows=3 * most, total=3 * most)
+
+    def counted(name: str, call: Any) -> Any:
+        statements[name] += 1
+        return call()
+
+    work = RangeWork(chefs.entity, targets(chefs, counted), planned(chefs)[0], "run-1", FOREVER)
+    work._most = most
+    assert not work.work()
+    rows = 2 * most + ROWS
+    assert statements["query"] <= estimate.CALLS_PER_ROW * rows
+    assert most == 396  # docs/scaling.md
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -7,7 +7,7 @@ import uuid
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from functions.aws import plain_json
 
@@ -114,3 +114,17 @@ def test_cells_of_the_data_api_are_the_same(sandbox):
 def test_other_services_get_a_client_of_boto3s():
     session = boto3.Session("a", "b", region_name="us-east-1")
     assert plain_json.client(session, "lambda", Config()).meta.config.parameter_validation
+
+
+def test_a_parameter_that_the_service_would_ignore_is_refused(clients):
+    _, plain, table = clients
+    with pytest.raises(ParamValidationError, match="Scan has no ConsistentReed"):
+        plain.scan(TableName=table, ConsistentReed=True)
+
+
+@pytest.mark.parametrize("attribute", [{"N": 5}, {"S": 5}, {"BOOL": "true"}, {"B": 5}, {"X": "y"}, {}])
+def test_a_value_of_another_type_is_refused_and_nothing_is_written(clients, attribute):
+    own, plain, table = clients
+    with pytest.raises((ClientError, TypeError)):
+        plain.put_item(TableName=table, Item={"Id": {"S": "wrong"}, "value": attribute})
+    assert "Item" not in own.get_item(TableName=table, Key={"Id": {"S": "wrong"}})

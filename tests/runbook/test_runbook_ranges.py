@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -92,6 +93,25 @@ def test_a_start_that_was_killed_before_it_called_the_machine_is_completed_by_th
     until_caught_up(live, chefs)
 
 
+@pytest.mark.parametrize("number", [0, 2], ids=["all", "some"])
+def test_a_new_start_that_was_killed_when_it_had_removed_ranges_is_resumed(live, chefs, rows, monkeypatch, number):
+    start(live, chefs, limits=CopyLimits(rate=20))
+    until(lambda: look(live, chefs).rows_done)
+    removed = RangeRecords.remove
+
+    def remove(ranges, count):
+        removed(ranges, count - number)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RangeRecords, "remove", remove)
+        with pytest.raises(KeyboardInterrupt):
+            start(live, chefs)
+    assert start(live, chefs, again=False, limits=CopyLimits(rate=0)) == "resumed"
+    until_caught_up(live, chefs)
+    assert run.run(live, chefs, run.VerifyOptions()).clean
+
+
 def _killed(*_given):
     raise KeyboardInterrupt
 
@@ -119,11 +139,26 @@ def test_cutover_waits_until_the_ranges_are_done_and_another_way_must_begin_anew
     assert left.all(20) == {}
 
 
-def test_the_plan_names_the_way_the_hours_and_the_dollars_and_changes_nothing(live, chefs, sandbox, tmp_path):
+@pytest.fixture
+def this(sandbox, tmp_path):
+    """The options that name the entity and the stack."""
     saved = tmp_path / "outputs.json"
     saved.write_text(json.dumps(dict(sandbox.outputs)))
+    return ["--entity", ENTITY, "--outputs", str(saved)]
+
+
+def test_watching_shows_the_ranges_and_then_the_lanes(live, chefs, rows, this):
+    start(live, chefs, limits=CopyLimits(rate=100))
+    shown = CliRunner().invoke(app, ["copy", "watch", "--every", "0.2", *this], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0, shown.output
+    workers = re.findall(r"(ranges|lanes) \d+/\d+", shown.output)
+    assert workers == sorted(workers, reverse=True), shown.output
+    assert set(workers) == {"ranges", "lanes"}, shown.output
+
+
+def test_the_plan_names_the_way_the_hours_and_the_dollars_and_changes_nothing(live, chefs, this):
     before = record(live)
-    arguments = ["copy", "start", "--plan", "--entity", ENTITY, "--outputs", str(saved)]
+    arguments = ["copy", "start", "--plan", *this]
     shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
     assert shown.exit_code == 0, shown.output
     assert "by lanes: the lanes do it within 8 hours" in shown.output

@@ -24,7 +24,7 @@ from sandbox.load import Load, shape_of
 
 STATUS = ("status", "--entity", "chefs")
 TIMEOUT = 30.0
-EVERYTHING = Variant(direct=True, removes=True, streams=True)
+EVERYTHING = Variant(direct=True, removes=True, streams=True, ranges=True)
 
 
 @pytest.fixture

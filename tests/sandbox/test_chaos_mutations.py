@@ -98,7 +98,8 @@ def test_a_mutation_is_deployed_unless_it_is_to_be_cured(cured, monkeypatch):
 
 def test_seeds_draw_variants():
     drawn = {Variant.of(seed) for seed in range(100)}
-    each = [dict(zip(("direct", "removes", "streams"), some, strict=True)) for some in product((True, False), repeat=3)]
+    names = ("direct", "removes", "streams", "ranges")
+    each = [dict(zip(names, some, strict=True)) for some in product((True, False), repeat=len(names))]
     assert drawn == {Variant(**one) for one in each}
 
 
@@ -115,3 +116,11 @@ def test_a_variant_changes_the_commands():
     assert sum("--direct" in words for words in more) == 1
     assert not any("--direct" in words for words in plain)
     assert [words for words in more if "--remove-triggers" in words]
+    ranges = [one.words for one in stretches("chefs", Variant(removes=True, ranges=True))]
+    assert sum(words[:2] == ("copy", "start") and "ranges" in words for words in ranges) == 2
+    assert not any("ranges" in words for words in more)
+
+
+def test_faults_of_copys_workers_come_while_ranges_are_copied():
+    watch = next(one for one in stretches("chefs", Variant(ranges=True)) if one.name == "copy watch")
+    assert {"kill_lane", "pause_lane", "late_lane", "kill_workers", "lost_answer"} <= set(watch.faults)

@@ -1,4 +1,4 @@
-"""Kill -9 of one worker of copy, in the middle of its batch as often as not. Another takes the lane later."""
+"""Kill -9 of one worker of copy, in the middle of its batch as often as not. Another takes its lane or range later."""
 
 from sandbox.chaos.faults import workers
 from sandbox.chaos.faults.attack import Attack
