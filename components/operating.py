@@ -90,7 +90,7 @@ ADOPTED_BOUNDARY = (
     ),
     Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
 )
-# What a preview looks up, as whoever deploys and as a pull request. It needs apigateway:GET, too, which both have.
+# What the roles `deploy` and `preview` look up, beside apigateway:GET, which both have.
 ADOPTED_LOOKING_UP = (
     Right(
         "lambda:GetFunctionConfiguration",
