@@ -12,7 +12,15 @@ from typing import Any
 from components import previewing
 from components.adoption import AdoptionKind
 from components.deploying import DEPLOYING
-from components.operating import ACTING, ADOPTED_ACTING, ADOPTED_BOUNDARY, ADOPTED_READING, BOUNDARY, READING
+from components.operating import (
+    ACTING,
+    ADOPTED_ACTING,
+    ADOPTED_BOUNDARY,
+    ADOPTED_LOOKING_UP,
+    ADOPTED_READING,
+    BOUNDARY,
+    READING,
+)
 from components.previewing import PREVIEWING
 from components.rights import Right, StackNames, documents, statements
 from functions.domain import entities
@@ -29,6 +37,8 @@ ROLES: Mapping[str, tuple[Right, ...]] = {
 STATE = {"deploy": previewing.STATE_WRITING, "preview": previewing.STATE_READING}
 SECRETS = {"deploy": previewing.SECRETS_WRITING, "preview": previewing.SECRETS_READING}
 ADOPTED: Mapping[str, tuple[Right, ...]] = {
+    "deploy": ADOPTED_LOOKING_UP,
+    "preview": ADOPTED_LOOKING_UP,
     "operate": (*ADOPTED_READING, *ADOPTED_ACTING),
     "read": ADOPTED_READING,
     "boundary": ADOPTED_BOUNDARY,
@@ -62,6 +72,8 @@ def main() -> None:
         state_key=given.state_key,
         tables=tables,
         functions=adopted.functions,
+        clusters=adopted.clusters,
+        secrets=adopted.secrets,
     )
     json.dump(of(given.role, named, adopts=bool(adopted)), sys.stdout, indent=2)
 

@@ -87,6 +87,14 @@ class AdoptedSystem:
         return self.entities.get(name) or AdoptedEntity()
 
     @property
+    def clusters(self) -> list[str]:
+        return [self.cluster.arn] if self.cluster else []
+
+    @property
+    def secrets(self) -> list[str]:
+        return [self.cluster.secret_arn] if self.cluster else []
+
+    @property
     def functions(self) -> list[str]:
         """The functions of all entities, each once; one that callers name by an alias with it and without."""
         named = [

@@ -44,7 +44,8 @@ class Gate(pulumi.ComponentResource):
                     "JOURNAL_TABLE": args.journal.name,
                     **_legacy(args.legacy),
                     "MODERN_WRITE_FUNCTIONS": pulumi.Output.json_dumps(modern),
-                    "MODERN_WRITE_TIMEOUT": str(max(writer.timeout for writer in args.modern.values())),
+                    "LEGACY_WRITE_TIMEOUT": _longest(args.legacy),
+                    "MODERN_WRITE_TIMEOUT": _longest(args.modern),
                     "OWN_TIMEOUT": str(TIMEOUT),
                 },
                 timeout=TIMEOUT,
@@ -52,6 +53,11 @@ class Gate(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"function": self.function.name})
+
+
+def _longest(writers: Mapping[str, Invocable]) -> str:
+    """Seconds after which none of the writers runs any more."""
+    return str(max(writer.timeout for writer in writers.values()))
 
 
 def _legacy(writers: Mapping[str, Invocable]) -> dict[str, pulumi.Input[str]]:

@@ -67,16 +67,44 @@ ACTING = (
 )
 # For a stack that adopts: what the team's own functions, API and tables need beside that.
 ADOPTED_FUNCTIONS = "arn:{partition}:lambda:{region}:{account}:function:{function}"
-ADOPTED_READING = (Right("lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),)
+ADOPTED_CLUSTER, ADOPTED_SECRET = ("{cluster}",), ("{secret}",)
+ADOPTED_READING = (
+    Right("lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
+    Right("rds-data:ExecuteStatement rds:DescribeDBClusters", ADOPTED_CLUSTER),
+    Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
+)
 ADOPTED_ACTING = (
     Right("apigateway:DELETE apigateway:POST", (DEPLOYMENTS, f"{DEPLOYMENTS}/*")),
     Right("lambda:AddPermission lambda:RemovePermission", (FUNCTIONS, ADOPTED_FUNCTIONS)),
     Right("lambda:InvokeFunction", (ADOPTED_FUNCTIONS,)),
     Right("lambda:ListEventSourceMappings", (EVERY,)),
     Right("dynamodb:UpdateTable", (ENTITY_TABLES,)),
+    Right("rds-data:BeginTransaction rds-data:CommitTransaction rds-data:RollbackTransaction", ADOPTED_CLUSTER),
     Right("execute-api:Invoke", ("arn:{partition}:execute-api:{region}:{account}:*/*",)),
 )
-ADOPTED_BOUNDARY = (Right("lambda:InvokeFunction", (ADOPTED_FUNCTIONS,)),)
+ADOPTED_BOUNDARY = (
+    Right("lambda:InvokeFunction", (ADOPTED_FUNCTIONS,)),
+    Right(
+        "rds-data:BeginTransaction rds-data:CommitTransaction rds-data:ExecuteStatement rds-data:RollbackTransaction",
+        ADOPTED_CLUSTER,
+    ),
+    Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
+)
+# What the roles `deploy` and `preview` look up, beside apigateway:GET, which both have.
+ADOPTED_LOOKING_UP = (
+    Right(
+        "lambda:GetFunctionConfiguration",
+        (ADOPTED_FUNCTIONS,),
+        provider="lambda:GetFunction lambda:GetFunctionCodeSigningConfig lambda:ListVersionsByFunction",
+    ),
+    Right("rds:DescribeDBClusters", ADOPTED_CLUSTER, provider="rds:ListTagsForResource"),
+    Right("secretsmanager:DescribeSecret", ADOPTED_SECRET, provider="secretsmanager:GetResourcePolicy"),
+    Right(
+        "dynamodb:DescribeTable",
+        (ENTITY_TABLES,),
+        provider="dynamodb:DescribeContinuousBackups dynamodb:DescribeTimeToLive dynamodb:ListTagsOfResource",
+    ),
+)
 # What a function's role may have at most, even if its policy says more.
 BOUNDARY = (
     Right(

@@ -40,6 +40,7 @@ class StackNames:
     Attributes:
         tables: the names of the entities' tables.
         functions: the names of the functions that are adopted, also with `:alias` where callers use one.
+        clusters, secrets: the ARNs of the adopted cluster and of its user's secret, if there are.
         boundary: the ARN of the policy that bounds the functions' roles; empty if there is none.
         state_bucket, state_key: the S3 bucket of Pulumi's state, and the ARN of the KMS key of its secrets; or empty.
     """
@@ -53,6 +54,8 @@ class StackNames:
     state_bucket: str = ""
     state_key: str = ""
     functions: Sequence[str] = ()
+    clusters: Sequence[str] = ()
+    secrets: Sequence[str] = ()
 
 
 def statements(rights: Iterable[Right], named: StackNames) -> list[dict[str, Any]]:
@@ -98,9 +101,9 @@ def _condition(right: Right, named: StackNames) -> dict[str, dict[str, str]]:
 
 
 def _filled(pattern: str, named: StackNames) -> Iterator[str]:
-    """The pattern for this stack; one with `{table}` or `{function}` for each of them."""
+    """The pattern for this stack; one with `{table}`, `{function}` or the like for each of them."""
     names = {key: value for key, value in vars(named).items() if isinstance(value, str)}
-    several = {"table": named.tables, "function": named.functions}
+    several = {"table": named.tables, "function": named.functions, "cluster": named.clusters, "secret": named.secrets}
     key = next((each for each in several if f"{{{each}}}" in pattern), "")
     for one in several.get(key, [""]):
         filled = pattern

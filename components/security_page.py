@@ -4,7 +4,15 @@ import sys
 from collections.abc import Iterable
 
 from components.deploying import DEPLOYING
-from components.operating import ACTING, ADOPTED_ACTING, ADOPTED_BOUNDARY, ADOPTED_READING, BOUNDARY, READING
+from components.operating import (
+    ACTING,
+    ADOPTED_ACTING,
+    ADOPTED_BOUNDARY,
+    ADOPTED_LOOKING_UP,
+    ADOPTED_READING,
+    BOUNDARY,
+    READING,
+)
 from components.previewing import PREVIEWING, SECRETS_READING, SECRETS_WRITING, STATE_READING, STATE_WRITING
 from components.rights import Right
 
@@ -66,8 +74,8 @@ The setting `repository` has the stack make the roles, with exactly these polici
 
 """
 ADOPTS = (
-    "With `--adopt`, which takes the setting `adopt` as JSON, the adopted functions stand for `{function}`, and adopted tables "
-    "for `{table}`."
+    "With `--adopt`, which takes the setting `adopt` as JSON, the adopted functions stand for `{function}`, adopted tables for "
+    "`{table}`, the cluster and its secret for `{cluster}` and `{secret}`."
 )
 NAMES = "`{stack}`, `{account}`, `{region}` and `{partition}` stand for the stack's own, `{table}` for each entity's table.\n\n"
 STATE = "Where `stateBucket` and `stateKeyArn` are set."
@@ -92,9 +100,16 @@ def page() -> str:
         *_section("`read`", "`status`, `preflight`, `copy status`, `quarantine list` and `history`.", READING),
         *_section("`operate`", "Every command of the runbook: `read`, and this.", ACTING),
         *_section("`boundary`", "What a function's role may have at most.", BOUNDARY),
-        *_section("`read` of a stack that adopts", f"{ADOPTS} `read` has this, too.", ADOPTED_READING),
+        *_section(
+            "`deploy` and `preview` of a stack that adopts", f"{ADOPTS} Both have this, too.", ADOPTED_LOOKING_UP
+        ),
+        *_section("`read` of a stack that adopts", "`read` has this, too.", ADOPTED_READING),
         *_section("`operate` of a stack that adopts", "Beside that of `read`.", ADOPTED_ACTING),
-        *_section("`boundary` of a stack that adopts", "For the gate.", ADOPTED_BOUNDARY),
+        *_section(
+            "`boundary` of a stack that adopts",
+            "For the gate, and the functions that work on the cluster.",
+            ADOPTED_BOUNDARY,
+        ),
     ]
     return "".join(parts)
 

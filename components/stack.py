@@ -225,6 +225,8 @@ class Streamback:
                 for name, each in settings.entities.items()
             ],
             functions=settings.adopt.functions,
+            clusters=settings.adopt.clusters,
+            secrets=settings.adopt.secrets,
             boundary=settings.permissions_boundary_arn,
             state_bucket=settings.state_bucket,
             state_key=settings.state_key_arn,

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.domain.phase import Phase
-from runbook.aws.api_gateway import ALL, Side
 from runbook.aws.outputs import EntityTarget
-from runbook.checks.routes import expected_writes
+from runbook.checks import adopted, routes
 from runbook.cutover import new_stream
 from runbook.errors import PreconditionError
-from runbook.journal import adopted as records
 from runbook.journal.state import Event
 from runbook.stack import Context
 
@@ -113,19 +111,9 @@ def _routes(context: Context, entity: EntityTarget) -> InitResult:
     An adopted API is `runbook adopt`'s to change, which keeps the values before.
     """
     name = f"routes of {entity.name}"
-    if context.target.api_adopted and records.parts(context.journal, entity.name) is None:
+    if not adopted.followed(context, entity):
         return InitResult(name=name, result="skipped", detail="the API is adopted: run `runbook adopt --execute`")
-    routes = context.routing.routes(entity)
-    state = context.journal.find(entity.name)
-    lost = {Side.UNSET, Side.UNKNOWN}
-    wanted: dict[str, str | None] = {}
-    if routes.reads in lost:
-        modern = state is not None and state.reads == ALL
-        wanted[entity.reads_variable] = entity.read_function if modern else entity.legacy_read_function
-    if routes.writes in lost:
-        writers = {Side.GATE: context.target.gate_function, Side.MODERN: entity.write_function}
-        side = expected_writes(state) if state else Side.LEGACY
-        wanted[entity.writes_variable] = writers.get(side) or entity.legacy_write_function
+    wanted = routes.lost(context, entity)
     changed = context.routing.set(wanted)
     detail = ", ".join(f"{name} → {value}" for name, value in wanted.items())
     return InitResult(name=name, result="done" if changed else "unchanged", detail=detail)

@@ -106,7 +106,7 @@ def run(context: Context, entity: EntityTarget, *, send_heartbeat: bool, exact: 
         entity=entity.name,
         state=state,
         routes=routes,
-        agree=state is None or _agree(state, routes),
+        agree=state is None or not adopted.followed(context, entity) or _agree(state, routes),
         bridge=bridge or [],
         legacy=legacy,
         modern=modern,

@@ -206,10 +206,11 @@ class WriterFunction:
             raise StillRunningError from error
         except BotoCoreError as error:
             raise StillRunningError from error
-        if reply.get("FunctionError"):
+        answer = None if reply.get("FunctionError") else json.loads(reply["Payload"].read())
+        if not isinstance(answer, dict):  # a foreign function may answer `null`, after it has written
             logger.error("a writer failed", extra={"function": self.function})
             raise UnavailableError(maybe_written=True)
-        return json.loads(reply["Payload"].read())
+        return cast("Answer", answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +218,8 @@ class Stays:
     """Seconds after which a request that was let in surely has ended, however it ended.
 
     Attributes:
-        legacy: until no client can receive its answer. A legacy writer that still runs meets the fence.
+        legacy: until its writer, if adopted, cannot write any more. Streamback's own may meet the fence, so it counts
+            until no client can receive its answer.
         modern: until its writer cannot write any more.
     """
 
@@ -225,9 +227,9 @@ class Stays:
     modern: float
 
     @classmethod
-    def of(cls, own: float, writer: float = 0.0) -> Stays:
-        """Of the timeouts in seconds of the gate's own function and of modern's writer; 0 where both are one."""
-        return cls(legacy=own + MARGIN_SECONDS, modern=own + writer + MARGIN_SECONDS)
+    def of(cls, own: float, modern: float = 0.0, legacy: float = 0.0) -> Stays:
+        """Of the timeouts in seconds of the gate's own function and of the writers; 0 for one that does not count."""
+        return cls(legacy=own + legacy + MARGIN_SECONDS, modern=own + modern + MARGIN_SECONDS)
 
 
 @dataclass(kw_only=True)

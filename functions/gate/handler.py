@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 HOLD_LIMIT = 18.0  # seconds; API Gateway waits for 29, and the writer needs its share
 WRITER_LIMIT = 27  # seconds that a writer's answer is waited for; the rest of its 29 the gate needs to count out
 
+TIMEOUTS = ("OWN", "MODERN_WRITE", "LEGACY_WRITE")
+
 logger = Logger()
 
 
@@ -66,11 +68,13 @@ def _gate(entity: str) -> WriteGate:
     if entity not in environment.mapping():
         raise NotFoundError(entity)
     modern = json.loads(environment.variable("MODERN_WRITE_FUNCTIONS"))
+    adopted = environment.mapping()[entity].contract is not None
+    own, later, before = (float(environment.variable(f"{name}_TIMEOUT")) for name in TIMEOUTS)
     return WriteGate(
         phases=GateRecords(dynamodb(), environment.variable("JOURNAL_TABLE"), entity),
         legacy=WriterFunction(functions(), _legacy(entity)),
-        modern=WriterFunction(functions(), modern[entity], marks=environment.mapping()[entity].contract is None),
-        stays=Stays.of(float(environment.variable("OWN_TIMEOUT")), float(environment.variable("MODERN_WRITE_TIMEOUT"))),
+        modern=WriterFunction(functions(), modern[entity], marks=not adopted),
+        stays=Stays.of(own, later, before if adopted else 0.0),
         limit=HOLD_LIMIT,
     )
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from functions.domain.contract import ApiOperation
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.rest_api import VARIABLE, ApiMethod, function_uri, is_variable
+from runbook.aws.rest_api import VARIABLE, ApiMethod, function_uri, variable_of
 from runbook.checks.adopted import ApiView
 from runbook.errors import PreconditionError
 from runbook.journal import adopted as records
-from runbook.journal.lock import Lease, held
+from runbook.journal.lock import STEP_SECONDS, Lease, held
 from runbook.stack import Context
 
 DOCS = "See docs/adopt.md."
@@ -30,6 +30,7 @@ class AdoptionChange:
         before: its value; empty where it is not there.
         after: likewise.
         breaks: what it can break; empty for nothing.
+        wait: seconds before it.
         act: makes the change.
     """
 
@@ -38,6 +39,7 @@ class AdoptionChange:
     before: str
     after: str
     breaks: str = ""
+    wait: float = 0.0
     act: Callable[[], object] = field(repr=False, compare=False)
 
     def document(self) -> dict[str, str]:
@@ -52,12 +54,34 @@ class AdoptionPlan:
     notes: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class AdoptionLook:
+    """One look at what is there."""
+
+    context: Context
+
+    @cached_property
+    def api(self) -> ApiView:
+        return ApiView(self.context)
+
+    def canary_problems(self) -> Iterator[str]:
+        """A canary of others has a deployment of its own, which needs what adopt and its undo add and remove."""
+        if self.context.routing.others_canary(self.api.stage):
+            yield "the stage has a canary that is not streamback's: promote or remove it first"
+
+
 class Leases(dict[str, Lease]):
     """The locks that a command holds, by entity, and the API's."""
 
+    def begin(self, step: str, seconds: float) -> None:
+        for lease in self.values():
+            lease.begin(step, seconds)
+
     def check(self) -> None:
+        """Nothing refuses a late change of an API; every command that makes one holds the API's lock."""
         for lease in self.values():
             lease.check()
+        self[records.API].demand()
 
 
 @contextmanager
@@ -77,6 +101,10 @@ def locked(context: Context, entities: Sequence[EntityTarget], command: str) -> 
 
 def make(context: Context, changes: Sequence[AdoptionChange], leases: Leases) -> None:
     for change in changes:
+        leases.begin(change.kind, STEP_SECONDS + change.wait)
+        if change.wait:
+            context.say(f"giving API Gateway {change.wait:g} s to spread the deployment")
+            time.sleep(change.wait)
         leases.check()
         context.say(f"{change.kind} {change.name}")
         change.act()
@@ -95,16 +123,14 @@ def refuse(problems: list[str]) -> None:
         raise PreconditionError(f"nothing was changed: {'. '.join(problems)}", DOCS)
 
 
-def integration_change(
-    api: ApiView, operation: ApiOperation, method: ApiMethod, uri: str, breaks: str = ""
-) -> AdoptionChange:
+def integration_change(api: ApiView, key: str, method: ApiMethod, uri: str, breaks: str = "") -> AdoptionChange:
     return AdoptionChange(
         kind="integration",
-        name=str(operation),
+        name=key,
         before=method.uri,
         after=uri,
         breaks=breaks,
-        act=partial(api.rest.set_uri, str(operation), method.resource, uri),
+        act=partial(api.rest.set_uri, key, method.resource, uri),
     )
 
 
@@ -144,14 +170,13 @@ def switch_stream(context: Context, entity: EntityTarget, wanted: Any) -> None:
 
 
 def undeployed(api: ApiView, entities: Iterable[EntityTarget]) -> list[str]:
-    """What a deployment would change for clients, beside the integrations that adopt changes."""
-    mine = {str(operation): variable for each in entities for operation, variable in api.routes(each)}
+    """What a deployment would change for clients, beside the integrations of these entities."""
+    mine = {variable for each in entities for variable in (each.reads_variable, each.writes_variable)}
     live, served = api.live, api.deployed
     found = [f"{key} is new" for key in sorted(live.keys() - served.keys())]
     found += [f"{key} is gone" for key in sorted(served.keys() - live.keys())]
     for key in sorted(live.keys() & served.keys()):
-        variable = mine.get(key, "")
-        own = is_variable(live[key].uri, variable) or is_variable(served[key].uri, variable)
+        own = mine & {variable_of(live[key].uri), variable_of(served[key].uri)}
         if live[key].differs(served[key], uri=not own):
             found.append(f"{key} is changed")
     return found

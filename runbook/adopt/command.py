@@ -16,6 +16,7 @@ from functions.domain.contract import ApiOperation
 from runbook.adopt.changes import (
     DOCS,
     AdoptionChange,
+    AdoptionLook,
     AdoptionPlan,
     Leases,
     deploy,
@@ -31,12 +32,11 @@ from runbook.adopt.changes import (
     undeployed,
 )
 from runbook.aws import permissions as rights
-from runbook.aws.api_gateway import ALL, Side
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.rest_api import ApiMethod, function_uri, is_variable
-from runbook.checks import adopted
-from runbook.checks.adopted import VIEW, ApiView
-from runbook.checks.routes import expected_writes
+from runbook.checks import adopted, routes
+from runbook.checks.adopted import VIEW
+from runbook.cutover.steps import API_SECONDS
 from runbook.errors import UsageError
 from runbook.journal import adopted as records
 from runbook.journal.adopted import AdoptedParts, AdoptedStage
@@ -44,6 +44,8 @@ from runbook.stack import Context
 
 COMMAND = "adopt"
 KIND = "aws_proxy"
+SHORT = "A switch holds requests: keep --hold well below that"
+LONG = "The gate waits 27 s for a function, and answers 503 if it takes longer"
 OVERWRITTEN = "another tool that deploys the API writes its own URI again; `runbook status` shows it"
 
 
@@ -65,7 +67,8 @@ class AdoptCommand:
         Raises:
             PreconditionError: something cannot be adopted as it is.
         """
-        return AdoptionPlan(changes=_Look(self).changes())
+        look = self._look()
+        return AdoptionPlan(changes=look.changes(), notes=look.notes())
 
     def execute(self) -> AdoptionPlan:
         """Keep the values before, then change everything that `plan` names; what was changed.
@@ -75,37 +78,40 @@ class AdoptCommand:
             RefusedError: another operator holds a lock.
         """
         with locked(self.context, self.entities, COMMAND) as leases:
-            look = _Look(self)
-            changes = look.changes()
+            look = self._look()
+            changes, notes = look.changes(), look.notes()
             if changes:
                 look.keep(leases)
+                self._doubt_routes(leases)
             make(self.context, changes, leases)
             note(leases, changes)
-        return AdoptionPlan(changes=changes)
+        return AdoptionPlan(changes=changes, notes=notes)
+
+    def _look(self) -> _Look:
+        return _Look(self.context, self.entities, self.pending)
+
+    def _doubt_routes(self, leases: Leases) -> None:
+        """What is put right now may have let requests past the gate until now: the next switch waits for them."""
+        for entity in self.entities:
+            lease = leases[entity.name]
+            self.context.journal.write(lease.lock, entity.name, {"gated_since": None})
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One look at what is there, and what must change."""
+class _Look(AdoptionLook):
+    """And what must change."""
 
-    adoption: AdoptCommand
-
-    @cached_property
-    def context(self) -> Context:
-        return self.adoption.context
-
-    @cached_property
-    def api(self) -> ApiView:
-        return ApiView(self.context)
+    entities: Sequence[EntityTarget]
+    pending: bool
 
     @cached_property
     def kept(self) -> Mapping[str, AdoptedParts]:
         journal = self.context.journal
-        return {each.name: records.parts(journal, each.name) or AdoptedParts() for each in self.adoption.entities}
+        return {each.name: records.parts(journal, each.name) or AdoptedParts() for each in self.entities}
 
     def changes(self) -> list[AdoptionChange]:
         """In the order in which no request fails."""
-        entities, target = self.adoption.entities, self.context.target
+        entities, target = self.entities, self.context.target
         if not target.api_adopted and not any(each.table_adopted for each in entities):
             raise UsageError("this stack adopts neither an API nor a table", f"Set streamback:adopt. {DOCS}")
         refuse(self._stream_problems())
@@ -122,7 +128,7 @@ class _Look:
         journal, api = self.context.journal, self.context.target.api_adopted
         if api:
             records.write(journal, leases[records.API], AdoptedStage(deployment=self._served_before()))
-        for entity in self.adoption.entities:
+        for entity in self.entities:
             now = self._parts(entity) if api else AdoptedParts()
             now = replace(now, stream=any(True for _ in self._stream(entity)))
             records.write(journal, leases[entity.name], now.with_older(self.kept[entity.name]))
@@ -148,12 +154,33 @@ class _Look:
 
     @cached_property
     def _undeployed(self) -> list[str]:
-        return undeployed(self.api, self.context.target.entities.values())
+        return undeployed(self.api, self.entities)
+
+    def notes(self) -> list[str]:
+        """What others must know, because the plan changes nothing there."""
+        return [*self._stage_notes(), *self._timeout_notes()] if self.context.target.api_adopted else []
+
+    def _stage_notes(self) -> Iterator[str]:
+        names = {name for each in self.entities for name in (each.reads_variable, each.writes_variable)}
+        for stage, served in self.api.rest.other_stages().items():
+            if missing := sorted(names - served.variables):
+                yield (
+                    f"stage {stage}: the next deployment to it needs the variables {', '.join(missing)}. Set them to "
+                    "the functions that its methods call now"
+                )
+
+    def _timeout_notes(self) -> Iterator[str]:
+        for entity in self.entities:
+            for operation, variable in self.api.routes(entity):
+                seconds = self.api.live[str(operation)].timeout
+                if variable == entity.writes_variable and seconds != API_SECONDS:
+                    effect = SHORT if seconds < API_SECONDS else LONG
+                    yield f"{operation}: API Gateway waits {seconds:g} s for it. {effect}"
 
     # Problems
 
     def _problems(self) -> Iterator[str]:
-        for entity in self.adoption.entities:
+        for entity in self.entities:
             if not any(True for _ in self.api.routes(entity)):
                 yield f"{entity.name}: entities.toml has no [{entity.name}.api] with its reads and writes"
             for operation, variable in self.api.routes(entity):
@@ -195,22 +222,20 @@ class _Look:
                 yield f"{entity.name}: there is no function {function}; correct streamback:adopt and `pulumi up`"
 
     def _stage_problems(self) -> Iterator[str]:
-        first = records.stage(self.context.journal) is None
-        if first and self.api.stage.canary:
-            yield "the stage has a canary, and streamback needs it: promote or remove it first"
-        for entity in self.adoption.entities:
-            for name in (entity.reads_variable, entity.writes_variable):
+        yield from self.canary_problems()
+        for entity in self.entities:
+            for name in self._unset(entity):
                 value = self.api.stage.variables.get(name)
-                if value and name in self._unset(entity) and name not in self.kept[entity.name].variables:
+                if value and name not in self.kept[entity.name].variables:
                     yield f"the stage has a variable {name} already, {value}: rename the entity in entities.toml"
-        if self._undeployed and not self.adoption.pending and self._deploys():
+        if self._undeployed and not self.pending and self._deploys():
             yield (
                 f"the API has changes that are not deployed, and would be: {'; '.join(self._undeployed)}. "
                 "Deploy or revert them, or add --deploy-pending"
             )
 
     def _stream_problems(self) -> list[str]:
-        views = {each: adopted.stream_view(self.context, each) for each in self.adoption.entities if each.table_adopted}
+        views = {each: adopted.stream_view(self.context, each) for each in self.entities if each.table_adopted}
         return [
             f"the stream of {each.modern_table} shows {view}, and the bridge needs {VIEW}; "
             "once its readers agree, switch it off and on with that view"
@@ -239,22 +264,13 @@ class _Look:
             if version and noted.get(name, version) != version:
                 yield AdoptionChange(kind="alias", name=name, before=noted[name], after=version, act=lambda: None)
 
-    def _unset(self, entity: EntityTarget) -> dict[str, str]:
+    def _unset(self, entity: EntityTarget) -> Mapping[str, str]:
         """The variables that name none of the entity's functions, with their values."""
-        if not any(True for _ in self.api.routes(entity)):
-            return {}
-        state = self.context.journal.find(entity.name)
-        modern = state is not None and state.reads == ALL
-        writers = {Side.GATE: self.context.target.gate_function, Side.MODERN: entity.write_function}
-        wanted = {
-            entity.reads_variable: entity.read_function if modern else entity.legacy_read_function,
-            entity.writes_variable: writers.get(expected_writes(state) if state else Side.LEGACY)
-            or entity.legacy_write_function,
-        }
-        readers = {entity.legacy_read_function, entity.read_function}
-        known = {*readers, entity.legacy_write_function, entity.write_function, self.context.target.gate_function}
-        values = self.api.stage.variables
-        return {name: value for name, value in wanted.items() if values.get(name, "") not in known - {""}}
+        return self._lost[entity.name]
+
+    @cached_property
+    def _lost(self) -> Mapping[str, Mapping[str, str]]:
+        return {each.name: routes.lost(self.context, each) for each in self.entities}
 
     def _variables(self, entity: EntityTarget) -> Iterator[AdoptionChange]:
         for name, value in self._unset(entity).items():
@@ -293,13 +309,13 @@ class _Look:
         for operation, variable in self._literal(entity):
             method = self.api.live[str(operation)]
             if found := function_uri(method.uri, self.api.stage.variables):
-                yield integration_change(self.api, operation, method, found.by_variable(variable), OVERWRITTEN)
+                yield integration_change(self.api, str(operation), method, found.by_variable(variable), OVERWRITTEN)
 
     def _deploys(self) -> bool:
         """Whether the stage serves a method that does not follow its variable."""
         return any(
             not is_variable(method.uri if (method := self.api.deployed.get(str(operation))) else "", variable)
-            for each in self.adoption.entities
+            for each in self.entities
             for operation, variable in self.api.routes(each)
         )
 

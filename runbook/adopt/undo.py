@@ -6,18 +6,17 @@ is the reverse: the integrations, the deployment, and after the time that API Ga
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 from functions.domain import names
-from functions.domain.contract import ApiOperation
 from functions.domain.phase import Phase
 from runbook.adopt.changes import (
     DOCS,
     AdoptionChange,
+    AdoptionLook,
     AdoptionPlan,
     Leases,
     deploy,
@@ -35,9 +34,8 @@ from runbook.adopt.changes import (
 )
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.permissions import source_of
-from runbook.aws.rest_api import ApiMethod, is_variable
+from runbook.aws.rest_api import ApiMethod, variable_of
 from runbook.checks import adopted, stream
-from runbook.checks.adopted import ApiView
 from runbook.errors import PreconditionError
 from runbook.journal import adopted as records
 from runbook.journal.adopted import AdoptedParts
@@ -67,7 +65,7 @@ class AdoptUndo:
         Raises:
             PreconditionError: an entity is being migrated.
         """
-        look = _Look(self)
+        look = _Look(self.context, self.spread, self.pending)
         return AdoptionPlan(changes=look.changes(), notes=look.notes())
 
     def execute(self) -> AdoptionPlan:
@@ -79,7 +77,7 @@ class AdoptUndo:
         """
         entities = list(self.context.target.entities.values())
         with locked(self.context, entities, COMMAND) as leases:
-            look = _Look(self)
+            look = _Look(self.context, self.spread, self.pending)
             changes, notes = look.changes(), look.notes()
             make(self.context, changes, leases)
             if changes:
@@ -98,18 +96,11 @@ class AdoptUndo:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One look at what is there, and what must be restored."""
+class _Look(AdoptionLook):
+    """And what must be restored."""
 
-    undo: AdoptUndo
-
-    @cached_property
-    def context(self) -> Context:
-        return self.undo.context
-
-    @cached_property
-    def api(self) -> ApiView:
-        return ApiView(self.context)
+    spread: float
+    pending: bool
 
     @cached_property
     def kept(self) -> Mapping[str, AdoptedParts]:
@@ -130,6 +121,7 @@ class _Look:
         refuse([problem for name in self.kept for problem in self._problems(name)])
         found: list[AdoptionChange] = []
         if self.context.target.api_adopted and self.kept:
+            refuse(list(self.canary_problems()))
             found = [change for each in self.entities for change in self._integrations(each)]
             found += self._deployment()
             rest = [change for each in self.entities for change in self._variables(each)]
@@ -176,19 +168,21 @@ class _Look:
         entity = self.context.target.entity(name)
         return {entity.reads_variable: entity.read_function, entity.writes_variable: entity.write_function}
 
-    def _mine(self, entity: EntityTarget, methods: Mapping[str, ApiMethod]) -> Iterator[tuple[ApiOperation, str, str]]:
-        """The methods that follow their variable, with it and their URI before; one that another tool has set stays."""
-        uris = self.kept[entity.name].uris
-        for operation, variable in self.api.routes(entity):
-            method, before = methods.get(str(operation)), uris.get(str(operation))
-            if method and before and is_variable(method.uri, variable):
-                yield operation, variable, before
+    def _mine(self, entity: EntityTarget, methods: Mapping[str, ApiMethod]) -> Iterator[tuple[str, str, str]]:
+        """The methods that follow a variable of it, with that and their URI before; one that others have set stays.
+
+        By the record and not by entities.toml, which may have changed since.
+        """
+        for key, before in self.kept[entity.name].uris.items():
+            variable = variable_of(methods[key].uri) if key in methods else ""
+            if variable in self._modern(entity.name):
+                yield key, variable, before
 
     def _integrations(self, entity: EntityTarget) -> Iterator[AdoptionChange]:
-        for operation, variable, before in self._mine(entity, self.api.live):
+        for key, variable, before in self._mine(entity, self.api.live):
             complete = entity.name in self.complete
             uri = literal(before, self._modern(entity.name)[variable]) if complete else before
-            yield integration_change(self.api, operation, self.api.live[str(operation)], uri)
+            yield integration_change(self.api, key, self.api.live[key], uri)
 
     def _deployment(self) -> list[AdoptionChange]:
         """None where the stage serves no method that follows its variable."""
@@ -197,7 +191,7 @@ class _Look:
         if before := self._before():
             return [deployment_change(self.api, "", partial(self._serve, before), before)]
         pending = undeployed(self.api, self.entities)
-        if pending and not self.undo.pending:
+        if pending and not self.pending:
             raise PreconditionError(
                 "nothing was changed: a new deployment is needed, and the API has changes that are not deployed: "
                 f"{'; '.join(pending)}",
@@ -228,17 +222,7 @@ class _Look:
 
     def _after_a_while(self, changes: list[AdoptionChange]) -> list[AdoptionChange]:
         """The first change after API Gateway has spread the deployment: until then a request may need the variables."""
-        if not changes or not self.undo.spread:
-            return changes
-        first = changes[0]
-
-        def act() -> None:
-            self.context.say(f"giving API Gateway {self.undo.spread:g} s to spread the deployment")
-            time.sleep(self.undo.spread)
-            first.act()
-
-        shown = first.document()
-        return [AdoptionChange(**shown, act=act), *changes[1:]]
+        return [replace(changes[0], wait=self.spread), *changes[1:]] if changes else []
 
     def _permissions(self, entity: EntityTarget) -> Iterator[AdoptionChange]:
         needed = set(self._modern(entity.name).values()) if entity.name in self.complete else set[str]()
@@ -255,7 +239,8 @@ class _Look:
                     )
 
     def _unused(self) -> list[AdoptionChange]:
-        """Adopt's own deployments, which no stage serves afterwards."""
+        """Adopt's own deployments, but for one that a team lets another stage serve."""
+        elsewhere = {each.deployment for each in self.api.rest.other_stages().values()}
         return [
             AdoptionChange(
                 kind="deployment",
@@ -264,7 +249,7 @@ class _Look:
                 after="",
                 act=partial(self._delete, each),
             )
-            for each in sorted(ours(self.api))
+            for each in sorted(ours(self.api) - elsewhere)
         ]
 
     def _delete(self, deployment: str) -> None:

@@ -143,8 +143,13 @@ class Routing:
         return self._reach(StageChange(deployment=deployment))
 
     def renew_canary(self) -> bool:
-        """Let the canary serve what the stage serves since the last deploy; whether it had been left behind."""
-        return self._until(lambda stage: stage.renewal())
+        """Let streamback's canary serve what the stage serves since the last deploy; whether it was left behind."""
+        return self._until(lambda stage: [] if self.others_canary(stage) else stage.renewal())
+
+    def others_canary(self, stage: Stage) -> bool:
+        """Whether the stage has a canary of somebody else's: streamback's overrides variables of entities' reads."""
+        ours = {each.reads_variable for each in self._target.entities.values()}
+        return stage.canary is not None and not ours & stage.canary.overrides.keys()
 
     def _change(self, entity: EntityTarget, routes: Routes) -> StageChange:
         variables: dict[str, str] = {}

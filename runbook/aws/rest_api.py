@@ -70,10 +70,24 @@ def function_uri(uri: str, variables: Mapping[str, str]) -> FunctionUri | None:
     return FunctionUri(**{**match.groupdict(), "name": match["name"].removesuffix(":$LATEST")})
 
 
+def variable_of(uri: str) -> str:
+    """The stage variable that alone names the URI's function; empty for any other URI."""
+    match = FUNCTION_URI.fullmatch(uri)
+    named = VARIABLE.fullmatch(match["name"]) if match else None
+    return named[1] if named else ""
+
+
 def is_variable(uri: str, variable: str) -> bool:
     """Whether the URI names its function by this stage variable alone."""
-    match = FUNCTION_URI.fullmatch(uri)
-    return match is not None and match["name"] == f"${{stageVariables.{variable}}}"
+    return variable_of(uri) == variable != ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedStage:
+    """What a stage of the API serves: the id of its deployment, and the names of its variables."""
+
+    deployment: str
+    variables: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +112,11 @@ class ApiMethod:
     def kind(self) -> str:
         """`aws_proxy` for the only kind that can be adopted."""
         return str(self.integration.get("type", ""))
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that API Gateway waits for an answer."""
+        return int(self.integration.get("timeoutInMillis", DEFAULTS["timeoutInMillis"])) / 1000
 
     def differs(self, other: ApiMethod, *, uri: bool) -> bool:
         """Whether what clients see may differ; `uri` says whether the URI counts."""
@@ -136,6 +155,15 @@ class ApiDefinition:
             for path, operations in document.get("paths", {}).items()
             for verb, operation in operations.items()
             if verb in METHODS
+        }
+
+    def other_stages(self) -> dict[str, ServedStage]:
+        """The stages of the API beside the target's, by name."""
+        found = self._client.get_stages(restApiId=self._id).get("item", [])
+        return {
+            name: ServedStage(deployment=each.get("deploymentId", ""), variables=frozenset(each.get("variables", {})))
+            for each in found
+            if (name := each.get("stageName", "")) != self._stage
         }
 
     def set_uri(self, key: str, resource: str, uri: str) -> None:

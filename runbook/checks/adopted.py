@@ -93,10 +93,30 @@ class ApiView:
         return found.name if found else uri or "no function"
 
 
+def followed(context: Context, entity: EntityTarget) -> bool:
+    """Whether public traffic follows the stage variables: not before `adopt`, nor after its undo."""
+    if not context.target.api_adopted:
+        return True
+    return records.stage(context.journal) is not None and records.parts(context.journal, entity.name) is not None
+
+
 def routes(context: Context, entity: EntityTarget) -> list[Check]:
     """Before every switch: each method's integration follows its stage variable, and may call the functions."""
     api = ApiView(context)
-    return [_integrations(api, entity), _permissions(api, entity)]
+    return [_integrations(api, entity), _permissions(api, entity), _canary(api)]
+
+
+def _canary(api: ApiView) -> Check:
+    """A canary serves a deployment of its own to its share of requests, whatever the stage's variables say."""
+    canary = api.stage.canary
+    others = canary is not None and api.context.routing.others_canary(api.stage)
+    return Check(
+        name="adopted stage's canary",
+        ok=not others,
+        value=f"{canary.percent:g}% of requests, not streamback's" if canary and others else "none of others",
+        limit="none of others",
+        remedy="Promote or remove it: an API has one canary, and its deployment may call other functions.",
+    )
 
 
 def _integrations(api: ApiView, entity: EntityTarget) -> Check:
@@ -166,7 +186,7 @@ def status(context: Context, entity: EntityTarget, state: State | None, *, captu
         captured: whether streamback's triggers must be there.
     """
     complete = state is not None and state.phase == Phase.COMPLETE
-    if complete and records.parts(context.journal, entity.name) is None:
+    if complete and not followed(context, entity):
         return []  # `runbook adopt undo` came after `complete`
     found = [] if complete else table_stream(context, entity)
     if context.target.api_adopted:

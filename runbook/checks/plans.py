@@ -299,7 +299,7 @@ def _reads_beside(subject: Subject) -> list[Check]:
 
 REGISTRY = (
     RegistryLine(lambda s: routes.all_modern(s.context, s.entity, s.reads), {CheckScope.COMPLETE}),
-    RegistryLine(_writes_route, {CheckScope.PREFLIGHT}),
+    RegistryLine(_writes_route, {CheckScope.PREFLIGHT}, lambda s: adopted.followed(s.context, s.entity)),
     RegistryLine(_adopted_stream, {CheckScope.PREFLIGHT}),
     RegistryLine(lambda s: adopted.routes(s.context, s.entity), CALLS_ADOPTED, lambda s: s.context.target.api_adopted),
     RegistryLine(_adopted_aliases, CALLS_ADOPTED - ROLLBACKS, lambda s: s.context.target.api_adopted),

@@ -11,6 +11,7 @@ from runbook.errors import FailedError
 from runbook.journal.state import State
 from runbook.stack import Context
 
+LOST = frozenset({Side.UNSET, Side.UNKNOWN})
 WHAT_IS_LEFT = (
     "What is left: `runbook status`, `runbook history`, and `runbook complete`, which prints the settings for the last "
     "`pulumi up`."
@@ -37,6 +38,20 @@ def expected_writes(state: State) -> Side:
     if state.gated and state.phase != Phase.COMPLETE:
         return Side.GATE
     return Side.MODERN if state.phase in {Phase.MODERN, Phase.COMPLETE} else Side.LEGACY
+
+
+def lost(context: Context, entity: EntityTarget) -> dict[str, str]:
+    """The stage variables that name none of the entity's functions, with the one that they should by the journal."""
+    state, found = context.journal.find(entity.name), context.routing.routes(entity)
+    writers = {Side.GATE: context.target.gate_function, Side.MODERN: entity.write_function}
+    wanted: dict[str, str] = {}
+    if found.reads in LOST:
+        modern = state is not None and state.reads == ALL
+        wanted[entity.reads_variable] = entity.read_function if modern else entity.legacy_read_function
+    if found.writes in LOST:
+        side = expected_writes(state) if state else Side.LEGACY
+        wanted[entity.writes_variable] = writers.get(side) or entity.legacy_write_function
+    return wanted
 
 
 def writes(context: Context, entity: EntityTarget, state: State) -> Check:

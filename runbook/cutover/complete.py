@@ -24,7 +24,7 @@ from runbook.aws.aurora import refusal
 from runbook.aws.clients import FUNCTION_TIMEOUT
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.schedules import ENABLED
-from runbook.checks import bridge, plans, triggers
+from runbook.checks import adopted, bridge, plans, triggers
 from runbook.checks.check import demand
 from runbook.checks.plans import CheckScope
 from runbook.cutover.drain import StreamDrain
@@ -148,7 +148,8 @@ def _apply_last(run: SwitchRun, stream: StreamDrain) -> None:
 
 def left_over(context: Context, entity: EntityTarget) -> list[str]:
     """What is still there although the phase is `complete`; without a bridge the install function is gone, too."""
-    gate = [] if context.routing.routes(entity).writes == Side.MODERN else ["the route of writes"]
+    direct = context.routing.routes(entity).writes == Side.MODERN or not adopted.followed(context, entity)
+    gate = [] if direct else ["the route of writes"]
     if not _has_bridge(context, entity):
         return gate
     mapping = [] if context.mapping_state(entity) in OFF else ["the stream mapping"]

@@ -34,7 +34,7 @@ SHORT_QUEUE = 200  # keys in the change queue that copy does in a moment
 POLL_SECONDS = 0.02  # between two looks while clients wait
 # Between two instances: all at once would take the processors from present requests.
 WARM_INTERVAL_SECONDS, WARM_LAST_SECONDS = 0.05, 0.2
-API_SECONDS = 29.0  # after which API Gateway has answered its client; a legacy writer that still runs meets the fence
+API_SECONDS = 29.0  # after which API Gateway has answered its client
 LEFT_SECONDS = (
     75.0  # in which a request leaves its writer or is counted no more; a gate's time and a writer's, and more
 )
@@ -249,16 +249,17 @@ class SwitchRun:
     def _outlast(self, past: Side) -> None:
         """Wait until API Gateway has spread the route, and a request that took the one before has ended.
 
-        Modern's writer can write for as long as it runs. Legacy's meets the fence, so it matters only while a client
-        can receive its answer.
+        A writer can write for as long as it runs. Streamback's own of legacy may meet the fence, so it matters only
+        while a client can receive its answer.
         """
+        own_legacy = past == Side.LEGACY and self.described.contract is None
         # why the bound: the clock by which the route was set may have been ahead of this one
         left = min(self._spread_at() - time.time(), self.choices.propagation_wait)
         writer = self.entity.write_function if past == Side.MODERN else self.entity.legacy_write_function
-        if left + API_SECONDS <= 0 and past == Side.LEGACY:
+        if own_legacy and left + API_SECONDS <= 0:
             return
         seconds = lambda_calls.timeout_of(self.context.clients.functions, writer)
-        left += min(seconds, API_SECONDS) if past == Side.LEGACY else seconds
+        left += min(seconds, API_SECONDS) if own_legacy else seconds
         if left > 0:
             self.context.say(
                 f"waiting {left:.0f} s for API Gateway to spread the route, and for requests past the gate"
@@ -278,7 +279,8 @@ class SwitchRun:
         before = inside(name)
         if before and not poll(lambda: not before & inside(name), timeout=LEFT_SECONDS, first=POLL_SECONDS):
             raise PreconditionError(
-                f"a request has been inside a writer for {LEFT_SECONDS:g} s", "See the gate's log, run it again."
+                f"a request may still be inside a writer after {LEFT_SECONDS:g} s",
+                "It counts until its writer's timeout has passed. See the gate's log, run it again.",
             )
 
     def record_reads(self, side: Side) -> Step:

@@ -103,6 +103,16 @@ class Lease:
             raise self.lost()
         self.progress()
 
+    def demand(self) -> None:
+        """Check, and look into the journal: for a change that nothing refuses where it takes effect.
+
+        Raises:
+            LockLostError: as `check` does, and when another command has taken the lock a moment ago.
+        """
+        self.check()
+        if overtaken := self._journal.overtaken(self.lock, self.entity):
+            raise overtaken
+
     def lost(self) -> LockLostError:
         """The error of a command that another one has overtaken, with who did."""
         return self._journal.lost(self.lock, self.entity)

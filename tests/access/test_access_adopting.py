@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from adopted_world import ENTITY, READS, World
+from adopted_world import ENTITY, READS, STAGE, World
 from typer.testing import CliRunner
 from used import recorded
 
@@ -14,10 +14,15 @@ from components.operating import ADOPTED_ACTING, ADOPTED_READING
 from components.rights import StackNames
 from runbook.commands.cli import app
 from sandbox.engine import aws
+from sandbox.engine.lookups import LOOKUPS
 
 COMMANDS = (("adopt",), ("adopt", "--execute"), ("adopt", "undo", "--execute", "--settle", "0"))
-# What these commands do not call.
-ELSEWHERE = {"lambda:InvokeFunction", "execute-api:Invoke"}  # a switch warms the writers, and `smoke` sends requests
+# What these commands do not call: a switch warms the writers, `smoke` sends requests, and `preflight` asks the cluster.
+ELSEWHERE = {
+    *("lambda:InvokeFunction", "execute-api:Invoke", "rds:DescribeDBClusters", "secretsmanager:GetSecretValue"),
+    *("rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:RollbackTransaction"),
+    "rds-data:ExecuteStatement",
+}
 
 
 @pytest.fixture
@@ -75,3 +80,52 @@ def test_a_stack_that_adopts_nothing_gets_none_of_these_rights():
     assert f"function:{ENTITY}" in json.dumps(
         of("operate", StackNames(**{**vars(named), "functions": [ENTITY]}), adopts=True)
     )
+
+
+@pytest.mark.parametrize("role", ["deploy", "preview"])
+def test_who_deploys_or_previews_looks_up_what_is_adopted_with_these_rights_and_needs_each(world, sandbox, role):
+    iam, name = aws.Aws(sandbox.outputs["endpointUrl"]).client("iam"), f"{world.name}-{role}"
+    cluster, secret = sandbox.outputs["clusterArn"], sandbox.outputs["masterSecretArn"]
+    functions = [world.reads, world.reads.partition(":")[0], world.writes]
+    named = StackNames(
+        stack="adopted",
+        account=aws.ACCOUNT,
+        region=aws.REGION,
+        tables=[world.table],
+        functions=functions,
+        clusters=[cluster],
+        secrets=[secret],
+    )
+    iam.create_user(UserName=name)
+    for number, document in enumerate(of(role, named, adopts=True)):
+        iam.put_user_policy(UserName=name, PolicyName=str(number), PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    emulator = aws.Aws(sandbox.outputs["endpointUrl"], key["AccessKeyId"], key["SecretAccessKey"])
+    asked = {
+        "aws:lambda/getFunction:getFunction": {"functionName": functions[1], "qualifier": "live"},
+        "aws:rds/getCluster:getCluster": {"clusterIdentifier": cluster.rpartition(":")[2]},
+        "aws:secretsmanager/getSecret:getSecret": {"arn": secret},
+        "aws:dynamodb/getTable:getTable": {"name": world.table},
+        "aws:apigateway/getExport:getExport": {"restApiId": world.api, "stageName": STAGE, "exportType": "oas30"},
+    }
+    assert asked.keys() == LOOKUPS.keys()
+    with recorded() as used:
+        found = [LOOKUPS[token](emulator, arguments) for token, arguments in asked.items()]
+    assert all(found)
+    assert used == granted(ADOPTED[role]) | {"apigateway:GET"}
+
+
+@pytest.mark.parametrize("role", ["read", "operate", "boundary"])
+def test_an_adopted_cluster_and_its_secret_are_in_the_policies_of_those_that_work_on_it(role):
+    cluster, secret = "arn:aws:rds:us-east-1:1:cluster:shop", "arn:aws:secretsmanager:us-east-1:1:secret:shop"
+    named = StackNames(
+        stack="s", account="1", region="us-east-1", tables=[], functions=[], clusters=[cluster], secrets=[secret]
+    )
+    on = {
+        (each, resource)
+        for document in of(role, named, adopts=True)
+        for part in document["Statement"]
+        for each in part["Action"]
+        for resource in part["Resource"]
+    }
+    assert {("rds-data:ExecuteStatement", cluster), ("secretsmanager:GetSecretValue", secret)} <= on

@@ -218,6 +218,7 @@ def test_each_function_gets_the_variables_that_it_needs(stack):
             "JOURNAL_TABLE": outputs["journalTable"],
             "LEGACY_WRITE_FUNCTION": outputs["legacyWriteFunction"],
             "MODERN_WRITE_FUNCTIONS": json.dumps({"chefs": outputs["entities"]["chefs"]["writeFunction"]}),
+            "LEGACY_WRITE_TIMEOUT": "60",
             "MODERN_WRITE_TIMEOUT": "28",
             "OWN_TIMEOUT": "29",
         },

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -15,8 +17,10 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.api.http_api import FENCED_HEADER
 from functions.api.store import UnavailableError
+from functions.aws import environment
 from functions.domain import names
 from functions.domain.phase import Phase
+from functions.gate import handler
 from functions.gate.gate import (
     MARGIN_SECONDS,
     GateRecords,
@@ -300,6 +304,38 @@ def test_a_writer_that_gave_no_answer_may_still_run_and_stays_counted(journal):
     with pytest.raises(StillRunningError) as raised:
         _gate(journal, modern=WriterFunction(Client(), "writer"))(EVENT)
     assert (raised.value.maybe_written, journal.inside()) == (True, 1)
+
+
+@pytest.mark.parametrize("payload", [b"null", b"[]", b'"done"', b"7"])
+@pytest.mark.parametrize("phase", ["legacy", "modern"])
+def test_a_writer_that_answers_nothing_to_api_gateway_is_asked_once_because_it_may_have_written(
+    journal, phase, payload
+):
+    asked = []
+
+    class Client:
+        def invoke(self, **_):
+            asked.append(1)
+            return {"Payload": io.BytesIO(payload)}
+
+    journal.enter(phase)
+    with pytest.raises(UnavailableError) as raised:
+        _gate(journal, **{phase: WriterFunction(Client(), "writer")})(EVENT)
+    assert (raised.value.maybe_written, asked, journal.inside()) == (True, [1], 0)
+
+
+@pytest.mark.parametrize(("adopted", "legacy"), [(False, 35.0), (True, 935.0)])
+def test_a_request_in_an_adopted_legacy_writer_counts_until_that_cannot_write_any_more(monkeypatch, adopted, legacy):
+    """Streamback's own says that the fence refused it; an adopted one answers as it likes."""
+    described = SimpleNamespace(contract=object() if adopted else None)
+    monkeypatch.setattr(environment, "mapping", lambda: {"orders": described})
+    monkeypatch.setattr(handler, "functions", lambda: None)
+    monkeypatch.setattr(handler, "dynamodb", lambda: None)
+    given = {"OWN_TIMEOUT": "29", "MODERN_WRITE_TIMEOUT": "60", "LEGACY_WRITE_TIMEOUT": "900", "JOURNAL_TABLE": "j"}
+    given |= {"LEGACY_WRITE_FUNCTION": "old", "MODERN_WRITE_FUNCTIONS": '{"orders": "new"}'}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert handler._gate.__wrapped__("orders").stays == Stays(legacy=legacy, modern=95.0)
 
 
 def test_a_503_of_another_cause_is_passed_on_as_it_is(journal):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from adopted_world import ENTITY, ITEM, MAPPING, READS, STAGE, WRITES, World, adopt, kinds, undo
@@ -10,11 +12,17 @@ from typer.testing import CliRunner
 
 from functions.domain import names
 from functions.domain.phase import Phase
+from runbook import status
+from runbook.adopt import changes
+from runbook.adopt.undo import AdoptUndo
+from runbook.checks.adopted import routes
 from runbook.commands.cli import app
-from runbook.errors import PreconditionError
+from runbook.cutover import complete
+from runbook.errors import LockLostError, PreconditionError
 from runbook.journal import adopted as records
 from runbook.journal import lock as locks
 
+SPREAD = 12.5  # seconds
 LAMBDA = {"type": "AWS_PROXY", "integrationHttpMethod": "POST"}
 
 
@@ -189,6 +197,91 @@ def test_after_complete_undo_writes_moderns_functions_into_the_integrations(sand
     assert world.live_uri(READS[0]).endswith(f":function:{world.modern_reads}/invocations")
     assert world.gateway.get_stage(restApiId=world.api, stageName=STAGE).get("variables", {}) == {}
     assert kinds(undo(world).plan()) == []
+    context = world.context()
+    entity = context.target.entity(ENTITY)
+    assert complete.left_over(context, entity) == [], "`complete` again would add the stage variable again"
+    assert status.run(context, entity, send_heartbeat=False, exact=False).agree
+
+
+def test_a_canary_of_the_teams_is_left_alone_and_bars_every_switch_adopt_and_undo(adopted):
+    adopted.patch(("replace", "/canarySettings/percentTraffic", "5"))
+    context, canary = adopted.context(), adopted.gateway.get_stage(restApiId=adopted.api, stageName=STAGE)
+    try:
+        checks = routes(context, context.target.entity(ENTITY))
+        assert [each.name for each in checks if not each.ok] == ["adopted stage's canary"]
+        for command in (adopt(adopted), undo(adopted)):
+            with pytest.raises(PreconditionError, match="a canary that is not streamback's"):
+                command.plan()
+        adopted.deploy()
+        assert not context.routing.renew_canary()
+        found = adopted.gateway.get_stage(restApiId=adopted.api, stageName=STAGE)["canarySettings"]
+        assert found == canary["canarySettings"]
+    finally:
+        adopted.patch(("remove", "/canarySettings", None))
+
+
+def test_undo_restores_what_is_recorded_although_entities_toml_names_it_no_longer(world):
+    before = world.artefacts()
+    adopt(world).execute()
+    world.changes = {"mapping": {ENTITY: {**MAPPING[ENTITY], "api": {"reads": READS, "writes": WRITES[:1]}}}}
+    try:
+        undo(world).execute()
+    finally:
+        world.changes = {}
+    assert world.artefacts() == before
+
+
+def test_the_plan_names_other_stages_and_other_timeouts(sandbox):
+    world = World(sandbox)
+    world.gateway.create_deployment(restApiId=world.api, stageName="staging")
+    patch = [{"op": "replace", "path": "/timeoutInMillis", "value": "3000"}]
+    world.gateway.update_integration(**world.place(WRITES[0]), patchOperations=patch)
+    world.deploy()
+    stage, timeout = adopt(world).execute().notes
+    assert stage.startswith("stage staging: the next deployment to it needs the variables orders_reads, orders_writes.")
+    assert timeout == f"{WRITES[0]}: API Gateway waits 3 s for it. A switch holds requests: keep --hold well below that"
+    served = world.gateway.get_stage(restApiId=world.api, stageName=STAGE)["deploymentId"]
+    variables = [("orders_reads", world.reads), ("orders_writes", world.writes)]
+    world.gateway.update_stage(
+        restApiId=world.api,
+        stageName="staging",
+        patchOperations=[{"op": "replace", "path": f"/variables/{name}", "value": value} for name, value in variables]
+        + [{"op": "replace", "path": "/deploymentId", "value": served}],
+    )
+    assert adopt(world).plan().notes == [timeout]
+    undo(world).execute()
+    assert world.gateway.get_stage(restApiId=world.api, stageName="staging")["deploymentId"] == served
+    assert served in {each["id"] for each in world.gateway.get_deployments(restApiId=world.api)["items"]}
+
+
+def test_what_is_put_right_may_have_let_requests_past_the_gate_so_the_next_switch_waits_for_them(adopted):
+    _state(adopted, gated=True, gated_since=7)
+    adopted.integrate(WRITES[0], adopted.writes)
+    adopted.deploy()
+    assert adopted.context().journal.state(ENTITY).gated_since == 7
+    adopt(adopted).execute()
+    assert adopted.context().journal.state(ENTITY).gated_since == 0
+
+
+def test_who_slept_while_api_gateway_spread_the_deployment_removes_no_variable_of_a_newer_adoption(
+    adopted, monkeypatch
+):
+    """Another operator has undone it and adopted again by the time that the sleeper goes on."""
+    newer = []
+
+    def slept(seconds):
+        if seconds != SPREAD:
+            return
+        AdoptUndo(replace(adopted.context(), take_over=True), 0.0).execute()
+        newer.append(kinds(adopt(adopted).execute()))
+
+    monkeypatch.setattr(changes, "time", SimpleNamespace(sleep=slept))
+    with pytest.raises(LockLostError):
+        AdoptUndo(adopted.context(), SPREAD).execute()
+    assert "variable" in newer[0]
+    variables = adopted.gateway.get_stage(restApiId=adopted.api, stageName=STAGE)["variables"]
+    assert set(variables) == {"orders_reads", "orders_writes"}
+    assert {adopted.call(each) for each in READS} == {(200, "reads")}
 
 
 def test_a_stream_that_a_mapping_reads_stays_on_until_it_is_gone(sandbox):
