@@ -122,7 +122,8 @@ class Copy(pulumi.ComponentResource):
             target={
                 "arn": self.worker.arn,
                 "role_arn": role.arn,
-                "input": json.dumps({"entity": entity}),
+                # why the first lane: so its schedule from before ADR 0029 is left as it is, and enabled if it is
+                "input": json.dumps({"entity": entity, "lane": 0}),
                 "retry_policy": {"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": 60},
             },
             opts=pulumi.ResourceOptions(

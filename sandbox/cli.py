@@ -11,7 +11,7 @@ from sandbox.database.product import Product
 from sandbox.emulator.behaviour import data_api_traits
 from sandbox.emulator.behaviour.latency import Latency
 from sandbox.errors import SandboxError
-from sandbox.lifecycle import Engine
+from sandbox.kinds import Engine, Kinds
 
 app = typer.Typer(
     name="sandbox",
@@ -75,21 +75,15 @@ def up(
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
     with render.progress() as report, _errors_shown():
         traits = data_api_traits.parse(data_api) if data_api is not None else None
-        if brownfield:
-            lifecycle.start(name, database=database, data_api=traits, delays=delays, engine=engine)
-            render.summary(bringing_up.deploy(name, report=report), report.steps)
-            return
-        sandbox = lifecycle.up(
-            name,
-            _settings(config),
-            entities,
-            database=database,
-            data_api=traits,
-            delays=delays,
-            engine=engine,
-            refresh=refresh,
-            report=report,
-        )
+        settings = _settings(config)
+        kinds = Kinds(database=database, data_api=traits, delays=delays, engine=engine)
+        if brownfield or bringing_up.is_there(name):
+            if entities:
+                raise SandboxError("--entities cannot be given here: the shop has a mapping of its own.")
+            lifecycle.start(name, **kinds)
+            sandbox = bringing_up.deploy(name, config=settings, refresh=refresh, report=report)
+        else:
+            sandbox = lifecycle.up(name, settings, entities, refresh=refresh, report=report, **kinds)
     render.summary(sandbox, report.steps)
 
 
@@ -148,6 +142,7 @@ def fill_tables(
 def reset(name: Name = "default") -> None:
     """Empty a sandbox: databases, items, journal, routes. Functions and the API stay."""
     with render.progress() as report, _errors_shown():
+        bringing_up.refuse_reset(name)
         sandbox = lifecycle.reset(name, report)
     render.summary(sandbox, report.steps)
 

@@ -5,35 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from functions.domain import names as words
-from sandbox import daemon, deploy, state
+from sandbox import daemon, deploy, kinds, state
 from sandbox.database import product
 from sandbox.database.database_server import DatabaseServer
 from sandbox.database.product import Product
 from sandbox.deploy import Report, Request, Step
-from sandbox.emulator.behaviour import data_api_traits, latency
-from sandbox.emulator.behaviour.data_api_traits import Traits
-from sandbox.emulator.behaviour.latency import Latency
 from sandbox.engine.aws import Aws, create_operator
 from sandbox.engine.state import State
 from sandbox.errors import SandboxError
+from sandbox.kinds import Engine, Kinds
 from sandbox.pulumi_cli import checkpoint
 from sandbox.pulumi_cli import run as pulumi
 from sandbox.state import PROJECT, Daemon, Folder
 
 ACCESS = ("endpointUrl", "accessKeyId", "secretAccessKey")  # what the sandbox adds to the stack's outputs
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
-
-
-class Engine(StrEnum):
-    """What runs the program: the sandbox's own engine, in Python, or Pulumi's."""
-
-    IN_PROCESS = "in-process"
-    PULUMI = "pulumi"
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,7 @@ class Sandbox:
     @property
     def data_api(self) -> str:
         """The Data API's traits, as text."""
-        return _kept_traits(self.location)
+        return kinds.kept_traits(self.location)
 
     def client(self, service: str) -> Any:
         """A boto3 client, as the operator; made anew each time, so keep it."""
@@ -110,13 +100,10 @@ def up(  # noqa: PLR0913  # the program's inputs
     entities: Path | None = None,
     *,
     program: Path = PROJECT,
-    database: Product | None = None,
-    data_api: Traits | None = None,
-    delays: Latency | None = None,
-    engine: Engine | None = None,
     current: bool = True,
     refresh: bool = False,
     report: Report | None = None,
+    **asked: Unpack[Kinds],
 ) -> Sandbox:
     """Bring a sandbox up, or bring the one that is up to what the program now says.
 
@@ -125,13 +112,10 @@ def up(  # noqa: PLR0913  # the program's inputs
         config: the program's settings, by the names they have in Pulumi.<stack>.yaml.
         entities: the mapping to use; the project's entities.toml without it.
         program: the folder of the Pulumi program.
-        database: the product in Aurora's place; without it the sandbox keeps the one that it has.
-        data_api: what the Data API refuses and leaves out; without it the sandbox keeps what it has.
-        delays: how long its calls take; without it the sandbox keeps what it has.
-        engine: what runs the program; without it the sandbox keeps the one that it has.
         current: whether `runbook` uses it by default.
         refresh: look at what is there first: something else may have changed it.
         report: called for each resource.
+        asked: see `Kinds`.
 
     Raises:
         SandboxError: it cannot be brought up; the text says why.
@@ -139,7 +123,7 @@ def up(  # noqa: PLR0913  # the program's inputs
     folder = Folder.of(name)
     with folder.locked():
         settings = {
-            **_kinds(folder, database, data_api, delays, engine),
+            **kinds.chosen(folder, **asked),
             "config": _with_authority(folder, _settings(config, entities)),
             "program": str(program),
         }
@@ -150,14 +134,7 @@ def up(  # noqa: PLR0913  # the program's inputs
     return sandbox
 
 
-def start(
-    name: str = "default",
-    *,
-    database: Product | None = None,
-    data_api: Traits | None = None,
-    delays: Latency | None = None,
-    engine: Engine | None = None,
-) -> Daemon:
+def start(name: str = "default", **asked: Unpack[Kinds]) -> Daemon:
     """Start a sandbox without a stack, to put in it what a stack is to adopt; the one that runs is left as it is.
 
     The arguments are those of `up`.
@@ -168,7 +145,7 @@ def start(
     folder = Folder.of(name)
     with folder.locked():
         kept: dict[str, Any] = {"config": _settings(None, None), "program": str(PROJECT)}
-        kept |= {**state.read_json(folder.settings), **_kinds(folder, database, data_api, delays, engine)}
+        kept |= {**state.read_json(folder.settings), **kinds.chosen(folder, **asked)}
         return _serve(folder, kept)
 
 
@@ -186,7 +163,7 @@ def preview(
         SandboxError: the program cannot be run.
     """
     folder = Folder.of(name)
-    chosen, settings = _engine(folder, engine), _settings(config, entities)
+    chosen, settings = kinds.engine(folder, engine), _settings(config, entities)
     if folder.daemon():
         return _preview(folder, chosen, program, _with_authority(folder, settings))
     with tempfile.TemporaryDirectory(prefix="streamback-preview-") as empty:
@@ -201,7 +178,7 @@ def find(name: str = "default") -> Sandbox:
     """
     folder = Folder.of(name)
     if folder.daemon() is None or not folder.outputs.exists():
-        raise SandboxError(f"The sandbox {name!r} is not up. Bring it up with `sandbox up{_option(name)}`.")
+        raise SandboxError(f"The sandbox {name!r} is not up. Bring it up with `sandbox up{state.option(name)}`.")
     return Sandbox(folder, state.read_json(folder.outputs))
 
 
@@ -215,10 +192,10 @@ def reset(name: str = "default", report: Report | None = None) -> Sandbox:
     """
     find(name)
     folder = Folder.of(name)
-    if _engine(folder, None) is Engine.PULUMI:
+    if kinds.engine(folder) is Engine.PULUMI:
         raise SandboxError(
-            f"Pulumi's engine cannot empty the sandbox {name!r}. Take it down with `sandbox down{_option(name)}`, and "
-            f"bring it up again with `sandbox up --engine pulumi{_option(name)}`."
+            f"Pulumi's engine cannot empty the sandbox {name!r}. Take it down with `sandbox down{state.option(name)}`, "
+            f"and bring it up again with `sandbox up --engine pulumi{state.option(name)}`."
         )
     with folder.locked():
         served = folder.daemon()
@@ -242,7 +219,7 @@ def down(name: str = "default", engine: Engine | None = None) -> bool:
     if not folder.path.exists():
         return False
     with folder.locked():
-        if engine and _engine(folder, engine) is Engine.PULUMI:
+        if engine and kinds.engine(folder, engine) is Engine.PULUMI:
             pulumi.destroy(folder, _silently)
         daemon.stop(folder)
         state.unset_current(folder)
@@ -257,10 +234,11 @@ def run_pulumi(name: str, arguments: Sequence[str]) -> int:
         SandboxError: the sandbox is not up, or Pulumi's engine did not bring it up.
     """
     sandbox = find(name)
-    if _engine(sandbox.location, None) is not Engine.PULUMI:
+    if kinds.engine(sandbox.location) is not Engine.PULUMI:
         raise SandboxError(
             f"Pulumi's engine did not bring the sandbox {name!r} up, and so has no state of it. Take it down with "
-            f"`sandbox down{_option(name)}`, and bring it up again with `sandbox up --engine pulumi{_option(name)}`."
+            f"`sandbox down{state.option(name)}`, and bring it up again with "
+            f"`sandbox up --engine pulumi{state.option(name)}`."
         )
     with sandbox.location.locked():
         code, outputs = pulumi.on_terminal(sandbox.location, arguments)
@@ -281,7 +259,7 @@ def _status(folder: Folder) -> Status:
         current=state.current(folder.path.parent) == folder.name,
         pid=served.pid if served else None,
         product=product.kept(folder) or Product.MARIADB,
-        data_api=_kept_traits(folder),
+        data_api=kinds.kept_traits(folder),
         database=product.server(folder).running(),
         resources=len(State.load(folder.resources).records or checkpoint.resources(folder)),
         api=state.read_json(folder.outputs).get("apiUrl", "") if served else "",
@@ -296,73 +274,6 @@ def _settings(config: Mapping[str, Any] | None, entities: Path | None) -> dict[s
 def _with_authority(folder: Folder, settings: dict[str, Any]) -> dict[str, Any]:
     """The program's settings, and the authority that the database's certificate is checked by."""
     return {"databaseCaFile": str(product.server(folder).authority), **settings}
-
-
-def _kinds(
-    folder: Folder, database: Product | None, data_api: Traits | None, delays: Latency | None, engine: Engine | None
-) -> dict[str, str]:
-    """What stands in for AWS in a sandbox to be brought up, as its settings keep it."""
-    return {
-        "database": _product(folder, database),
-        "data_api": data_api_traits.written(_traits(folder, data_api)),
-        "latency": _latency(folder, delays),
-        "engine": _engine(folder, engine),
-    }
-
-
-def _product(folder: Folder, asked: Product | None) -> Product:
-    """The database product of a sandbox to be brought up."""
-    has = product.kept(folder)
-    if asked and has and asked != has and folder.daemon():
-        raise SandboxError(
-            f"The sandbox {folder.name!r} runs on {has.label}. To change that, take it down first with "
-            f"`sandbox down{_option(folder.name)}`."
-        )
-    return asked or has or product.default()
-
-
-def _traits(folder: Folder, asked: Traits | None) -> Traits:
-    """The Data API's traits of a sandbox to be brought up."""
-    text = _kept_traits(folder)
-    if asked is None:
-        return data_api_traits.parse(text) if text else data_api_traits.default()
-    if text and asked != data_api_traits.parse(text) and folder.daemon():
-        raise SandboxError(
-            f"The sandbox {folder.name!r} has a Data API that is {text}. To change that, take it down first with "
-            f"`sandbox down{_option(folder.name)}`."
-        )
-    return asked
-
-
-def _latency(folder: Folder, asked: Latency | None) -> Latency:
-    """How long the calls take of a sandbox to be brought up."""
-    has: str | None = state.read_json(folder.settings).get("latency")
-    if asked is None:
-        return Latency(has) if has else latency.default()
-    if has and asked != has and folder.daemon():
-        raise SandboxError(
-            f"The sandbox {folder.name!r} has the latency {has}. To change that, take it down first with "
-            f"`sandbox down{_option(folder.name)}`."
-        )
-    return asked
-
-
-def _engine(folder: Folder, asked: Engine | None) -> Engine:
-    """The engine that runs the program of a sandbox."""
-    has: str | None = state.read_json(folder.settings).get("engine")
-    if has is None or not folder.daemon():
-        return asked or state.of_environment("STREAMBACK_ENGINE", Engine.IN_PROCESS)
-    if asked and asked != has:
-        raise SandboxError(
-            f"The sandbox {folder.name!r} was brought up with the engine {has}. To change that, take it down first "
-            f"with `sandbox down{_option(folder.name)}`."
-        )
-    return Engine(has)
-
-
-def _kept_traits(folder: Folder) -> str:
-    """The traits that the sandbox was brought up with, as text; empty where there is none."""
-    return state.read_json(folder.settings).get("data_api", "")
 
 
 def _serve(folder: Folder, settings: dict[str, Any]) -> Daemon:
@@ -442,7 +353,3 @@ def _drop_databases(database: DatabaseServer) -> None:
 
 def _silently(step: Step) -> None:
     del step
-
-
-def _option(name: str) -> str:
-    return "" if name == "default" else f" --name {name}"

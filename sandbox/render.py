@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sandbox import state
 from sandbox.deploy import Step
 from sandbox.engine.plan import Change
 from sandbox.lifecycle import Sandbox, Status
@@ -68,12 +69,13 @@ def summary(sandbox: Sandbox, steps: Sequence[Step]) -> None:
     OUT.print(f"  {'database':<13} {sandbox.database.title}")
     OUT.print(f"  {'Data API':<13} {sandbox.data_api}")
     OUT.print(f"  {'outputs':<13} {sandbox.location.outputs}", soft_wrap=True)
-    OUT.print(f"Next: {_next(sandbox)}. Take it down with [bold]sandbox down[/].")
+    OUT.print(f"Next: {_next(sandbox)}. Take it down with [bold]sandbox down{state.option(sandbox.name)}[/].")
 
 
 def _next(sandbox: Sandbox) -> str:
     if sandbox.outputs.get("apiAdopted") and "bridge" not in sandbox.outputs["parts"]:
-        return "[bold]runbook adopt --execute[/], then [bold]sandbox up --brownfield[/] again, for the bridge"
+        again = f"sandbox up{state.option(sandbox.name)}"
+        return f"[bold]runbook adopt --execute[/], then [bold]{again}[/] again, for the bridge"
     return "[bold]runbook init[/], then [bold]runbook smoke[/]"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import psutil
 
@@ -113,12 +113,20 @@ class Folder:
             SandboxError: another process holds it.
         """
         while True:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with (self.path / "lock").open("w") as lock:
+            with self._lock_file() as lock:
                 self._take(lock.fileno())
                 if self._is_current(lock.fileno()):
                     yield
                     return
+
+    def _lock_file(self) -> TextIO:
+        while True:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                return (self.path / "lock").open("w")
+            except (FileNotFoundError, FileExistsError):  # a `down` removed the folder between two calls
+                if self.path.is_file():
+                    raise
 
     def _take(self, lock: int) -> None:
         try:
@@ -134,6 +142,11 @@ class Folder:
             return os.fstat(lock).st_ino == (self.path / "lock").stat().st_ino
         except FileNotFoundError:
             return False
+
+
+def option(name: str) -> str:
+    """The option that names a sandbox to the command `sandbox`, after a space; empty for the default one."""
+    return "" if name == "default" else f" --name {name}"
 
 
 def default_root() -> Path:

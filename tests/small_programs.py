@@ -10,7 +10,8 @@ from typing import Any
 
 from sandbox import lifecycle
 from sandbox.deploy import Step
-from sandbox.lifecycle import Engine, Sandbox
+from sandbox.kinds import Engine
+from sandbox.lifecycle import Sandbox
 
 EVERY_TYPE = Path(__file__).parent / "sandbox" / "every_type.py"  # has every resource type that the sandbox knows
 IMPORTS = "import json\nimport pulumi\nimport pulumi_aws as aws\nfrom pulumi import ResourceOptions\n"

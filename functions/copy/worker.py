@@ -1,6 +1,6 @@
 """Copy's function: works on one lane of one entity until shortly before its time is up, then calls its successor.
 
-Without a lane, as the schedule calls it, it only calls a worker for each.
+As the schedule calls it, it only calls a worker for each lane.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ logger = Logger()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Takes {"entity", "lane"}; answers how it ended: `stopped`, `held` by another worker, `lost` to one, or `over`.
 
-    Takes {"entity"} to call a worker for each lane; answers `called`. An event with a `step` is one of a backfill by
-    ranges.
+    An event of the first lane that is not for that lane `alone` calls a worker for each; it answers `called`. An event
+    with a `step` is one of a backfill by ranges.
 
     After a transient error it waits; any other is raised once the lane is released.
     """
-    if not event.keys() & {"lane", "step"}:
+    if event.get("lane") == 0 and not event.get("alone"):  # why so: the event of a schedule from before ADR 0029
         return _call_workers(event["entity"], context)
     entity = environment.mapping()[event["entity"]]
     remaining = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731  # both kinds of work ask it
@@ -69,7 +69,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ended = work.run()
     logger.info("copy ended", extra={"entity": entity.name, "lane": lane, "ended": ended, "rows": work.rows})
     if ended == OVER:
-        _call_successor({"entity": entity.name, "lane": lane}, context)
+        _call_successor(entity.name, lane, context)
     return {ended: True, "rows": work.rows}
 
 
@@ -188,7 +188,7 @@ def _call_workers(entity: str, context: LambdaContext) -> dict[str, Any]:
     failed: list[Exception] = []
     for lane in range(names.LANES):
         try:
-            _call({"entity": entity, "lane": lane}, context)
+            _call(entity, lane, context)
         except (ClientError, BotoCoreError) as error:
             failed.append(error)
     if failed:
@@ -196,14 +196,15 @@ def _call_workers(entity: str, context: LambdaContext) -> dict[str, Any]:
     return {"called": names.LANES}
 
 
-def _call(event: dict[str, Any], context: LambdaContext) -> None:
-    _functions().invoke(FunctionName=context.function_name, InvocationType="Event", Payload=json.dumps(event).encode())
+def _call(entity: str, lane: int, context: LambdaContext) -> None:
+    event = json.dumps({"entity": entity, "lane": lane, "alone": True}).encode()
+    _functions().invoke(FunctionName=context.function_name, InvocationType="Event", Payload=event)
 
 
-def _call_successor(event: dict[str, Any], context: LambdaContext) -> None:
+def _call_successor(entity: str, lane: int, context: LambdaContext) -> None:
     """Start the next worker; if that fails, the schedule starts one within a minute."""
     try:
-        _call(event, context)
+        _call(entity, lane, context)
     except (ClientError, BotoCoreError):
         logger.exception("the successor could not be called")
 

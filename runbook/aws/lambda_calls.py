@@ -67,7 +67,7 @@ def body(answer: Mapping[str, Any]) -> Mapping[str, Any]:
 def wake_lanes(functions: LambdaClient, copy_function: str, entity: str) -> None:
     """Call every lane of an entity's copy at once; a lane that has a worker refuses the second."""
     for lane in range(names.LANES):
-        event = json.dumps({"entity": entity, "lane": lane}).encode()
+        event = json.dumps({"entity": entity, "lane": lane, "alone": True}).encode()
         functions.invoke(FunctionName=copy_function, InvocationType="Event", Payload=event)
 
 

@@ -1,4 +1,4 @@
-"""Copy's schedules in EventBridge Scheduler: each calls one lane of an entity every minute, if it is enabled."""
+"""Copy's schedules in EventBridge Scheduler: an entity's calls all its lanes every minute, if it is enabled."""
 
 from __future__ import annotations
 

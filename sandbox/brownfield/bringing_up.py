@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sandbox import lifecycle, state
 from sandbox.brownfield import system
 from sandbox.brownfield.system import Shop
 from sandbox.deploy import Report
 from sandbox.engine.aws import Aws
+from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
 from sandbox.state import Folder
 
@@ -18,36 +20,69 @@ BEFORE_ADOPTING = ("legacy", "modern")  # the parts that can be deployed while t
 ALL = (*BEFORE_ADOPTING, "bridge")
 
 
+def is_there(name: str) -> bool:
+    """Whether a sandbox was brought up for the shop."""
+    return (Folder.of(name).path / KEPT).exists()
+
+
 def shop(name: str, rows: int = ROWS, *, javascript: bool = False) -> Shop:
-    """The shop in a sandbox; starts the sandbox, and makes the shop, where there is none."""
+    """The shop in a sandbox; starts the sandbox, and makes the shop, where there is none.
+
+    Raises:
+        SandboxError: the sandbox has another stack, or half a shop.
+    """
     folder = Folder.of(name)
     endpoint = lifecycle.start(name).endpoint
-    if kept := state.read_json(folder.path / KEPT):
-        return Shop.read(kept)
-    made = system.make(Aws(endpoint), rows, javascript=javascript)
-    state.write_json(folder.path / KEPT, made.document())
-    return made
+    with folder.locked():
+        kept = folder.path / KEPT
+        if found := state.read_json(kept):
+            return Shop.read(found)
+        if kept.exists():
+            raise SandboxError(f"The shop in the sandbox {name!r} was not made to its end. {_anew(name)}")
+        if folder.outputs.exists():
+            raise SandboxError(f"The sandbox {name!r} has a stack without the shop. {_anew(name)}")
+        state.write_json(kept, {})
+        made = system.make(Aws(endpoint), rows, javascript=javascript)
+        state.write_json(kept, made.document())
+        return made
 
 
-def deploy(
+def refuse_reset(name: str) -> None:
+    """Emptying the sandbox would drop the shop's database, which no stack makes again.
+
+    Raises:
+        SandboxError: the sandbox has the shop.
+    """
+    if is_there(name):
+        raise SandboxError(f"The sandbox {name!r} has the shop, which `reset` does not make again. {_anew(name)}")
+
+
+def _anew(name: str) -> str:
+    down = f"sandbox down{state.option(name)}"
+    return f"Take it down with `{down}`, then run `sandbox up --brownfield{state.option(name)}`."
+
+
+def deploy(  # noqa: PLR0913  # the program's inputs
     name: str,
     parts: Sequence[str] | None = None,
     *,
-    rows: int = ROWS,
+    config: Mapping[str, Any] | None = None,
     current: bool = True,
+    refresh: bool = False,
     report: Report | None = None,
 ) -> Sandbox:
     """Deploy the stack that adopts the shop.
 
     Args:
         parts: of the stack; without it `bridge` is left out while the table has no stream, which `runbook adopt` makes.
-        rows: of a shop that is not there yet.
+        config: other settings of the program.
+        refresh: look at what is there first.
     """
-    made = shop(name, rows)
+    made = shop(name)
     if parts is None:
         parts = ALL if _streams(Aws(lifecycle.start(name).endpoint)) else BEFORE_ADOPTING
-    settings = {"adopt": made.adoption(), "apiAuth": "NONE", "parts": list(parts)}
-    return lifecycle.up(name, settings, system.ENTITIES, current=current, report=report)
+    settings = {"apiAuth": "NONE", **(config or {}), "adopt": made.adoption(), "parts": list(parts)}
+    return lifecycle.up(name, settings, system.ENTITIES, current=current, refresh=refresh, report=report)
 
 
 def _streams(account: Aws) -> bool:

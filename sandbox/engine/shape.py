@@ -103,7 +103,7 @@ WHOLE = ("variables", "tags")  # maps with keys of the user's own: one more of t
 def seen(asked: Any, there: Any, *, whole: bool = False) -> Any:
     """What a refresh notes for an input: `asked` where the service has the same, in another form perhaps.
 
-    Of an object only the asked members that the service keeps count, since services add defaults to it.
+    Of an object only the asked members count, since services add defaults to it.
     """
     if isinstance(asked, dict) and isinstance(there, dict):
         return _seen_object(cast("dict[str, Any]", asked), cast("dict[str, Any]", there), whole=whole)
@@ -115,7 +115,8 @@ def seen(asked: Any, there: Any, *, whole: bool = False) -> Any:
 def _seen_object(asked: dict[str, Any], there: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     if whole:
         return asked if asked == there else there
-    return {key: seen(value, there.get(key, value), whole=key in WHOLE) for key, value in asked.items()}
+    kept = {key: value for key, value in asked.items() if key in there or not value}
+    return {key: seen(value, there.get(key, value), whole=key in WHOLE) for key, value in kept.items()}
 
 
 def _seen_list(asked: list[Any], there: list[Any]) -> list[Any]:

@@ -25,7 +25,7 @@ def rights(stack, policy):
 
 def test_every_entity_has_a_schedule_that_names_it(describe):
     inputs = [json.loads(each["target"]["input"]) for each in schedules(describe(entitiesFile=SPECIMENS))]
-    assert sorted(inputs, key=str) == [{"entity": entity} for entity in ("chefs", "specimens")]
+    assert sorted(inputs, key=str) == [{"entity": entity, "lane": 0} for entity in ("chefs", "specimens")]
 
 
 def test_a_schedule_calls_the_worker_each_minute_and_leaves_a_failed_call_to_the_next(stack):

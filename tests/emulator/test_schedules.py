@@ -109,7 +109,7 @@ def copies(prepared, sandbox):
 def test_every_entity_has_its_schedule(copies, sandbox):
     assert all(each["Target"]["Arn"].endswith(sandbox.outputs["copyFunction"]) for each in copies)
     called = [json.loads(each["Target"]["Input"]) for each in copies]
-    assert sorted(called, key=str) == [{"entity": name} for name in sorted(sandbox.outputs["entities"])]
+    assert sorted(called, key=str) == [{"entity": name, "lane": 0} for name in sorted(sandbox.outputs["entities"])]
     assert {(each["State"], each["ScheduleExpression"]) for each in copies} == {("DISABLED", "rate(1 minute)")}
 
 

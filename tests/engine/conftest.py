@@ -10,7 +10,7 @@ from pulumi_stacks import Stack
 from small_programs import EVERY_TYPE, Programs
 
 from sandbox import lifecycle, state
-from sandbox.lifecycle import Engine
+from sandbox.kinds import Engine
 from sandbox.pulumi_cli import programs as cli
 
 MISSING = "tests/engine did not run, because there is no pulumi CLI: bring it with `make engine`"

@@ -10,7 +10,8 @@ from typing import Any
 
 from sandbox import lifecycle
 from sandbox.deploy import Step
-from sandbox.lifecycle import Engine, Sandbox
+from sandbox.kinds import Engine
+from sandbox.lifecycle import Sandbox
 from sandbox.pulumi_cli import workspace
 from sandbox.pulumi_cli.events import Events
 

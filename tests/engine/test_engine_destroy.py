@@ -7,7 +7,7 @@ from pulumi_stacks import pulumi
 
 from sandbox import lifecycle
 from sandbox.errors import SandboxError
-from sandbox.lifecycle import Engine
+from sandbox.kinds import Engine
 from sandbox.pulumi_cli import checkpoint
 
 LISTS = {

@@ -41,11 +41,12 @@ def test_what_holds_data_is_neither_replaced_nor_deleted_nor_made_again(steps, s
     assert changes(found) <= {("update", kind) for kind in HOLDS_DATA}
 
 
-def test_of_the_lanes_schedules_the_first_stays_and_the_others_go_and_what_leads_to_data_stays(steps):
+def test_of_the_lanes_schedules_the_first_is_not_touched_and_the_others_go_and_what_leads_to_data_stays(steps):
+    """An update of the first would write the state that Pulumi remembers, DISABLED, while copy runs."""
     found = [step for step in steps(FOLDER / "before-one-schedule.json") if step.type.rsplit(":", 1)[-1] in LEADS_THERE]
     schedules = sorted(step.change.value for step in found if step.type.endswith(":Schedule"))
-    assert schedules == ["delete", "delete", "delete", "update"]
-    assert changes(found) - {("delete", "Schedule")} <= {("update", kind) for kind in LEADS_THERE}
+    assert [change for change in schedules if change != "same"] == ["delete"] * 3
+    assert changes(found) - {("delete", "Schedule")} <= {("update", kind) for kind in LEADS_THERE if kind != "Schedule"}
     assert {step.type.rsplit(":", 1)[-1] for step in found} == set(LEADS_THERE)
 
 

@@ -8,7 +8,7 @@ from pulumi_stacks import changes, pulumi
 
 from sandbox import lifecycle
 from sandbox.errors import SandboxError
-from sandbox.lifecycle import Engine
+from sandbox.kinds import Engine
 from sandbox.pulumi_cli import checkpoint
 from sandbox.state import PROJECT
 

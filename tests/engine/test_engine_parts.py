@@ -11,7 +11,7 @@ from pulumi_stacks import Stack, changes
 
 from sandbox import lifecycle
 from sandbox.engine.state import State
-from sandbox.lifecycle import Engine
+from sandbox.kinds import Engine
 from sandbox.pulumi_cli import checkpoint
 
 LEGACY, MODERN, ALL = ["legacy"], ["legacy", "modern"], ["legacy", "modern", "bridge"]

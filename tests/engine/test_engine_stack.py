@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from sandbox import lifecycle
 from sandbox.cli import app
 from sandbox.errors import SandboxError
-from sandbox.lifecycle import Engine
+from sandbox.kinds import Engine
 from sandbox.pulumi_cli import checkpoint
 from sandbox.state import PROJECT
 

@@ -56,9 +56,8 @@ def test_the_deployed_function_copies_until_it_is_stopped(sandbox, deployed):
     answers: list[dict] = []
 
     def call(lane: int) -> None:
-        answer = sandbox.client("lambda").invoke(
-            FunctionName=sandbox.outputs["copyFunction"], Payload=json.dumps({"entity": "chefs", "lane": lane})
-        )
+        event = json.dumps({"entity": "chefs", "lane": lane, "alone": True})
+        answer = sandbox.client("lambda").invoke(FunctionName=sandbox.outputs["copyFunction"], Payload=event)
         answers.append(json.loads(answer["Payload"].read()))
 
     workers = [threading.Thread(target=call, args=(lane,)) for lane in range(names.LANES)]
@@ -78,10 +77,10 @@ def test_the_deployed_function_copies_until_it_is_stopped(sandbox, deployed):
     assert deployed.queued() == 0
 
 
-def test_a_call_without_a_lane_starts_a_worker_for_each(sandbox, deployed):
+def test_the_schedules_call_starts_a_worker_for_each_lane(sandbox, deployed):
     deployed.begin()
     answer = sandbox.client("lambda").invoke(
-        FunctionName=sandbox.outputs["copyFunction"], Payload=json.dumps({"entity": "chefs"})
+        FunctionName=sandbox.outputs["copyFunction"], Payload=json.dumps({"entity": "chefs", "lane": 0})
     )
     assert json.loads(answer["Payload"].read()) == {"called": names.LANES}
     _until(lambda: all(_is_leased(sandbox, lane) for lane in range(names.LANES)))

@@ -338,7 +338,7 @@ def test_the_last_one_names_the_setting_to_change(runbook):
 
 def test_a_lane_that_is_called_afterwards_ends_at_once(live):
     live.wake_lanes(live.target.entity(CHEFS))
-    event = json.dumps({"entity": CHEFS, "lane": 0}).encode()
+    event = json.dumps({"entity": CHEFS, "lane": 0, "alone": True}).encode()
     answer = live.clients.functions.invoke(FunctionName=live.target.copy_function, Payload=event)
     assert json.loads(answer["Payload"].read()) == {"stopped": True, "rows": 0}
 

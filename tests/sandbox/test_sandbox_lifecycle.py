@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -168,6 +170,20 @@ def test_several_may_remove_what_a_killed_run_has_left(names):
             for each in [pool.submit(remove) for _ in range(8)]:
                 each.result()
         assert not folder.path.exists()
+
+
+def test_a_folder_that_is_removed_while_its_lock_is_opened_is_made_anew(tmp_path, monkeypatch):
+    folder, opened, removed = Folder(tmp_path / "one"), Path.open, []
+
+    def late(path, *mode):
+        if not removed:
+            removed.append(shutil.rmtree(folder.path))
+        return opened(path, *mode)
+
+    monkeypatch.setattr(Path, "open", late)
+    with folder.locked():
+        assert (folder.path / "lock").exists()
+    assert removed
 
 
 def test_the_folder_of_the_databases_programs_is_no_sandbox(tmp_path):

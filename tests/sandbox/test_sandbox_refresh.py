@@ -40,6 +40,16 @@ class Drifting:
         """{resource: the inputs that a refresh finds to be otherwise}."""
         return {name: found for name, record in self.records().items() if (found := self._different(record))}
 
+    def unobserved(self):
+        """{type: what the program can change of it in place, and a refresh does not look at}."""
+        found = {}
+        for record in self.records().values():
+            worker = TYPES[record.type](self._aws)
+            found.setdefault(record.type.rsplit(":", 1)[-1], set()).update(
+                (record.inputs.keys() & worker.updates) - worker.observed(record).keys()
+            )
+        return {kind: names for kind, names in found.items() if names}
+
     def _different(self, record):
         worker, before = TYPES[record.type](self._aws), copy.deepcopy(record.inputs)
         if not presence.is_there(worker, record):
@@ -61,7 +71,7 @@ def change(drifting):
     )
     functions.put_function_recursion_config(FunctionName=function, RecursiveLoop="Terminate")
     functions.remove_permission(FunctionName=function, StatementId=ids["api-may-call"])
-    functions.update_event_source_mapping(UUID=ids["mapping"], BatchSize=7)
+    functions.update_event_source_mapping(UUID=ids["mapping"], BatchSize=7, DestinationConfig={})
     iam.update_assume_role_policy(RoleName=role, PolicyDocument=TRUST)
     iam.put_role_policy(RoleName=role, PolicyName=ids["role-rights"].partition(":")[2], PolicyDocument=OPEN)
     iam.detach_role_policy(RoleName=role, PolicyArn=ids["managed"])
@@ -100,14 +110,17 @@ def change(drifting):
     ingress = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     calls("ec2").authorize_security_group_ingress(GroupId=ids["net-group"], IpPermissions=[ingress])
     schedule = calls("scheduler").get_schedule(Name=drifting.records()["schedule"].inputs["name"])
-    place = {name: schedule[name] for name in ("Name", "FlexibleTimeWindow", "Target")}
-    calls("scheduler").update_schedule(**place, ScheduleExpression="rate(2 days)")
+    place = {name: schedule[name] for name in ("Name", "FlexibleTimeWindow")}
+    target = {name: schedule["Target"][name] for name in ("Arn", "RoleArn")}
+    calls("scheduler").update_schedule(**place, ScheduleExpression="rate(2 days)", Target=target)
+    ended = json.dumps({"StartAt": "Nothing", "States": {"Nothing": {"Type": "Succeed"}}})
+    calls("stepfunctions").update_state_machine(stateMachineArn=ids["machine"], definition=ended)
     return {
         "items": {"pointInTimeRecovery"},
         "function": {"timeout", "memorySize", "environment"},
         "function-recursion": {"recursiveLoop"},
         "api-may-call": {"gone"},
-        "mapping": {"batchSize"},
+        "mapping": {"batchSize", "destinationConfig"},
         "role": {"assumeRolePolicy"},
         "role-rights": {"policy"},
         "managed": {"policy"},
@@ -122,8 +135,22 @@ def change(drifting):
         "document": {"body"},
         "net": {"enableDnsHostnames"},
         "net-group": {"ingress"},
-        "schedule": {"scheduleExpression"},
+        "schedule": {"scheduleExpression", "target"},
+        "machine": {"definition"},
     }
+
+
+UNOBSERVED = {
+    "Bucket": {"forceDestroy"},  # these are for Pulumi itself
+    "Cluster": {"applyImmediately", "manageMasterUserPassword", "skipFinalSnapshot"},
+    "ClusterInstance": {"autoMinorVersionUpgrade", "copyTagsToSnapshot"},  # the sandbox keeps neither
+    "Function": {"layers"},  # nor these
+    "Stage": {"variables"},  # the runbook owns them
+}
+
+
+def test_a_refresh_looks_at_all_that_the_program_sets(sandbox):
+    assert Drifting(sandbox).unobserved() == UNOBSERVED
 
 
 def test_a_refresh_finds_each_change_and_an_up_puts_it_right(programs, everything):

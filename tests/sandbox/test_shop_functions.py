@@ -8,10 +8,12 @@ import shutil
 
 import pytest
 from shop_world import order, written_event
+from typer.testing import CliRunner
 
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up, ledger
 from sandbox.brownfield.functions import function_name
+from sandbox.cli import app
 from sandbox.engine.aws import Aws
 from sandbox.lifecycle import Sandbox
 from sandbox.state import Folder
@@ -30,6 +32,36 @@ def name():
         yield found
     finally:
         lifecycle.down(found)
+
+
+def test_what_is_up_with_the_shop_is_brought_up_with_it_again(name):
+    with_another = CliRunner().invoke(app, ["up", "--name", name, "--entities", "entities.toml"])
+    assert with_another.exit_code == 1
+    assert "the shop has a mapping of its own" in with_another.stderr
+
+
+def test_the_shop_is_not_emptied(name):
+    refused = CliRunner().invoke(app, ["reset", "--name", name])
+    assert refused.exit_code == 1
+    assert "which `reset` does not make again" in refused.stderr.replace("\n", " ")
+
+
+def test_half_a_shop_is_not_gone_on_with(name):
+    kept = Folder.of(name).path / bringing_up.KEPT
+    made = kept.read_text()
+    kept.write_text("{}")  # as a process leaves it that was killed meanwhile
+    again = CliRunner().invoke(app, ["up", "--name", name, "--brownfield"])
+    kept.write_text(made)
+    assert again.exit_code == 1
+    said = again.stderr.replace("\n", " ")
+    assert f"sandbox down --name {name}`, then run `sandbox up --brownfield --name {name}" in said
+
+
+def test_a_stack_without_the_shop_is_not_replaced_by_one_with_it(sandbox):
+    refused = CliRunner().invoke(app, ["up", "--name", sandbox.name, "--brownfield"])
+    assert refused.exit_code == 1
+    assert "has a stack without the shop" in refused.stderr
+    assert not bringing_up.is_there(sandbox.name)
 
 
 @pytest.fixture(scope="module")

@@ -153,12 +153,8 @@ class EventSourceMapping(Handler):
 
     def observed(self, record: Record) -> Mapping[str, Any]:
         made = self.aws.client("lambda").get_event_source_mapping(UUID=record.id)
-        outcomes: Mapping[str, Any] = made.get("DestinationConfig") or {}
-        destinations = {
-            outcome[:1].lower() + outcome[1:]: {"destinationArn": where["Destination"]}
-            for outcome, where in outcomes.items()
-            if where
-        }
+        failures: Mapping[str, Any] = (made.get("DestinationConfig") or {}).get("OnFailure") or {}
+        destinations = {"onFailure": found(failures, "", destinationArn="Destination")}
         writer = (
             {}
             if record.inputs["functionName"] == made["FunctionArn"].rpartition(":")[2]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.engine.registry import Handler, Made, handles
-from sandbox.engine.shape import AutoName, capital, found, known, pascal, pick, section, tags
+from sandbox.engine.shape import AutoName, camel, capital, found, known, pascal, pick, section, tags
 from sandbox.engine.state import Record
 
 
@@ -28,7 +28,8 @@ class SubnetGroup(Handler):
 
     def observed(self, record: Record) -> Mapping[str, Any]:
         (group,) = self.aws.client("rds").describe_db_subnet_groups(DBSubnetGroupName=record.id)["DBSubnetGroups"]
-        return {"subnetIds": [each["SubnetIdentifier"] for each in group["Subnets"]]}
+        subnets = [each["SubnetIdentifier"] for each in group["Subnets"]]
+        return {"subnetIds": subnets, "description": group["DBSubnetGroupDescription"]}
 
     def delete(self, record: Record) -> None:
         self.aws.client("rds").delete_db_subnet_group(DBSubnetGroupName=record.id)
@@ -141,17 +142,20 @@ class Cluster(Handler):
     def observed(self, record: Record) -> Mapping[str, Any]:
         (cluster,) = self.aws.client("rds").describe_db_clusters(DBClusterIdentifier=record.id)["DBClusters"]
         plain = (
-            "deletionProtection backupRetentionPeriod preferredBackupWindow preferredMaintenanceWindow engineVersion"
+            "deletionProtection backupRetentionPeriod preferredBackupWindow preferredMaintenanceWindow engineVersion "
+            "copyTagsToSnapshot"
         )
         groups = [each["VpcSecurityGroupId"] for each in cluster.get("VpcSecurityGroups", [])]
+        capacity = camel(cluster.get("ServerlessV2ScalingConfiguration", {}))
         return {
             **found(
                 cluster,
                 plain,
                 enableHttpEndpoint="HttpEndpointEnabled",
-                serverlessv2ScalingConfiguration="ServerlessV2ScalingConfiguration",
                 dbClusterParameterGroupName="DBClusterParameterGroup",
             ),
+            # the emulator does not keep when it pauses
+            "serverlessv2ScalingConfiguration": section(record.inputs, "serverlessv2ScalingConfiguration") | capacity,
             **({"vpcSecurityGroupIds": groups} if groups else {}),
         }
 
@@ -226,7 +230,7 @@ class ClusterInstance(Handler):
     def observed(self, record: Record) -> Mapping[str, Any]:
         place = {"DBInstanceIdentifier": record.id}
         (instance,) = self.aws.client("rds").describe_db_instances(**place)["DBInstances"]
-        return found(instance, "promotionTier publiclyAccessible", instanceClass="DBInstanceClass")
+        return found(instance, "engineVersion promotionTier publiclyAccessible", instanceClass="DBInstanceClass")
 
     def delete(self, record: Record) -> None:
         self.aws.client("rds").delete_db_instance(DBInstanceIdentifier=record.id, SkipFinalSnapshot=True)

@@ -7,11 +7,13 @@ from sandbox.engine.registry import Handler, Made, handles
 from sandbox.engine.shape import AutoName, section
 from sandbox.engine.state import Record
 
+UPDATES = "definition roleArn"
+
 
 @handles(
     "aws:sfn/stateMachine:StateMachine",
     properties="name type tags",
-    updates="definition roleArn",
+    updates=UPDATES,
     name=AutoName("name", 80),
     holds_data=True,  # its executions
 )
@@ -26,9 +28,12 @@ class StateMachine(Handler):
         return Made(made["stateMachineArn"], {"arn": made["stateMachineArn"]})
 
     def update(self, record: Record, inputs: Mapping[str, Any], changed: frozenset[str]) -> Mapping[str, Any]:
-        wanted = _given(inputs, "definition roleArn")
+        wanted = _given(inputs, UPDATES)
         self.aws.client("stepfunctions").update_state_machine(stateMachineArn=record.id, **wanted)
         return {}
+
+    def observed(self, record: Record) -> Mapping[str, Any]:
+        return _given(self.aws.client("stepfunctions").describe_state_machine(stateMachineArn=record.id), UPDATES)
 
     def delete(self, record: Record) -> None:
         self.aws.client("stepfunctions").delete_state_machine(stateMachineArn=record.id)
