@@ -4,9 +4,8 @@ Both live in one DynamoDB table, partition key `entity`, sort key `record`. Ever
 conditional on the operator's lock and is written in one transaction with its event, so the trail never says
 of a change that was not made.
 
-The state item's phase is the truth. The gate obeys copies of it, in records of their own, because one item could not
-take its writes. A change of phase writes the state item first, under the next number, and then each copy, which
-refuses every number but a higher one (docs/adr/0018).
+The state item's phase is the truth. The gate obeys copies of it (gate_records.py). A change of phase writes the state
+item first, under the next number, and then each copy.
 """
 
 from __future__ import annotations
@@ -14,15 +13,14 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from functions.aws.dynamodb import ServerClock, answered_at, read_batches
+from functions.aws.dynamodb import ServerClock
 from functions.domain import names
 from functions.domain.phase import Phase
 from runbook.errors import FailedError, LockLostError, PreconditionError
+from runbook.journal import gate_records
 from runbook.journal.phases import TRANSITIONS, Transition
 from runbook.journal.state import Event, Lock, State, event_from, now, plain, state_from, typed
 
@@ -35,7 +33,6 @@ EVENT = "event#"
 EVENTS_READ = 100  # of the history, to find who took a lock over
 CONFLICTS = 20  # tries of a transaction that meets another write of its items
 CONFLICT_WAIT = 0.02  # seconds
-AT_ONCE = 8  # gate records that are written at the same time
 
 
 class Journal:
@@ -186,23 +183,7 @@ class Journal:
 
     def gate_obeys(self, entity: str, phase: Phase, turn: int) -> bool:
         """Have the gate obey a phase, in each of its records; False when one obeys a later change already."""
-        obey = partial(self._obey, phase, turn)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return all(list(pool.map(obey, names.gate_keys(entity))))
-
-    def _obey(self, phase: Phase, turn: int, key: Mapping[str, Any]) -> bool:
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=key,
-                UpdateExpression="SET #phase = :phase, #turn = :turn",
-                ConditionExpression="attribute_not_exists(#turn) OR #turn <= :turn",
-                ExpressionAttributeNames={"#phase": "phase", "#turn": "turn"},
-                ExpressionAttributeValues=typed({":phase": phase.value, ":turn": turn}),
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return gate_records.obey(self._client, self._table, entity, phase, turn)
 
     def bar_lanes(self, lock: Lock, entity: str) -> None:
         """Refuse what copy's lanes write from now on, whatever is on its way; a lane may be taken anew.
@@ -262,26 +243,8 @@ class Journal:
         return self.lost(lock, entity)
 
     def inside(self, entity: str) -> frozenset[str]:
-        """The ids of the requests that are inside a writer: let in, not counted out, and not surely ended since.
-
-        The time is DynamoDB's, as it is for the gate: the operator's clock may be minutes off.
-        """
-        times: list[float] = []
-
-        def noted(request: Callable[[], Any]) -> Any:
-            answer = request()
-            times.append(answered_at(answer))
-            return answer
-
-        records = list(
-            read_batches(self._client, self._table, names.gate_keys(entity), call=noted, ConsistentRead=True)
-        )
-        return frozenset(
-            name
-            for record in records
-            for name, until in plain(record).items()
-            if name.startswith(names.REQUEST_PREFIX) and until >= times[0]
-        )
+        """The ids of the requests that are inside a writer."""
+        return gate_records.inside(self._client, self._table, entity)
 
     def find_record(self, entity: str, record: str) -> Mapping[str, Any] | None:
         """Another record of the entity, such as copy's; None when there is none."""

@@ -153,7 +153,7 @@ class EventSourceMapping(Handler):
 
     def observed(self, record: Record) -> Mapping[str, Any]:
         made = self.aws.client("lambda").get_event_source_mapping(UUID=record.id)
-        failures: Mapping[str, Any] = (made.get("DestinationConfig") or {}).get("OnFailure") or {}
+        failures: Mapping[str, Any] = section(section(made, "DestinationConfig"), "OnFailure")
         destinations = {"onFailure": found(failures, "", destinationArn="Destination")}
         writer = (
             {}
