@@ -1,25 +1,21 @@
-"""`runbook copy start|stop|status|watch|set`; progress is drawn in place on a terminal, and in lines elsewhere."""
+"""`runbook copy start|stop|status|watch|set`."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Annotated
 
 import typer
-from rich.console import Group
-from rich.live import Live
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 
 from runbook.aws.outputs import EntityTarget
-from runbook.commands import _output
+from runbook.commands import _copy_progress, _output
 from runbook.commands._options import EntityNamesOption, TakeOverOption, in_panel
 from runbook.commands._session import Session, with_session
 from runbook.copy import control, estimate, local_worker, progress
 from runbook.copy.control import DEFAULTS, CopyLimits, CopyResult
 from runbook.copy.estimate import CopyPlan, Way
 from runbook.copy.progress import CopyProgress
-from runbook.copy.ranges import RangesProgress, WayChoice
+from runbook.copy.ranges import WayChoice
 from runbook.errors import FailedError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Copy Aurora's rows to DynamoDB and keep the copy up to date.")
@@ -108,7 +104,6 @@ GATE = {
     "gate": "Public writes now go through the gate, which passes them on to legacy.",
     "legacy": "Public writes go to legacy directly again.",
 }
-MINUTE, HOUR = 60, 3600
 
 
 @app.command()
@@ -205,9 +200,9 @@ def status(session: Session, entity: EntityNamesOption = None, seconds: SecondsO
         _output.document({"entities": found})
         return
     for one in found:
-        _output.facts(one.entity, _facts(one))
+        _output.facts(one.entity, _copy_progress.facts(one))
         if one.state != "not started":
-            _output.out().print(_lanes(one))
+            _output.out().print(_copy_progress.lanes(one))
 
 
 @app.command()
@@ -256,7 +251,7 @@ def _each(
         done.append(result)
         if not session.as_json:
             _output.resumed(result.resumed)
-            limits = f"  [dim]{_limits(result.record)}[/]" if result.record else ""
+            limits = f"  [dim]{_copy_progress.limits(result.record)}[/]" if result.record else ""
             _output.line(f"copy of [bold]{escape(result.entity)}[/]: {RESULTS[result.result]}.{limits}")
             if result.gate:
                 _output.line(GATE[result.gate])
@@ -278,7 +273,7 @@ def _watch(
     with ExitStack() as stack:
         workers = stack.enter_context(local_worker.Workers(context, entities)) if run_here else None
         check = workers.check if workers else lambda: None
-        show = stack.enter_context(_showing(quiet=session.as_json))
+        show = stack.enter_context(_copy_progress.showing(quiet=session.as_json))
         try:
             for found in progress.follow(context, entities, apart, until_caught_up=until_caught_up, check=check):
                 show(found)
@@ -289,110 +284,9 @@ def _watch(
                 ) from interrupt
     if until_caught_up and not session.as_json:
         for one in found:
-            done = f"{one.backfill_done:,} rows and {one.changes_done:,} changes done, {_queue(one)} waiting"
+            done = (
+                f"{one.backfill_done:,} rows and {one.changes_done:,} changes done, {_copy_progress.queue(one)} waiting"
+            )
             _output.line(f"{_output.MARKS[True]} {escape(one.entity)} has caught up: {done}.")
             _output.line(f"Next: `runbook verify --entity {escape(one.entity)}`.")
     return found
-
-
-@contextmanager
-def _showing(*, quiet: bool) -> Generator[Callable[[Sequence[CopyProgress]], None]]:
-    console = _output.out()
-    if quiet:
-        yield lambda _: None
-    elif _output.is_live(console):
-        with Live(console=console, auto_refresh=False) as live:
-            yield lambda found: live.update(Group(*map(_board, found)), refresh=True)
-    else:
-        yield _print_lines
-
-
-def _print_lines(found: Sequence[CopyProgress]) -> None:
-    for one in found:
-        troubles = "".join(f", {name}: {text}" for name, text in _troubles(one).items())
-        share = f"{one.backfill_done:,} of {one.total:,} ({one.percent:g} %)"
-        _output.line(escape(f"{one.entity}: {share}, {_figures(one)}{troubles}"))
-
-
-def _board(one: CopyProgress) -> Group:
-    """Two lines: the bar, and the figures below it."""
-    bar = Table.grid(padding=(0, 2))
-    share = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
-    bar.add_row(f"[bold]{escape(one.entity)}[/]", ProgressBar(total=100, completed=one.percent, width=24), share)
-    troubles = "".join(f"\n  [yellow]{name}: {escape(text)}[/]" for name, text in _troubles(one).items())
-    return Group(bar, f"  [dim]{_figures(one)}[/]{troubles}")
-
-
-def _figures(one: CopyProgress) -> str:
-    workers = f"ranges {one.ranges.done:,}/{one.ranges.total:,}" if one.ranges else f"lanes {_alive(one)}"
-    return f"{_rate(one)}, ETA {_eta(one)}, queue {_queue(one)}, lag {one.lag:.1f} s, {workers}"
-
-
-def _troubles(one: CopyProgress) -> dict[str, str]:
-    found = {"paused": one.paused, "schedules": one.schedules, "ranges": one.ranges.problem if one.ranges else ""}
-    return {name: text for name, text in found.items() if text}
-
-
-def _facts(one: CopyProgress) -> dict[str, str]:
-    state = one.state if one.state == "running" else f"[yellow]{one.state}[/]"
-    facts = {"copy": f"{state}  [dim]phase {one.phase}[/]"}
-    if one.schedules:
-        facts["schedules"] = f"[yellow]{escape(one.schedules)}[/]; `runbook copy start` or `copy stop` corrects them"
-    if one.state == "not started":
-        return facts
-    facts["since"] = f"{one.started_at}  [dim]by {escape(one.operator.rpartition(':')[2])}[/]"
-    facts["backfill"] = f"{one.backfill_done:,} of {one.total:,} rows ({one.percent:g} %)"
-    facts["changes"] = f"{one.changes_done:,} done since"
-    facts["of these"] = f"{one.skipped:,} right already, {one.deleted:,} deletes, {one.quarantined:,} quarantined"
-    facts["rate"] = f"{_rate(one)}, ETA {_eta(one)}"
-    facts["queue"] = f"{_queue(one)} waiting, the oldest for {one.lag:.1f} s"
-    if one.ranges:
-        facts["ranges"] = _ranges(one.ranges)
-    if one.paused:
-        facts["paused"] = f"[yellow]{escape(one.paused)}[/]"
-    facts["limits"] = _limits(one.limits)
-    return facts
-
-
-def _ranges(one: RangesProgress) -> str:
-    text = f"{one.done:,} of {one.total:,} done, {one.workers} at once, stage {one.stage}, {one.execution.lower()}"
-    return f"{text}  [yellow]{escape(one.problem)}[/]" if one.problem else text
-
-
-def _lanes(one: CopyProgress) -> Table:
-    table = _output.table("", "lane", "last report", "keys", "lag", "worker")
-    for lane in one.lanes:
-        reported = "never" if lane.age is None else f"{lane.age:.0f} s ago"
-        cells = str(lane.lane), reported, f"{lane.rows:,}", f"{lane.lag:.1f} s", escape(lane.owner)
-        table.add_row(_output.MARKS[lane.alive], *cells)
-    return table
-
-
-def _limits(record: Mapping[str, Any]) -> str:
-    rate, threads, bound = (record.get(name, 0) for name in ("rate", "threads", "bound"))
-    parts = (
-        f"at most {rate:g} rows/s" if rate else "no limit of rows/s",
-        f"pauses above {threads} threads in Aurora" if threads else "no limit of threads",
-        f"{bound:,} keys in the queue",
-    )
-    return ", ".join(parts)
-
-
-def _rate(one: CopyProgress) -> str:
-    return "-/s" if one.rate is None else f"{one.rate:,.0f}/s"
-
-
-def _eta(one: CopyProgress) -> str:
-    if one.eta is None:
-        return "-"
-    seconds = round(one.eta)
-    minutes = f"{seconds // MINUTE % MINUTE}:{seconds % MINUTE:02}"
-    return minutes if seconds < HOUR else f"{seconds // HOUR}:{minutes:0>5}"
-
-
-def _queue(one: CopyProgress) -> str:
-    return f"{one.queue:,}" if one.queue_exact else f"more than {one.queue:,}"
-
-
-def _alive(one: CopyProgress) -> str:
-    return f"{sum(lane.alive for lane in one.lanes)}/{len(one.lanes)}"
