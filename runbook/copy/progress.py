@@ -131,8 +131,14 @@ class Watch:
                 schedules=self._wrong_schedules(),
             )
         found = self._progress(state, record)
+        if found.ranges and found.ranges.ended and self._went_on(record):
+            return self.look()  # the record is older than the execution's end
         self._calm = self._calm + 1 if found.keeps_up else 0
         return found
+
+    def _went_on(self, record: Mapping[str, Any]) -> bool:
+        now = self._context.journal.find_record(self._entity.name, names.COPY_RECORD) or {}
+        return any(now.get(name) != record.get(name) for name in ("run", "state", "stage"))
 
     def caught_up(self, found: CopyProgress) -> bool:
         """Whether the backfill is done and the queue was empty, or is kept short however much is written."""

@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from sandbox import lifecycle, state
+from sandbox import state
 from sandbox.emulator.behaviour import latency
 from sandbox.emulator.behaviour.latency import INVOKE_SECONDS, MEDIAN_SECONDS, Latency
 from sandbox.errors import SandboxError
@@ -100,14 +100,14 @@ def folder(tmp_path):
 
 def test_a_sandbox_keeps_the_latency_that_it_has(folder, monkeypatch):
     monkeypatch.delenv(latency.VARIABLE, raising=False)
-    assert lifecycle._latency(folder, None) == Latency.NONE
+    assert kinds._latency(folder, None) == Latency.NONE
     state.write_json(folder.settings, {"latency": "aws"})
-    assert lifecycle._latency(folder, None) == Latency.AWS
-    assert lifecycle._latency(folder, Latency.NONE) == Latency.NONE
+    assert kinds._latency(folder, None) == Latency.AWS
+    assert kinds._latency(folder, Latency.NONE) == Latency.NONE
 
 
 def test_one_that_is_up_is_not_changed(folder, monkeypatch):
     state.write_json(folder.settings, {"latency": "aws"})
     monkeypatch.setattr(Folder, "daemon", lambda _: object())
     with pytest.raises(SandboxError, match="sandbox down"):
-        lifecycle._latency(folder, Latency.NONE)
+        kinds._latency(folder, Latency.NONE)

@@ -112,6 +112,20 @@ def test_a_new_start_that_was_killed_when_it_had_removed_ranges_is_resumed(live,
     assert run.run(live, chefs, run.VerifyOptions()).clean
 
 
+def test_an_execution_that_ends_between_two_looks_is_no_failure(live, chefs, rows, monkeypatch):
+    start(live, chefs, limits=CopyLimits(rate=0))
+    until(lambda: record(live).get("stage") == "end" or record(live).get("run") is None)
+    older = {**record(live), "run": record(live).get("run") or "chefs-ended", "stage": "end"}
+    until_caught_up(live, chefs)
+    find, given = live.journal.find_record, [older]
+    monkeypatch.setattr(
+        live.journal, "find_record", lambda *names: given.pop() if names[1] == "copy" and given else find(*names)
+    )
+    monkeypatch.setattr(executions, "state", lambda *_: ("SUCCEEDED", ""))
+    assert look(live, chefs).ranges is None
+    assert not given
+
+
 def _killed(*_given):
     raise KeyboardInterrupt
 

@@ -25,6 +25,7 @@ def waited(monkeypatch):
         context = SimpleNamespace(
             journal=SimpleNamespace(state=lambda _: SimpleNamespace(gated_since=since)),
             clients=SimpleNamespace(functions=None),
+            target=SimpleNamespace(mapping={"chefs": SimpleNamespace(contract=None)}),
             say=lambda _: None,
         )
         entity = SimpleNamespace(name="chefs", write_function="modern", legacy_write_function="legacy")
