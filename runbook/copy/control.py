@@ -292,7 +292,7 @@ def _begin(  # noqa: PLR0913  # what begins, and how
     def changes(present: Mapping[str, Any] | None) -> Mapping[str, Any]:
         kept = {name: present[name] for name in DEFAULTS.given if present and name in present}
         if not anew and present:
-            resumed = ranges.resumed(context, entity, present) if by_ranges else {}
+            resumed = ranges.resumed(context, entity, present) if present.get("run") else {}
             return {"state": RUNNING, **resumed, **kept, **limits.given}
         way = ranges.attributes(entity, choice) if by_ranges else {"run": None, "stage": None}
         return {**_fresh(context, entity), **DEFAULTS.given, **way, **kept, **limits.given}
@@ -354,7 +354,8 @@ def _change_record(
     """Change copy's record, by what it was, while the lock is ours; returns that."""
     for _ in range(TRIES):
         present = context.journal.find_record(entity.name, names.COPY_RECORD)
-        expected = {"started_at": present["started_at"] if present else None}
+        # run and stage, too: the last step of an execution ends the run without the lock
+        expected = {name: (present or {}).get(name) for name in ("started_at", "run", "stage")}
         if context.journal.change_record(entity.name, names.COPY_RECORD, changes(present), expected, lease.lock):
             return present
     raise FailedError(f"copy's record of {entity.name} keeps changing", "Run the command again.")

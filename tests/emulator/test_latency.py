@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from sandbox import state
+from sandbox import kinds, state
 from sandbox.emulator.behaviour import latency
 from sandbox.emulator.behaviour.latency import INVOKE_SECONDS, MEDIAN_SECONDS, Latency
 from sandbox.errors import SandboxError

@@ -14,6 +14,7 @@ from sandbox.engine.state import State
 from sandbox.kinds import Engine
 from sandbox.pulumi_cli import checkpoint
 
+pytestmark = pytest.mark.long
 LEGACY, MODERN, ALL = ["legacy"], ["legacy", "modern"], ["legacy", "modern", "bridge"]
 WAY = (LEGACY, MODERN, ALL, MODERN, LEGACY)
 IDENTIFIED = re.compile(

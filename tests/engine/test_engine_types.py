@@ -10,6 +10,7 @@ from pulumi_stacks import REFRESH, UP, changes, pulumi, steps_of
 from sandbox.engine import provider
 from sandbox.engine.registry import TYPES
 
+pytestmark = pytest.mark.long
 provider.load()
 KINDS = {token.rsplit(":", 1)[-1] for token in TYPES}
 # What the replacement of these replaces, too, because it names them: everything else.

@@ -126,6 +126,22 @@ def test_an_execution_that_ends_between_two_looks_is_no_failure(live, chefs, row
     assert not given
 
 
+def test_a_start_that_looks_while_the_last_range_ends_leaves_the_backfill_done(live, chefs, rows, monkeypatch):
+    start(live, chefs, limits=CopyLimits(rate=100))
+    looked = executions.state
+
+    def late(*given):
+        until(lambda: record(live).get("run") is None)
+        return looked(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(executions, "state", late)
+        assert start(live, chefs, again=False) == "running"
+    assert record(live).get("run") is None
+    assert record(live)["backfilled"]
+    until_caught_up(live, chefs)
+
+
 def _killed(*_given):
     raise KeyboardInterrupt
 
