@@ -22,7 +22,8 @@ from runbook.aws import lambda_calls
 from runbook.aws.api_gateway import ALL, Routes, Side
 from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower
-from runbook.checks import copy, heartbeat
+from runbook.checks import adopted, copy, heartbeat
+from runbook.checks.check import demand
 from runbook.cutover.fence import Fence
 from runbook.errors import PreconditionError, RunbookError
 from runbook.journal.lock import Lease
@@ -198,6 +199,7 @@ class SwitchRun:
             self._warm(self.context.target.gate_function, *self._warmable(past))
             self._outlast(past)
             self._until_left()
+            self._demand_followed()
 
         return Step(
             name="gate",
@@ -245,6 +247,15 @@ class SwitchRun:
         if self.described.contract:
             return []
         return [self.entity.write_function if past == Side.LEGACY else self.entity.legacy_write_function]
+
+    def _demand_followed(self) -> None:
+        """Continue only if an adopted API still calls what the variables name; it may have been deployed anew.
+
+        Raises:
+            PreconditionError: a request could go past the gate and meet the fence.
+        """
+        if self.context.target.api_adopted and adopted.followed(self.context, self.entity):
+            demand(adopted.routes(self.context, self.entity))
 
     def _outlast(self, past: Side) -> None:
         """Wait until API Gateway has spread the route, and a request that took the one before has ended.

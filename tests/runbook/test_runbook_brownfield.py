@@ -15,6 +15,8 @@ from shop_world import ShopWorld, order, written_event
 from runbook.aws.api_gateway import Routes, Side
 from runbook.checks import plans
 from runbook.checks.plans import CheckScope
+from runbook.cutover.steps import Choices, SwitchRun
+from runbook.errors import PreconditionError
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up, ledger, snapshot
 from sandbox.brownfield.functions import SOURCES, function_name
@@ -110,6 +112,31 @@ def test_the_gate_passes_a_request_and_its_answer_through_untouched(echo):
     expected = _event(direct)
     assert _event(through) == {**expected, "stageVariables": through.body["stageVariables"]}
     assert expected["queryStringParameters"] == {"trace": "1"}
+
+
+def test_a_deployment_after_the_checks_is_found_before_a_client_is_held(gated, monkeypatch):
+    """Requests would go past the gate, and the shop's writer would meet the fence."""
+    run, gateway = SwitchRun(gated.context, gated.entity, None, Choices()), gated.sandbox.client("apigateway")
+    api = {"restApiId": gated.shop.api_id}
+    (resource,) = [each["id"] for each in gateway.get_resources(**api)["items"] if each["path"] == "/v2/orders"]
+    method = {**api, "resourceId": resource, "httpMethod": "POST"}
+    variable = gateway.get_integration(**method)["uri"]
+
+    def deploy(uri):
+        gateway.update_integration(**method, patchOperations=[{"op": "replace", "path": "/uri", "value": uri}])
+
+    monkeypatch.setattr(run, "put_gate", lambda: None)
+    monkeypatch.setattr(run, "_until_left", lambda: None)
+    monkeypatch.setattr(run, "_warm", lambda *_: None)
+    monkeypatch.setattr(run, "_outlast", lambda _: deploy(variable.replace("${stageVariables.orders_writes}", WRITER)))
+    try:
+        with pytest.raises(PreconditionError, match="adopted integrations"):
+            run.gate_on(past=Side.LEGACY).do()
+        deploy(variable)
+        monkeypatch.setattr(run, "_outlast", lambda _: None)
+        run.gate_on(past=Side.LEGACY).do()
+    finally:
+        deploy(variable)
 
 
 def test_foreign_statuses_come_through_the_gate(gated):
