@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections import Counter
 from typing import Any
 
@@ -389,10 +390,12 @@ class _Disturbed:
         self.chefs = chefs
         self.drawn = random.Random(seed)
         self.present = list(chefs.keys)
+        self._one = threading.Lock()  # a worker reads rows and items at the same time
 
     def fault(self, _name: str, call: Any) -> Any:
-        if self.drawn.random() < 0.3:
-            self.drawn.choice([self.create, self.change, self.delete, self.chefs.once])()
+        with self._one:
+            if self.drawn.random() < 0.3:
+                self.drawn.choice([self.create, self.change, self.delete, self.chefs.once])()
         answer = call()
         if self.drawn.random() < 0.05:
             raise KilledError

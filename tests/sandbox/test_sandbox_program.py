@@ -35,7 +35,7 @@ def test_the_parts_can_be_deployed_one_after_the_other_and_taken_away_again(name
     assert outputs["entities"]["chefs"]["bridgeMappingId"]
     outputs, changes, touched = deploy(name, 2)
     assert changes == {"same", "delete"}
-    gone_with_it = ("-bridge", "-copy", "-gate")
+    gone_with_it = ("-bridge", "-copy", "-ranges", "-gate")
     assert not [each for each in touched if not any(part in each for part in gone_with_it)]
 
 
