@@ -29,7 +29,7 @@ from functions.aws.mysql_errors import UNIQUE_CODES, PermanentError, TransientEr
 from functions.bridge import ownership
 from functions.bridge.kept_columns import keeping
 from functions.bridge.places import Place, Places, primary_key_value
-from functions.bridge.statements import Statements
+from functions.bridge.statements import STRICT, Statements
 from functions.domain import changes, mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
@@ -222,7 +222,8 @@ class Exchange:
             return
         sets = ", ".join(f"`{column}` = :v{number}" for number, column in enumerate(freed))
         legacy = self._entity.legacy
-        sql = f"UPDATE `{legacy.table}` SET {sets}{keeping(inside, self._entity)} WHERE `{legacy.key}` = :pk"  # noqa: S608
+        changed = f"`{legacy.table}` SET {sets}{keeping(inside, self._entity)} WHERE `{legacy.key}` = :pk"
+        sql = f"UPDATE {STRICT} {changed}"
         for member in members:
             values = {f"v{number}": _unused(part) for number, part in enumerate(freed.values())}
             place = primary_key_value(self._entity, member.place.primary_key)

@@ -25,6 +25,8 @@ TOMBSTONE_AGE = "48 HOUR"  # twice what a stream keeps
 EXPIRED_AT_ONCE = 500
 # Legacy's current epoch, 0 where modern is the source of truth.
 EPOCH = f"SELECT legacy_stamp FROM {names.CONTROL_TABLE} WHERE entity = :entity"  # noqa: S608  # names of ours
+# Whatever mode the server has, MySQL refuses a value that does not fit. MariaDB reads it as a comment.
+STRICT = "/*+ SET_VAR(sql_mode = 'STRICT_TRANS_TABLES') */"
 MARKS = ("item_key", "sequence", "created", "primary_key")  # the columns of every change, before its values
 
 
@@ -93,7 +95,7 @@ class Statements:
         key = f"{self._key}, {names.KEY_COLUMN}" if self._natural else names.KEY_COLUMN
         item = f"{json_rows.cell('item_key')}, {ITEM}" if self._natural else ITEM
         return (
-            f"INSERT INTO {self._table} ({', '.join(columns)}, {key}, {names.SEQUENCE_COLUMN}) "  # noqa: S608
+            f"INSERT {STRICT} INTO {self._table} ({', '.join(columns)}, {key}, {names.SEQUENCE_COLUMN}) "  # noqa: S608
             f"SELECT {', '.join(self._values)}, {item}, {OF_ROW} FROM {self._records} "
             f"WHERE {ownership.bridged(json_rows.cell('created'))} AND {self._followed} AND ("
             f"SELECT COUNT(*) FROM {names.DELETES_TABLE} d WHERE d.entity = :entity AND d.item_key = {ITEM} "
@@ -109,7 +111,7 @@ class Statements:
         columns = [f"{self._table}.`{field.column}`" for field in self._entity.fields.values()]
         sets = ", ".join(f"{column} = {value}" for column, value in zip(columns, self._values, strict=True))
         return (
-            f"UPDATE {self._by_primary_key('primary_key', collation, self._records)} SET {sets}, "  # noqa: S608
+            f"UPDATE {STRICT} {self._by_primary_key('primary_key', collation, self._records)} SET {sets}, "  # noqa: S608
             f"{names.SEQUENCE_COLUMN} = {OF_ROW} WHERE {self._changeable}"
         )
 

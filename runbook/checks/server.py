@@ -83,6 +83,15 @@ class SqlSession:
     lock_mode: str
     grants: tuple[grants.MysqlGrant, ...]
 
+    @property
+    def is_mariadb(self) -> bool:
+        return "mariadb" in self.version.lower()
+
+    @property
+    def refuses_misfits(self) -> bool:
+        """Whether the bridge's statements are refused where a value does not fit: on MySQL they set the mode."""
+        return bool(self.sql_mode & STRICT) or not self.is_mariadb
+
 
 def read(aurora: Aurora) -> SqlSession:
     """Ask: two statements."""
@@ -125,7 +134,7 @@ def bridge(aurora: Aurora, entity: Entity) -> Check:
     except RunbookError as error:
         return Check(name=name, ok=False, value=error.message, limit=limit, remedy=remedy)
     problems = [f"no {', '.join(lost)} on {table}" for table, lost in _lost(session, entity).items()]
-    problems += [] if session.sql_mode & STRICT else ["its sessions are not strict"]
+    problems += [] if session.refuses_misfits else ["its sessions are not strict"]
     problems += [] if session.time_zone in UTC else [f"its sessions are in {session.time_zone}"]
     ours = session.user.startswith(f"{names.BRIDGE_USER}@")
     problems += [] if ours else [f"its secret is of {session.user}"]
@@ -141,9 +150,8 @@ def _lost(session: SqlSession, entity: Entity) -> dict[str, list[str]]:
 
 
 def _product(session: SqlSession, *, sandbox: bool) -> Check:
-    mariadb = "mariadb" in session.version.lower()
-    ok = sandbox or (not mariadb and session.version.startswith("8."))
-    value = session.version + (", in Aurora's place" if mariadb else "")
+    ok = sandbox or (not session.is_mariadb and session.version.startswith("8."))
+    value = session.version + (", in Aurora's place" if session.is_mariadb else "")
     limit = "MySQL 8" + (", or the sandbox's MariaDB" if sandbox else "")
     remedy = "Is that the cluster of this stack? Invisible columns need MySQL 8.0.23."
     return Check(name="server", ok=ok, value=value, limit=limit, remedy=remedy)
@@ -177,10 +185,10 @@ def _binary_log(session: SqlSession) -> Check:
 
 
 def _strict(session: SqlSession) -> Check:
-    strict = session.sql_mode & STRICT
-    value = ", ".join(sorted(strict)) or "not strict: values that do not fit are cut"
+    cut = "the bridge's statements are" if session.refuses_misfits else "values that do not fit are cut"
+    value = ", ".join(sorted(session.sql_mode & STRICT)) or f"not strict: {cut}"
     remedy = f"Add STRICT_TRANS_TABLES to sql_mode {PARAMETER}."
-    return Check(name="sql mode", ok=bool(strict), value=value, limit="strict", remedy=remedy)
+    return Check(name="sql mode", ok=session.refuses_misfits, value=value, limit="strict", remedy=remedy)
 
 
 def _zone(session: SqlSession, facts: Facts) -> Check:

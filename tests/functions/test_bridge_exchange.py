@@ -12,7 +12,10 @@ from legacy_world import BASE, EXAMPLES, STREAM, set_control
 from functions.aws.mysql_errors import DUPLICATE, PermanentError, TransientError
 from functions.bridge.exchange import Exchange
 from functions.bridge.replay import Replay
+from functions.domain import changes
 from functions.domain.changes import Change, ChangeKind
+from sandbox.database import product
+from sandbox.database.product import Product
 
 NULLABLE, NEEDED = "{} NULL", "{} NOT NULL"
 KINDS = {
@@ -265,3 +268,20 @@ def test_an_exchange_for_another_stream_leaves_every_row_as_it_is(things):
         )
     assert texts(things) == {"a": "x", "b": "y"}
     assert [Replay(things.entity, things.database, things.read).place(key) for key in ("a", "b")] == before
+
+
+def test_a_value_that_does_not_fit_is_refused_though_the_server_is_not_strict(make_own):
+    """Aurora's default mode is none."""
+    if product.default() is not Product.MYSQL:
+        pytest.skip("only MySQL has a mode of one statement; preflight demands a strict MariaDB")
+    made = make_own("u VARCHAR(3) NULL", {"u": {"column": "u", "type": "string"}}, prepared=True)
+    made.apply(thing("changed", 1, u={"S": "abc"}))
+    with made.database.transaction() as inside:
+        inside.once("SET SESSION sql_mode = ''")
+        try:
+            found = [thing(key, 2, u={"S": "abcd"}) for key in ("changed", "new")]
+            made.applier(inside).apply(changes.from_stream(made.entity, found))
+        finally:
+            inside.once("SET SESSION sql_mode = DEFAULT")
+    assert {key: code for key, (_, code) in made.quarantined.changes.items()} == dict.fromkeys(("changed", "new"), 1406)
+    assert made.everything()["changed"]["u"] == "abc"
