@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sandbox import lifecycle
-from sandbox.bench import chart, cold_start, cost, deploy, document, legacy_writes, switch, table
+from sandbox.bench import chart, cold_start, cost, deploy, document, legacy_writes, memory, switch, table
 from sandbox.bench.bridge import Throughput
 from sandbox.bench.copying import Copying
 from sandbox.bench.document import Run
@@ -30,12 +30,17 @@ DOCS, BUILD = PROJECT / "docs", PROJECT / "build" / "bench"
 README = PROJECT / "README.md"
 # In an order in which none disturbs the next: the bridge's rows come before the triggers, the switch comes last.
 GROUPS = ("bridge", "lag", "copy", "legacy", "switch", "cold", "deploy")
+MEMORY = "memory"  # only when it is named: it takes minutes by itself
 
 console = Console(width=max(table.WIDTH, Console().width))
 
 
-def measured(system: System, groups: Sequence[str]) -> Iterator[Row]:
-    """The rows of these groups, as they are measured."""
+def measured(system: System, groups: Sequence[str], rows: int) -> Iterator[Row]:
+    """The rows of these groups, as they are measured.
+
+    Args:
+        rows: of the large table whose memory is measured.
+    """
     system.prepare()
     if "bridge" in groups:
         throughput = Throughput(system)
@@ -57,6 +62,8 @@ def measured(system: System, groups: Sequence[str]) -> Iterator[Row]:
         yield from cold_start.rows(system)
     if "deploy" in groups:
         yield from deploy.rows(system)
+    if MEMORY in groups:
+        yield from memory.rows(system, rows)
 
 
 def grouped(rows: Sequence[Row]) -> list[Row]:
@@ -82,7 +89,7 @@ def main() -> int:
             delays=delays,
             current=False,
         )
-        for row in measured(System(sandbox, chosen.quick), chosen.groups):
+        for row in measured(System(sandbox, chosen.quick), chosen.groups, chosen.rows):
             rows.append(row)
             console.print(f"[dim]{time.monotonic() - begun:5.0f} s  {row.group}: {row.name}[/]", highlight=False)
     except SandboxError as error:
@@ -120,7 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--latency", type=Latency, choices=Latency, default=latency.default(), help="set how long AWS calls take (none)"
     )
-    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS, help="measure only these groups")
+    parser.add_argument(
+        "--groups", nargs="+", choices=(*GROUPS, MEMORY), default=GROUPS, help="measure only these groups"
+    )
+    parser.add_argument(
+        "--rows", type=int, metavar="N", default=memory.MANY, help=f"set the rows of the group memory ({memory.MANY:,})"
+    )
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", help="set where JSON and chart go (docs, or build/bench)"
     )

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from functions.aws.data_api import cell_text
@@ -35,6 +36,7 @@ GROUP = "copy and verify"
 LANES = (1, 2, 4)
 PAGE = 500  # rows of one page, for the obvious programs
 SIZE = 100  # bytes of a row's text
+FILLED = 10_000  # rows that one statement adds
 SEGMENTS = 4  # as `runbook verify` has them
 GRACE = 5.0  # seconds for a difference to vanish: there is none
 OF_THE_LIMIT = Goal(at_least=0.70)
@@ -54,8 +56,8 @@ class Copying:
     _tables: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self._fill(4000 if self.system.quick else 8000)
-        self._begin()
+        fill(self.system, 4000 if self.system.quick else 8000)
+        begin(self.system, backfilled=True)
         self.records = list(self._pages())
 
     def rows(self) -> Iterator[Row]:
@@ -101,46 +103,13 @@ class Copying:
         for some in chunks(records, PAGE):
             queue.enqueue([record.key for record in some], epoch, backfill=True)
         with ThreadPoolExecutor(lanes) as pool:
-            done = sum(pool.map(self._drain, range(lanes), [table] * lanes))
+            done = sum(pool.map(partial(drain, self.system, table), range(lanes)))
         if done != len(records):
             raise SandboxError(f"Copy did {done} of {len(records)} rows.")
 
-    def _drain(self, number: int, table: str) -> int:
-        """Have one lane copy until its queue is empty; returns how many rows it did."""
-        context = self.system.context
-        targets = LaneTargets(
-            database=self.system.as_bridge(DISHES),
-            dynamodb=context.clients.dynamodb_once,
-            table=table,
-            journal=context.target.journal_table,
-            quarantine=_refuse,
-        )
-        lane = CopyLane(self.system.entity(DISHES), number, targets, owner=uuid.uuid4().hex)
-        if not lane.lease.take():
-            raise SandboxError(f"Lane {number} is another worker's.")
-        done = 0
-        while some := lane.round().rows:
-            done += some
-        lane.report()
-        lane.lease.release()
-        return done
-
     def verify(self, table: str) -> None:
         """Compare all rows with the table's items, as `runbook verify` does."""
-        context, stop = self.system.context, threading.Event()
-        legacy = self.system.entity(DISHES).legacy
-        sides = BothSides(
-            self.system.entity(DISHES),
-            context.clients.dynamodb,
-            table,
-            context.aurora.database(legacy.database),
-            RateLimiter(0, stop),
-            stop=stop,
-        )
-        progress = VerifyProgress(places=[""] * SEGMENTS)
-        found = FullComparison(sides, progress, lambda _: True, silent, lambda _: None).run(GRACE)
-        if found.differences or found.rows != len(self.records) or found.items != found.rows:
-            raise SandboxError(f"Verify found {found.items} items, {found.rows} rows: {found.differences[:3]}")
+        verify(self.system, table, len(self.records))
 
     def _fetch(self, table: str) -> None:
         """The obvious comparison: read all of both sides, and compare them as dictionaries."""
@@ -213,23 +182,6 @@ class Copying:
     def _database(self) -> Any:
         return self.system.context.aurora.database(self.system.entity(DISHES).legacy.database)
 
-    def _fill(self, count: int) -> None:
-        legacy = self.system.entity(DISHES).legacy
-        with self.system.connected(DISHES) as connection, connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM `{legacy.table}`")  # noqa: S608  # a checked name
-            sql = f"INSERT INTO `{legacy.table}` (label, notes) VALUES (%s, %s)"  # noqa: S608  # likewise
-            cursor.executemany(sql, [[f"dish {number}", "n" * SIZE] for number in range(count)])
-
-    def _begin(self) -> None:
-        """Have copy run, without the schedules that would call its function."""
-        context = self.system.context
-        self.system.choose(DISHES, modern=False)
-        self.system.capture(DISHES)
-        record = {"state": "running", "position": "", "backfilled": True, "started_at": uuid.uuid4().hex}
-        counters = dict.fromkeys(COUNTERS, 0)
-        context.journal.put_record(DISHES, names.COPY_RECORD, {**record, **counters})
-        self.system.execute(DISHES, f"DELETE FROM {names.CHANGES_TABLE}")  # noqa: S608  # a name of ours
-
     def _table(self) -> _Table:
         return _Table(self.system, f"bench-copy-{next(self._tables)}")
 
@@ -260,6 +212,65 @@ class _Table:
 
     def __exit__(self, *_: object) -> None:
         self.system.context.clients.dynamodb.delete_table(TableName=self.name)
+
+
+def fill(system: System, count: int) -> None:
+    """Have so many rows in the dishes' table, and no others."""
+    legacy = system.entity(DISHES).legacy
+    with system.connected(DISHES) as connection, connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM `{legacy.table}`")  # noqa: S608  # a checked name
+        sql = f"INSERT INTO `{legacy.table}` (label, notes) VALUES (%s, %s)"  # noqa: S608  # likewise
+        for some in chunks(range(count), FILLED):
+            cursor.executemany(sql, [[f"dish {number}", "n" * SIZE] for number in some])
+
+
+def begin(system: System, *, backfilled: bool) -> None:
+    """Have copy run, without the schedules that would call its function."""
+    system.choose(DISHES, modern=False)
+    system.capture(DISHES)
+    record = {"state": "running", "position": "", "backfilled": backfilled, "started_at": uuid.uuid4().hex}
+    counters = dict.fromkeys(COUNTERS, 0)
+    system.context.journal.put_record(DISHES, names.COPY_RECORD, {**record, **counters})
+    system.execute(DISHES, f"DELETE FROM {names.CHANGES_TABLE}")  # noqa: S608  # a name of ours
+
+
+def drain(system: System, table: str, number: int) -> int:
+    """Have one lane copy until its queue is empty; returns how many rows it did."""
+    context = system.context
+    targets = LaneTargets(
+        database=system.as_bridge(DISHES),
+        dynamodb=context.clients.dynamodb_once,
+        table=table,
+        journal=context.target.journal_table,
+        quarantine=_refuse,
+    )
+    lane = CopyLane(system.entity(DISHES), number, targets, owner=uuid.uuid4().hex)
+    if not lane.lease.take():
+        raise SandboxError(f"Lane {number} is another worker's.")
+    done = 0
+    while some := lane.round().rows:
+        done += some
+    lane.report()
+    lane.lease.release()
+    return done
+
+
+def verify(system: System, table: str, rows: int) -> None:
+    """Compare all rows with a table's items, as `runbook verify` does."""
+    context, stop = system.context, threading.Event()
+    legacy = system.entity(DISHES).legacy
+    sides = BothSides(
+        system.entity(DISHES),
+        context.clients.dynamodb,
+        table,
+        context.aurora.database(legacy.database),
+        RateLimiter(0, stop),
+        stop=stop,
+    )
+    progress = VerifyProgress(places=[""] * SEGMENTS)
+    found = FullComparison(sides, progress, lambda _: True, silent, lambda _: None).run(GRACE)
+    if found.differences or found.rows != rows or found.items != found.rows:
+        raise SandboxError(f"Verify found {found.items} items, {found.rows} rows: {found.differences[:3]}")
 
 
 def _refuse(key: str, reason: str, held: Any) -> None:
