@@ -54,7 +54,7 @@ mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL
 	@STREAMBACK_DATABASE=mysql $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 	  tests/runbook tests/sandbox tests/functions tests/emulator
 
-sweep: $(INSTALLED)  ## run the long tests, and kill at every boundary: `make test` tries one in six
+sweep: $(INSTALLED)  ## run the long tests, and kill at every boundary: `make test` tries one in ten
 	@SWEEP=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "sweep or long"
 
 tables: $(INSTALLED)  ## take random tables over and back (TABLES=n, FIRST=seed, DATABASE=mysql)

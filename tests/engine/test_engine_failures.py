@@ -73,6 +73,7 @@ def test_a_secret_stays_one_from_input_to_state_and_output(programs):
     assert function["Environment"]["Variables"]["WORD"] == HIDDEN
 
 
+@pytest.mark.long
 def test_a_name_is_made_once_and_another_one_for_a_replacement(programs):
     body = (
         't = aws.dynamodb.Table("t", billing_mode="PAY_PER_REQUEST", hash_key="KEY", '
@@ -94,6 +95,7 @@ def test_preview_lists_what_would_happen_and_makes_nothing(programs, everything)
     assert sandbox.client("dynamodb").list_tables()["TableNames"] == []
 
 
+@pytest.mark.long
 def test_the_policy_pack_stops_a_stack_that_breaks_a_rule_and_no_process_of_it_stays(programs, name):
     programs.up(LOGS)
     refused = pulumi(name, "preview", "--policy-pack", POLICY)

@@ -152,6 +152,7 @@ def test_killed_before_any_request_of_the_adoption_the_same_command_again_ends_i
     assert streams.shown("aurora", expected) == expected
 
 
+@pytest.mark.long
 def test_what_comes_late_of_the_old_stream_is_refused_or_follows_the_item(streams):
     old, mapping = streams.entity.stream_arn, streams.entity.bridge_mapping_id
     key = write(streams.context, "before")

@@ -46,6 +46,7 @@ def test_preview_says_what_up_then_does(name):
     assert {(step.change.value, step.urn) for step in steps} == foreseen
 
 
+@pytest.mark.long
 def test_the_roles_around_a_stack_are_made_with_their_policies_and_go_with_the_setting(name):
     cook = "arn:aws:iam::000000000000:role/cook"
     repository = {"parts": ["legacy"], "repository": "kitchen/recipes", "operators": [cook], "stateBucket": "kitchen"}
