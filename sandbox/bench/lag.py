@@ -25,6 +25,7 @@ from sandbox.errors import SandboxError
 GROUP = "lag"
 TABLE, FUNCTION = "bench-lag", "bench-lag"
 RATES = (1, 50, 200, 500)  # writes a second
+SECONDS = 4  # of writes at each
 QUICK = (50,)
 LOOK_SECONDS = 0.002  # between two looks at the table
 ROUNDS = 2
@@ -63,8 +64,7 @@ class Lag:
         yield from self._compared("single", 2, 4 if self.system.quick else 8, shares, SINGLE)
         self._configure(deployed)
         for rate in QUICK if self.system.quick else RATES:
-            seconds = 4 if self.system.quick else 5
-            yield from self._compared(f"{rate}/s", rate, rate * seconds, {"p50": 0.5, "p99": 0.99, "max": 1.0})
+            yield from self._compared(f"{rate}/s", rate, rate * SECONDS, {"p50": 0.5, "p99": 0.99, "max": 1.0})
 
     def _compared(
         self, name: str, rate: float, count: int, shares: Mapping[str, float], goal: Goal | None = None
