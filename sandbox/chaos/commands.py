@@ -24,7 +24,8 @@ MOST_MISMATCHES = 1  # that may pass: `verify` itself waits for bridge and copy 
 BETWEEN = 0.5  # seconds before the next try of what ended without success
 MOST = 60  # tries
 KILLED = -9
-DONE, USAGE, MISMATCH, REFUSED = 0, 2, 3, 5
+DONE, USAGE, MISMATCH, PRECONDITION, REFUSED = 0, 2, 3, 4, 5
+REMEDY = "`runbook adopt --entity"  # in what a command says that is refused because an adopted system differs
 
 
 class StuckError(Exception):
@@ -164,5 +165,12 @@ class Runbook:
                 or time.monotonic() - self.stopped() > deadline
             ):
                 raise StuckError(f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}")
+            if ended.code == PRECONDITION and REMEDY in ended.out + ended.err:
+                self._adopt_again()
             if ended.code != KILLED:
                 time.sleep(BETWEEN)
+
+    def _adopt_again(self) -> None:
+        """As the command has said; it is run again in any case, and says so again if that did not help."""
+        ended = self.once(("adopt", "--entity", self._arena.name, "--execute"))
+        self._arena.note(f"`runbook adopt` put right what another tool has changed, and ended with {ended.code}")
