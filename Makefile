@@ -29,7 +29,7 @@ engine: $(INSTALLED)  ## bring the pulumi CLI: an installed one, else built once
 
 demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database, BROWNFIELD=1 adopts a shop)
 ifdef BROWNFIELD
-	@$(BIN)/python -m sandbox.brownfield.demo $(if $(KEEP),--keep)
+	@$(BIN)/python -m sandbox.brownfield_demo $(if $(KEEP),--keep)
 else
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 endif
