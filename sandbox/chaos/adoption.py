@@ -30,7 +30,9 @@ def stretches(entity: str, variant: Variant, *, again: bool = False, brief: bool
     first = [_adopt(entity), _undo(Deed.COMPARE)] if again else []
     stays = replace(_adopt(entity), then=Deed.DEPLOY)
     stays = replace(stays, name="adopt to stay", faults=(*stays.faults, "late_adoption", "late_adoption"))
-    return (*first, stays, *(_exposed(one) if not brief else one for one in following))
+    init, *rest = following
+    smoke = Stretch(name="smoke", words=("smoke", "--entity", entity), strict=True)  # killed, it would leave records
+    return (*first, stays, init, smoke, *(_exposed(one) if not brief else one for one in rest))
 
 
 def completion(entity: str) -> tuple[Stretch, ...]:

@@ -54,7 +54,7 @@ def test_adopting_comes_first_and_is_undone_last():
 
 def test_the_migration_is_the_one_of_chefs_but_for_the_direct_route():
     variant = Variant(direct=True, removes=True, streams=True, ranges=True)
-    words = [one.words for one in adoption.stretches(ENTITY, variant)][1:]
+    words = [one.words for one in adoption.stretches(ENTITY, variant) if one.name not in {"adopt to stay", "smoke"}]
     assert words == [one.words for one in scenario.stretches(ENTITY, replace(variant, direct=False))]
 
 
