@@ -25,6 +25,9 @@ from sandbox.state import Folder
 
 CHEFS = "chefs"
 AGAIN = 0.4  # share of the runs in which adopting is undone once before it stays
+# Share of the runs in which the shop's functions end soon. A cutover waits for their timeout, and the faults of its
+# stretch then hit the switch itself. In the others a write may come after its client has an answer.
+BRIEF, BRIEF_SECONDS = 0.6, 6
 BRIDGES = DIRECT, REPLAY = "direct", "replay"  # the first is what entities.toml has by default
 
 
@@ -39,7 +42,7 @@ class Migrated(Protocol):
     @property
     def reads(self) -> float: ...
 
-    def bring_up(self, name: str, rows: int, program: Path) -> Sandbox: ...
+    def bring_up(self, name: str, rows: int, program: Path, seed: int) -> Sandbox: ...
 
     def arena(self, sandbox: Sandbox, say: Callable[[str], None]) -> Arena: ...
 
@@ -72,8 +75,8 @@ class OwnChefs:
     def __init__(self) -> None:
         self._definition = ""
 
-    def bring_up(self, name: str, rows: int, program: Path) -> Sandbox:
-        del rows
+    def bring_up(self, name: str, rows: int, program: Path, seed: int) -> Sandbox:
+        del rows, seed
         # why keys in answers: without them a writer that is killed or stopped in a create keeps its locks for minutes
         traits = data_api_traits.default() - {Trait.NO_GENERATED_FIELDS}
         return lifecycle.up(name, program=program, data_api=traits, current=False)
@@ -121,9 +124,11 @@ class AdoptedShop:
         self._bridge = bridge
         self._before: dict[str, str] = {}
 
-    def bring_up(self, name: str, rows: int, program: Path) -> Sandbox:
+    def bring_up(self, name: str, rows: int, program: Path, seed: int) -> Sandbox:
         del program  # a mutation of the program is for chefs
         self._shop = bringing_up.shop(name, rows)
+        if _drawn(seed, "timeout", BRIEF):
+            shop.limit_functions(Aws(lifecycle.start(name).endpoint), BRIEF_SECONDS)
         mapping = Folder.of(name).path / shop.ENTITIES.name
         mapping.write_text(with_bridge(shop.ENTITIES.read_text(encoding="utf-8"), self._bridge), encoding="utf-8")
         self._mapping = mapping
@@ -138,7 +143,7 @@ class AdoptedShop:
         return ledger.present(arena.sandbox)
 
     def stretches(self, seed: int, variant: Variant, *, brief: bool) -> Sequence[Stretch]:
-        again = random.Random(f"{seed}/adoption").random() < AGAIN  # noqa: S311  # repeatable
+        again = _drawn(seed, "adoption", AGAIN)
         return adoption.stretches(shop.ENTITY, variant, again=again, brief=brief)
 
     def completion(self) -> Sequence[Stretch]:
@@ -173,6 +178,10 @@ class AdoptedShop:
     @staticmethod
     def _account(arena: Arena) -> Aws:
         return Aws(arena.sandbox.outputs["endpointUrl"])
+
+
+def _drawn(seed: int, what: str, share: float) -> bool:
+    return random.Random(f"{seed}/{what}").random() < share  # noqa: S311  # repeatable
 
 
 def made_by_legacy(key: str) -> bool:

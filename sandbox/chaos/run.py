@@ -113,7 +113,7 @@ class Run:
 
     def _run(self, program: Path) -> Verdict:
         lifecycle.down(self._settings.name)
-        sandbox = self._migrated.bring_up(self._settings.name, self._settings.rows, program)
+        sandbox = self._migrated.bring_up(self._settings.name, self._settings.rows, program, self._settings.seed)
         self._arena = self._migrated.arena(sandbox, self._say)
         self._runbook = Runbook(self._arena, program)
         self._shape = self._arena.shape(self._settings.seed)

@@ -33,7 +33,7 @@ def shop():
 def arena(shop):
     name = f"test-{os.getpid()}-adopted"
     try:
-        arena = shop.arena(shop.bring_up(name, 20, Path()), lambda _: None)
+        arena = shop.arena(shop.bring_up(name, 20, Path(), 1), lambda _: None)
         shop.prepare(arena, 20)
         Runbook(arena).until_done(ADOPT)
         shop.act(Deed.DEPLOY, arena)
