@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,6 +51,11 @@ class Ended:
     @property
     def said(self) -> str:
         return " ".join((self.err or self.out).split())[:300]
+
+    @property
+    def gist(self) -> str:
+        """The same for what is said again with other numbers."""
+        return re.sub(r"\d", "", self.said)[:100]
 
 
 class Runbook:
@@ -154,9 +160,9 @@ class Runbook:
             ended = self.once(words, main=main)
             if ended.code == DONE:
                 return ended
-            if ended.said != said or not said:
-                said = ended.said
-                self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {said}")
+            if ended.gist != said or not said:
+                said = ended.gist
+                self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {ended.said}")
             differed += ended.code == MISMATCH and not self._may_differ()
             if (
                 ended.code == USAGE
