@@ -29,13 +29,14 @@ engine: $(INSTALLED)  ## bring the pulumi CLI: an installed one, else built once
 
 demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database, BROWNFIELD=1 adopts a shop)
 ifdef BROWNFIELD
-	@$(BIN)/python -m sandbox.brownfield.demo $(if $(KEEP),--keep)
+	@$(BIN)/python -m sandbox.brownfield_demo $(if $(KEEP),--keep)
 else
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 endif
 
-chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, MUTATE=name, KEEP=1)
-	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(MUTATE),--mutate $(MUTATE)) $(if $(KEEP),--keep)
+chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, BROWNFIELD=1, MUTATE=name, KEEP=1)
+	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(MUTATE),--mutate $(MUTATE)) \
+	  $(if $(BROWNFIELD),--brownfield) $(if $(BRIDGE),--bridge $(BRIDGE)) $(if $(KEEP),--keep)
 
 bench: $(INSTALLED)  ## compare speed and cost with others (QUICK=1, LATENCY=aws, KEEP=1)
 	@$(BIN)/python -m sandbox.bench $(if $(QUICK),--quick) $(if $(LATENCY),--latency $(LATENCY)) $(if $(KEEP),--keep)

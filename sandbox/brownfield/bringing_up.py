@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sandbox import lifecycle, state
@@ -67,6 +68,7 @@ def deploy(  # noqa: PLR0913  # the program's inputs
     parts: Sequence[str] | None = None,
     *,
     config: Mapping[str, Any] | None = None,
+    entities: Path = system.ENTITIES,
     current: bool = True,
     refresh: bool = False,
     report: Report | None = None,
@@ -76,13 +78,14 @@ def deploy(  # noqa: PLR0913  # the program's inputs
     Args:
         parts: of the stack; without it `bridge` is left out while the table has no stream, which `runbook adopt` makes.
         config: other settings of the program.
+        entities: the mapping.
         refresh: look at what is there first.
     """
     made = shop(name)
     if parts is None:
         parts = ALL if _streams(Aws(lifecycle.start(name).endpoint)) else BEFORE_ADOPTING
     settings = {"apiAuth": "NONE", **(config or {}), "adopt": made.adoption(), "parts": list(parts)}
-    return lifecycle.up(name, settings, system.ENTITIES, current=current, refresh=refresh, report=report)
+    return lifecycle.up(name, settings, entities, current=current, refresh=refresh, report=report)
 
 
 def _streams(account: Aws) -> bool:

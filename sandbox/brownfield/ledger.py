@@ -1,15 +1,8 @@
-"""Whether every write that the shop acknowledged to a load's clients is there, read past every function."""
+"""What is in the shop's orders, read past every function, and which of their fields a load's clients write."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from sandbox.brownfield.system import ENTITY
-from sandbox.chaos import checker, final_state
-from sandbox.chaos.checker import Story, Violation
-from sandbox.chaos.system import Arena
 from sandbox.lifecycle import Sandbox
-from sandbox.load import History, Shape
 
 FIELDS = ("note", "reference")  # that the clients write: the first holds the value that no other write has
 
@@ -19,17 +12,3 @@ def present(sandbox: Sandbox) -> dict[str, str]:
     with sandbox.database.connect(database="shop") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT order_id, note FROM orders")
         return {str(key): str(note) for key, note in cursor.fetchall()}
-
-
-def broken(
-    sandbox: Sandbox, shape: Shape, history: History, before: Mapping[str, str], *, modern: bool = True
-) -> Sequence[Violation]:
-    """Every promise to a client that was broken: a write that is lost, or there twice; a record of two writes.
-
-    Args:
-        before: what was there before the clients came.
-        modern: whether DynamoDB is the source of truth at the end, else Aurora.
-    """
-    arena = Arena(sandbox, ENTITY, lambda _: None)
-    held = (final_state.modern if modern else final_state.legacy)(arena, shape)
-    return checker.check(Story(before=before, attempts=history.attempts, source=held, other=held))

@@ -24,9 +24,9 @@ EXPORT = {
 
 
 def take(account: Aws, shop: Shop) -> dict[str, str]:
-    """Each artefact by name: the exported API and its stage, functions and who may call them, both tables."""
+    """Each artefact by name: the exported API, its stage, its deployments, functions and their callers, both tables."""
     found: dict[str, Any] = {"table in Aurora": _legacy_table(account, shop), "table in DynamoDB": _table(account)}
-    found |= {"api": _export(account, shop), "stage": _stage(account, shop)}
+    found |= {"api": _export(account, shop), "stage": _stage(account, shop), "deployments": _deployments(account, shop)}
     for module in MODULES:
         name = function_name(module)
         found |= {name: _function(account, name), f"callers of {name}": _callers(account, name)}
@@ -41,10 +41,10 @@ def different(before: dict[str, str], after: dict[str, str]) -> list[str]:
 def completed(before: dict[str, str]) -> dict[str, str]:
     """What is expected after `complete` and `adopt undo`: the API names the modern functions, which it may call.
 
-    The stage's deployment is a new one then, and rights of the modern functions stay: neither is in it.
+    The stage's deployment is a new one then, and rights of the modern functions stay: none of these is in it.
     """
     legacy, modern = MODULES[:2], MODULES[2:]
-    expected = {name: text for name, text in before.items() if name != "stage"}
+    expected = {name: text for name, text in before.items() if name not in {"stage", "deployments"}}
     for old, new in zip(legacy, modern, strict=True):
         names = f"function:{function_name(old)}/", f"function:{function_name(new)}/"
         expected["api"] = expected["api"].replace(*names)
@@ -75,6 +75,11 @@ def _export(account: Aws, shop: Shop) -> str:
 def _stage(account: Aws, shop: Shop) -> dict[str, Any]:
     stage = account.client("apigateway").get_stage(restApiId=shop.api_id, stageName=api.STAGE)
     return _without(stage, ("ResponseMetadata", "lastUpdatedDate"))
+
+
+def _deployments(account: Aws, shop: Shop) -> list[dict[str, Any]]:
+    found = account.client("apigateway").get_deployments(restApiId=shop.api_id)["items"]
+    return sorted(({"id": each["id"], "description": each.get("description", "")} for each in found), key=str)
 
 
 def _function(account: Aws, name: str) -> dict[str, Any]:

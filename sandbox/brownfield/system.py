@@ -67,6 +67,15 @@ def make(account: Aws, rows: int, *, javascript: bool = False) -> Shop:
     )
 
 
+def limit_functions(account: Aws, seconds: int) -> None:
+    """Give its functions so many seconds for a request."""
+    for module in MODULES:
+        account.client("lambda").update_function_configuration(
+            FunctionName=functions.function_name(module), Timeout=seconds
+        )
+    functions.wait_until_active(account, MODULES)
+
+
 def _make_table(account: Aws) -> None:
     """The successor's table: no stream, an index by customer, and a time to live that no order has yet."""
     dynamodb = account.client("dynamodb")

@@ -1,4 +1,7 @@
-"""`make chaos [SEED=n] [RUNS=n] [MUTATE=name]`: runs with different seeds, one after the other."""
+"""`make chaos [SEED=n] [RUNS=n] [MUTATE=name] [BROWNFIELD=1] [BRIDGE=way]`: runs, one after the other.
+
+Each has another seed.
+"""
 
 import argparse
 import random
@@ -9,6 +12,7 @@ from rich.console import Console
 
 from sandbox import lifecycle
 from sandbox.chaos import report
+from sandbox.chaos.migrated import BRIDGES, AdoptedShop, OwnChefs
 from sandbox.chaos.mutations import MUTATIONS
 from sandbox.chaos.run import Run, Settings, Verdict
 from sandbox.database import product
@@ -25,11 +29,15 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--name", default="chaos", help="set the name of the sandbox")
     parser.add_argument("--rows", type=int, default=300, help="set how many rows Aurora has before the first copy")
-    parser.add_argument("--writes", type=float, default=20, help="set writes per second")
-    parser.add_argument("--reads", type=float, default=40, help="set reads per second")
+    parser.add_argument("--writes", type=float, default=0.0, help="set writes per second")
+    parser.add_argument("--reads", type=float, default=0.0, help="set reads per second")
+    parser.add_argument("--brownfield", action="store_true", help="migrate the shop, which is adopted")
+    parser.add_argument("--bridge", choices=BRIDGES, default=BRIDGES[0], help="set how the shop's changes reach Aurora")
     parser.add_argument("--mutate", choices=sorted(MUTATIONS), help="switch a cure off, and run until a seed finds it")
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
     chosen = parser.parse_args()
+    if chosen.mutate and chosen.brownfield:
+        parser.error("--mutate is for streamback's own chefs, without --brownfield")
     first = random.randrange(10**6) if chosen.seed is None else chosen.seed  # noqa: S311  # a seed
     try:
         seeds = range(first, first + chosen.runs)
@@ -62,18 +70,18 @@ def _find(chosen: argparse.Namespace, seeds: Iterable[int]) -> int:
 def _cured(chosen: argparse.Namespace, seed: int) -> int:
     """Run the same scenario with the cure: 0 if every promise is kept."""
     console.print("\nThe same with the cure:", highlight=False)
-    return _reported(_verdict(chosen, seed, cured=True), f"SEED={seed} MUTATE={chosen.mutate}")
+    return _reported(_verdict(chosen, seed, cured=True), _again(chosen, seed))
 
 
 def _verdict(chosen: argparse.Namespace, seed: int, *, cured: bool = False) -> Verdict:
-    again = f"SEED={seed}" + (f" MUTATE={chosen.mutate}" if chosen.mutate else "")
-    console.print(f"\n[bold]chaos, seed {seed}[/]  (again: {_command(again)})")
+    console.print(f"\n[bold]chaos, seed {seed}[/]  (again: {_command(_again(chosen, seed))})")
     settings = Settings(
         seed=seed,
         name=chosen.name,
         rows=chosen.rows,
         writes=chosen.writes,
         reads=chosen.reads,
+        migrated=AdoptedShop(chosen.bridge) if chosen.brownfield else OwnChefs(),
         mutation=MUTATIONS[chosen.mutate] if chosen.mutate else None,
         cured=cured,
     )
@@ -88,7 +96,16 @@ def _command(words: str) -> str:
 
 
 def _run(chosen: argparse.Namespace, seed: int) -> int:
-    return _reported(_verdict(chosen, seed), f"SEED={seed}")
+    return _reported(_verdict(chosen, seed), _again(chosen, seed))
+
+
+def _again(chosen: argparse.Namespace, seed: int) -> str:
+    """The variables of the command that repeats a run."""
+    found = [f"SEED={seed}"]
+    found += [f"MUTATE={chosen.mutate}"] if chosen.mutate else []
+    found += ["BROWNFIELD=1"] if chosen.brownfield else []
+    found += [f"BRIDGE={chosen.bridge}"] if chosen.bridge != BRIDGES[0] else []
+    return " ".join(found)
 
 
 def _reported(verdict: Verdict, again: str) -> int:

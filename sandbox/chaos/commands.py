@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,8 @@ MOST_MISMATCHES = 1  # that may pass: `verify` itself waits for bridge and copy 
 BETWEEN = 0.5  # seconds before the next try of what ended without success
 MOST = 60  # tries
 KILLED = -9
-DONE, USAGE, MISMATCH, REFUSED = 0, 2, 3, 5
+DONE, USAGE, MISMATCH, PRECONDITION, REFUSED = 0, 2, 3, 4, 5
+REMEDY = "`runbook adopt --entity"  # in what a command says that is refused because an adopted system differs
 
 
 class StuckError(Exception):
@@ -49,6 +51,11 @@ class Ended:
     @property
     def said(self) -> str:
         return " ".join((self.err or self.out).split())[:300]
+
+    @property
+    def gist(self) -> str:
+        """The same for what is said again with other numbers."""
+        return re.sub(r"\d", "", self.said)[:100]
 
 
 class Runbook:
@@ -153,9 +160,9 @@ class Runbook:
             ended = self.once(words, main=main)
             if ended.code == DONE:
                 return ended
-            if ended.said != said or not said:
-                said = ended.said
-                self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {said}")
+            if ended.gist != said or not said:
+                said = ended.gist
+                self._arena.note(f"`runbook {' '.join(words[:2])}` ended with {ended.code}: {ended.said}")
             differed += ended.code == MISMATCH and not self._may_differ()
             if (
                 ended.code == USAGE
@@ -164,5 +171,12 @@ class Runbook:
                 or time.monotonic() - self.stopped() > deadline
             ):
                 raise StuckError(f"`runbook {' '.join(words)}` ended with {ended.code}:\n{ended.out}{ended.err}")
+            if ended.code == PRECONDITION and REMEDY in ended.out + ended.err:
+                self._adopt_again()
             if ended.code != KILLED:
                 time.sleep(BETWEEN)
+
+    def _adopt_again(self) -> None:
+        """As the command has said; it is run again in any case, and says so again if that did not help."""
+        ended = self.once(("adopt", "--entity", self._arena.name, "--execute"))
+        self._arena.note(f"`runbook adopt` put right what another tool has changed, and ended with {ended.code}")

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sandbox.load.records import DELETE, POST, PUT, Attempt
+from sandbox.load.records import DELETE, LATE, MAYBE, POST, PUT, Attempt
 
 NOT_FOUND = 404
+MISSING = "the record was not found, and it must be there"
+LATEST = 31.0  # seconds after its answer in which a LATE write may take effect: its function's timeout, and one more
 Values = frozenset[str | None]  # None: no record
 ABSENT: Values = frozenset({None})
 
@@ -23,9 +25,11 @@ class Timeline:
     def __init__(self, before: str | None, writes: Sequence[Attempt]) -> None:
         self._writes = writes
         self._after: list[Values] = [frozenset({before})]
+        self._late: list[Attempt] = []
         self.contradictions: list[str] = []
         for write in writes:
-            self._after.append(self._applied(self._after[-1], write))
+            self._after.append(self._applied(self._after[-1], write) | self._arriving(write))
+            self._late += [write] if write.outcome == LATE else []
 
     @property
     def end(self) -> Values:
@@ -54,15 +58,20 @@ class Timeline:
             if newest and self._latest(read) < newest[-1][0]:
                 yield newest[-1][1], read
 
+    def _arriving(self, write: Attempt) -> Values:
+        """What an earlier write of unknown outcome makes of the record, if it takes effect after this one."""
+        return frozenset[str | None]().union(*(_made(one) for one in self._late if write.begun < one.ended + LATEST))
+
     def _applied(self, held: Values, write: Attempt) -> Values:
-        made = frozenset({write.value or None}) if write.kind in {POST, PUT} else ABSENT
+        made = _made(write)
         if write.maybe:
             # Replacing or deleting what is not there does nothing.
             return held if held == ABSENT and write.kind != POST else held | made
         if not _done(write) and write.status != NOT_FOUND:
             return held
         if write.status == NOT_FOUND:
-            self._demand(None in held, write, "the record was not found, and it must be there")
+            # A repeated DELETE whose first answer was lost finds nothing.
+            self._demand(None in held or write.outcome == MAYBE, write, MISSING)
             return ABSENT
         self._demand(write.kind == POST or held != ABSENT, write, "it was found, and it cannot be there")
         return made
@@ -77,6 +86,11 @@ class Timeline:
 
     def _latest(self, read: Attempt) -> int:
         return max((n for n, held in enumerate(self._after) if (read.value or None) in held), default=0)
+
+
+def _made(write: Attempt) -> Values:
+    """What the record is once the write has taken effect."""
+    return frozenset({write.value or None}) if write.kind in {POST, PUT} else ABSENT
 
 
 def _done(write: Attempt) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.aws.retry import poll
 from sandbox.chaos.commands import Runbook
+from sandbox.chaos.foreign import other_fields
 from sandbox.chaos.system import Arena
 from sandbox.load import Shape
 
@@ -43,8 +44,10 @@ class Poison:
         return {self._key: value}
 
     def _put(self, value: str) -> None:
-        item: dict[str, Any] = {name: {"S": text} for name, text in self._shape.body(value).items()}
-        item[self._arena.entity.modern.key] = {"S": self._key}
+        entity = self._arena.entity
+        item: dict[str, Any] = other_fields.attributes(entity, self._shape)
+        item |= {name: {"S": text} for name, text in self._shape.body(value).items()}
+        item[entity.modern.key] = {"S": self._key}
         self._arena.clients.dynamodb.put_item(TableName=self._arena.deployed.modern_table, Item=item)
 
     def _wait(self, *, quarantined: bool) -> None:

@@ -26,7 +26,7 @@ def table(verdict: Verdict) -> Table:
         ("requests", f"{waits.writes:,} writes, {waits.reads:,} reads"),
         ("foreign writers", _foreign(verdict)),
         ("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()))),
-        ("asked to retry (503)", f"{waits.retried:,}"),
+        ("asked to retry (503)", _retried(verdict)),
         (
             "records at the end",
             f"{len(verdict.source):,} in the source of truth, {len(verdict.other):,} on the other side",
@@ -37,6 +37,12 @@ def table(verdict: Verdict) -> Table:
     for name, value in rows:
         shown.add_row(name, value)
     return shown
+
+
+def _retried(verdict: Verdict) -> str:
+    """How many attempts had the documented 503 or count like one, by what is known of their effect."""
+    outcomes = Counter(one.outcome for one in verdict.history.attempts if one.retried)
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(outcomes.items())) or "none"
 
 
 def _foreign(verdict: Verdict) -> str:

@@ -16,21 +16,20 @@ from sandbox.chaos.commands import Runbook, StuckError
 from sandbox.chaos.cure import cure
 from sandbox.chaos.faults import calls, emulator
 from sandbox.chaos.foreign.client import ForeignClient, once, phase
+from sandbox.chaos.migrated import Migrated, OwnChefs
 from sandbox.chaos.mutations import Mutation, apply
 from sandbox.chaos.nemesis import Nemesis
 from sandbox.chaos.poison import Poison
-from sandbox.chaos.scenario import Stretch, Variant, comparison, completion, stretches
-from sandbox.chaos.system import Arena
+from sandbox.chaos.scenario import Stretch, Variant, comparison
+from sandbox.chaos.swallowed import without
 from sandbox.chaos.watch import Watch
-from sandbox.emulator.behaviour import data_api_traits
-from sandbox.emulator.behaviour.data_api_traits import Trait
 from sandbox.emulator.behaviour.skewed_clock import PATH as CLOCK
-from sandbox.load import Attempt, History, Load, Waits, shape_of
+from sandbox.load import Attempt, History, Load, Waits
 from sandbox.state import PROJECT
 
-ENTITY = "chefs"
 LOG_LINES = 100_000  # of the functions, kept of a run that went wrong
 FOREIGN = 10  # one in so many of the first rows is written by the foreign client only
+COMPLETION = 99  # the number of the first stretch of it
 FEW_READS = 5.0  # a second, while `complete` runs
 
 
@@ -42,10 +41,10 @@ class Settings:
         seed: of clients and faults.
         name: the sandbox's.
         rows: in Aurora before the first copy.
-        writes, reads: a second.
+        writes, reads: a second; what the system can serve when 0.
         poison: whether a record is poisoned on the way.
         brief: whether to end after the first rollback.
-        entity: what moves.
+        migrated: what moves.
         mutation: a cure that is switched off in what is deployed; None for the product as it is.
         cured: the scenario is the mutation's, and the product is as it is.
     """
@@ -53,11 +52,11 @@ class Settings:
     seed: int
     name: str = "chaos"
     rows: int = 300
-    writes: float = 20.0
-    reads: float = 40.0
+    writes: float = 0.0
+    reads: float = 0.0
     poison: bool = True
     brief: bool = False
-    entity: str = ENTITY
+    migrated: Migrated = field(default_factory=OwnChefs)
     mutation: Mutation | None = None
     cured: bool = False
 
@@ -92,6 +91,7 @@ class Verdict:
 class Run:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._settings = settings
+        self._migrated = settings.migrated
         self._say = say
         self._injected: Counter[str] = Counter()
         self._strict: list[tuple[float, float]] = []
@@ -113,30 +113,19 @@ class Run:
 
     def _run(self, program: Path) -> Verdict:
         lifecycle.down(self._settings.name)
-        # why keys in answers: without them a writer that is killed or stopped in a create keeps its locks for minutes
-        traits = data_api_traits.default() - {Trait.NO_GENERATED_FIELDS}
-        sandbox = lifecycle.up(self._settings.name, program=program, data_api=traits, current=False)
-        self._arena = Arena(sandbox, self._settings.entity, self._say)
+        sandbox = self._migrated.bring_up(self._settings.name, self._settings.rows, program, self._settings.seed)
+        self._arena = self._migrated.arena(sandbox, self._say)
         self._runbook = Runbook(self._arena, program)
-        self._shape = shape_of(self._arena.target, self._settings.entity, self._settings.seed)
+        self._shape = self._arena.shape(self._settings.seed)
         try:
-            definition = self._prepare()
+            self._before = self._migrated.prepare(self._arena, self._settings.rows)
             self._under_load()
             if not self._settings.brief:
-                self._complete(definition)
+                self._complete()
         except (StuckError, TimeoutError) as error:
             self._arena.problem(str(error))
             self._look()
         return self._verdict()
-
-    def _prepare(self) -> str:
-        """Tables and rows that were there before anybody thought of moving; returns the table's definition."""
-        self._arena.clients.functions.invoke(
-            FunctionName=self._arena.target.legacy_init_function, Payload=b'{"httpMethod": "GET", "path": "/aurora"}'
-        )
-        definition = final_state.definition(self._arena)
-        self._before = final_state.seed(self._arena, self._shape, self._settings.rows)
-        return definition
 
     def _under_load(self) -> None:
         settings = self._settings
@@ -145,21 +134,30 @@ class Run:
         foreign = ForeignClient(self._arena, self._shape, keys[::FOREIGN], settings.seed).start()
         self._foreign = foreign.attempts
         keys = [key for number, key in enumerate(keys) if number % FOREIGN]
-        load = Load(self._arena.target, settings.entity, settings.writes, settings.reads, settings.seed, keys).start()
+        writes, reads = settings.writes or self._migrated.writes, settings.reads or self._migrated.reads
+        load = self._load(writes, reads, settings.seed, keys)
         self._strict_since = time.monotonic()
+        planned = self._migrated.stretches(settings.seed, settings.variant, brief=settings.brief)
         try:
-            for number, stretch in enumerate(stretches(settings.entity, settings.variant, brief=settings.brief)):
+            for number, stretch in enumerate(planned):
                 self._play(stretch, number)
                 self._look_at_foreign()
                 if stretch.name == "cutover writes" and settings.poison and "poison" not in self._injected:
                     self._poison()
             self._read_a_moment()
-            self._await_late_calls()
+            calls.await_late(self._arena)  # while the clients still write, since what comes late may hit them
         finally:
             watch.stop()
             self._foreign = [*foreign.stop(), *self._arena.conflicting]
-            self._history = load.stop()
+            self._history = self._judged(load.stop())
         self._compare()
+
+    def _load(self, writes: float, reads: float, seed: int, keys: Sequence[str] = ()) -> Load:
+        arena = self._arena
+        return Load(arena.target, arena.name, writes, reads, seed, keys, arena.fields).start()
+
+    def _judged(self, history: History) -> History:
+        return History(self._migrated.judged(history.attempts, self._arena), history.marks)
 
     def _play(self, stretch: Stretch, number: int) -> None:
         begun = time.monotonic()
@@ -172,6 +170,8 @@ class Run:
             self._runbook.until_done(stretch.words)
         if stretch.cures:
             cure(self._arena, self._runbook)
+        if stretch.then:
+            self._migrated.act(stretch.then, self._arena)
         ended = time.monotonic()
         if stretch.switch:
             self._switches.append((stretch.name, begun, ended))
@@ -206,12 +206,6 @@ class Run:
         time.sleep(0.5)  # some reads from where all is modern
         self._loosen(time.monotonic())
 
-    def _await_late_calls(self) -> None:
-        """While the clients still write, since what comes late may hit them."""
-        deadline = time.monotonic() + calls.LONGEST_DELAY
-        while not calls.arrived(self._arena) and time.monotonic() < deadline:
-            time.sleep(0.2)
-
     def _poison(self) -> None:
         self._injected["poison"] += 1
         rng = random.Random(f"{self._settings.seed}/poison")  # noqa: S311  # repeatable
@@ -219,7 +213,7 @@ class Run:
 
     def _compare(self) -> None:
         """No client writes any more: what both sides hold when they say that they are equal."""
-        self._runbook.until_done(comparison(self._settings.entity).words)
+        self._runbook.until_done(comparison(self._arena.name).words)
         self._compared = True
         modern, legacy = final_state.modern(self._arena, self._shape), final_state.legacy(self._arena, self._shape)
         self._sides = (legacy, modern) if self._settings.brief else (modern, legacy)  # the truth first
@@ -234,18 +228,17 @@ class Run:
             found = sides[Phase(now)](self._arena, self._shape)
             self._sides = (found, found)
 
-    def _complete(self, definition: str) -> None:
-        """`complete` runs under reads, which must not fail."""
-        load = Load(self._arena.target, self._settings.entity, 0, FEW_READS, self._settings.seed + 1).start()
+    def _complete(self) -> None:
+        """`complete`, and what is undone after it, under reads, which must not fail."""
+        load = self._load(0, FEW_READS, self._settings.seed + 1)
         try:
-            self._play(completion(self._settings.entity), 99)
+            for number, stretch in enumerate(self._migrated.completion(), COMPLETION):
+                self._play(stretch, number)
         finally:
-            history = load.stop()
+            history = self._judged(load.stop())
         for attempt in history.failures:
             self._arena.problem(f"a read failed during complete: {attempt}")
-        found = final_state.definition(self._arena)
-        if found != definition:
-            self._arena.problem(f"the legacy table was\n{definition}\nand is after complete\n{found}")
+        self._migrated.compare(self._arena)
 
     def _verdict(self) -> Verdict:
         history, (source, other) = self._history, self._sides
@@ -254,7 +247,7 @@ class Run:
             attempts=[*history.attempts, *self._foreign],
             source=source,
             other=other,
-            strict=self._strict,
+            strict=without(self._strict, self._arena.strays),
             kills=self._arena.kills,
             pauses=self._arena.pauses,
         )
@@ -277,7 +270,7 @@ class Run:
 
     def _evidence(self) -> dict[str, str]:
         """What the runbook and the functions say about a run that went wrong, by the name of a file."""
-        this = ("--entity", self._settings.entity, "--json")
+        this = ("--entity", self._arena.name, "--json")
         asked = {"status": ("status", *this), "quarantine": ("quarantine", "list", *this)}
         asked |= {"journal": ("history", *this, "--limit", "200"), "verify": ("verify", *this)}
         said = {f"{name}.json": self._runbook.once(words).out for name, words in asked.items()}

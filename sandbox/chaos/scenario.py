@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Self
 
 CRASHES = ("kill_runbook", "kill_runbook", "kill_at_boundary", "kill_at_boundary")
@@ -22,6 +23,15 @@ BY_RANGES = ("--by", "ranges", "--workers", "3", "--range-rows", "40", "--rate",
 QUICKLY = ("--settle", "0.5", "--warm", "8")
 
 
+class Deed(StrEnum):
+    """What the operator of an adopted system does beside the runbook."""
+
+    DEPLOY = "deploy with the bridge"
+    DEPLOY_WITHOUT = "deploy without the bridge"
+    COMPARE = "compare with the shop before"
+    COMPARE_COMPLETE = "compare with the shop before, whose API calls the modern functions now"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
     """One command, run until it succeeds.
@@ -35,6 +45,7 @@ class Stretch:
         switch: whether the longest wait of the clients is reported.
         cures: whether an operator then resolves what foreign writers left in conflict.
         strict: whether reads surely see every acknowledged write from the end of this stretch on.
+        then: what the operator does after the command.
     """
 
     name: str
@@ -45,6 +56,7 @@ class Stretch:
     switch: bool = False
     cures: bool = False
     strict: bool = False
+    then: Deed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """What the faults and the scenario of one run share: the sandbox, its clients, the diary of what happened."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -11,8 +12,9 @@ from functions.domain.entities import Entity
 from runbook.aws.clients import Clients
 from runbook.aws.outputs import EntityTarget, Target
 from runbook.stack import resolve
+from sandbox.chaos.swallowed import Disturbances
 from sandbox.lifecycle import Sandbox
-from sandbox.load import Attempt
+from sandbox.load import Attempt, Shape, shape_of
 
 WORKER = "ministack-lambda-"  # in the command line of every worker, before its function's name
 
@@ -25,15 +27,22 @@ class Arena:
         sandbox: it.
         name: the entity that moves.
         say: shows a line as it happens.
+        fields: the text fields that clients write; all of the entity's when empty.
+        made_by_legacy: whether a row of this key was made by legacy and by no writer of modern.
     """
 
     sandbox: Sandbox
     name: str
     say: Callable[[str], None]
+    fields: Sequence[str] = ()
+    made_by_legacy: Callable[[str], bool] = str.isdigit  # modern's own keys are UUIDs
     begun: float = field(default_factory=time.monotonic)
     diary: list[str] = field(default_factory=list[str])
     kills: list[float] = field(default_factory=list[float])
     pauses: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    outages: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    strays: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    closed: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     conflicting: list[Attempt] = field(default_factory=list["Attempt"])
     skewed: set[str] = field(default_factory=set[str])  # functions whose new workers have a wrong clock
     conflicts: int = 0  # items that were changed while legacy was the source of truth, or perhaps was
@@ -49,6 +58,19 @@ class Arena:
         with self._lock:
             self.conflicts += 1
             self.conflicting += attempts
+
+    def redeployed(self) -> None:
+        """Read the stack's outputs again."""
+        self.target = resolve(outputs=self.sandbox.location.outputs)
+
+    def shape(self, seed: int = 0) -> Shape:
+        """How the records look that clients write."""
+        return shape_of(self.target, self.name, seed, self.fields)
+
+    @property
+    def disturbances(self) -> Disturbances:
+        """What adopted functions were exposed to."""
+        return Disturbances(outages=self.outages, pauses=self.pauses, strays=self.strays, closed=self.closed)
 
     @property
     def entity(self) -> Entity:
@@ -69,6 +91,21 @@ class Arena:
         if text not in self.problems:
             self.problems.append(text)
             self.note(f"PROBLEM: {text}")
+
+    def may_fail(self, seconds: float) -> None:
+        """Note that calls of adopted functions may fail for so many seconds."""
+        now = time.monotonic()
+        self.outages.append((now, now + seconds))
+
+    @staticmethod
+    @contextlib.contextmanager
+    def noted(windows: list[tuple[float, float]]) -> Generator[None]:
+        """Note from when to when something was done as one of the windows."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            windows.append((begun, time.monotonic()))
 
     def workers(self, functions: frozenset[str] | None = None) -> list[psutil.Process]:
         served = self.sandbox.location.daemon()

@@ -13,11 +13,11 @@ from typing import Any, Protocol, cast
 from urllib.parse import quote, urlencode
 
 from functions.domain import contract
-from functions.domain.contract import Call
+from functions.domain.contract import SUCCESSES, Call
 from functions.domain.entities import Entity
 from runbook.smoke.own import sample
 from sandbox.load.client import Answer
-from sandbox.load.records import DELETE, EXPECTED, GET, LIST, POST, PUT, UNAVAILABLE
+from sandbox.load.records import DELETE, GET, LIST, POST, PUT, UNAVAILABLE
 
 CALLS = {POST: "create", PUT: "update", DELETE: "delete", GET: "read", LIST: "list"}
 SUCCESS = {POST: 201, PUT: 200, DELETE: 204, GET: 200, LIST: 200}
@@ -90,9 +90,12 @@ class ForeignDialect:
         if answer.status in {UNAVAILABLE, NOT_FOUND}:  # the gate's own answer, and what a history judges itself
             return answer
         text = json.dumps(answer.body)
-        if problem := self._call(kind).success.problem({"statusCode": answer.status, "body": text}):
-            status = FAILED if answer.status in EXPECTED[kind] else answer.status
-            return Answer(status, {"message": problem}, answer.retry_after)
+        success = self._call(kind).success
+        if problem := success.problem({"statusCode": answer.status, "body": text}):
+            status = FAILED if answer.status in SUCCESSES else answer.status
+            said = contract.found(text, success.absent) if success.absent else None
+            message = f"{success.absent}: {said}" if said is not None else problem
+            return Answer(status, {"message": message}, answer.retry_after)
         return Answer(SUCCESS[kind], self._understood(kind, key, text), answer.retry_after)
 
     def _understood(self, kind: str, key: str, text: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ WRITES = frozenset({POST, PUT, DELETE})
 UNAVAILABLE = 503
 NO_ANSWER = 0  # the status of an attempt that got none
 NOTHING, MAYBE = "nothing_written", "unknown"  # what a 503 says of a write
+LATE = "perhaps late"  # likewise unknown, and it may take effect after later writes of its client
 TORN = "torn"  # the outcome of a read whose fields come from different writes
 # What the API may say to a client that does nothing wrong; a 404 is judged with the history of its key.
 EXPECTED = {POST: {201}, PUT: {200, 404}, DELETE: {204, 404}, GET: {200, 404}, LIST: {200}}
@@ -27,7 +28,7 @@ class Attempt:
         value: the unique value that was written, or the one that was read; empty for DELETE and for no record.
         begun, ended: seconds of the machine's monotonic clock.
         status: of the answer; 0 for none.
-        outcome: of a 503 NOTHING or MAYBE; of a read TORN or empty; else what went wrong.
+        outcome: of a 503 NOTHING, MAYBE or LATE; of a read TORN or empty; else what went wrong.
     """
 
     client: int
@@ -48,7 +49,7 @@ class Attempt:
     @property
     def retried(self) -> bool:
         """Whether the API asked to try again, as documented."""
-        return self.status == UNAVAILABLE and self.outcome in {NOTHING, MAYBE}
+        return self.status == UNAVAILABLE and self.outcome in {NOTHING, MAYBE, LATE}
 
     @property
     def failed(self) -> bool:

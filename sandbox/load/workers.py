@@ -55,6 +55,7 @@ PAGE_SIZES = (1, 10, 25)
 LISTS = 0.2  # share of the reads that are lists
 RAMP = 2.0  # seconds in which the workers join in, lest each of their first requests is a cold start of its own
 LONGEST_PAUSE = 10.0  # seconds, whatever Retry-After says
+LONGEST_EXCUSE = 300  # characters of what an answer says went wrong
 
 
 @dataclass(frozen=True)
@@ -229,4 +230,4 @@ def _excuse(answer: Answer) -> str:
     outcome = body.get("outcome")
     if answer.status == UNAVAILABLE and outcome in {NOTHING, MAYBE}:
         return str(outcome)
-    return str(body.get("message") or body.get("error") or "no message")[:200]
+    return str(body.get("message") or body.get("error") or "no message")[:LONGEST_EXCUSE]

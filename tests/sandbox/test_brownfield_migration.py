@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up
-from sandbox.brownfield.demo import BrownfieldDemo
+from sandbox.brownfield_demo import BrownfieldDemo
 
 ROWS = 400
 WINDOWS = {"adopt", "adopt undo", "cutover writes", "rollback", "cutover writes again", "complete"}

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.domain import origin
-from sandbox.chaos import final_state
+from sandbox.chaos import adoption, final_state
 from sandbox.chaos.commands import Runbook, StuckError
 from sandbox.chaos.faults import FAULTS, Attack, workers
 from sandbox.chaos.faults.deliver_again import deliver_again, stream
@@ -156,7 +156,7 @@ def test_the_same_seed_plans_the_same_faults(arena):
 
 
 def test_every_fault_of_the_scenario_exists_and_every_fault_is_in_the_scenario():
-    in_the_scenario = {
-        name for stretch in (*stretches("chefs", EVERYTHING), completion("chefs")) for name in stretch.faults
-    }
+    own = (*stretches("chefs", EVERYTHING), completion("chefs"))
+    shop = (*adoption.stretches("orders", EVERYTHING, again=True), *adoption.completion("orders"))
+    in_the_scenario = {name for stretch in (*own, *shop) for name in stretch.faults}
     assert in_the_scenario == set(FAULTS)

@@ -90,6 +90,21 @@ def test_a_read_counts_if_it_was_of_the_source_of_truth(items, before, after, ou
     assert effects.counted(READ_ONE, before, after, items=items).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        ("legacy", "legacy", True),
+        ("legacy", "switching", True),
+        ("modern", "modern", False),
+        ("returning", "legacy", False),
+    ],
+)
+def test_sql_that_found_no_row_says_something_only_while_rows_are_the_truth(before, after, counts):
+    call = Call([Effect(PUT, "k", "v", found=False), Effect(PUT, "other", "v")], 1.0, 2.0)
+    found = effects.counted(call, before, after, items=False)
+    assert [one.key for one in found.effects] == (["k", "other"] if counts else ["other"])
+
+
 def test_an_item_that_was_changed_in_phase_legacy_counts_as_nothing_written():
     (attempt,) = effects.attempts(effects.conflicting(PUT_ONE), 7)
     assert (attempt.status, attempt.outcome, attempt.retried) == (503, NOTHING, True)

@@ -10,6 +10,7 @@ from rich.console import Console
 from sandbox import lifecycle
 from sandbox.chaos import report
 from sandbox.chaos.checker import Found, Kind, Violation
+from sandbox.chaos.migrated import AdoptedShop
 from sandbox.chaos.run import Run, Settings, Verdict
 from sandbox.load import History
 from sandbox.load.records import PUT, Attempt, read
@@ -27,6 +28,18 @@ def name():
 @pytest.mark.long
 def test_over_and_back_under_load_and_faults_every_promise_is_kept(name, capsys):
     settings = Settings(seed=SEED, name=name, rows=60, writes=8, reads=12, poison=False, brief=True)
+    verdict = Run(settings, print).go()
+    assert [*verdict.problems, *map(str, verdict.violations)] == []
+    assert verdict.injected
+    assert verdict.history.waits().writes > 50
+    assert [found.key for found in verdict.source]
+
+
+@pytest.mark.long
+def test_an_adopted_shop_goes_over_and_back_and_every_promise_is_kept(name):
+    settings = Settings(
+        seed=SEED, name=name, rows=60, writes=6, reads=8, poison=False, brief=True, migrated=AdoptedShop()
+    )
     verdict = Run(settings, print).go()
     assert [*verdict.problems, *map(str, verdict.violations)] == []
     assert verdict.injected

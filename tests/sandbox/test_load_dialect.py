@@ -50,7 +50,7 @@ def test_the_record_of_a_read_is_unwrapped(shop):
 def test_an_error_that_was_swallowed_is_a_failure(shop, kind):
     answer = shop.answer(kind, "A-1", Answer(200, {"errorMessage": "Duplicate entry"}, 1.0))
     assert answer.status not in EXPECTED[kind]
-    assert "errorMessage" in answer.body["message"]
+    assert answer.body["message"] == "/errorMessage: Duplicate entry"
 
 
 def test_what_the_gate_answers_itself_stays_as_it_is(shop):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from sandbox.chaos.faults.attack import Attack, Fault
 from sandbox.chaos.faults.deliver_again import deliver_again
+from sandbox.chaos.faults.deploy_over import deploy_over
+from sandbox.chaos.faults.drop_permission import drop_permission
 from sandbox.chaos.faults.empty_table import empty_table
 from sandbox.chaos.faults.foreign_items import foreign_items
 from sandbox.chaos.faults.kill_at_boundary import kill_at_boundary
@@ -15,13 +17,16 @@ from sandbox.chaos.faults.kill_bridge import kill_bridge
 from sandbox.chaos.faults.kill_lane import kill_lane
 from sandbox.chaos.faults.kill_runbook import kill_runbook
 from sandbox.chaos.faults.kill_workers import kill_workers
+from sandbox.chaos.faults.late_adoption import late_adoption
 from sandbox.chaos.faults.late_call import late_call
 from sandbox.chaos.faults.late_fence import late_fence
 from sandbox.chaos.faults.late_install import late_install
 from sandbox.chaos.faults.late_lane import late_lane
 from sandbox.chaos.faults.late_route import late_route
+from sandbox.chaos.faults.lost_adoption import lost_adoption
 from sandbox.chaos.faults.lost_answer import lost_answer
 from sandbox.chaos.faults.new_stream import new_stream
+from sandbox.chaos.faults.overtake_adoption import overtake_adoption
 from sandbox.chaos.faults.pause_bridge import pause_bridge
 from sandbox.chaos.faults.pause_bridge_worker import pause_bridge_worker
 from sandbox.chaos.faults.pause_gate import pause_gate
@@ -67,5 +72,10 @@ FAULTS: Mapping[str, Fault] = {
         lost_answer,
         skew_operator,
         skew_function,
+        deploy_over,
+        drop_permission,
+        overtake_adoption,
+        lost_adoption,
+        late_adoption,
     )
 }

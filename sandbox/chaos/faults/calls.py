@@ -26,6 +26,16 @@ STATE = r'(UpdateItem|TransactWriteItems)\n.*"record": \{"S": "state"\}'
 LEASE = r'UpdateItem\n.*"record": \{"S": "lane#'
 GATE = r'UpdateItem\n.*"record": \{"S": "gate"\}'
 MAPPING = r"^PUT /2015-03-31/event-source-mappings/"
+VARIABLE = "a change of the stage"
+# By which `runbook adopt` changes a system.
+ADOPTION: Mapping[str, str] = {
+    "a change of an integration": r"^PATCH /restapis/[^ ]+/integration",
+    "a deployment": r"^POST /restapis/[^ /]+/deployments",
+    VARIABLE: r"^PATCH /restapis/[^ ]+/stages/",
+    "a permission": r"^(POST|DELETE) /2015-03-31/functions/[^ ]+/policy",
+    "a change of the table": r"DynamoDB_20120810\.UpdateTable",
+    "a record of what was before": r'(PutItem|TransactWriteItems)\n.*"record": \{"S": "adopted',
+}
 # Which calls may come late. A writer's own call to legacy, or the gate's to a writer, may not: its client was warned
 # that the write may still happen, and so it may come after a later one.
 LATE: Mapping[str, Callable[[Arena], str]] = {
@@ -66,13 +76,16 @@ def late(attack: Attack, what: str, pattern: str) -> None:
 def lost(attack: Attack, what: str, pattern: str) -> None:
     """Have the next calls with this pattern take effect at once, and their callers get no answer."""
     calls = attack.rng.randint(1, 3)
+    attack.arena.may_fail(WINDOW)
     if hit := _hit(attack, pattern, calls=calls):
         attack.note(f"the answer to {what} was lost, {hit} times")
 
 
-def arrived(arena: Arena) -> bool:
-    """Whether every late call has taken effect."""
-    return not int(emulator.ask(arena, PATH, {"name": ""})["waiting"])
+def await_late(arena: Arena) -> None:
+    """Wait until every late call has taken effect."""
+    deadline = time.monotonic() + LONGEST_DELAY
+    while int(emulator.ask(arena, PATH, {"name": ""})["waiting"]) and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def _hit(attack: Attack, pattern: str, **how: float) -> int:

@@ -13,7 +13,6 @@ from sandbox.chaos.faults.attack import Attack
 from sandbox.chaos.foreign import effects
 from sandbox.chaos.foreign.client import once
 from sandbox.chaos.foreign.items import Items
-from sandbox.load import shape_of
 
 MOST = 20  # items
 DIGESTED = 2.0  # seconds in which the bridge may have looked at them
@@ -21,7 +20,7 @@ DIGESTED = 2.0  # seconds in which the bridge may have looked at them
 
 def foreign_items(attack: Attack) -> None:
     items = _writer(attack)
-    present = [key for key in final_state.keys(attack.arena) if key.isdigit()]  # modern's own are UUIDs
+    present = [key for key in final_state.keys(attack.arena) if attack.arena.made_by_legacy(key)]
     chosen = attack.rng.sample(present, min(len(present), attack.rng.randint(1, MOST)))
     begun = time.monotonic()
     for key in chosen:
@@ -39,7 +38,7 @@ def _resolve(attack: Attack, changed: Sequence[str]) -> None:
 
 def _writer(attack: Attack) -> Items:
     arena, numbers = attack.arena, count(1)
-    shape, prefix = shape_of(arena.target, arena.name), f"conflict-{attack.rng.randrange(10**9)}"
+    shape, prefix = arena.shape(), f"conflict-{attack.rng.randrange(10**9)}"
     client = once(arena)
     return Items(
         client, arena.deployed.modern_table, arena.entity, shape, lambda: f"{prefix}-{next(numbers)}", attack.rng

@@ -16,3 +16,4 @@ def throttle(attack: Attack) -> None:
 def request_throttling(arena: Arena, service: str, share: float, seconds: float) -> None:
     """Have the emulator throttle a share (0 to 1) of the calls to one service for so many seconds."""
     emulator.ask(arena, PATH, {"service": service, "share": share, "seconds": seconds})
+    arena.may_fail(seconds)

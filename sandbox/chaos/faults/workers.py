@@ -47,6 +47,11 @@ def pause_of_api(attack: Attack) -> float:
     return attack.rng.uniform(36.0, 40.0) if attack.rng.random() < 0.2 else attack.rng.uniform(1.0, 8.0)  # noqa: PLR2004
 
 
+def pause_of_adopted(attack: Attack) -> float:
+    """Seconds for an adopted writer: one in four outlasts the gate, and may be resumed before Lambda ends it."""
+    return attack.rng.uniform(27.2, 33.0) if attack.rng.random() < 0.25 else attack.rng.uniform(1.0, 8.0)  # noqa: PLR2004
+
+
 def pause_of_bridge(attack: Attack) -> float:
     """Seconds for a worker of the bridge, which has no lease."""
     return attack.rng.uniform(1.0, 10.0)

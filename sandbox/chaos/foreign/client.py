@@ -105,7 +105,8 @@ class ForeignClient:
 
     def _rows_own(self) -> list[str]:
         """Those that rows can have, whatever has made them."""
-        return [key for key in self._own if key.isdigit()]
+        natural = self._arena.entity.legacy.key_type == "string"
+        return [key for key in self._own if natural or key.isdigit()]
 
 
 def once(arena: Arena) -> "DynamoDBClient":

@@ -8,6 +8,7 @@ from sandbox.load.records import DELETE, GET, MAYBE, NOTHING, POST, PUT, UNAVAIL
 
 DONE = {POST: 201, PUT: 200, DELETE: 204, GET: 200}
 NOT_FOUND = 404
+TRUE_ROWS = frozenset({Phase.LEGACY, Phase.SWITCHING})  # phases in which a row that is not there is nowhere
 CLIENT = 1000  # the number of the foreign client in the history; the load's own begin at 0
 
 
@@ -50,12 +51,15 @@ class Call:
 def counted(call: Call, before: str, after: str, *, items: bool) -> Call:
     """The call as it counts, given the phase before and after it.
 
-    An acknowledged SQL write counts always: whether it may take place is decided by the fence. An acknowledged write of
+    An acknowledged SQL write counts always: whether it may take place is decided by the fence. One that found no row
+    did not meet the fence, and says something only while legacy is the source of truth. An acknowledged write of
     an item counts while modern is the source of truth from its begin to its end. Otherwise it may become a conflict.
     A read counts if it was of the source of truth from its begin to its end.
     """
     side = Phase.MODERN if items else Phase.LEGACY
     stayed = before == after == side
+    if not items and not {before, after} <= TRUE_ROWS and not _reads(call):
+        return Call([one for one in call.effects if one.found], call.begun, call.ended, call.outcome)
     if stayed or call.outcome or not (items or _reads(call)):
         return call
     return Call(call.effects, call.begun, call.ended, NOTHING if _reads(call) else MAYBE)

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.entities import Entity
+from sandbox.chaos.foreign import other_fields
 from sandbox.chaos.foreign.effects import Call, Effect
 from sandbox.chaos.foreign.sql import Values
 from sandbox.load import Shape
@@ -33,6 +34,7 @@ class Items:
         self._table = table
         self._key = entity.modern.key
         self._shape = shape
+        self._others = other_fields.attributes(entity, shape)
         self._values = values
         self._rng = rng
 
@@ -101,7 +103,7 @@ class Items:
     def _new(self, _: Sequence[str], effects: list[Effect]) -> None:
         value = self._values()
         effects.append(Effect(POST, f"item-{value}", value))
-        item = {self._key: {"S": effects[0].key}, **self._attributes(value)}
+        item = {**self._others, self._key: {"S": effects[0].key}, **self._attributes(value)}
         self._client.put_item(TableName=self._table, Item=item)
 
     def _delete(self, keys: Sequence[str], effects: list[Effect]) -> None:
@@ -135,7 +137,8 @@ class Items:
     def _get(self, keys: Sequence[str], effects: list[Effect]) -> None:
         effects.append(Effect(GET, keys[0]))
         found = self._read(keys[0])
-        value = found.get(self._shape.fields[0], {}).get("S", "")
+        attribute = found.get(self._shape.fields[0], {})
+        value = str(None) if "NULL" in attribute else attribute.get("S", "")  # as a client's history has it
         effects[0] = Effect(GET, keys[0], value, found=bool(found))
 
     def _read(self, key: str) -> dict[str, Any]:

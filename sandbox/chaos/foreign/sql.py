@@ -8,6 +8,7 @@ from typing import Any
 import pymysql
 
 from functions.domain.entities import Entity
+from sandbox.chaos.foreign import other_fields
 from sandbox.chaos.foreign.effects import Call, Effect
 from sandbox.load import Shape
 from sandbox.load.records import DELETE, GET, MAYBE, NOTHING, POST, PUT
@@ -15,6 +16,7 @@ from sandbox.load.records import DELETE, GET, MAYBE, NOTHING, POST, PUT
 LONGEST_TRANSACTION = 3.0  # seconds between two statements of a long one
 ROLLED_BACK = 0.2  # share of the long transactions that end so
 PROCEDURE = "foreign_change"
+KEY_TYPES = {"integer": "INT", "string": "VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"}
 
 Cursor = Any
 Values = Callable[[], str]  # a new unique value at each call
@@ -39,6 +41,8 @@ class Rows:
         self._table, self._key = f"`{place.database}`.`{place.table}`", f"`{place.key}`"
         self._procedure = f"`{place.database}`.{PROCEDURE}"
         self._columns = [f"`{entity.fields[name].column}`" for name in shape.fields]
+        self._natural, self._key_type = place.key_type == "string", KEY_TYPES[place.key_type]
+        self._others = {f"`{column}`": value for column, value in other_fields.columns(entity, shape).items()}
         self._open: Any = None
 
     def prepare(self) -> None:
@@ -48,7 +52,7 @@ class Rows:
         with self._cursor() as cursor:
             cursor.execute(f"DROP PROCEDURE IF EXISTS {self._procedure}")
             cursor.execute(
-                f"CREATE PROCEDURE {self._procedure}(IN of_key INT, {given}) "  # noqa: S608  # checked names
+                f"CREATE PROCEDURE {self._procedure}(IN of_key {self._key_type}, {given}) "  # noqa: S608  # checked names
                 f"BEGIN UPDATE {self._table} SET {sets} WHERE {self._key} = of_key; END"
             )
 
@@ -94,12 +98,12 @@ class Rows:
         if not there:
             return [Effect(PUT, key, "", found=False) for key in keys[:1]]
         values = {key: self._values() for key in there}
-        row = self._marks(1 + len(self._columns))
+        row = self._marks(self._width)
         sets = ", ".join(f"{column} = VALUES({column})" for column in self._columns)
         cursor.execute(
             f"INSERT INTO {self._table} ({self._all}) VALUES {', '.join([row] * len(there))} "  # noqa: S608  # likewise
             f"ON DUPLICATE KEY UPDATE {sets}",
-            [part for key, value in values.items() for part in (key, *self._fields(value))],
+            [part for key, value in values.items() for part in self._row(key, value)],
         )
         return [Effect(PUT, key, value) for key, value in values.items()]
 
@@ -109,20 +113,22 @@ class Rows:
 
     def _insert_ignore(self, cursor: Cursor, keys: Sequence[str]) -> list[Effect]:
         """A row that is there stays as it is; a new one is made."""
-        ignored = self._values()
+        ignored = self._row(keys[0], self._values())
         cursor.execute(
             f"INSERT IGNORE INTO {self._table} ({self._all}) "  # noqa: S608  # likewise
-            f"SELECT {self._key}, {', '.join(['%s'] * len(self._columns))} FROM {self._table} WHERE {self._key} = %s",
-            [*self._fields(ignored), keys[0]],
+            f"SELECT {', '.join(['%s'] * self._width)} FROM {self._table} WHERE {self._key} = %s",
+            [*ignored, keys[0]],
         )
         return self._inserted(cursor, "INSERT IGNORE", [self._values()])
 
     def _inserted(self, cursor: Cursor, verb: str, values: Sequence[str]) -> list[Effect]:
         """What is there after it: IGNORE makes warnings of errors."""
-        row = self._marks(len(self._columns))
+        first = 0 if self._natural else 1  # a table that assigns its keys is given none
+        rows = [self._row(f"row-{value}", value)[first:] for value in values]
+        columns, row = ", ".join(self._all_columns[first:]), self._marks(self._width - first)
         cursor.execute(
-            f"{verb} INTO {self._table} ({', '.join(self._columns)}) VALUES {', '.join([row] * len(values))}",
-            [part for value in values for part in self._fields(value)],
+            f"{verb} INTO {self._table} ({columns}) VALUES {', '.join([row] * len(values))}",
+            [part for one in rows for part in one],
         )
         cursor.execute(
             f"SELECT {self._key}, {self._columns[0]} FROM {self._table} "  # noqa: S608  # likewise
@@ -137,8 +143,8 @@ class Rows:
             return [Effect(PUT, keys[0], "", found=False)]
         value = self._values()
         cursor.execute(
-            f"REPLACE INTO {self._table} ({self._all}) VALUES {self._marks(1 + len(self._columns))}",  # noqa: S608  # likewise
-            [keys[0], *self._fields(value)],
+            f"REPLACE INTO {self._table} ({self._all}) VALUES {self._marks(self._width)}",  # noqa: S608  # likewise
+            self._row(keys[0], value),
         )
         return [Effect(PUT, keys[0], value)]
 
@@ -174,8 +180,20 @@ class Rows:
         return {str(key): _text(value) for key, value in cursor.fetchall()}
 
     @property
+    def _all_columns(self) -> list[str]:
+        return [self._key, *self._columns, *self._others]
+
+    @property
     def _all(self) -> str:
-        return ", ".join([self._key, *self._columns])
+        return ", ".join(self._all_columns)
+
+    @property
+    def _width(self) -> int:
+        return len(self._all_columns)
+
+    def _row(self, key: str, value: str) -> list[Any]:
+        """The values of all columns, the key's first."""
+        return [key, *self._fields(value), *self._others.values()]
 
     def _fields(self, value: str) -> list[str]:
         body = self._shape.body(value)

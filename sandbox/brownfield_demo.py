@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up, ledger, snapshot
 from sandbox.brownfield.system import ENTITY, Shop
-from sandbox.chaos.checker import Kind, Violation
+from sandbox.chaos import checker, final_state
+from sandbox.chaos.checker import Kind, Story, Violation
+from sandbox.chaos.system import Arena
 from sandbox.demo import PAUSE, Demo, DemoError, Result, console, done, final_table
 from sandbox.engine.aws import Aws
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import Sandbox
-from sandbox.load import Load
+from sandbox.load import History, Load, Shape
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,7 +75,7 @@ class BrownfieldDemo(Demo):
             self._step(load, "complete", "complete", "--execute", says="no trace is left in Aurora")
             time.sleep(PAUSE)
             history = load.stop()
-        broken = ledger.broken(self._sandbox, load.shape, history, present)
+        broken = broken_promises(self._sandbox, load.shape, history, present)
         self._undo_after_complete()
         return BrownfieldResult(
             rows=copied["rows_done"],
@@ -117,6 +120,18 @@ class BrownfieldDemo(Demo):
         self._changed += changed
         says = f"{', '.join(changed)} differ" if changed else f"{len(expected)} artefacts, byte for byte"
         done("compared with the shop before", time.monotonic() - begun, says)
+
+
+def broken_promises(sandbox: Sandbox, shape: Shape, history: History, before: Mapping[str, str]) -> Sequence[Violation]:
+    """Every promise to a client that was broken: a write that is lost, or there twice; a record of two writes.
+
+    DynamoDB is the source of truth at the end, and is read past every function.
+
+    Args:
+        before: what was there before the clients came.
+    """
+    held = final_state.modern(Arena(sandbox, ENTITY, lambda _: None), shape)
+    return checker.check(Story(before=before, attempts=history.attempts, source=held, other=held))
 
 
 def summary(result: BrownfieldResult) -> str:
