@@ -26,7 +26,7 @@ from functions.bridge.legacy_calls import MOST_CALLS, Ending, LegacyCalls, Reply
 from functions.bridge.ownership import Authority
 from functions.bridge.permits import Permit, Permits
 from functions.bridge.rows import Rows
-from functions.bridge.statements import Present, Statements
+from functions.bridge.statements import ITEM, Present, Statements
 from functions.domain import changes, mapping, names
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
@@ -183,8 +183,8 @@ class FunctionApplier:
         if not keys:
             return {}
         sql = (
-            f"SELECT d.item_key, d.sequence FROM {json_rows.source(['item_key'])} STRAIGHT_JOIN {names.DELETES_TABLE} d "  # noqa: S608
-            f"ON d.entity = :entity AND d.item_key = {json_rows.binary('item_key')}"
+            f"SELECT d.item_key, d.sequence FROM {json_rows.source(['item_key'])} "  # noqa: S608  # names of ours
+            f"STRAIGHT_JOIN {names.DELETES_TABLE} d ON d.entity = :entity AND d.item_key = {ITEM}"
         )
         rows = self._database.query(sql, {**json_rows.parameter([[key] for key in keys]), **self._sql.entity_value})
         return {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}

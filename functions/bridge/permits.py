@@ -20,9 +20,7 @@ from functions.domain.entities import Entity
 TABLE = names.REPLAYS_TABLE
 NOW = "UTC_TIMESTAMP(6)"
 # The fence is up, and modern is the source of truth; with a shared lock, so that neither changes meanwhile.
-REPLAYING = (
-    f"(SELECT c.fenced = 1 AND c.legacy_stamp = 0 FROM {names.CONTROL_TABLE} c WHERE c.entity = :entity)"  # noqa: S608
-)
+REPLAYING = f"(SELECT c.fenced = 1 AND c.legacy_stamp = 0 FROM {names.CONTROL_TABLE} c WHERE c.entity = :entity)"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,12 @@ class Permits:
         rows = self._database.query(sql, {**json_rows.parameter([[key] for key in keys]), **self._values})
         return {cell_text(key): Permit(int(cell_text(at)), int(cell_text(us)) / 1e6) for key, at, us in rows}
 
+    def longest(self) -> float:
+        """For how many seconds any permit of the entity still counts; 0 for none."""
+        left = f"COALESCE(MAX(TIMESTAMPDIFF(MICROSECOND, {NOW}, deadline)), 0)"
+        sql = f"SELECT {left} FROM {TABLE} WHERE entity = :entity AND item_key <> ''"  # noqa: S608  # names of ours
+        return max(0.0, int(cell_text(self._database.query(sql, self._values)[0][0])) / 1e6)
+
     def open(self, changes: Sequence[Change], owner: str, seconds: float) -> set[str]:
         """Open permits for changes, or take those over that count no more.
 
@@ -110,16 +114,14 @@ class Permits:
     def close(self, database: DataApi, keys: Sequence[str], owner: str) -> None:
         """Remove permits: their changes are done."""
         if keys:
-            sql = f"DELETE p FROM {self._places} WHERE p.owner = :owner"  # noqa: S608  # names of ours
+            sql = f"DELETE p FROM {self._places} WHERE p.owner = :owner"  # names of ours
             database.execute(sql, self._owner_values(keys, owner))
 
     def release(self, database: DataApi, keys: Sequence[str], owner: str, seconds: float) -> None:
         """Let permits count for so many seconds at most: their changes are to be replayed again after that."""
         if keys:
-            sql = (
-                f"UPDATE {self._places} SET p.deadline = LEAST(p.deadline, {NOW} + INTERVAL :microseconds MICROSECOND) "
-                "WHERE p.owner = :owner"
-            )
+            until = f"LEAST(p.deadline, {NOW} + INTERVAL :microseconds MICROSECOND)"
+            sql = f"UPDATE {self._places} SET p.deadline = {until} WHERE p.owner = :owner"  # noqa: S608  # names of ours
             given = {"microseconds": {"longValue": int(seconds * 1e6)}}
             database.execute(sql, {**self._owner_values(keys, owner), **given})
 

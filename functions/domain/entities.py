@@ -80,7 +80,7 @@ class Entity:
 
     @property
     def replayed(self) -> bool:
-        """Whether legacy's own write function brings modern's changes to Aurora, while modern is the source of truth."""
+        """Whether legacy's own write function brings changes to Aurora, while modern is the source of truth."""
         return self.bridge == REPLAY
 
 
@@ -171,7 +171,9 @@ def _contract(reader: Reader, legacy: LegacyTable, fields: Mapping[str, Field]) 
 def _replay(reader: Reader, legacy: LegacyTable, foreign: ApiContract | None) -> None:
     """What replay needs: keys that are the items', and calls that carry them to a function of the team's."""
     if legacy.key_type != "string":
-        reader.problem("bridge", 'replay expects key_type = "string" in legacy: the function finds a row by its own key')
+        reader.problem(
+            "bridge", 'replay expects key_type = "string" in legacy: the function finds a row by its own key'
+        )
     if foreign is None:
         reader.problem("bridge", f"replay expects tables [{reader.path}.api] and [{reader.path}.calls]")
         return

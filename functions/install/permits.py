@@ -1,7 +1,7 @@
-"""What the triggers know of permits: the rows by which the bridge lets the calls of legacy's own function pass the fence.
+"""What the triggers know of permits: rows by which the bridge lets calls of legacy's own function pass the fence.
 
-The bridge writes them (`functions.bridge.permits`). Of these rows one has no key: it says that the table's triggers look
-permits up, so that the bridge calls no function whose writes they would refuse (docs/adr/0032).
+The bridge writes them (`functions.bridge.permits`). Of these rows one has no key: it says that the table's triggers
+look permits up, so that the bridge calls no function whose writes they would refuse (docs/adr/0032).
 """
 
 from functions.aws.data_api import DataApi

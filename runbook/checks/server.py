@@ -134,9 +134,7 @@ def bridge(aurora: Aurora, entity: Entity) -> Check:
 
 def _lost(session: SqlSession, entity: Entity) -> dict[str, list[str]]:
     database, wanted = entity.legacy.database, (entity.legacy.table, *tables.helpers(entity))
-    found = {
-        table: grants.missing(session.grants, ROWS, database, table) for table in wanted
-    }
+    found = {table: grants.missing(session.grants, ROWS, database, table) for table in wanted}
     return {table: lost for table, lost in found.items() if lost}
 
 

@@ -45,8 +45,9 @@ class BrownfieldResult(Result):
 class BrownfieldDemo(Demo):
     entity = ENTITY
 
-    def __init__(self, sandbox: Sandbox, shop: Shop, *, count: int) -> None:
+    def __init__(self, sandbox: Sandbox, shop: Shop, *, count: int, replay: bool = False) -> None:
         super().__init__(sandbox, count=count)
+        self._replay = replay
         self._shop = shop
         self._account = Aws(sandbox.outputs["endpointUrl"])
         self._before = snapshot.take(self._account, shop)
@@ -73,6 +74,10 @@ class BrownfieldDemo(Demo):
             time.sleep(PAUSE)
             history = load.stop()
         broken = ledger.broken(self._sandbox, load.shape, history, present)
+        unaudited = ledger.unaudited(self._sandbox, load.shape, history) if self._replay else 0
+        if self._replay:
+            audited = len(history.attempts)
+            done("the shop's own audit", 0.0, f"{unaudited} of {audited:,} writes are missing in it")
         self._undo_after_complete()
         return BrownfieldResult(
             rows=copied["rows_done"],
@@ -95,7 +100,7 @@ class BrownfieldDemo(Demo):
         self._step(load, "adopt again", "adopt", "--execute", says="to stay")
         begun = time.monotonic()
         with load.window("sandbox up"):
-            bringing_up.deploy(self._sandbox.name, current=False)
+            bringing_up.deploy(self._sandbox.name, current=False, replay=self._replay)
         done("sandbox up, with the bridge", time.monotonic() - begun, "under load")
 
     def _undo(self) -> None:
@@ -106,7 +111,7 @@ class BrownfieldDemo(Demo):
     def _undo_after_complete(self) -> None:
         self._undo()
         begun = time.monotonic()
-        bringing_up.deploy(self._sandbox.name, bringing_up.BEFORE_ADOPTING, current=False)
+        bringing_up.deploy(self._sandbox.name, bringing_up.BEFORE_ADOPTING, current=False, replay=self._replay)
         done("sandbox up, without the bridge", time.monotonic() - begun, "it read the stream")
         self._undo()
         self._compare(snapshot.completed(self._before))

@@ -1,4 +1,4 @@
-"""Orders whose changes legacy's own function brings: written like the shop's, it swallows errors, and it keeps an audit.
+"""Orders whose changes legacy's own function brings. Like the shop's it swallows errors, and it keeps an audit.
 
 The function runs here, on the real database as the shop's own user. What stands for Lambda only passes events on.
 """
@@ -105,7 +105,7 @@ class Passing:
     most: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803, ARG002  # Lambda's names
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803  # Lambda's names
         event = json.loads(Payload)
         key = (event["pathParameters"] or {}).get("id") or json.loads(event["body"])["data"]["id"]
         self._count(key, 1)
@@ -136,7 +136,9 @@ class Orders:
     def passing(self, **given: Any) -> Passing:
         return Passing(self.function, **given)
 
-    def apply(self, *records: dict[str, Any], database: Any = None, functions: Any = None, seconds: float = SECONDS) -> Any:
+    def apply(
+        self, *records: dict[str, Any], database: Any = None, functions: Any = None, seconds: float = SECONDS
+    ) -> Any:
         """Apply a batch as the bridge does, once."""
         database = database or self.database
         contract = self.entity.contract
@@ -183,7 +185,10 @@ class Orders:
 
     def audit(self) -> list[tuple[str, str, str | None]]:
         rows = self.server.query(f"SELECT order_id, what, note FROM {self._place}.audit ORDER BY id")
-        return [(cell_text(key), cell_text(what), None if note.get("isNull") else cell_text(note)) for key, what, note in rows]
+        return [
+            (cell_text(key), cell_text(what), None if note.get("isNull") else cell_text(note))
+            for key, what, note in rows
+        ]
 
     def queued(self) -> int:
         return len(self.server.query(f"SELECT 1 FROM {self._place}.{names.CHANGES_TABLE}"))

@@ -132,12 +132,20 @@ def odd(_event):
 
 
 @pytest.mark.parametrize(
-    "answer", [{"statusCode": 503, "body": "down"}, {"statusCode": 429}, {"errorType": "KeyError", "errorMessage": "x"}, ["no answer"]]
+    "answer",
+    [
+        {"statusCode": 503, "body": "down"},
+        {"statusCode": 429},
+        {"errorType": "KeyError", "errorMessage": "x"},
+        ["no answer"],
+    ],
 )
 def test_an_answer_that_may_be_another_next_time_is_raised_when_the_others_are_applied(orders, answer):
     functions = orders.passing(before=lambda event: answer if "bad" in (event["body"] or "") else None)
     with pytest.raises(DataApiError):
-        orders.apply(order("a", BASE, "bad"), order("a", BASE + 1, "later"), order("b", BASE + 2, "b"), functions=functions)
+        orders.apply(
+            order("a", BASE, "bad"), order("a", BASE + 1, "later"), order("b", BASE + 2, "b"), functions=functions
+        )
     assert orders.notes() == {"b": "b"}
     orders.apply(order("a", BASE, "bad"), order("a", BASE + 1, "later"))  # at once: the calls have ended
     assert orders.notes() == {"a": "later", "b": "b"}
@@ -232,7 +240,9 @@ def deliveries(draw):
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(history) - 1)), max_size=3)))
     batches = [history[start:end] for start, end in zip([0, *cuts], [*cuts, len(history)], strict=True)]
     batches = [batch for batch in batches if batch]
-    return history, [(batch, draw(st.integers(1, 40)), draw(st.lists(st.sampled_from(batches), max_size=2))) for batch in batches]
+    return history, [
+        (batch, draw(st.integers(1, 40)), draw(st.lists(st.sampled_from(batches), max_size=2))) for batch in batches
+    ]
 
 
 def ends_exactly(orders, delivered):
@@ -248,7 +258,11 @@ def ends_exactly(orders, delivered):
             if old[-1]["dynamodb"]["SequenceNumber"] <= batch[-1]["dynamodb"]["SequenceNumber"]:
                 orders.deliver(*old)
     assert orders.notes() == truth(history)
-    written = {(each["dynamodb"]["Keys"]["pk"]["S"], image["note"]["S"]) for each in history if (image := each["dynamodb"].get("NewImage"))}
+    written = {
+        (each["dynamodb"]["Keys"]["pk"]["S"], image["note"]["S"])
+        for each in history
+        if (image := each["dynamodb"].get("NewImage"))
+    }
     assert written <= {(key, note) for key, _, note in orders.audit()}
     assert not orders.quarantined.changes
     assert not orders.permits()
