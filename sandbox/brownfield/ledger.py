@@ -10,6 +10,7 @@ from sandbox.chaos.checker import Story, Violation
 from sandbox.chaos.system import Arena
 from sandbox.lifecycle import Sandbox
 from sandbox.load import History, Shape
+from sandbox.load.records import EXPECTED, POST, PUT
 
 FIELDS = ("note", "reference")  # that the clients write: the first holds the value that no other write has
 
@@ -33,3 +34,15 @@ def broken(
     arena = Arena(sandbox, ENTITY, lambda _: None)
     held = (final_state.modern if modern else final_state.legacy)(arena, shape)
     return checker.check(Story(before=before, attempts=history.attempts, source=held, other=held))
+
+
+def unaudited(sandbox: Sandbox, history: History) -> list[str]:
+    """The notes that clients were told are written, and that the legacy function's audit does not have.
+
+    It has those of modern's phases only if that very function has brought them to Aurora.
+    """
+    with sandbox.database.connect(database="shop") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT note FROM order_audit")
+        audited = {str(note) for (note,) in cursor.fetchall()}
+    written = [one for one in history.attempts if one.kind in {POST, PUT} and one.status in EXPECTED[one.kind] - {404}]
+    return [one.value for one in written if one.value not in audited]
