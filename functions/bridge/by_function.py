@@ -329,6 +329,12 @@ class FunctionApplier:
         self._failed |= {key: _error(reply) for key, reply in closing.failed.items()}
 
 
+def until_after(seconds: float) -> Callable[[], float]:
+    """How many seconds are left of these, for a process that nothing ends."""
+    ends = time.monotonic() + seconds
+    return lambda: ends - time.monotonic()
+
+
 def _counts(permit: Permit | None) -> bool:
     return permit is not None and permit.seconds > 0
 

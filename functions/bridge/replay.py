@@ -18,14 +18,13 @@ Sequences of another stream say nothing (see `functions.bridge.stream_guard`): s
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import TransientError
 from functions.bridge import ownership, stream_guard
 from functions.bridge.apply import Applier
-from functions.bridge.by_function import FunctionApplier
+from functions.bridge.by_function import FunctionApplier, until_after
 from functions.bridge.exchange import ReadItems
 from functions.bridge.kept_columns import keeping
 from functions.bridge.legacy_calls import LegacyCalls
@@ -100,8 +99,8 @@ class Replay:
         to = (self._entity, self._database, verdict, stream, self._read)
         authority = ownership.read(self._database, self._entity)
         if self._calls and authority.fenced:
-            ends = time.monotonic() + self._calls.timeout + CALL_SECONDS
-            FunctionApplier(*to, self._calls, lambda: ends - time.monotonic()).apply([change], authority)
+            ends = until_after(self._calls.timeout + CALL_SECONDS)
+            FunctionApplier(*to, self._calls, ends).apply([change], authority)
         else:
             Applier(*to).apply([change], authority)
 

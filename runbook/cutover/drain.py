@@ -17,6 +17,7 @@ from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge import ownership
 from functions.bridge.apply import Applier
+from functions.bridge.by_function import MARGIN_SECONDS, FunctionApplier, until_after
 from functions.bridge.permits import Permits
 from functions.bridge.retries import RetryingQuarantine
 from functions.bridge.statements import Statements
@@ -28,6 +29,7 @@ from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower, Seen
 from runbook.cutover.steps import POLL_SECONDS, SwitchRun
 from runbook.errors import PreconditionError
+from runbook.quarantine.legacy_function import legacy_calls
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
 
@@ -35,15 +37,21 @@ KEYS_AT_ONCE = 500  # in one statement
 STATEMENTS_AT_ONCE = 8
 LOOK_SECONDS = 0.1  # between two looks while no client waits
 CLOCK_DIFFERENCE = timedelta(minutes=10)  # of this machine and DynamoDB, at most
+HAND_SECONDS = 2  # in which calls by hand of legacy's function begin
 APPROACHES = 2  # times that what came meanwhile is caught up with
 KEYS_SHOWN = 3  # in a message
 
 
 class StreamDrain:
-    """Brings what the stream has shown to Aurora: first while clients write, then, in a moment, while they are held."""
+    """Brings what the stream has shown to Aurora: first while clients write, then, in a moment, while they are held.
 
-    def __init__(self, run: SwitchRun) -> None:
+    Args:
+        alone: whether the bridge's mapping is off while the last changes are applied.
+    """
+
+    def __init__(self, run: SwitchRun, *, alone: bool = False) -> None:
         self._run = run
+        self._alone = alone
         self._started_follower: Follower | None = None
         self._left: dict[str, Seen] = {}
 
@@ -101,7 +109,8 @@ class StreamDrain:
         """Apply what is left here and now. Where the bridge changes the same rows and one of both gives way, again."""
         records = [record for key in self._left if (record := self._follower.record(key))]
         replayed = self._run.context.target.mapping[self._run.entity.name].replayed
-        if records and not replayed:  # legacy's function is called by the bridge alone, which gathers nothing
+        # Legacy's function is left to the bridge where there is one: it gathers nothing, and leaves no change out.
+        if records and (self._alone or not replayed):
             apply(self._run.context, self._run.entity, records)
 
     def _until_applied(self, deadline: float, look: float, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -181,7 +190,13 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
         authority = ownership.read(database, described)
         found = changes.from_stream(described, records, authority.copy_idle)
         read = partial(read_at_one_moment, context.clients.dynamodb, entity.modern_table, described.modern.key)
-        applier = Applier(described, database, RetryingQuarantine(quarantine), entity.stream_arn, read)
+        to = described, database, RetryingQuarantine(quarantine), entity.stream_arn, read
+        calls = legacy_calls(context, entity)
+        if calls and authority.fenced:
+            seconds = calls.timeout + MARGIN_SECONDS + HAND_SECONDS
+            applier = FunctionApplier(*to, calls, until_after(seconds))
+        else:
+            applier = Applier(*to)
         applier.apply(found, authority)
     except TransientError:
         return

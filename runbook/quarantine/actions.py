@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from functions.bridge.legacy_calls import LegacyCalls
 from functions.domain.phase import Phase
 from runbook.aws.outputs import EntityTarget
 from runbook.errors import PreconditionError
 from runbook.journal.lock import Lease
 from runbook.journal.operation import first
 from runbook.quarantine.entry import Entry
+from runbook.quarantine.legacy_function import legacy_calls
 from runbook.quarantine.resolve import Action, FieldPair, Resolution, Resolver
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
@@ -180,15 +180,7 @@ class EntityQuarantine:
         raise PreconditionError(f"{name} is {state.phase}: the source of truth is not decided yet", first(state))
 
     def _resolver(self, phase: Phase, lease: Lease | None = None) -> Resolver:
-        return Resolver(self.context, self.entity, self.store, phase, lease, self._calls())
-
-    def _calls(self) -> LegacyCalls | None:
-        """Legacy's own function, where it brings changes to Aurora."""
-        described = self.context.target.mapping[self.entity.name]
-        if not described.replayed or described.contract is None:
-            return None
-        timeout, functions = int(self.entity.legacy_write_timeout), self.context.clients.functions_once
-        return LegacyCalls(functions, self.entity.legacy_write_function, timeout, described.contract)
+        return Resolver(self.context, self.entity, self.store, phase, lease, legacy_calls(self.context, self.entity))
 
 
 def _record(lease: Lease, result: str, found: Sequence[Entry]) -> None:

@@ -37,12 +37,13 @@ def broken(
 
 
 def unaudited(sandbox: Sandbox, history: History) -> list[str]:
-    """The notes that clients were told are written, and that the legacy function's audit does not have.
+    """The notes that clients got acknowledged before `complete`, and that the legacy function's audit does not have.
 
     It has those of modern's phases only if that very function has brought them to Aurora.
     """
     with sandbox.database.connect(database="shop") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT note FROM order_audit")
         audited = {str(note) for (note,) in cursor.fetchall()}
-    written = [one for one in history.attempts if one.kind in {POST, PUT} and one.status in EXPECTED[one.kind] - {404}]
-    return [one.value for one in written if one.value not in audited]
+    until = dict((name, moment) for moment, name in history.marks).get("complete", float("inf"))
+    before = [one for one in history.attempts if one.ended < until and one.kind in {POST, PUT}]
+    return [one.value for one in before if one.status in EXPECTED[one.kind] - {404} and one.value not in audited]
