@@ -9,7 +9,8 @@ import pulumi_aws as aws
 
 from components import policies
 from components.adopted import TableReference
-from components.function import METRICS, Function, FunctionArgs, FunctionDefaults, FunctionNetwork
+from components.function import METRICS, Function, FunctionArgs, FunctionDefaults, FunctionNetwork, Invocable
+from components.settings import PROJECT, SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,12 @@ class FailureBucket(pulumi.ComponentResource):
 
 
 BATCH_TIMEOUT = 120  # seconds; a thousand large records take a few
+# Of a bridge that calls legacy's own function. A larger batch gains nothing, since each change is a call of its own; a
+# hundred keys are ten rounds of ten calls. What a batch has reached stays, so one that ends early goes on where it was.
+REPLAY_BATCH = 100  # records
+REPLAY_WINDOW = 0  # seconds to gather: there is nothing to coalesce
+LONGEST_CALL = 300  # seconds that legacy's function may take: one call and what is around it must fit into 15 minutes
+LONGEST_TIMEOUT = 900  # seconds; Lambda's own limit
 INSTALL_TIMEOUT = 300  # seconds; an index on a large table takes its time
 SESSION_TIMEOUT = 60  # seconds; functions/aws/session_function.py waits for a little longer
 LATE = 15 * 60  # seconds of iterator age after which an operator should look
@@ -78,6 +85,7 @@ class StreamBridgeArgs:
 
     Attributes:
         tables: the modern tables by entity.
+        replays: legacy's own write functions, of the entities whose changes they bring to Aurora.
         cluster_arn: the legacy cluster.
         database: the cluster's database, for what its Data API refuses.
         master_secret_arn: the user that the install function works as.
@@ -89,6 +97,7 @@ class StreamBridgeArgs:
     """
 
     tables: Mapping[str, TableReference]
+    replays: Mapping[str, Invocable]
     cluster_arn: pulumi.Input[str]
     database: DatabaseArgs
     master_secret_arn: pulumi.Input[str]
@@ -199,9 +208,13 @@ class StreamBridge(pulumi.ComponentResource):
         return self._function("install", "functions.install.handler.handler", rights, variables, INSTALL_TIMEOUT)
 
     def _entity(self, entity: str, table: TableReference) -> BridgeEntity:
-        args = self._args
+        args, replay = self._args, self._args.replays.get(entity)
+        if replay and replay.timeout > LONGEST_CALL:
+            problem = f"expected a timeout of {LONGEST_CALL} seconds at most for bridge = replay, got {replay.timeout}"
+            raise SettingsError([f"{PROJECT}:adopt.entities.{entity}.legacyWrites: {problem}"])
         rights = [
             *policies.sql(args.cluster_arn, self.secret.arn, transactions=True),
+            *([policies.invoke([replay.arn])] if replay else []),
             policies.read_stream(table.stream_arn),
             policies.look_items_up(table.arn),
             policies.quarantine_items(self.quarantine.arn),
@@ -212,22 +225,22 @@ class StreamBridge(pulumi.ComponentResource):
             "SECRET_ARN": self.secret.arn,
             "ENTITY": entity,
             "QUARANTINE_TABLE": self.quarantine.name,
+            **({"REPLAY_FUNCTION": replay.name, "REPLAY_TIMEOUT": str(replay.timeout)} if replay else {}),
         }
-        writer = self._function(
-            f"{entity}-writer", "functions.bridge.handler.handler", rights, variables, BATCH_TIMEOUT
-        )
+        timeout = min(LONGEST_TIMEOUT, BATCH_TIMEOUT + 2 * replay.timeout) if replay else BATCH_TIMEOUT
+        writer = self._function(f"{entity}-writer", "functions.bridge.handler.handler", rights, variables, timeout)
         self._alarms(entity, writer)
         return BridgeEntity(writer=writer, mapping=self._mapping(entity, table, writer))
 
     def _mapping(self, entity: str, table: TableReference, writer: Function) -> aws.lambda_.EventSourceMapping:
-        args = self._args
+        args, replayed = self._args, entity in self._args.replays
         return aws.lambda_.EventSourceMapping(
             f"{self._name}-{entity}-mapping",
             event_source_arn=table.stream_arn,
             function_name=writer.arn,
             starting_position="TRIM_HORIZON",  # why: LATEST can miss records while the mapping is being created
-            batch_size=args.batch_size,
-            maximum_batching_window_in_seconds=args.window_seconds,
+            batch_size=min(args.batch_size, REPLAY_BATCH) if replayed else args.batch_size,
+            maximum_batching_window_in_seconds=REPLAY_WINDOW if replayed else args.window_seconds,
             parallelization_factor=args.parallelization,
             bisect_batch_on_function_error=True,
             maximum_retry_attempts=-1,

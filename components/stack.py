@@ -101,6 +101,7 @@ class Streamback:
             f"{self._name}-bridge",
             StreamBridgeArgs(
                 tables={name: entity.table for name, entity in modern.entities.items()},
+                replays={name: self.legacy.writers[name] for name, each in settings.entities.items() if each.replayed},
                 cluster_arn=cluster.arn,
                 database=database,
                 master_secret_arn=cluster.secret_arn,
@@ -291,6 +292,7 @@ class Streamback:
             outputs |= {
                 "legacyReadFunction": self.legacy.readers[name].name,
                 "legacyWriteFunction": self.legacy.writers[name].name,
+                "legacyWriteTimeout": self.legacy.writers[name].timeout,
             }
         if self.modern:
             modern = self.modern.entities[name]

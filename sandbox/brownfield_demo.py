@@ -31,10 +31,15 @@ GONE = {Kind.LOST, Kind.DOUBLED, Kind.TORN}
 
 @dataclass(kw_only=True)
 class BrownfieldResult(Result):
-    """Beside the migration's figures: broken promises to clients, and artefacts of the shop that are not as before."""
+    """Beside the migration's figures: broken promises to clients, and artefacts of the shop that are not as before.
+
+    Attributes:
+        unaudited: with bridge = "replay", the notes that the shop's own function did not bring to Aurora.
+    """
 
     broken: list[Violation] = field(default_factory=list[Violation])
     changed: list[str] = field(default_factory=list[str])
+    unaudited: list[str] = field(default_factory=list[str])
 
     @property
     def lost(self) -> int:
@@ -42,14 +47,15 @@ class BrownfieldResult(Result):
 
     @property
     def held(self) -> bool:
-        return super().held and not self.lost and not self.changed
+        return super().held and not self.lost and not self.changed and not self.unaudited
 
 
 class BrownfieldDemo(Demo):
     entity = ENTITY
 
-    def __init__(self, sandbox: Sandbox, shop: Shop, *, count: int) -> None:
+    def __init__(self, sandbox: Sandbox, shop: Shop, *, count: int, replay: bool = False) -> None:
         super().__init__(sandbox, count=count)
+        self._replay = replay
         self._shop = shop
         self._account = Aws(sandbox.outputs["endpointUrl"])
         self._before = snapshot.take(self._account, shop)
@@ -76,6 +82,9 @@ class BrownfieldDemo(Demo):
             time.sleep(PAUSE)
             history = load.stop()
         broken = broken_promises(self._sandbox, load.shape, history, present)
+        unaudited = ledger.unaudited(self._sandbox, history) if self._replay else []
+        if self._replay:
+            console.print(f"  {len(unaudited)} acknowledged writes are missing in the audit of the shop's own function")
         self._undo_after_complete()
         return BrownfieldResult(
             rows=copied["rows_done"],
@@ -86,6 +95,7 @@ class BrownfieldDemo(Demo):
             windows=[(name, waits) for name, waits in history.windows() if name not in {"start", "between"}],
             broken=list(broken),
             changed=self._changed,
+            unaudited=unaudited,
         )
 
     def _adopt_and_undo(self, load: Load) -> None:
@@ -98,7 +108,7 @@ class BrownfieldDemo(Demo):
         self._step(load, "adopt again", "adopt", "--execute", says="to stay")
         begun = time.monotonic()
         with load.window("sandbox up"):
-            bringing_up.deploy(self._sandbox.name, current=False)
+            bringing_up.deploy(self._sandbox.name, current=False, replay=self._replay)
         done("sandbox up, with the bridge", time.monotonic() - begun, "under load")
 
     def _undo(self) -> None:
@@ -109,7 +119,7 @@ class BrownfieldDemo(Demo):
     def _undo_after_complete(self) -> None:
         self._undo()
         begun = time.monotonic()
-        bringing_up.deploy(self._sandbox.name, bringing_up.BEFORE_ADOPTING, current=False)
+        bringing_up.deploy(self._sandbox.name, bringing_up.BEFORE_ADOPTING, current=False, replay=self._replay)
         done("sandbox up, without the bridge", time.monotonic() - begun, "it read the stream")
         self._undo()
         self._compare(snapshot.completed(self._before))
@@ -155,10 +165,11 @@ def main() -> int:
     parser.add_argument(
         "--count", type=int, default=bringing_up.ROWS, help="set how many orders Aurora has at the start"
     )
+    parser.add_argument("--bridge", choices=("direct", "replay"), default="direct", help="set how the bridge writes")
     chosen = parser.parse_args()
     held = False
     try:
-        held = _run(chosen.count)
+        held = _run(chosen.count, replay=chosen.bridge == "replay")
     except (SandboxError, DemoError) as error:
         console.print(f"[red]The demo failed:[/] {error}", markup=True, highlight=False)
     finally:
@@ -167,16 +178,16 @@ def main() -> int:
     return 0 if held else 1
 
 
-def _run(count: int) -> bool:
+def _run(count: int, *, replay: bool) -> bool:
     lifecycle.down(NAME)
     console.print("[bold]streamback[/]: a system that exists, from Aurora MySQL to DynamoDB, and back\n")
     begun = time.monotonic()
     shop = bringing_up.shop(NAME, count)
     done(f"a shop with {count:,} orders", time.monotonic() - begun, "boto3 and SQL, no code of streamback")
     begun = time.monotonic()
-    sandbox = bringing_up.deploy(NAME, current=False)
+    sandbox = bringing_up.deploy(NAME, current=False, replay=replay)
     done("sandbox up, without the bridge", time.monotonic() - begun, "touches nothing of the shop")
-    result = BrownfieldDemo(sandbox, shop, count=count).run()
+    result = BrownfieldDemo(sandbox, shop, count=count, replay=replay).run()
     console.print()
     console.print(shown(result))
     console.print(summary(result), highlight=False)

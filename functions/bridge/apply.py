@@ -5,7 +5,7 @@ newer (docs/adr/0005).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Protocol
 
@@ -72,6 +72,12 @@ class BatchOutcome:
     disconnected: int = 0
     failed: list[Failed] = field(default_factory=list[Failed])
 
+    def add(self, other: "BatchOutcome") -> None:
+        """Count what another has counted, too."""
+        for each in fields(self):
+            if each.type is int:
+                setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
     def counts(self) -> dict[str, int]:
         return {
             "BridgeUpserts": self.upserts,
@@ -126,7 +132,7 @@ class Applier:
         return outcome
 
     def _apply(self, changes: Sequence[Change], outcome: BatchOutcome) -> None:
-        reasons = [(change, _misfit(self._entity, change)) for change in changes]
+        reasons = [(change, misfit(self._entity, change)) for change in changes]
         misfits = [(change, reason) for change, reason in reasons if reason and change.kind != ChangeKind.COPIED]
         self._quarantine_misfits(misfits, outcome)
         usable = [change for change, reason in reasons if not reason]
@@ -365,7 +371,7 @@ class Applier:
         return self._database.execute(sql, {"item": {"stringValue": change.key}}) > 0
 
 
-def _misfit(entity: Entity, change: Change) -> str:
+def misfit(entity: Entity, change: Change) -> str:
     """Why a change can never be written, as far as the change itself shows; empty when it may be."""
     problem = mapping.key_problem(entity, change.key)
     if problem and (change.kind == ChangeKind.UPSERT or not mapping.usable_key(change.key)):

@@ -10,9 +10,10 @@ a row of another table is waited for likewise (`functions.bridge.retries`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+import boto3
 from aws_lambda_powertools import Logger, Metrics
 
 from functions.aws import environment
@@ -20,15 +21,18 @@ from functions.aws.data_api import DataApi
 from functions.aws.dynamodb import read_at_one_moment, table_of_stream
 from functions.aws.mysql_errors import DataApiError
 from functions.aws.quarantine import Quarantine
-from functions.bridge import ownership, stream_guard
+from functions.bridge import legacy_calls, ownership, stream_guard
 from functions.bridge.apply import Applier
-from functions.bridge.retries import MOST_TRIES, OF_A_ROW, RetryingQuarantine
+from functions.bridge.by_function import FunctionApplier
+from functions.bridge.legacy_calls import LegacyCalls
+from functions.bridge.retries import FUNCTION_SECONDS, MOST_TRIES, OF_A_ROW, RetryingQuarantine
 from functions.domain import changes
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_lambda import LambdaClient
 
 
 logger = Logger()
@@ -56,9 +60,13 @@ def _apply(event: dict[str, Any], context: LambdaContext) -> None:
     database = environment.database(entity.legacy.database)
     stream_guard.check(database, entity, stream)
     authority = ownership.read(database, entity)  # before the records: what came later is modern's
-    found = changes.from_stream(entity, event["Records"], authority.copy_idle)
+    replaying = entity.replayed and authority.fenced
+    coalesced = changes.each_from_stream if replaying else changes.from_stream
+    found = coalesced(entity, event["Records"], authority.copy_idle)
     read = partial(read_at_one_moment, environment.dynamodb(), table_of_stream(stream), entity.modern.key)
-    applier = Applier(entity, database, RetryingQuarantine(quarantine), stream, read)
+    to = (entity, database, RetryingQuarantine(quarantine), stream, read)
+    ends = partial(_seconds_left, context)
+    applier = FunctionApplier(*to, _legacy_calls(entity), ends) if replaying else Applier(*to)
     try:
         outcome = applier.apply(found, authority)
     except DataApiError as error:
@@ -74,9 +82,27 @@ def _apply(event: dict[str, Any], context: LambdaContext) -> None:
         metrics.add_metric(name=name, unit="Count", value=count)
 
 
+def _seconds_left(context: LambdaContext) -> float:
+    return context.get_remaining_time_in_millis() / 1000
+
+
+def _legacy_calls(entity: Entity) -> LegacyCalls:
+    assert entity.contract is not None, "replay has a contract"
+    timeout = int(environment.variable("REPLAY_TIMEOUT"))
+    return LegacyCalls(_functions(timeout), environment.variable("REPLAY_FUNCTION"), timeout, entity.contract)
+
+
+@cache
+def _functions(timeout: int) -> LambdaClient:
+    return boto3.Session().client("lambda", config=legacy_calls.config(timeout))
+
+
 def _is_given_up(entity: Entity, database: DataApi, quarantine: Quarantine, found: Sequence[Change]) -> bool:
     """Whether a change has failed often enough, while its table can be read."""
-    if not found or found[0].kind not in OF_A_ROW or quarantine.tried(entity.name, found[0]).count < MOST_TRIES:
+    if not found or found[0].kind not in OF_A_ROW:
+        return False
+    tries = quarantine.tried(entity.name, found[0])
+    if tries.count < MOST_TRIES or (entity.replayed and tries.seconds < FUNCTION_SECONDS):
         return False
     database.query(f"SELECT 1 FROM `{entity.legacy.table}` LIMIT 1")  # noqa: S608  # a checked name
     return True

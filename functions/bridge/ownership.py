@@ -47,6 +47,7 @@ class Authority:
         legacy_since: since when legacy is; None for always.
         modern_since: since when modern is, or was before legacy, and copy writes no more; None while copy may write.
         bridged_since: since when the stream's records are applied; None while the entity is disconnected.
+        fenced: whether the fence is up, so that only the bridge may write, and whom it permits to.
     """
 
     epoch: int
@@ -54,6 +55,7 @@ class Authority:
     legacy_since: datetime | None
     modern_since: datetime | None
     bridged_since: datetime | None
+    fenced: bool = False
 
     @property
     def copy_idle(self) -> Idle | None:
@@ -87,7 +89,7 @@ def read(database: DataApi, entity: Entity) -> Authority:
         OutdatedTablesError: the row is missing, or lacks columns.
     """
     moments = ", ".join(f"DATE_FORMAT({name}, '%Y-%m-%d %H:%i:%s.%f')" for name in names.CONTROL_MOMENTS)
-    sql = f"SELECT legacy_stamp, {MODERN}, {moments} FROM {CONTROL} WHERE entity = :entity"  # noqa: S608  # names of ours
+    sql = f"SELECT legacy_stamp, {MODERN}, fenced, {moments} FROM {CONTROL} WHERE entity = :entity"  # noqa: S608  # names of ours
     try:
         rows = database.query(sql, {"entity": {"stringValue": entity.name}})
     except DataApiError as error:
@@ -96,7 +98,7 @@ def read(database: DataApi, entity: Entity) -> Authority:
         raise OutdatedTablesError(f"{names.CONTROL_TABLE} is of an older version: {INIT}", error.code) from error
     if not rows:
         raise OutdatedTablesError(f"{entity.name} has no row in {names.CONTROL_TABLE}: {INIT}", UNKNOWN_COLUMN)
-    epoch, modern, *since = rows[0]
+    epoch, modern, fenced, *since = rows[0]
     legacy_since, modern_since, bridged_since = map(moment, since)
     return Authority(
         epoch=int(cell_text(epoch)),
@@ -104,6 +106,7 @@ def read(database: DataApi, entity: Entity) -> Authority:
         legacy_since=legacy_since,
         modern_since=modern_since,
         bridged_since=bridged_since,
+        fenced=cell_text(fenced) in {"1", "True"},
     )
 
 

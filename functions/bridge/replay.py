@@ -22,15 +22,19 @@ from dataclasses import dataclass
 
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import TransientError
-from functions.bridge import stream_guard
+from functions.bridge import ownership, stream_guard
 from functions.bridge.apply import Applier
+from functions.bridge.by_function import FunctionApplier, until_after
 from functions.bridge.exchange import ReadItems
 from functions.bridge.kept_columns import keeping
+from functions.bridge.legacy_calls import LegacyCalls
 from functions.bridge.places import Place, Places
 from functions.bridge.statements import Statements
 from functions.domain import changes, mapping
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
+
+CALL_SECONDS = 30  # that a call of legacy's function may wait for another invocation of the same key
 
 
 @dataclass
@@ -51,12 +55,14 @@ class Replay:
     Args:
         database: the Data API as the bridge's user, on the entity's database.
         read: the items of some keys, consistently, as they are at one moment.
+        calls: legacy's own function, which brings changes of the entity to Aurora; None where the bridge's SQL does.
     """
 
-    def __init__(self, entity: Entity, database: DataApi, read: ReadItems) -> None:
+    def __init__(self, entity: Entity, database: DataApi, read: ReadItems, calls: LegacyCalls | None = None) -> None:
         self._entity = entity
         self._database = database
         self._read = read
+        self._calls = calls
         self._places = Places(entity, database)
 
     def place(self, key: str) -> Place:
@@ -82,12 +88,21 @@ class Replay:
         change = changes.of_item(self._entity, key, sequence, self._read([key])[key])  # after the place
         verdict = Verdict()
         self._places.shift(key, place, known, sequence, sequence - 1)
-        Applier(self._entity, self._database, verdict, known, self._read).apply([change])
+        self._apply(change, verdict, known)
         if verdict.reason:
             self._places.shift(key, place, known, sequence - 1, sequence)
         else:
             self._confirm(change)
         return verdict
+
+    def _apply(self, change: Change, verdict: Verdict, stream: str) -> None:
+        to = (self._entity, self._database, verdict, stream, self._read)
+        authority = ownership.read(self._database, self._entity)
+        if self._calls and authority.fenced:
+            ends = until_after(self._calls.timeout + CALL_SECONDS)
+            FunctionApplier(*to, self._calls, ends).apply([change], authority)
+        else:
+            Applier(*to).apply([change], authority)
 
     def pass_over(self, key: str, noted: int, stream: str) -> None:
         """Note a quarantined change as seen, without its content, so that neither the bridge nor a drain waits for it.

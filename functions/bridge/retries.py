@@ -9,6 +9,7 @@ from functions.domain.entities import Entity
 
 OF_A_ROW = frozenset({ChangeKind.UPSERT, ChangeKind.DELETE})  # changes that quarantine can hold
 MOST_TRIES = 6  # at a record that fails alone, for an unknown reason or for a row of another table
+FUNCTION_SECONDS = 120.0  # seconds at least for legacy's function to answer again: it may be deployed just then
 RETRY_SECONDS = 30.0  # seconds at least for that row to come: the bridge of its table has a lag of its own
 
 

@@ -67,9 +67,7 @@ class Statements:
         self._records = json_rows.source([*MARKS, *(f"f{i}" for i in range(len(entity.fields)))])
         self._values = [_value(field, f"f{i}") for i, field in enumerate(entity.fields.values())]
         self._followed = stream_guard.follows(":stream")
-        older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} < {OF_ROW})"
-        changeable = ownership.changeable(entity, json_rows.cell("created"))
-        self._changeable = f"{older} AND {self._followed} AND {changeable}"
+        self._changeable = self._older("<")
         self.insert = self._insert()
         self.keep_tombstone = (
             f"INSERT INTO {names.DELETES_TABLE} (entity, item_key, sequence, deleted_at) "  # noqa: S608
@@ -88,6 +86,10 @@ class Statements:
             "token = IF(VALUES(sequence) > sequence, VALUES(token), token), applied_at = VALUES(applied_at), "
             "sequence = GREATEST(sequence, VALUES(sequence))"  # set from left to right, so the token first
         )
+
+    def _older(self, than: str) -> str:
+        older = f"({names.SEQUENCE_COLUMN} IS NULL OR {names.SEQUENCE_COLUMN} {than} {OF_ROW})"
+        return f"{older} AND {self._followed} AND {ownership.changeable(self._entity, json_rows.cell('created'))}"
 
     def _insert(self) -> str:
         """A COUNT, since NOT EXISTS may become a join that reads, and so locks, every tombstone."""
@@ -108,11 +110,18 @@ class Statements:
         Args:
             collation: of their primary key, as a lookup found it; so do the other methods.
         """
+        return self._update(collation, self._changeable)
+
+    def complete(self, collation: str) -> str:
+        """The UPDATE of rows that legacy's own function has written under the same sequence."""
+        return self._update(collation, self._older("<="))
+
+    def _update(self, collation: str, condition: str) -> str:
         columns = [f"{self._table}.`{field.column}`" for field in self._entity.fields.values()]
         sets = ", ".join(f"{column} = {value}" for column, value in zip(columns, self._values, strict=True))
         return (
             f"UPDATE {STRICT} {self._by_primary_key('primary_key', collation, self._records)} SET {sets}, "  # noqa: S608
-            f"{names.SEQUENCE_COLUMN} = {OF_ROW} WHERE {self._changeable}"
+            f"{names.SEQUENCE_COLUMN} = {OF_ROW} WHERE {condition}"
         )
 
     def delete(self, collation: str) -> str:
@@ -150,6 +159,12 @@ class Statements:
             f"UPDATE {self._table} SET {names.KEY_COLUMN} = NULL{keeping} "  # noqa: S608  # checked names
             f"WHERE {names.KEY_COLUMN} = :item AND {names.KEY_COLUMN} <> {key_as_bytes(self._entity)}"
         )
+
+    def moved(self, keys: Sequence[str]) -> tuple[str, Values]:
+        """The SELECT of those item keys that a row has which legacy has moved to another key since."""
+        where, values = within(names.KEY_COLUMN, [{"stringValue": key} for key in keys])
+        key = names.KEY_COLUMN
+        return f"SELECT {key} FROM {self._table} WHERE {where} AND {key} <> {key_as_bytes(self._entity)}", values  # noqa: S608
 
     def rows(self, where: str) -> str:
         """The SELECT of what `looked_up` reads of some rows."""

@@ -179,7 +179,9 @@ class Adoption:
         cleared = 0
         still = f"WHERE entity = :entity AND {follows(':adopting')}"
         deletes = names.DELETES_TABLE
+        permits = f"DELETE FROM {names.REPLAYS_TABLE} {still} AND item_key <> ''"  # noqa: S608  # names of ours
         for sql in (
+            *([permits] if self.entity.replayed else []),
             f"DELETE FROM {deletes} {still} AND legacy_stamp IS NULL",  # noqa: S608  # names of ours
             f"UPDATE {deletes} SET sequence = 0 {still} AND sequence > 0",  # noqa: S608
             f"DELETE FROM {names.HEARTBEATS_TABLE} {still}",  # noqa: S608

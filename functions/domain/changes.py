@@ -61,14 +61,28 @@ def from_stream(entity: Entity, records: Iterable[Mapping[str, Any]], idle: Idle
         idle: when copy wrote nothing.
     """
     last: dict[tuple[ChangeKind | None, str], Change] = {}
-    for record in records:
-        change = _change(entity, record, idle)
-        if change is None:
-            continue
-        slot = (change.kind if change.kind in BESIDE else None, change.key)
-        if slot not in last or last[slot].sequence < change.sequence:
-            last[slot] = change
+    for change in each_from_stream(entity, records, idle):
+        last[change.kind if change.kind in BESIDE else None, change.key] = change
     return sorted(last.values(), key=lambda change: change.sequence)
+
+
+def each_from_stream(entity: Entity, records: Iterable[Mapping[str, Any]], idle: Idle | None = None) -> list[Change]:
+    """Every change of a stream event's `Records`, in order; one that is there twice once."""
+    found = (_change(entity, record, idle) for record in records)
+    every = {(change.key, change.sequence): change for change in found if change is not None}
+    return sorted(every.values(), key=lambda change: change.sequence)
+
+
+def in_rounds(changes: Iterable[Change]) -> list[list[Change]]:
+    """Changes, in order, so that a round has one of a key at most: the first of each key, then the second."""
+    rounds: list[list[Change]] = []
+    counts: dict[str, int] = {}
+    for change in changes:
+        number = counts[change.key] = counts.get(change.key, -1) + 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(change)
+    return rounds
 
 
 def of_item(entity: Entity, key: str, sequence: int, item: Mapping[str, Any] | None) -> Change:

@@ -19,7 +19,8 @@ OPERATION = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE) (/\S*)")
 READING = frozenset({"GET", "HEAD"})
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 POINTER = re.compile(r"(/[^/]+)+")
-CALLS = ("list", "read", "create", "update", "delete")
+CHANGING = ("create", "update", "delete")
+CALLS = ("list", "read", *CHANGING)
 KEY = "id"  # the placeholder of the record's key
 SUCCESSES = range(200, 300)
 
@@ -83,6 +84,12 @@ class Call:
     body: Any = None
     success: Success = field(default_factory=Success)
     key: str = ""
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """The names of the values that the request carries."""
+        parts = (self.path, self.query, self.headers, self.body)
+        return frozenset(name for part in parts for name in _placeholders(part))
 
     def event(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The event that API Gateway's proxy integration would make of the request.

@@ -27,6 +27,7 @@ from functions.domain.values import (
 )
 
 KEY_TYPES = ("integer", "string")
+DIRECT, REPLAY = "direct", "replay"  # how the bridge brings a change to Aurora: by its SQL, or by legacy's function
 COLUMN_BITS = (8, 16, 24, 32, 64)  # of TINYINT, SMALLINT, MEDIUMINT, INT and BIGINT
 LONGEST_FIXED = 255  # characters of a CHAR, bytes of a BINARY
 RESERVED_ENTITIES = frozenset({"aurora", "dynamo"})
@@ -75,6 +76,12 @@ class Entity:
     modern: ModernTable
     fields: Mapping[str, Field]
     contract: ApiContract | None = None
+    bridge: str = DIRECT
+
+    @property
+    def replayed(self) -> bool:
+        """Whether legacy's own write function brings changes to Aurora, while modern is the source of truth."""
+        return self.bridge == REPLAY
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,10 @@ def _entity(name: str, value: Any, problems: list[str]) -> Entity:
         reader.problem("", "this name is reserved")
     legacy, modern = _legacy(reader.table("legacy")), _modern(reader.table("modern"))
     fields = _fields(reader.table("fields"))
+    bridge = reader.choice("bridge", (DIRECT, REPLAY), DIRECT)
     foreign = _contract(reader, legacy, fields)
+    if bridge == REPLAY:
+        _replay(reader, legacy, foreign)
     reader.close()
     _unique(problems, f"{name}.fields", ((f.name, f.column.lower()) for f in fields.values()))
     for each in fields.values():
@@ -143,7 +153,7 @@ def _entity(name: str, value: Any, problems: list[str]) -> Entity:
             problems.append(f"{name}.fields.{each.name}.column: {each.column!r} is the legacy key")
         if each.name == modern.key:
             problems.append(f"{name}.fields.{each.name}: is the modern key")
-    return Entity(name=name, legacy=legacy, modern=modern, fields=fields, contract=foreign)
+    return Entity(name=name, legacy=legacy, modern=modern, fields=fields, contract=foreign, bridge=bridge)
 
 
 def _contract(reader: Reader, legacy: LegacyTable, fields: Mapping[str, Field]) -> ApiContract | None:
@@ -156,6 +166,26 @@ def _contract(reader: Reader, legacy: LegacyTable, fields: Mapping[str, Field]) 
     if calls:
         reader.problem("calls", "expected only with a table api, which names the operations")
     return None
+
+
+def _replay(reader: Reader, legacy: LegacyTable, foreign: ApiContract | None) -> None:
+    """What replay needs: keys that are the items', and calls that carry them to a function of the team's."""
+    if legacy.key_type != "string":
+        reader.problem(
+            "bridge", 'replay expects key_type = "string" in legacy: the function finds a row by its own key'
+        )
+    if foreign is None:
+        reader.problem("bridge", f"replay expects tables [{reader.path}.api] and [{reader.path}.calls]")
+        return
+    for name in contract.CHANGING:
+        call = foreign.calls.get(name)
+        if call is None:
+            reader.problem("bridge", f"replay expects a table [{reader.path}.calls.{name}]")
+        elif call.operation not in foreign.writes:
+            reader.problem(f"calls.{name}.call", f"replay expects one of writes, got {str(call.operation)!r}")
+        elif contract.KEY not in call.carried:
+            why = "a key that legacy assigns could not be the item's" if name == "create" else "it finds the row"
+            reader.problem(f"calls.{name}", f"replay expects {{{contract.KEY}}} in path, query, headers or body: {why}")
 
 
 def _operations(found: Iterable[Entity]) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ CONTROL_TABLE = "streamback_control"  # one row an entity: the fence, and the cu
 # Columns of control: since when legacy, or modern, is the source of truth, and the bridge applies the stream.
 CONTROL_MOMENTS = ("legacy_since", "modern_since", "bridged_since")
 CHANGES_TABLE = "streamback_changes"  # copy's queue
+REPLAYS_TABLE = "streamback_replays"  # one row a key whose change the bridge is replaying by legacy's own function
 ARRIVED = 2  # in its column `backfill`: legacy inserted a row under the key, or moved one to it
 BRIDGE_USER = "streamback_bridge"
 

@@ -32,6 +32,19 @@ TABLES = {
         "INDEX lane (entity, lane, change_id)"
     ),
 }
+REPLAY_TABLES = {  # beside TABLES, for an entity with bridge = "replay"
+    names.REPLAYS_TABLE: (
+        f"entity VARCHAR(64) NOT NULL, item_key VARBINARY({names.KEY_BYTES}) NOT NULL, "
+        "sequence DECIMAL(40,0) NOT NULL, owner VARCHAR(64) CHARACTER SET ascii NOT NULL, "
+        "deadline DATETIME(6) NOT NULL, PRIMARY KEY (entity, item_key)"
+    )
+}
+EVERY_TABLE = (*TABLES, *REPLAY_TABLES)
+
+
+def helpers(entity: Entity) -> dict[str, str]:
+    """The columns of each helper table that an entity needs, by name."""
+    return {**TABLES, **(REPLAY_TABLES if entity.replayed else {})}
 
 
 def prepare(server: DataApi, entity: Entity, deadline: float | None = None, *, block_writers: bool = False) -> None:
@@ -42,7 +55,7 @@ def prepare(server: DataApi, entity: Entity, deadline: float | None = None, *, b
         BlockedWritersError: it would block writers, and `block_writers` does not allow that.
     """
     database = entity.legacy.database
-    for name, columns in TABLES.items():
+    for name, columns in helpers(entity).items():
         server.execute(f"CREATE TABLE IF NOT EXISTS `{database}`.{name} ({columns}) CHARACTER SET utf8mb4")
     tokens.prepare(server, entity)
     control_row.prepare(server, entity)
@@ -79,8 +92,13 @@ def _complete_control(server: DataApi, entity: Entity) -> None:
 
 def grants(entity: Entity) -> list[str]:
     """The bridge's rights: rows of the entity's table and of the helper tables, nothing else."""
-    helpers = [f"`{entity.legacy.database}`.{name}" for name in TABLES]
-    return [f"SELECT, INSERT, UPDATE, DELETE ON {table}" for table in (place(entity), *helpers)]
+    places = [f"`{entity.legacy.database}`.{name}" for name in helpers(entity)]
+    return [granted(table) for table in (place(entity), *places)]
+
+
+def granted(table: str) -> str:
+    """What the bridge's user may do with a table."""
+    return f"SELECT, INSERT, UPDATE, DELETE ON {table}"
 
 
 def place(entity: Entity) -> str:

@@ -12,7 +12,7 @@ from functions.aws.data_api import DataApi, cell_text
 from functions.aws.mysql_errors import LOCK_WAIT, DataApiError
 from functions.domain import names
 from functions.domain.entities import Entity
-from functions.install import control_row, tokens
+from functions.install import control_row, permits, tokens
 from functions.install.online_ddl import ATTEMPTS, LOCK_SECONDS, TableBusyError
 
 EVENTS = ("INSERT", "UPDATE", "DELETE")
@@ -52,13 +52,17 @@ def install(server: DataApi, entity: Entity, token: int = tokens.NO_TOKEN) -> li
     """
     control_row.begin_first_epoch(server, entity)
     present, made = _present(server, entity), list[str]()
-    wanted = bodies(entity)
-    for name in differences(present, entity):
+    wanted, wrong = bodies(entity), differences(present, entity)
+    if wrong and not entity.replayed:
+        permits.forget_triggers(server, entity)
+    for name in wrong:
         when, body = wanted[name]
         statements = [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"] if name in present else []
         statements.append(f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}")
         change(server, entity, statements, tokens.holding(entity, token, LOCK_SECONDS))
         made.append(name)
+    if entity.replayed:
+        permits.note_triggers(server, entity)
     return made
 
 
@@ -79,6 +83,8 @@ def remove_for_good(server: DataApi, entity: Entity) -> list[str]:
 
 def _drop(server: DataApi, entity: Entity, held: str = "") -> list[str]:
     found = [name for name in bodies(entity) if name in _present(server, entity)]
+    if found:
+        permits.forget_triggers(server, entity)
     for name in found:
         change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"], held)
     return found
@@ -120,6 +126,8 @@ def _control(entity: Entity, columns: str, variables: str) -> str:
 
 
 def _fence(entity: Entity, event: str) -> str:
+    if entity.replayed:
+        return _fence_of_replay(entity, event)
     stamp = f"IF stamp > 0 THEN SET NEW.{names.EPOCH_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
     return (
         "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
@@ -129,6 +137,37 @@ def _fence(entity: Entity, event: str) -> str:
         "IF raised THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
         f"'streamback: writes to {entity.name} are fenced'; END IF; "
         f"{'' if event == 'DELETE' else stamp}"
+        "END IF; END"
+    )
+
+
+def _fence_of_replay(entity: Entity, event: str) -> str:
+    """The fence of an entity whose changes legacy's own function brings: it lets in what the bridge has permitted.
+
+    A permit counts while the fence is up only. While it is down, a call that is still under way must not pass for a
+    client's, so the key is refused until the call has ended (docs/adr/0032).
+    """
+    row, column = ("OLD" if event == "DELETE" else "NEW"), names.SEQUENCE_COLUMN
+    look = permits.look(_place(entity), entity.name, _identity(entity, row))
+    if event == "UPDATE":
+        look += f"IF {_moved(entity)} THEN SET permitted = NULL; END IF; "
+    noted = {
+        "INSERT": f"SET NEW.{names.KEY_COLUMN} = {_identity(entity, 'NEW')}; SET NEW.{column} = permitted; ",
+        "UPDATE": f"SET NEW.{column} = GREATEST(permitted, COALESCE(OLD.{column}, -1)); ",
+        "DELETE": "",
+    }[event]
+    stamp = f"IF stamp > 0 THEN SET NEW.{names.EPOCH_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
+    return (
+        "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
+        "DECLARE remembered, replaced, permitted DECIMAL(40,0) DEFAULT NULL; "
+        f"IF {OTHERS} THEN "
+        f"{_control(entity, 'fenced, legacy_stamp', 'raised, stamp')}{look}"
+        "IF raised AND permitted IS NULL THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
+        f"'streamback: writes to {entity.name} are fenced'; END IF; "
+        "IF permitted IS NOT NULL AND NOT raised THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
+        f"'streamback: a call of the bridge for this key of {entity.name} is under way'; END IF; "
+        f"IF permitted IS NOT NULL THEN {noted}SET {permits.seen(entity.name, event)} = 1; "
+        f"ELSE SET {permits.seen(entity.name, event)} = NULL; {'' if event == 'DELETE' else stamp}END IF; "
         "END IF; END"
     )
 
@@ -171,7 +210,8 @@ def _capture(entity: Entity, event: str) -> str:
     else:
         work = gone
     variable = "" if event == "INSERT" else "DECLARE stamp INT DEFAULT 0; "
-    return f"BEGIN {variable}IF {OTHERS} THEN {work}END IF; END"
+    captured = f"{OTHERS} AND {permits.seen(entity.name, event)} IS NULL" if entity.replayed else OTHERS
+    return f"BEGIN {variable}IF {captured} THEN {work}END IF; END"
 
 
 def _identity(entity: Entity, row: str) -> str:

@@ -88,7 +88,7 @@ def _forget(server: DataApi, entity: Entity) -> None:
         table = f"`{entity.legacy.database}`.{name}"
         while server.execute(f"DELETE FROM {table} WHERE entity = :entity LIMIT {AT_ONCE}", values):  # noqa: S608
             pass
-    _revoke(server, tables.grants(entity)[:1])
+    _revoke(server, [tables.granted(tables.place(entity))])
 
 
 def _helpers(server: DataApi, entity: Entity) -> list[str]:
@@ -96,7 +96,7 @@ def _helpers(server: DataApi, entity: Entity) -> list[str]:
     present = _present(server, entity)
     if names.CONTROL_TABLE in present and control_row.entities(server, entity):
         return []
-    _revoke(server, tables.grants(entity)[1:])
+    _revoke(server, [tables.granted(f"`{entity.legacy.database}`.{name}") for name in tables.EVERY_TABLE])
     control_row.drop_procedure(server, entity)
     tokens.drop_procedures(server, entity)
     online_ddl.sweep(server, entity.legacy.database)
@@ -124,7 +124,7 @@ def _revoke(server: DataApi, grants: list[str]) -> None:
 
 def _present(server: DataApi, entity: Entity) -> list[str]:
     found = _tables(server, "table_schema = :database", database=entity.legacy.database)
-    return [name for name in tables.TABLES if name in found]
+    return [name for name in tables.EVERY_TABLE if name in found]
 
 
 def _tables(server: DataApi, where: str, **values: str) -> set[str]:

@@ -24,6 +24,7 @@ class EntityTarget:
     bridge_mapping_id: str = ""
     legacy_read_function: str = ""
     legacy_write_function: str = ""
+    legacy_write_timeout: str = ""  # seconds, of an adopted one
     copy_schedules: tuple[str, ...] = ()
     table_adopted: bool = False
 

@@ -142,10 +142,8 @@ def bridge(aurora: Aurora, entity: Entity) -> Check:
 
 
 def _lost(session: SqlSession, entity: Entity) -> dict[str, list[str]]:
-    database = entity.legacy.database
-    found = {
-        table: grants.missing(session.grants, ROWS, database, table) for table in (entity.legacy.table, *tables.TABLES)
-    }
+    database, wanted = entity.legacy.database, (entity.legacy.table, *tables.helpers(entity))
+    found = {table: grants.missing(session.grants, ROWS, database, table) for table in wanted}
     return {table: lost for table, lost in found.items() if lost}
 
 

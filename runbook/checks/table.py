@@ -67,9 +67,10 @@ def _own_columns(facts: Facts) -> Check:
 
 
 def _own_tables(facts: Facts) -> Check:
-    missing = sorted(set(tables.TABLES) - facts.helpers)
-    value = f"no {', '.join(missing)}" if missing else f"{len(tables.TABLES)} in {facts.entity.legacy.database}"
-    return Check(name="helper tables", ok=not missing, value=value, limit=f"{len(tables.TABLES)}", remedy=INIT)
+    wanted = tables.helpers(facts.entity)
+    missing = sorted(set(wanted) - facts.helpers)
+    value = f"no {', '.join(missing)}" if missing else f"{len(wanted)} in {facts.entity.legacy.database}"
+    return Check(name="helper tables", ok=not missing, value=value, limit=f"{len(wanted)}", remedy=INIT)
 
 
 def _online(facts: Facts) -> Check:

@@ -49,7 +49,7 @@ class Complete:
     def steps(self) -> list[Step]:
         choices = replace(self.run.choices, hold=self.run.choices.timeout)  # no client is held here
         calm = replace(self.run, choices=choices)
-        stream = StreamDrain(calm)
+        stream = StreamDrain(calm, alone=True)
         return [
             Step(
                 name="follow",

@@ -17,6 +17,8 @@ from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge import ownership
 from functions.bridge.apply import Applier
+from functions.bridge.by_function import MARGIN_SECONDS, FunctionApplier, until_after
+from functions.bridge.permits import Permits
 from functions.bridge.retries import RetryingQuarantine
 from functions.bridge.statements import Statements
 from functions.domain import changes, mapping, names
@@ -27,6 +29,7 @@ from runbook.aws.outputs import EntityTarget
 from runbook.aws.stream import Follower, Seen
 from runbook.cutover.steps import POLL_SECONDS, SwitchRun
 from runbook.errors import PreconditionError
+from runbook.quarantine.legacy_function import legacy_calls
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
 
@@ -34,15 +37,21 @@ KEYS_AT_ONCE = 500  # in one statement
 STATEMENTS_AT_ONCE = 8
 LOOK_SECONDS = 0.1  # between two looks while no client waits
 CLOCK_DIFFERENCE = timedelta(minutes=10)  # of this machine and DynamoDB, at most
+HAND_SECONDS = 2  # in which calls by hand of legacy's function begin
 APPROACHES = 2  # times that what came meanwhile is caught up with
 KEYS_SHOWN = 3  # in a message
 
 
 class StreamDrain:
-    """Brings what the stream has shown to Aurora: first while clients write, then, in a moment, while they are held."""
+    """Brings what the stream has shown to Aurora: first while clients write, then, in a moment, while they are held.
 
-    def __init__(self, run: SwitchRun) -> None:
+    Args:
+        alone: whether the bridge's mapping is off while the last changes are applied.
+    """
+
+    def __init__(self, run: SwitchRun, *, alone: bool = False) -> None:
         self._run = run
+        self._alone = alone
         self._started_follower: Follower | None = None
         self._left: dict[str, Seen] = {}
 
@@ -83,6 +92,7 @@ class StreamDrain:
         deadline = run.held_since + run.choices.hold
         self._follower.reach(run.choices.hold)
         self._until_applied(deadline, POLL_SECONDS, self._apply)
+        await_calls(run, deadline)
         quarantined = EntryStore(run.context, run.entity).entries()
         if quarantined:
             raise PreconditionError(
@@ -98,7 +108,9 @@ class StreamDrain:
     def _apply(self) -> None:
         """Apply what is left here and now. Where the bridge changes the same rows and one of both gives way, again."""
         records = [record for key in self._left if (record := self._follower.record(key))]
-        if records:
+        replayed = self._run.context.target.mapping[self._run.entity.name].replayed
+        # Legacy's function is left to the bridge where there is one: it gathers nothing, and leaves no change out.
+        if records and (self._alone or not replayed):
             apply(self._run.context, self._run.entity, records)
 
     def _until_applied(self, deadline: float, look: float, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -116,6 +128,25 @@ class StreamDrain:
             run.context.say(f"{len(self._left):,} changes on their way to Aurora")
             meanwhile()
             time.sleep(look)  # and take no more: under load there is always something on its way
+
+
+def await_calls(run: SwitchRun, deadline: float) -> None:
+    """Wait until no call of legacy's function can be under way: it would be taken for a client's with the fence down.
+
+    Raises:
+        PreconditionError: a bridge has died in the middle of one, and it may still run.
+    """
+    described = run.context.target.mapping[run.entity.name]
+    if not described.replayed:
+        return
+    permits = Permits(described, run.context.aurora.database(described.legacy.database), "")
+    while (left := run.context.aurora.ask(permits.longest)) > 0:
+        if time.monotonic() > deadline:
+            raise PreconditionError(
+                f"a call of {run.entity.name}'s legacy function may be under way for {left:.0f} s",
+                "Run the same command after that.",
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def drained_until(context: Context, entity: EntityTarget) -> datetime | None:
@@ -159,7 +190,13 @@ def apply(context: Context, entity: EntityTarget, records: Sequence[Mapping[str,
         authority = ownership.read(database, described)
         found = changes.from_stream(described, records, authority.copy_idle)
         read = partial(read_at_one_moment, context.clients.dynamodb, entity.modern_table, described.modern.key)
-        applier = Applier(described, database, RetryingQuarantine(quarantine), entity.stream_arn, read)
+        to = described, database, RetryingQuarantine(quarantine), entity.stream_arn, read
+        calls = legacy_calls(context, entity)
+        if calls and authority.fenced:
+            seconds = calls.timeout + MARGIN_SECONDS + HAND_SECONDS
+            applier = FunctionApplier(*to, calls, until_after(seconds))
+        else:
+            applier = Applier(*to)
         applier.apply(found, authority)
     except TransientError:
         return
@@ -196,6 +233,8 @@ def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str
     where, values = within("item_key", [{"stringValue": key} for key in keys])
     deletes = f"SELECT item_key, sequence FROM {names.DELETES_TABLE} WHERE entity = :entity AND {where}"  # noqa: S608
     try:
+        # First: a permit that is gone by now has left its row behind.
+        under_way = Permits(entity, database, "").of(keys) if entity.replayed else {}
         tombstones = database.query(deletes, {**values, **sql.entity_value})
         rows = [row for statement, some in sql.lookups(keys) for row in database.query(statement, some)]
     except TransientError:
@@ -209,6 +248,8 @@ def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str
         key, present = sql.looked_up(row)
         if key in found:  # a collation may answer with another spelling, which is another item
             found[key].row = present.sequence
+    for key in under_way:
+        found.pop(key, None)
     return found
 
 

@@ -10,6 +10,7 @@ from runbook.errors import PreconditionError
 from runbook.journal.lock import Lease
 from runbook.journal.operation import first
 from runbook.quarantine.entry import Entry
+from runbook.quarantine.legacy_function import legacy_calls
 from runbook.quarantine.resolve import Action, FieldPair, Resolution, Resolver
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context
@@ -179,7 +180,7 @@ class EntityQuarantine:
         raise PreconditionError(f"{name} is {state.phase}: the source of truth is not decided yet", first(state))
 
     def _resolver(self, phase: Phase, lease: Lease | None = None) -> Resolver:
-        return Resolver(self.context, self.entity, self.store, phase, lease)
+        return Resolver(self.context, self.entity, self.store, phase, lease, legacy_calls(self.context, self.entity))
 
 
 def _record(lease: Lease, result: str, found: Sequence[Entry]) -> None:

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from functions.aws.data_api import DataApi
 from functions.aws.dynamodb import InvalidError, meaning, read_at_one_moment
 from functions.aws.mysql_errors import DataApiError, TransientError
+from functions.bridge.legacy_calls import LegacyCalls
 from functions.bridge.places import Place
 from functions.bridge.replay import Replay
 from functions.copy.queue import ChangeQueue
@@ -150,13 +151,21 @@ class Resolver:
         keeper: where the reason of an entry that stays is stored.
         phase: legacy or modern.
         lease: the operator's; None where nothing is resolved.
+        calls: legacy's own function, where it brings changes to Aurora; without it rows are written directly.
     """
 
-    def __init__(
-        self, context: Context, entity: EntityTarget, keeper: Keeper, phase: Phase, lease: Lease | None = None
+    def __init__(  # noqa: PLR0913, PLR0917  # what it acts on, and how
+        self,
+        context: Context,
+        entity: EntityTarget,
+        keeper: Keeper,
+        phase: Phase,
+        lease: Lease | None = None,
+        calls: LegacyCalls | None = None,
     ) -> None:
         self._context = context
         self._lease = lease
+        self._calls = calls
         self._entity = entity
         self._keeper = keeper
         self._phase = phase
@@ -297,7 +306,7 @@ class Resolver:
     def _replay(self) -> Replay:
         table, key = self._entity.modern_table, self._described.modern.key
         read = partial(read_at_one_moment, self._context.clients.dynamodb, table, key)
-        return Replay(self._described, self._database, read)
+        return Replay(self._described, self._database, read, self._calls)
 
 
 def choose(item: Mapping[str, Any] | None, place: Place, phase: Phase, epoch: int, *, copied: bool = False) -> Action:

@@ -17,6 +17,7 @@ from sandbox.state import Folder
 
 ROWS = 10_000
 KEPT = "shop.json"  # in the sandbox's folder: what was made
+REPLAYED = "entities-replay.toml"  # likewise: the shop's mapping with bridge = "replay"
 BEFORE_ADOPTING = ("legacy", "modern")  # the parts that can be deployed while the table has no stream
 ALL = (*BEFORE_ADOPTING, "bridge")
 
@@ -68,9 +69,9 @@ def deploy(  # noqa: PLR0913  # the program's inputs
     parts: Sequence[str] | None = None,
     *,
     config: Mapping[str, Any] | None = None,
-    entities: Path = system.ENTITIES,
     current: bool = True,
     refresh: bool = False,
+    replay: bool = False,
     report: Report | None = None,
 ) -> Sandbox:
     """Deploy the stack that adopts the shop.
@@ -78,14 +79,23 @@ def deploy(  # noqa: PLR0913  # the program's inputs
     Args:
         parts: of the stack; without it `bridge` is left out while the table has no stream, which `runbook adopt` makes.
         config: other settings of the program.
-        entities: the mapping.
         refresh: look at what is there first.
+        replay: let the shop's own function bring modern's changes to Aurora.
     """
     made = shop(name)
     if parts is None:
         parts = ALL if _streams(Aws(lifecycle.start(name).endpoint)) else BEFORE_ADOPTING
     settings = {"apiAuth": "NONE", **(config or {}), "adopt": made.adoption(), "parts": list(parts)}
+    entities = _replayed(Folder.of(name)) if replay else system.ENTITIES
     return lifecycle.up(name, settings, entities, current=current, refresh=refresh, report=report)
+
+
+def _replayed(folder: Folder) -> Path:
+    """The shop's mapping with one line more."""
+    place, table = folder.path / REPLAYED, f"[{system.ENTITY}]\n"
+    described = system.ENTITIES.read_text(encoding="utf-8")
+    place.write_text(described.replace(table, f'{table}bridge = "replay"\n', 1), encoding="utf-8")
+    return place
 
 
 def _streams(account: Aws) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sandbox.lifecycle import Sandbox
+from sandbox.load import History
+from sandbox.load.records import EXPECTED, POST, PUT
 
 FIELDS = ("note", "reference")  # that the clients write: the first holds the value that no other write has
 
@@ -12,3 +14,16 @@ def present(sandbox: Sandbox) -> dict[str, str]:
     with sandbox.database.connect(database="shop") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT order_id, note FROM orders")
         return {str(key): str(note) for key, note in cursor.fetchall()}
+
+
+def unaudited(sandbox: Sandbox, history: History) -> list[str]:
+    """The notes that clients got acknowledged before `complete`, and that the legacy function's audit does not have.
+
+    It has those of modern's phases only if that very function has brought them to Aurora.
+    """
+    with sandbox.database.connect(database="shop") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT note FROM order_audit")
+        audited = {str(note) for (note,) in cursor.fetchall()}
+    until = {name: moment for moment, name in history.marks}.get("complete", float("inf"))
+    before = [one for one in history.attempts if one.ended < until and one.kind in {POST, PUT}]
+    return [one.value for one in before if one.status in EXPECTED[one.kind] - {404} and one.value not in audited]

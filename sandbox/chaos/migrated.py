@@ -1,13 +1,11 @@
 """What a run migrates: streamback's own chefs, or the shop, which boto3 and SQL have made and a stack adopts."""
 
 import random
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from functions.domain import entities
-from functions.domain.entities import EntitiesError
+from functions.domain.entities import DIRECT, REPLAY
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up, ledger, snapshot
 from sandbox.brownfield import system as shop
@@ -21,14 +19,13 @@ from sandbox.emulator.behaviour.data_api_traits import Trait
 from sandbox.engine.aws import Aws
 from sandbox.lifecycle import Sandbox
 from sandbox.load import Attempt
-from sandbox.state import Folder
 
 CHEFS = "chefs"
 AGAIN = 0.4  # share of the runs in which adopting is undone once before it stays
 # Share of the runs in which the shop's functions end soon. A cutover waits for their timeout, and the faults of its
 # stretch then hit the switch itself. In the others a write may come after its client has an answer.
 BRIEF, BRIEF_SECONDS = 0.6, 6
-BRIDGES = DIRECT, REPLAY = "direct", "replay"  # the first is what entities.toml has by default
+BRIDGES = DIRECT, REPLAY
 
 
 class Migrated(Protocol):
@@ -115,7 +112,7 @@ class AdoptedShop:
     """The shop of sandbox/brownfield.
 
     Args:
-        bridge: how the bridge writes to Aurora, as entities.toml says it; left out if the mapping has no such key.
+        bridge: how the bridge writes to Aurora, as entities.toml says it.
     """
 
     writes, reads = 8.0, 16.0  # its functions take more of this machine than streamback's own
@@ -129,9 +126,6 @@ class AdoptedShop:
         self._shop = bringing_up.shop(name, rows)
         if _drawn(seed, "timeout", BRIEF):
             shop.limit_functions(Aws(lifecycle.start(name).endpoint), BRIEF_SECONDS)
-        mapping = Folder.of(name).path / shop.ENTITIES.name
-        mapping.write_text(with_bridge(shop.ENTITIES.read_text(encoding="utf-8"), self._bridge), encoding="utf-8")
-        self._mapping = mapping
         return self._deploy(name, bringing_up.BEFORE_ADOPTING)
 
     def arena(self, sandbox: Sandbox, say: Callable[[str], None]) -> Arena:
@@ -173,7 +167,7 @@ class AdoptedShop:
             arena.problem(f"{name} of the shop was\n{expected[name]}\nand is\n{found.get(name)}")
 
     def _deploy(self, name: str, parts: Sequence[str]) -> Sandbox:
-        return bringing_up.deploy(name, parts, entities=self._mapping, current=False)
+        return bringing_up.deploy(name, parts, replay=self._bridge == REPLAY, current=False)
 
     @staticmethod
     def _account(arena: Arena) -> Aws:
@@ -187,16 +181,3 @@ def _drawn(seed: int, what: str, share: float) -> bool:
 def made_by_legacy(key: str) -> bool:
     """Of the shop's keys, which are natural, only those of its first rows say that."""
     return key.startswith("A-")
-
-
-def with_bridge(mapping: str, bridge: str) -> str:
-    """The shop's mapping with a bridge other than the default, as far as mappings have a choice."""
-    if bridge == DIRECT:
-        return mapping
-    fields = f"\n[{shop.ENTITY}.fields]"
-    changed = mapping.replace(fields, f'bridge = "{bridge}"\n{fields}', 1)
-    try:
-        entities.parse(tomllib.loads(changed))
-    except EntitiesError:
-        return mapping
-    return changed

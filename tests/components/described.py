@@ -56,7 +56,22 @@ LOOKED_UP = {
         "streamEnabled": True,
         "streamViewType": "NEW_AND_OLD_IMAGES",
         "streamArn": f"arn:of:{given['name']}/stream/2026",
-    }
+    },
+    "aws:lambda/getFunction:getFunction": lambda given: {
+        "arn": f"arn:of:{given['functionName']}",
+        "qualifiedInvokeArn": f"invoke:{given['functionName']}",
+        "timeout": int(given["functionName"].rpartition("-")[2]),  # these names end with it
+    },
+    "aws:rds/getCluster:getCluster": lambda given: {
+        "arn": f"arn:aws:rds:us-east-1:111122223333:cluster:{given['clusterIdentifier']}",
+        "engine": "aurora-mysql",
+        "endpoint": "aurora.invalid",
+        "port": 3306,
+    },
+    "aws:secretsmanager/getSecret:getSecret": lambda given: given,
+    "aws:apigateway/getExport:getExport": lambda _: {
+        "body": json.dumps({"paths": {"/chefs": {"post": {}}, "/chefs/{id}": {"put": {}, "delete": {}}}})
+    },
 }
 # What the provider adds, beside an ARN for everything.
 OUTPUTS = {

@@ -268,7 +268,10 @@ def test_the_outputs_are_all_that_the_runbook_needs(stack):
     assert found.parts == {"legacy", "modern", "bridge"}
     empty = {"endpoint_url", "access_key_id", "secret_access_key", "production", "api_adopted"}
     assert {name for name, value in vars(found).items() if not value} == empty
-    assert {name for name, value in vars(found.entity("chefs")).items() if not value} == {"table_adopted"}
+    assert {name for name, value in vars(found.entity("chefs")).items() if not value} == {
+        "legacy_write_timeout",
+        "table_adopted",
+    }
 
 
 def test_the_outputs_of_a_part_that_is_not_deployed_are_absent(describe):

@@ -168,3 +168,52 @@ def test_a_call_without_templates_is_filled_with_nothing():
     call = Call(operation=ApiOperation(method="GET", path="/health"))
     assert call.event({})["path"] == "/health"
     assert filled({"a": [1, True, None]}, {}) == {"a": [1, True, None]}
+
+
+CHANGING = {
+    **ORDERS["calls"],
+    "update": {"call": "PUT /v2/orders/{orderId}", "body": {"total": "{cents}"}},
+    "delete": {"call": "DELETE /v2/orders/{orderId}"},
+}
+
+
+def test_replay_takes_an_entity_whose_calls_carry_the_key():
+    found = parse({"orders": {**copy.deepcopy(ORDERS), "bridge": "replay", "calls": CHANGING}})["orders"]
+    assert found.replayed
+    assert found.contract.calls["create"].carried == {"id", "cents", "customer"}
+    assert not parse({"orders": copy.deepcopy(ORDERS)})["orders"].replayed
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"bridge": "both"}, "orders.bridge: expected one of direct, replay, got 'both'"),
+        ({"calls": ORDERS["calls"]}, "orders.bridge: replay expects a table [orders.calls.update]"),
+        (
+            {"calls": {**CHANGING, "create": {"call": "POST /v2/orders", "body": {"total": "{cents}"}}}},
+            "orders.calls.create: replay expects {id} in path, query, headers or body: a key that legacy assigns",
+        ),
+        (
+            {"calls": {**CHANGING, "delete": {"call": "GET /v2/orders"}}},
+            "orders.calls.delete.call: replay expects one of writes, got 'GET /v2/orders'",
+        ),
+        (
+            {"calls": {**CHANGING, "delete": {"call": "DELETE /v2/orders/{orderId}", "path": {"orderId": "7"}}}},
+            "orders.calls.delete: replay expects {id} in path, query, headers or body: it finds the row",
+        ),
+        (
+            {"legacy": {"database": "shop", "table": "orders", "key": "order_id"}},
+            'orders.bridge: replay expects key_type = "string" in legacy',
+        ),
+    ],
+)
+def test_replay_names_what_it_lacks(changes, text):
+    found = problems(**{"bridge": "replay", "calls": CHANGING, **changes})
+    assert any(problem.startswith(text) for problem in found), found
+
+
+def test_replay_without_an_api_names_the_tables():
+    given = {name: copy.deepcopy(ORDERS[name]) for name in ("legacy", "modern", "fields")}
+    with pytest.raises(EntitiesError) as caught:
+        parse({"orders": {**given, "bridge": "replay"}})
+    assert caught.value.problems == ["orders.bridge: replay expects tables [orders.api] and [orders.calls]"]

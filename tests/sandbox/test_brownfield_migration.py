@@ -15,13 +15,13 @@ ROWS = 400
 WINDOWS = {"adopt", "adopt undo", "cutover writes", "rollback", "cutover writes again", "complete"}
 
 
-@pytest.fixture(scope="module")
-def result():
-    name = f"test-{os.getpid()}-migration"
+@pytest.fixture(scope="module", params=["direct", "replay"])
+def result(request):
+    name, replay = f"test-{os.getpid()}-{request.param}", request.param == "replay"
     try:
         shop = bringing_up.shop(name, ROWS, javascript=shutil.which("node") is not None)
-        sandbox = bringing_up.deploy(name, current=False)
-        yield BrownfieldDemo(sandbox, shop, count=ROWS).run()
+        sandbox = bringing_up.deploy(name, current=False, replay=replay)
+        yield BrownfieldDemo(sandbox, shop, count=ROWS, replay=replay).run()
     finally:
         lifecycle.down(name)
 
@@ -48,3 +48,9 @@ def test_both_sides_are_equal_before_complete(result):
 @pytest.mark.long
 def test_every_artefact_of_the_shop_is_as_before(result):
     assert not result.changed
+
+
+@pytest.mark.long
+def test_with_replay_the_shops_own_function_has_brought_every_write(result):
+    """Its audit has what clients wrote while modern was the source of truth."""
+    assert not result.unaudited

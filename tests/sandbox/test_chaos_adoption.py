@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ from sandbox.chaos.foreign import effects, other_fields
 from sandbox.chaos.foreign.client import once
 from sandbox.chaos.foreign.items import Items
 from sandbox.chaos.foreign.sql import Rows
-from sandbox.chaos.migrated import AdoptedShop, made_by_legacy, with_bridge
+from sandbox.chaos.migrated import AdoptedShop, made_by_legacy
 from sandbox.chaos.scenario import Deed, Variant
 from sandbox.load import Shape
 from sandbox.load.records import DELETE, POST, PUT
@@ -84,27 +83,6 @@ def test_a_part_of_the_seeds_undoes_adopting_once_and_repeats_it_alike():
     drawn = [first(seed) for seed in range(60)]
     assert set(drawn) == {"adopt", "adopt to stay"}
     assert drawn == [first(seed) for seed in range(60)]
-
-
-def test_the_bridge_is_named_where_the_mapping_has_a_choice(monkeypatch):
-    text = ENTITIES.read_text(encoding="utf-8")
-    assert with_bridge(text, "direct") == text
-    parse = entities.parse
-
-    def knows(raw):
-        return parse({name: {key: each for key, each in one.items() if key != "bridge"} for name, one in raw.items()})
-
-    monkeypatch.setattr(entities, "parse", knows)
-    assert with_bridge(text, "replay").splitlines()[1:5][-1] == 'bridge = "replay"'
-
-
-def test_a_bridge_that_the_mapping_does_not_know_is_left_out(monkeypatch):
-    def refuses(_):
-        raise entities.EntitiesError(["orders.bridge: unknown"])
-
-    monkeypatch.setattr(entities, "parse", refuses)
-    text = Path(ENTITIES).read_text(encoding="utf-8")
-    assert with_bridge(text, "replay") == text
 
 
 def test_only_the_first_rows_are_known_to_be_legacys_own():

@@ -10,6 +10,7 @@ const INSERT =
 const UPDATE = `UPDATE orders SET ${NAMES.map((name) => `${name} = :${name}`).join(", ")} WHERE order_id = :order_id`;
 const FIND = "SELECT 1 FROM orders WHERE order_id = :order_id";
 const DELETE = "DELETE FROM orders WHERE order_id = :order_id";
+const AUDIT = "INSERT INTO order_audit (order_id, action, note, at) VALUES (:order_id, :action, :note, UTC_TIMESTAMP(6))";
 
 exports.handler = async (event) => {
   try {
@@ -25,19 +26,25 @@ exports.handler = async (event) => {
 async function create(data) {
   const order_id = data.order_id ?? randomUUID();
   await execute(INSERT, { ...values(data), order_id });
+  await audit(order_id, "created", data.note);
   return respond(201, { data: { ...data, order_id } });
 }
 
 async function replace(order_id, data) {
   const { numberOfRecordsUpdated } = await execute(UPDATE, { ...values(data), order_id });
   if (!numberOfRecordsUpdated && !(await execute(FIND, { order_id })).records.length) return missing(order_id);
+  await audit(order_id, "replaced", data.note);
   return respond(202, { data: { ...data, order_id } });
 }
 
 async function remove(order_id) {
   const { numberOfRecordsUpdated } = await execute(DELETE, { order_id });
-  return numberOfRecordsUpdated ? respond(200, { data: { order_id, deleted: true } }) : missing(order_id);
+  if (!numberOfRecordsUpdated) return missing(order_id);
+  await audit(order_id, "removed", null);
+  return respond(200, { data: { order_id, deleted: true } });
 }
+
+const audit = (order_id, action, note) => execute(AUDIT, { order_id, action, note: note ?? null });
 
 const missing = (order_id) => respond(404, { errors: [{ code: "order_not_found", detail: order_id }] });
 

@@ -20,6 +20,7 @@ UPDATE = (
 )
 FIND = "SELECT 1 FROM orders WHERE order_id = :order_id"
 DELETE = "DELETE FROM orders WHERE order_id = :order_id"
+AUDIT = "INSERT INTO order_audit (order_id, action, note, at) VALUES (:order_id, :action, :note, UTC_TIMESTAMP(6))"
 
 rds = boto3.client("rds-data")
 
@@ -40,6 +41,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def create(data: dict[str, Any]) -> dict[str, Any]:
     order_id = data.get("order_id") or str(uuid.uuid4())
     execute(INSERT, {**values(data), "order_id": order_id})
+    audit(order_id, "created", data.get("note"))
     return respond(201, {"data": {**data, "order_id": order_id}})
 
 
@@ -47,13 +49,19 @@ def replace(order_id: str, data: dict[str, Any]) -> dict[str, Any]:
     changed = execute(UPDATE, {**values(data), "order_id": order_id})["numberOfRecordsUpdated"]
     if not changed and not execute(FIND, {"order_id": order_id})["records"]:
         return missing(order_id)
+    audit(order_id, "replaced", data.get("note"))
     return respond(202, {"data": {**data, "order_id": order_id}})
 
 
 def remove(order_id: str) -> dict[str, Any]:
     if not execute(DELETE, {"order_id": order_id})["numberOfRecordsUpdated"]:
         return missing(order_id)
+    audit(order_id, "removed", None)
     return respond(200, {"data": {"order_id": order_id, "deleted": True}})
+
+
+def audit(order_id: str, action: str, note: Any) -> None:
+    execute(AUDIT, {"order_id": order_id, "action": action, "note": note})
 
 
 def missing(order_id: str) -> dict[str, Any]:

@@ -12,3 +12,11 @@ CREATE TABLE shop.orders (
   KEY orders_by_customer (customer_id, placed_at),
   KEY orders_by_status (status)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE shop.order_audit (
+  id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  order_id VARCHAR(36) COLLATE utf8mb4_bin NOT NULL,
+  action VARCHAR(10) NOT NULL,
+  note VARCHAR(255),
+  at DATETIME(6) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

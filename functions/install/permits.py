@@ -1,0 +1,58 @@
+"""What the triggers know of permits: rows by which the bridge lets calls of legacy's own function pass the fence.
+
+The bridge writes them (`functions.bridge.permits`). Of these rows one has no key: it says that the table's triggers
+look permits up, so that the bridge calls no function whose writes they would refuse (docs/adr/0032).
+"""
+
+from functions.aws.data_api import DataApi
+from functions.domain import names
+from functions.domain.entities import Entity
+
+TRIGGERS = "triggers"  # in place of an owner, in the row without a key
+
+
+def look(place: str, entity: str, key: str) -> str:
+    """The statements that set `permitted` to the sequence of a key's permit, NULL where it has none that counts.
+
+    The first reads what the transaction's snapshot shows, and locks nothing: a locking read of a key without a permit
+    would lock a gap. The second reads what is there now, and holds it to the end of the transaction: so the bridge
+    takes no permit back while a call that it let in is writing.
+    """
+    wanted = (
+        f"SELECT MAX(sequence) INTO permitted FROM {place}.{names.REPLAYS_TABLE} "  # noqa: S608  # checked names
+        f"WHERE entity = '{entity}' AND item_key = {key} AND deadline > UTC_TIMESTAMP(6)"
+    )
+    return f"{wanted}; IF permitted IS NOT NULL THEN {wanted} LOCK IN SHARE MODE; END IF; "
+
+
+def seen(entity: str, event: str) -> str:
+    """The session's variable that has what the trigger before a row found, for the one after the same row.
+
+    A second look could find a permit that came in between, and then a change of legacy's would be captured by none.
+    """
+    return f"@{names.RESERVED_PREFIX}{event.lower()}_{entity}"
+
+
+def note_triggers(server: DataApi, entity: Entity) -> None:
+    """Note that the triggers look permits up."""
+    server.execute(
+        f"INSERT INTO {_table(entity)} (entity, item_key, sequence, owner, deadline) "  # noqa: S608  # checked names
+        f"VALUES (:entity, '', 0, '{TRIGGERS}', '1970-01-01') ON DUPLICATE KEY UPDATE sequence = 0",
+        _values(entity),
+    )
+
+
+def forget_triggers(server: DataApi, entity: Entity) -> None:
+    """Note that they do not, or may not for long, where there is a table of permits."""
+    sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = :database AND table_name = :name"
+    place = {"database": {"stringValue": entity.legacy.database}, "name": {"stringValue": names.REPLAYS_TABLE}}
+    if server.query(sql, place):
+        server.execute(f"DELETE FROM {_table(entity)} WHERE entity = :entity AND item_key = ''", _values(entity))  # noqa: S608
+
+
+def _table(entity: Entity) -> str:
+    return f"`{entity.legacy.database}`.{names.REPLAYS_TABLE}"
+
+
+def _values(entity: Entity) -> dict[str, dict[str, str]]:
+    return {"entity": {"stringValue": entity.name}}
