@@ -44,6 +44,6 @@ def unaudited(sandbox: Sandbox, history: History) -> list[str]:
     with sandbox.database.connect(database="shop") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT note FROM order_audit")
         audited = {str(note) for (note,) in cursor.fetchall()}
-    until = dict((name, moment) for moment, name in history.marks).get("complete", float("inf"))
+    until = {name: moment for moment, name in history.marks}.get("complete", float("inf"))
     before = [one for one in history.attempts if one.ended < until and one.kind in {POST, PUT}]
     return [one.value for one in before if one.status in EXPECTED[one.kind] - {404} and one.value not in audited]
