@@ -32,6 +32,7 @@ from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
 from functions.domain.errors import UnmappableError
 from functions.domain.mapping import Record
+from functions.domain.masking import without_masked
 from functions.legacy.table import LegacyStore
 
 OF_A_ROW = frozenset({ChangeKind.UPSERT, ChangeKind.DELETE})
@@ -326,7 +327,14 @@ class FunctionApplier:
         ended = [key for key in closing.failed if key not in lost]
         self._permits.release(self._database, ended, self._owner, 0)
         self._permits.release(self._database, lost, self._owner, self._calls.timeout + MARGIN_SECONDS)
-        self._failed |= {key: _error(reply) for key, reply in closing.failed.items()}
+        self._failed |= {key: self._error(reply) for key, reply in closing.failed.items()}
+
+    def _error(self, reply: Reply) -> DataApiError:
+        """What is raised, and so logged: an answer may quote values."""
+        problem = without_masked(self._entity, reply.problem)
+        if reply.ending == Ending.BLOCKED:
+            return BlockedError(problem)
+        return TransientError(problem) if reply.ending == Ending.BUSY else DataApiError(problem)
 
 
 def until_after(seconds: float) -> Callable[[], float]:
@@ -350,12 +358,6 @@ def _is_done(change: Change, row: Present | None, tombstone: int, permit: Permit
     if change.kind == ChangeKind.DELETE:
         return row is None or row.sequence > change.sequence
     return max(tombstone, -1 if row is None else row.sequence) >= change.sequence
-
-
-def _error(reply: Reply) -> DataApiError:
-    if reply.ending == Ending.BLOCKED:
-        return BlockedError(reply.problem)
-    return TransientError(reply.problem) if reply.ending == Ending.BUSY else DataApiError(reply.problem)
 
 
 def _first(errors: Sequence[DataApiError]) -> DataApiError:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from copying import Faulty, KilledError, killed_after
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES
 from replay_world import MOST_CENTS, make_orders, order, truth
@@ -272,4 +272,11 @@ def ends_exactly(orders, delivered):
 @given(delivered=deliveries())
 @EXAMPLES
 def test_however_a_stream_is_delivered_rows_are_exact_and_no_side_effect_is_missing(orders, delivered):
+    ends_exactly(orders, delivered)
+
+
+@pytest.mark.long
+@given(delivered=deliveries())
+@settings(parent=EXAMPLES, max_examples=300)
+def test_many_more_deliveries_end_exactly(orders, delivered):
     ends_exactly(orders, delivered)
