@@ -16,6 +16,7 @@ from functions.bridge.statements import ITEM, OF_ROW
 from functions.domain import names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
+from functions.legacy.table import within
 
 TABLE = names.REPLAYS_TABLE
 NOW = "UTC_TIMESTAMP(6)"
@@ -101,15 +102,22 @@ class Permits:
         )
         given = {"owner": {"stringValue": owner}, "microseconds": {"longValue": int(seconds * 1e6)}}
         self._database.execute(sql, {**rows, **self._values, **self._stream, **given})
-        return self._owned(self._database, [change.key for change in ordered], owner, "")
+        return self._owned([change.key for change in ordered], owner)
 
     def lock(self, inside: DataApi, keys: Sequence[str], owner: str) -> set[str]:
         """Lock permits in a transaction: what they let in has ended, and nothing is let in until it ends."""
-        return self._owned(inside, sorted(keys), owner, " FOR UPDATE")
+        # why no JSON_TABLE: MySQL refuses a lock beside one (its error 3569)
+        where, values = within("item_key", [{"stringValue": key} for key in sorted(keys)])
+        sql = (
+            f"SELECT item_key FROM {TABLE} FORCE INDEX (PRIMARY) "  # noqa: S608  # names of ours
+            f"WHERE entity = :entity AND {where} AND owner = :owner FOR UPDATE"
+        )
+        given = {**values, **self._values, "owner": {"stringValue": owner}}
+        return {cell_text(row[0]) for row in inside.query(sql, given)}
 
-    def _owned(self, database: DataApi, keys: Sequence[str], owner: str, lock: str) -> set[str]:
-        sql = f"SELECT p.item_key FROM {self._places} WHERE p.owner = :owner{lock}"  # noqa: S608  # names of ours
-        return {cell_text(row[0]) for row in database.query(sql, self._owner_values(keys, owner))}
+    def _owned(self, keys: Sequence[str], owner: str) -> set[str]:
+        sql = f"SELECT p.item_key FROM {self._places} WHERE p.owner = :owner"  # noqa: S608  # names of ours
+        return {cell_text(row[0]) for row in self._database.query(sql, self._owner_values(keys, owner))}
 
     def close(self, database: DataApi, keys: Sequence[str], owner: str) -> None:
         """Remove permits: their changes are done."""
