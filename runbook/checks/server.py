@@ -186,7 +186,7 @@ def _strict(session: SqlSession) -> Check:
     cut = "the bridge's statements are" if session.refuses_misfits else "values that do not fit are cut"
     value = ", ".join(sorted(session.sql_mode & STRICT)) or f"not strict: {cut}"
     remedy = f"Add STRICT_TRANS_TABLES to sql_mode {PARAMETER}."
-    return Check(name="sql mode", ok=session.refuses_misfits, value=value, limit="strict", remedy=remedy)
+    return Check(name="sql mode", ok=session.refuses_misfits, value=value, limit="strict, or MySQL", remedy=remedy)
 
 
 def _zone(session: SqlSession, facts: Facts) -> Check:

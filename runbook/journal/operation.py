@@ -119,6 +119,7 @@ class Runner:
         self._steps = steps
         self._say = say
         self._times: list[StepTime] = []
+        self._remedy = ""  # of the error that stopped it
 
     def run(self, command: str, arguments: Mapping[str, str]) -> Outcome:
         """Do all steps; when one fails before the commit, undo those done.
@@ -141,9 +142,8 @@ class Runner:
         self._journal.write(lock, self._lease.entity, {"operation": operation}, event)
         outcome = self._forward(operation, 0)
         if outcome.result == "undone":
-            raise PreconditionError(
-                f"{command} was stopped and everything rolled back: {outcome.reason}", "Fix the cause, run it again."
-            )
+            remedy = self._remedy or "Fix the cause, run it again."
+            raise PreconditionError(f"{command} was stopped and everything rolled back: {outcome.reason}", remedy)
         return outcome
 
     def recover(self, operation: Operation) -> Outcome:
@@ -170,13 +170,13 @@ class Runner:
         return self._end(operation, "done", "")
 
     def _failed(self, operation: Operation, index: int, error: BaseException) -> Outcome:
-        reason = _reason(error)
+        reason, self._remedy = _reason(error), error.remedy if isinstance(error, RunbookError) else ""
         if any(step.commit for step in self._steps[:index]):
             stopped = f"stopped at {self._steps[index].name}"
             self._journal.record(self._event(operation, stopped, reason), self._lease.lock)
             raise FailedError(
                 f"{operation.command} is past its point of no return but not at its end: {reason}",
-                "Fix the cause and run the command again: it resumes there.",
+                f"{self._remedy or 'Fix the cause.'} The same command, run again, resumes there.",
             ) from error
         return self._undo(operation, index, reason)
 

@@ -102,6 +102,16 @@ def test_a_step_that_fails_up_to_the_commit_puts_everything_back(bare, failing):
     assert (event.result, event.details["reason"]) == ("undone", "the stage is on fire")
 
 
+def test_what_to_do_about_the_error_of_a_step_is_said_when_all_is_rolled_back(bare):
+    def fail() -> None:
+        raise PreconditionError("the door is shut", "Open it.")
+
+    first, *_ = _steps(bare)
+    with pytest.raises(PreconditionError, match="the door is shut") as stopped:
+        _run(bare, [replace(first, do=fail)])
+    assert stopped.value.remedy == "Open it."
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
