@@ -21,8 +21,8 @@ class Way(StrEnum):
 
 
 NIGHT_HOURS = 8.0  # a backfill that the lanes do in this time is left to them
-# A second, of one lane or range worker: half of the bench's rows `1 lane, …` with `make bench LATENCY=aws`, because its
-# latencies are low estimates and its rows have 100 bytes.
+# A second, of one lane or range worker: about half of the bench's rows `1 lane, …` with `make bench LATENCY=aws`,
+# because its latencies are low estimates and its rows have 100 bytes.
 WORKER_ROWS = 1_000
 NEW_TABLE_UNITS = 4_000  # write units a second of an on-demand table that was never written faster
 UNITS_PER_ROW = 2  # write units for each KB, in a transaction
