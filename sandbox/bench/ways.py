@@ -1,4 +1,4 @@
-"""The ways to bring stream records to a table that the bench compares: the bridge's own code, and five others."""
+"""The ways to bring stream records to a table that the bench compares: the bridge's own code, and six others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from functions.aws.dynamodb import read_at_one_moment
 from functions.bridge import ownership, stream_guard
 from functions.bridge.apply import Applier
+from functions.bridge.rows import Rows
+from functions.bridge.statements import Statements as BridgeStatements
 from functions.domain import changes, names
 from functions.domain.changes import Change
 from functions.domain.entities import Entity
@@ -46,6 +48,50 @@ class _Refusing:
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:
         raise SandboxError(f"The bench's record {change.key} of {entity.name} was refused ({code}): {reason}")
+
+
+@dataclass(frozen=True)
+class GuardedWrites:
+    """Only the bridge's statements that write, and the lookups of the rows that they change, on the bridge's table.
+
+    These statements carry the guards against old, repeated and overlapping deliveries. The bridge also reads the
+    control row and the stream before and after, checks what was written, and quarantines what cannot be.
+    """
+
+    system: System
+    batch: int = BATCH
+
+    def apply(self, records: Sequence[Record]) -> None:
+        entity, database = self.system.entity(DISHES), self.system.as_bridge(DISHES)
+        sql = BridgeStatements(entity, self.system.deployed(DISHES).stream_arn)
+        rows = Rows(database, sql)
+
+        def write(statement: str, some: Mapping[str, Record], places: Mapping[str, str]) -> None:
+            for run in _small(list(some.values())) if some else ():
+                cells = [_cells(each, places.get(_key(each), "")) for each in run]
+                database.execute(statement, sql.taking(cells))
+
+        last = {_key(record): record for record in records}
+        deletes = {key: record for key, record in last.items() if record["eventName"] == "REMOVE"}
+        write(sql.keep_tombstone, deletes, {})
+        places = {key: each.primary_key for key, each in rows.present(list(deletes)).items()}
+        write(sql.delete(rows.collation), deletes, places)
+        upserts = {key: record for key, record in last.items() if key not in deletes}
+        places = {key: each.primary_key for key, each in rows.present(list(upserts)).items()}
+        write(sql.update(rows.collation), {key: upserts[key] for key in places}, places)
+        write(sql.insert, {key: upserts[key] for key in upserts if key not in places}, {})
+
+
+def _key(record: Record) -> str:
+    return record["dynamodb"]["Keys"]["DishId"]["S"]
+
+
+def _cells(record: Record, primary_key: str) -> list[str]:
+    """What the bridge's statements take of a record."""
+    data = record["dynamodb"]
+    marks = [_key(record), data["SequenceNumber"], ownership.text(None), primary_key]
+    image = data.get("NewImage", {})
+    return [*marks, *(image[name]["S"] for name in ("label", "notes") if name in image)]
 
 
 @dataclass(frozen=True)
@@ -139,7 +185,7 @@ class SetBased(Statements):
         }
 
     def apply(self, records: Sequence[Record]) -> None:
-        last = {record["dynamodb"]["Keys"]["DishId"]["S"]: record for record in records}
+        last = {_key(record): record for record in records}
         client: Any = self.system.context.clients.rds_data
         for event, some in _by_event(list(last.values())):
             for run in _small(some):
