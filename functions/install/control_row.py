@@ -139,15 +139,21 @@ def note_modern(database: DataApi, entity: Entity, token: int) -> None:
     )
 
 
-def connect(server: DataApi, entity: Entity) -> None:
-    """Let the bridge apply the stream from now on, if the entity is disconnected.
+def connect(server: DataApi, entity: Entity, token: int | None = None) -> None:
+    """Let the bridge apply the stream from now on, if the entity is disconnected, unless a higher token has acted.
 
     Records of this second may be from before, and stay unapplied. So the next second is waited for.
+
+    Args:
+        token: of the call; None where no operator's lock covers it, as in `runbook init`.
     """
+    latest = "" if token is None else " AND t.token <= :token"
+    given = {} if token is None else {"token": {"longValue": token}}
     sql = (
-        f"UPDATE {table(entity)} SET bridged_since = UTC_TIMESTAMP(6) WHERE entity = :entity AND bridged_since IS NULL"  # noqa: S608
+        f"UPDATE {table(entity)} c JOIN {tokens.table(entity)} t ON t.entity = c.entity "  # noqa: S608  # names of ours
+        f"SET c.bridged_since = UTC_TIMESTAMP(6) WHERE c.entity = :entity AND c.bridged_since IS NULL{latest}"
     )
-    if server.execute(sql, _values(entity)):
+    if server.execute(sql, {**_values(entity), **given}):
         time.sleep(CREATED_UNIT_SECONDS)
 
 

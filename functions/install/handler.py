@@ -83,7 +83,7 @@ def _adopt(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _capture(server: DataApi, entity: Entity, token: int) -> list[str]:
     made = triggers.install(server, entity, token)
-    control_row.connect(server, entity)  # only now: until then legacy's writes would carry no epoch
+    control_row.connect(server, entity, token)  # only now: until then legacy's writes would carry no epoch
     return made
 
 

@@ -33,26 +33,21 @@ def seen(entity: str, event: str) -> str:
     return f"@{names.RESERVED_PREFIX}{event.lower()}_{entity}"
 
 
-def note_triggers(server: DataApi, entity: Entity) -> None:
-    """Note that the triggers look permits up."""
-    server.execute(
+def noting(entity: Entity) -> str:
+    """The statement which notes that the triggers look permits up."""
+    return (
         f"INSERT INTO {_table(entity)} (entity, item_key, sequence, owner, deadline) "  # noqa: S608  # checked names
-        f"VALUES (:entity, '', 0, '{TRIGGERS}', '1970-01-01') ON DUPLICATE KEY UPDATE sequence = 0",
-        _values(entity),
+        f"VALUES ('{entity.name}', '', 0, '{TRIGGERS}', '1970-01-01') ON DUPLICATE KEY UPDATE sequence = 0"
     )
 
 
-def forget_triggers(server: DataApi, entity: Entity) -> None:
-    """Note that they do not, or may not for long, where there is a table of permits."""
+def forgetting(server: DataApi, entity: Entity) -> list[str]:
+    """The statement which notes that they do not, or may not for long; none where there is no table of permits."""
     sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = :database AND table_name = :name"
     place = {"database": {"stringValue": entity.legacy.database}, "name": {"stringValue": names.REPLAYS_TABLE}}
-    if server.query(sql, place):
-        server.execute(f"DELETE FROM {_table(entity)} WHERE entity = :entity AND item_key = ''", _values(entity))  # noqa: S608
+    there = server.query(sql, place)
+    return [f"DELETE FROM {_table(entity)} WHERE entity = '{entity.name}' AND item_key = ''"] if there else []  # noqa: S608
 
 
 def _table(entity: Entity) -> str:
     return f"`{entity.legacy.database}`.{names.REPLAYS_TABLE}"
-
-
-def _values(entity: Entity) -> dict[str, dict[str, str]]:
-    return {"entity": {"stringValue": entity.name}}

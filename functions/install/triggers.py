@@ -53,16 +53,15 @@ def install(server: DataApi, entity: Entity, token: int = tokens.NO_TOKEN) -> li
     control_row.begin_first_epoch(server, entity)
     present, made = _present(server, entity), list[str]()
     wanted, wrong = bodies(entity), differences(present, entity)
-    if wrong and not entity.replayed:
-        permits.forget_triggers(server, entity)
+    held, noted = tokens.holding(entity, token, LOCK_SECONDS), permits.forgetting(server, entity) if wrong else []
     for name in wrong:
         when, body = wanted[name]
-        statements = [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"] if name in present else []
+        statements = [*noted, f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"] if name in present else [*noted]
         statements.append(f"CREATE TRIGGER {_place(entity)}.{name} {when} ON {_table(entity)} FOR EACH ROW {body}")
-        change(server, entity, statements, tokens.holding(entity, token, LOCK_SECONDS))
+        change(server, entity, statements, held)
         made.append(name)
     if entity.replayed:
-        permits.note_triggers(server, entity)
+        change(server, entity, [permits.noting(entity)], held)
     return made
 
 
@@ -83,10 +82,9 @@ def remove_for_good(server: DataApi, entity: Entity) -> list[str]:
 
 def _drop(server: DataApi, entity: Entity, held: str = "") -> list[str]:
     found = [name for name in bodies(entity) if name in _present(server, entity)]
-    if found:
-        permits.forget_triggers(server, entity)
+    noted = permits.forgetting(server, entity) if found else []
     for name in found:
-        change(server, entity, [f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"], held)
+        change(server, entity, [*noted, f"DROP TRIGGER IF EXISTS {_place(entity)}.{name}"], held)
     return found
 
 

@@ -13,7 +13,8 @@ from replay_world import MOST_CENTS, make_orders, order, truth
 
 from functions.aws.mysql_errors import BlockedError, DataApiError, FencedError, TransientError
 from functions.bridge.by_function import ATTEMPTS
-from functions.install import permits
+from functions.install import permits, tokens, triggers
+from functions.install.triggers import OvertakenError
 
 KEYS = ("a", "A", "b ", "ключ")
 
@@ -218,13 +219,27 @@ def test_with_the_fence_down_a_key_under_a_permit_is_refused_and_others_are_free
     assert orders.queued() == 1
 
 
+def test_a_late_call_to_remove_the_triggers_leaves_what_says_that_they_know_replay(orders):
+    orders.server.execute(f"UPDATE {tokens.table(orders.entity)} SET token = 2000")
+    try:
+        with pytest.raises(OvertakenError):
+            triggers.remove(orders.server, orders.entity, 1001)
+        with pytest.raises(OvertakenError):
+            triggers.install(orders.server, orders.entity, 1001)
+        orders.apply(order("a", BASE, "one"))
+    finally:
+        orders.server.execute(f"UPDATE {tokens.table(orders.entity)} SET token = 0")
+    assert orders.audit() != []
+
+
 def test_a_bridge_without_its_triggers_calls_nothing(orders):
-    permits.forget_triggers(orders.server, orders.entity)
+    for statement in permits.forgetting(orders.server, orders.entity):
+        orders.server.execute(statement)
     try:
         with pytest.raises(BlockedError, match="runbook copy start --entity orders"):
             orders.apply(order("a", BASE, "one"))
     finally:
-        permits.note_triggers(orders.server, orders.entity)
+        orders.server.execute(permits.noting(orders.entity))
     assert orders.audit() == []
 
 
