@@ -19,6 +19,7 @@ ROWS = 500  # in the legacy table at first
 UNMET = 4  # the exit code of a command whose precondition is unmet
 WARM = {50: 20, 200: 50}  # instances that are made ready before a switch, by writes a second
 PAUSE = 1.0  # seconds of load before a switch
+CALM = 4.0  # seconds of load without a switch, whose longest wait is what the machine itself makes clients wait
 LONGEST_WAIT, CUTOVER, COMPLETE = Goal(at_most=1), Goal(at_most=10), Goal(at_most=5)  # seconds
 
 
@@ -47,12 +48,17 @@ def _under_load(system: System, writes: int, queued: int) -> Iterator[Row]:
     with Load(system.context.target, CHEFS, writes_per_s=writes, reads_per_s=0, seed=writes + queued) as load:
         time.sleep(PAUSE)
         _catch_up(system)
+        if not queued:
+            with load.window("calm"):
+                time.sleep(CALM)
         ready = ("--entity", CHEFS, "--warm", f"{WARM[writes]}", "--execute")
         there = _switch(system, load, "there", queued, ("cutover", "writes", "--reads-stay", *ready))
         time.sleep(PAUSE)
         back = _switch(system, load, "back", 0, ("rollback", *ready))
         time.sleep(PAUSE)
         history = load.stop()
+    if not queued:
+        yield alone(GROUP, f"longest wait {writes}/s, no switch", "s", [history.window("calm").longest])
     yield alone(GROUP, f"cutover {name} queued", "s", [there], CUTOVER)
     yield alone(GROUP, f"longest wait {name}", "s", [history.window("there").longest], LONGEST_WAIT)
     yield alone(GROUP, f"rollback {name}", "s", [back], CUTOVER)
