@@ -69,7 +69,7 @@ ACTING = (
 ADOPTED_FUNCTIONS = "arn:{partition}:lambda:{region}:{account}:function:{function}"
 ADOPTED_CLUSTER, ADOPTED_SECRET = ("{cluster}",), ("{secret}",)
 ADOPTED_READING = (
-    Right("lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
+    Right("lambda:GetAlias lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
     Right("rds-data:ExecuteStatement rds:DescribeDBClusters", ADOPTED_CLUSTER),
     Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
 )
@@ -84,6 +84,10 @@ ADOPTED_ACTING = (
 )
 ADOPTED_BOUNDARY = (
     Right("lambda:InvokeFunction", (ADOPTED_FUNCTIONS,)),
+    # of the function that checks what is adopted (components/adopted_alarms.py)
+    Right("apigateway:GET", APIS),
+    Right("dynamodb:DescribeTable", (ENTITY_TABLES,)),
+    Right("lambda:GetAlias lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
     Right(
         "rds-data:BeginTransaction rds-data:CommitTransaction rds-data:ExecuteStatement rds-data:RollbackTransaction",
         ADOPTED_CLUSTER,
