@@ -18,7 +18,7 @@ FAILED_LOOKS = 2  # in a row before the function's own alarm: API Gateway may be
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdoptedStage:
+class StageReference:
     """The adopted REST API's stage: the API's id, and the stage's name."""
 
     api: str
@@ -55,7 +55,7 @@ class AdoptedAlarmsArgs:
     """
 
     entities: Mapping[str, CheckedEntity]
-    stage: AdoptedStage | None
+    stage: StageReference | None
     functions: Sequence[str]
     gate: Function | None
     after: Sequence[pulumi.Resource]
@@ -110,7 +110,7 @@ class AdoptedAlarms(pulumi.ComponentResource):
             self._child,
         )
 
-    def _stage_rights(self, stage: AdoptedStage) -> list[dict[str, Any]]:
+    def _stage_rights(self, stage: StageReference) -> list[dict[str, Any]]:
         args = self._args
         functions = f"arn:{args.partition}:lambda:{args.region}:{args.account}:function"
         arns = [f"{functions}:{name}" for name in args.functions]

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 
 from components import adopted, zones
 from components.adopted import ApiReference, TableReference
-from components.adopted_alarms import AdoptedAlarms, AdoptedAlarmsArgs, AdoptedStage, CheckedEntity
+from components.adopted_alarms import AdoptedAlarms, AdoptedAlarmsArgs, CheckedEntity, StageReference
 from components.api import Api, ApiArgs, GatePermissions, Handlers
 from components.bridge import DatabaseArgs, StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
@@ -56,7 +56,7 @@ class Streamback:
         self.ranges = self._ranges(self.copy) if self.copy else None
         self.gate = self._gate(self.modern) if self.modern and self.bridge else None
         self.api = self._public_api()
-        self.adopted_alarms = self._check_adopted() if self.modern else None
+        self._alarm_on_adopted()
         self.delivery = self._delivery() if settings.repository else None
         self.outputs = self._outputs()
 
@@ -193,14 +193,14 @@ class Streamback:
         """The beginning of the ARNs of a service's resources."""
         return f"arn:{self._partition.partition}:{service}:{self._region}:{aws.get_caller_identity().account_id}"
 
-    def _check_adopted(self) -> AdoptedAlarms | None:
+    def _alarm_on_adopted(self) -> None:
         """The alarm on other tools' deployments; nothing where neither an API nor a table is adopted."""
         settings, adopts = self._settings, self._settings.adopt
         entities = {name: self._checked(name) for name in settings.entities if adopts.api or adopts.entity(name).table}
-        if not entities or not settings.adopted_check_minutes:
-            return None
-        stage = AdoptedStage(api=adopts.api.id, name=adopts.api.stage) if adopts.api else None
-        return AdoptedAlarms(
+        if not (self.modern and entities and settings.adopted_check_minutes):
+            return
+        stage = StageReference(api=adopts.api.id, name=adopts.api.stage) if adopts.api else None
+        AdoptedAlarms(
             f"{self._name}-adopted",
             AdoptedAlarmsArgs(
                 entities=entities,

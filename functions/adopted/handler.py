@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from functions.adopted import checks
 from functions.adopted.checks import EntityFunctions
-from functions.adopted.journal import Adoption, AdoptionRecords
+from functions.adopted.journal import AdoptionRecords, AdoptionState
 from functions.aws import environment, rest_api
 from functions.aws.permissions import Permissions
 from functions.aws.rest_api import ApiMethod
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[str
     An entity that is not adopted, or is being adopted now, is left out. An error is raised, for the alarm on errors.
     """
     records = AdoptionRecords(environment.dynamodb(), environment.variable("JOURNAL_TABLE"))
-    stage = AdoptedStage(event["stage"], tuple(event["entities"])) if event["stage"] else None
+    stage = StageLook(event["stage"], tuple(event["entities"])) if event["stage"] else None
     found: dict[str, list[str]] = {}
     for name, given in event["entities"].items():
         before = records.read(name, api=stage is not None)
@@ -60,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[str
 
 
 @dataclass(frozen=True)
-class AdoptedStage:
+class StageLook:
     """The adopted API's stage, each part read once.
 
     Args:
@@ -107,7 +107,7 @@ class AdoptedStage:
         return Permissions(_functions(), self.arn.split(":")[4])
 
 
-def _differences(name: str, given: Mapping[str, Any], noted: Adoption, stage: AdoptedStage | None) -> list[str]:
+def _differences(name: str, given: Mapping[str, Any], noted: AdoptionState, stage: StageLook | None) -> list[str]:
     found: list[str] = []
     if given["table"] and not noted.complete:
         view = checks.stream_view(environment.dynamodb(), given["table"])

@@ -18,7 +18,7 @@ LOCK_GRACE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adoption:
+class AdoptionState:
     """Of one entity, at one moment.
 
     Attributes:
@@ -47,14 +47,14 @@ class AdoptionRecords:
     client: DynamoDBClient
     table: str
 
-    def read(self, entity: str, *, api: bool) -> Adoption:
+    def read(self, entity: str, *, api: bool) -> AdoptionState:
         """The entity's adoption as it is now; `api` says whether the stack adopts an API beside tables."""
         own = self._find(entity, names.ADOPTED_RECORD)
         if own is None or (api and self._find(names.ADOPTED_API, names.ADOPTED_RECORD) is None):
-            return Adoption(adopted=False)
+            return AdoptionState(adopted=False)
         state, shared = (self._find(each, names.STATE_RECORD) or {} for each in (entity, names.ADOPTED_API))
         lock = shared.get("lock", {}).get("M", {})
-        return Adoption(
+        return AdoptionState(
             adopted=True,
             complete=state.get("phase", {}).get("S") == Phase.COMPLETE,
             versions={name: value["S"] for name, value in own.get("versions", {}).get("M", {}).items()},
