@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from threading import Event
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from botocore.config import Config
@@ -15,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.mysql_errors import DataApiError, TransientError, classify, is_refusal
 from functions.aws.retry import LOST_LOCK
-from functions.aws.session_function import SessionFunction
 
 if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
@@ -33,6 +32,18 @@ CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeo
 
 # The clients that answer an INSERT with the key that it got: MySqlClient, and those whose Data API has done so.
 answering_keys: WeakSet[Any] = WeakSet()
+
+
+class Sessions(Protocol):
+    """Runs statements on a connection of their own.
+
+    Attributes:
+        wanted: the kinds of statements that come here at once.
+    """
+
+    wanted: set[str]
+
+    def run(self, statements: Sequence[str]) -> None: ...
 
 
 class DataApi:
@@ -55,7 +66,7 @@ class DataApi:
         database: str = "",
         *,
         transaction: str = "",
-        sessions: SessionFunction | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._client = client
         self._sessions = sessions

@@ -124,6 +124,16 @@ class Connections:
         self.keep(key, connection)
 
     @contextlib.contextmanager
+    def alone(self, secret: str) -> Generator[Connection]:
+        """A new connection, which is closed with the block; raises what `use` does."""
+        connection = self._connected((secret, ""))
+        try:
+            with self.meaning(connection):
+                yield connection
+        finally:
+            close(connection)
+
+    @contextlib.contextmanager
     def meaning(self, connection: Connection) -> Generator[None]:
         """Raise what a MySQLError of the block means. One that ends the connection closes it, and those at rest."""
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.mysql_errors import BlockedError, classify
+from functions.aws.mysql_errors import BlockedError, TransientError, classify
 from functions.domain import names
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ class Logins:
     def _secret(self, secret_arn: str) -> Login:
         try:
             text = self._secrets.get_secret_value(SecretId=secret_arn)["SecretString"]
-        except (ClientError, BotoCoreError) as error:
+        except BotoCoreError as error:
+            text = f"Secrets Manager cannot be reached, which needs a VPC endpoint or NAT: {error}"
+            raise TransientError(text, maybe_written=False) from error
+        except ClientError as error:
             raise classify(error) from error
         try:
             found: dict[str, str] = json.loads(text)

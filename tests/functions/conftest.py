@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import uuid
@@ -12,21 +13,40 @@ from typing import Any
 import pytest
 from legacy_world import STREAM, Legacy
 
-from functions.aws import mysql_connections
+from functions.aws import environment, mysql_connections
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_client import MySqlClient
 from functions.aws.mysql_connections import Connections
 from functions.aws.mysql_login import Logins
 from functions.aws.session_function import SessionFunction
+from functions.aws.statement_function import StatementFunction
 from functions.bridge import stream_guard
 from functions.domain import entities, names
-from functions.install import tables
+from functions.install import requests, tables
 from functions.legacy.init import statements
 
 EVERY_TYPE = Path(__file__).parents[1] / "entities.toml"
 
 
-BY_MYSQL = os.environ.get("TRANSPORT") == "mysql"  # instead of by the Data API
+# How the statements go: `mysql` connects, and `function` does so in the statement function's code, as for the runbook.
+TRANSPORT = os.environ.get("TRANSPORT", "data-api")
+
+
+class InProcess:
+    """Lambda's client, of which a call runs the statement function's code here."""
+
+    @staticmethod
+    def invoke(*, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
+        answer = requests.handler.__wrapped__(json.loads(Payload), None)  # pyright: ignore[reportFunctionMemberAccess]
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+@pytest.fixture(scope="session")
+def statement_function(connections):
+    """The statement function, on these connections."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "connections", lambda: connections)
+        yield StatementFunction(InProcess(), "statements")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +65,10 @@ def connections(sandbox):
 @pytest.fixture(scope="session")
 def client(sandbox, request) -> Any:
     """What DataApi sends its statements with."""
-    if BY_MYSQL:
+    if TRANSPORT == "mysql":
         return MySqlClient(request.getfixturevalue("connections"))
+    if TRANSPORT == "function":
+        return request.getfixturevalue("statement_function")
     return sandbox.client("rds-data")
 
 
@@ -55,8 +77,9 @@ def data_api(sandbox, client):
     """Any database as the master user sees it; what the Data API refuses, the session function runs."""
     outputs = sandbox.outputs
     secret = outputs["masterSecretArn"]
-    if BY_MYSQL:
-        return lambda database="": DataApi(client, outputs["clusterArn"], secret, database)
+    if TRANSPORT != "data-api":
+        own = client.sessions(secret) if TRANSPORT == "function" else None
+        return lambda database="": DataApi(client, outputs["clusterArn"], secret, database, sessions=own)
     sessions = SessionFunction(
         sandbox.client("lambda"), outputs["sessionFunction"], sandbox.client("secretsmanager"), secret
     )
