@@ -108,7 +108,7 @@ def test_who_deploys_or_previews_looks_up_what_is_adopted_with_these_rights_and_
         "aws:dynamodb/getTable:getTable": {"name": world.table},
         "aws:apigateway/getExport:getExport": {"restApiId": world.api, "stageName": STAGE, "exportType": "oas30"},
     }
-    assert asked.keys() == LOOKUPS.keys()
+    assert asked.keys() == LOOKUPS.keys() - {"aws:rds/getInstance:getInstance"}
     with recorded() as used:
         found = [LOOKUPS[token](emulator, arguments) for token, arguments in asked.items()]
     assert all(found)
