@@ -27,9 +27,9 @@ $(INSTALLED): requirements.txt pyproject.toml
 engine: $(INSTALLED)  ## bring the pulumi CLI: an installed one, else built once with Go in minutes
 	@$(BIN)/python -m sandbox.pulumi_cli
 
-demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database, BROWNFIELD=1 adopts a shop, BRIDGE=replay)
+demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database, BROWNFIELD=1 adopts a shop, with BRIDGE, RDS)
 ifdef BROWNFIELD
-	@$(BIN)/python -m sandbox.brownfield_demo $(if $(KEEP),--keep) $(if $(BRIDGE),--bridge $(BRIDGE))
+	@$(BIN)/python -m sandbox.brownfield_demo $(if $(KEEP),--keep) $(if $(BRIDGE),--bridge $(BRIDGE)) $(if $(RDS),--rds $(RDS))
 else
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 endif
