@@ -36,7 +36,7 @@ endif
 
 chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, BROWNFIELD=1, MUTATE=name, KEEP=1)
 	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(MUTATE),--mutate $(MUTATE)) \
-	  $(if $(BROWNFIELD),--brownfield) $(if $(BRIDGE),--bridge $(BRIDGE)) $(if $(KEEP),--keep)
+	  $(if $(BROWNFIELD),--brownfield) $(if $(BRIDGE),--bridge $(BRIDGE)) $(if $(RDS),--rds $(RDS)) $(if $(KEEP),--keep)
 
 bench: $(INSTALLED)  ## compare speed and cost with others (QUICK=1, LATENCY=aws, KEEP=1)
 	@$(BIN)/python -m sandbox.bench $(if $(QUICK),--quick) $(if $(LATENCY),--latency $(LATENCY)) $(if $(KEEP),--keep)
