@@ -141,7 +141,8 @@ class AdoptedShop:
 
     def stretches(self, seed: int, variant: Variant, *, brief: bool) -> Sequence[Stretch]:
         again = _drawn(seed, "adoption", AGAIN)
-        return adoption.stretches(shop.ENTITY, variant, again=again, brief=brief)
+        connects = not self._rds.has_data_api
+        return adoption.stretches(shop.ENTITY, variant, again=again, brief=brief, connects=connects)
 
     def completion(self) -> Sequence[Stretch]:
         return adoption.completion(shop.ENTITY)
