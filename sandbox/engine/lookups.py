@@ -71,6 +71,12 @@ def _instance(emulator: Aws, arguments: Answer) -> Answer:
     }
 
 
+def _proxy(emulator: Aws, arguments: Answer) -> Answer:
+    name = arguments["name"]
+    (found,) = emulator.client("rds").describe_db_proxies(DBProxyName=name)["DBProxies"]
+    return {**arguments, "id": name, "arn": found["DBProxyArn"], "endpoint": found["Endpoint"]}
+
+
 def _secret(emulator: Aws, arguments: Answer) -> Answer:
     found = emulator.client("secretsmanager").describe_secret(SecretId=arguments.get("arn") or arguments["name"])
     return {"id": found["ARN"], "arn": found["ARN"], "name": found["Name"]}
@@ -111,6 +117,7 @@ LOOKUPS: dict[str, Callable[[Aws, Answer], Answer]] = {
     "aws:lambda/getFunction:getFunction": _function,
     "aws:rds/getCluster:getCluster": _cluster,
     "aws:rds/getInstance:getInstance": _instance,
+    "aws:rds/getProxy:getProxy": _proxy,
     "aws:secretsmanager/getSecret:getSecret": _secret,
     "aws:dynamodb/getTable:getTable": _table,
     "aws:apigateway/getExport:getExport": _export,
