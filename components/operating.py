@@ -67,10 +67,14 @@ ACTING = (
 )
 # For a stack that adopts: what the team's own functions, API and tables need beside that.
 ADOPTED_FUNCTIONS = "arn:{partition}:lambda:{region}:{account}:function:{function}"
+STATEMENTS = "arn:{partition}:lambda:{region}:{account}:function:streamback-{stack}-statements-*"
+BRIDGE_LOGINS = "arn:{partition}:rds-db:{region}:{account}:dbuser:*/" + names.BRIDGE_USER
 ADOPTED_CLUSTER, ADOPTED_SECRET = ("{cluster}",), ("{secret}",)
 ADOPTED_READING = (
     Right("lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
-    Right("rds-data:ExecuteStatement rds:DescribeDBClusters", ADOPTED_CLUSTER),
+    Right("rds-data:ExecuteStatement rds:DescribeDBClusters rds:DescribeDBInstances", ADOPTED_CLUSTER),
+    # Its statements go to a function where the database has no Data API; by the Data API they need no more than above.
+    Right("lambda:InvokeFunction", (STATEMENTS,)),
     Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
 )
 ADOPTED_ACTING = (
@@ -89,6 +93,7 @@ ADOPTED_BOUNDARY = (
         ADOPTED_CLUSTER,
     ),
     Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
+    Right("rds-db:connect", (BRIDGE_LOGINS,)),  # AWS draws the id of the database
 )
 # What the roles `deploy` and `preview` look up, beside apigateway:GET, which both have.
 ADOPTED_LOOKING_UP = (
@@ -97,7 +102,11 @@ ADOPTED_LOOKING_UP = (
         (ADOPTED_FUNCTIONS,),
         provider="lambda:GetFunction lambda:GetFunctionCodeSigningConfig lambda:ListVersionsByFunction",
     ),
-    Right("rds:DescribeDBClusters", ADOPTED_CLUSTER, provider="rds:ListTagsForResource"),
+    Right(
+        "rds:DescribeDBClusters rds:DescribeDBInstances",
+        ADOPTED_CLUSTER,
+        provider="rds:DescribeDBProxies rds:ListTagsForResource",
+    ),
     Right("secretsmanager:DescribeSecret", ADOPTED_SECRET, provider="secretsmanager:GetResourcePolicy"),
     Right(
         "dynamodb:DescribeTable",

@@ -58,6 +58,11 @@ def database_as_bridge(name: str) -> DataApi:
     return DataApi(_client(None), variable("CLUSTER_ARN"), variable("BRIDGE_SECRET_ARN"), name)
 
 
+def signs_in_by_token() -> bool:
+    """Whether the bridge's user signs in with a token of IAM's."""
+    return bool(os.environ.get("TOKEN_SECRET_ARN"))
+
+
 @cache
 def connections(seconds: int | None = None) -> Connections:
     """This instance's connections to the database that the program names.
@@ -69,7 +74,7 @@ def connections(seconds: int | None = None) -> Connections:
     from functions.aws.mysql_login import Logins  # noqa: PLC0415  # likewise
 
     host, port, session = variable("DATABASE_HOST"), int(variable("DATABASE_PORT")), boto3.Session()
-    by_token = os.environ.get("TOKEN_SECRET_ARN", "")
+    by_token = os.environ.get("TOKEN_SECRET_ARN", "")  # the secret in whose place the bridge's user has a token
     signer = session.client("rds") if by_token else None  # why not always: it takes a tenth of a second
     logins = Logins(session.client("secretsmanager", config=SECRETS), host, port, signer, by_token)
     return Connections(host, port, logins, seconds or STATEMENT_SECONDS)

@@ -148,7 +148,7 @@ class Subject:
 
     @cached_property
     def cluster(self) -> list[Check]:
-        return server.cluster(self.context.clients, self.context.target)
+        return server.database(self.context.clients, self.context.aurora, self.context.target)
 
     @property
     def data_api(self) -> bool:
