@@ -31,16 +31,16 @@ $(INSTALLED): requirements.txt pyproject.toml
 engine: $(INSTALLED)  ## bring the pulumi CLI: an installed one, else built once with Go in minutes
 	@$(BIN)/python -m sandbox.pulumi_cli
 
-demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database, BROWNFIELD=1 adopts a shop, BRIDGE=replay)
+demo: $(INSTALLED)  ## run the migration (KEEP=1 keeps it, KILL=1 kills the database, BROWNFIELD=1 adopts a shop, with BRIDGE, RDS)
 ifdef BROWNFIELD
-	@$(BIN)/python -m sandbox.brownfield_demo $(if $(KEEP),--keep) $(if $(BRIDGE),--bridge $(BRIDGE))
+	@$(BIN)/python -m sandbox.brownfield_demo $(if $(KEEP),--keep) $(if $(BRIDGE),--bridge $(BRIDGE)) $(if $(RDS),--rds $(RDS))
 else
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep) $(if $(KILL),--kill-database)
 endif
 
 chaos: $(INSTALLED)  ## migrate under load with injected faults (SEED=n, RUNS=n, BROWNFIELD=1, MUTATE=name, KEEP=1)
 	@$(BIN)/python -m sandbox.chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(MUTATE),--mutate $(MUTATE)) \
-	  $(if $(BROWNFIELD),--brownfield) $(if $(BRIDGE),--bridge $(BRIDGE)) $(if $(KEEP),--keep)
+	  $(if $(BROWNFIELD),--brownfield) $(if $(BRIDGE),--bridge $(BRIDGE)) $(if $(RDS),--rds $(RDS)) $(if $(KEEP),--keep)
 
 bench: $(INSTALLED)  ## compare speed and cost with others (QUICK=1, LATENCY=aws, KEEP=1)
 	@$(BIN)/python -m sandbox.bench $(if $(QUICK),--quick) $(if $(LATENCY),--latency $(LATENCY)) $(if $(KEEP),--keep)

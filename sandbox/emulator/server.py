@@ -48,8 +48,8 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
 
     from sandbox.emulator.behaviour import (  # noqa: PLC0415  # likewise
         canary,
-        cluster_endpoint,
         data_api,
+        database_endpoint,
         deployments,
         encoded_paths,
         endpoint_kind,
@@ -61,6 +61,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         oidc_providers,
         openapi_import,
         partiql,
+        rds_instances,
         schedules,
         skewed_clock,
         stage_variables,
@@ -74,9 +75,10 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
     from sandbox.emulator.performance import cold_starts, forked_workers, lambda_runtime, scans, threads  # noqa: PLC0415  # likewise
 
     data_api.install(database.socket, traits)
-    cluster_endpoint.install(database.address, database.port)
+    database_endpoint.install(database.address, database.port)
     for gap in (
         threads,
+        rds_instances,
         deployments,
         openapi_import,
         lambda_permissions,
