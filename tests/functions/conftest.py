@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bridge_world import Direct, Replayed
 from legacy_world import STREAM, Legacy
+from replay_world import make_orders
 
 from functions.aws.data_api import DataApi
 from functions.aws.session_function import SessionFunction
-from functions.bridge import stream_guard
+from functions.bridge import by_function, stream_guard
 from functions.domain import entities, names
 from functions.install import tables
 from functions.legacy.init import statements
@@ -115,3 +117,19 @@ def modern(legacy):
 def legacy(shared_chefs) -> Legacy:
     shared_chefs.clear()
     return shared_chefs
+
+
+@pytest.fixture(scope="session")
+def shared_orders(data_api, bridge_user):
+    return make_orders(data_api, bridge_user)
+
+
+@pytest.fixture(params=["direct", "replay"])
+def bridged(request, monkeypatch):
+    """An empty table with a bridge: one that writes by SQL, or one that calls legacy's function, in phase modern."""
+    if request.param == "direct":
+        return Direct(request.getfixturevalue("legacy"))
+    monkeypatch.setattr(by_function, "LOOK_SECONDS", 0.01)
+    made = Replayed(request.getfixturevalue("shared_orders"))
+    made.clear()
+    return made

@@ -9,7 +9,7 @@ import io
 import json
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ DOCUMENT: dict[str, Any] = {
     "fields": {
         "customer": {"column": "customer_id", "type": "string", "required": True, "max_length": 20},
         "total": {"column": "total_cents", "type": "integer", "required": True, "bits": 32},
-        "note": {"column": "note", "type": "string", "max_length": 60},
+        "note": {"column": "note", "type": "string", "max_length": 255},
         "placed_at": {"column": "placed_at", "type": "datetime", "required": True, "fraction": 0},
     },
     "api": {"reads": [], "writes": ["POST /orders", "PUT /orders/{id}", "DELETE /orders/{id}"]},
@@ -45,11 +45,11 @@ DOCUMENT: dict[str, Any] = {
 }
 TABLE = (
     "CREATE TABLE {database}.orders (order_id VARCHAR(36) COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, "
-    "customer_id VARCHAR(20) NOT NULL, total_cents INT NOT NULL, note VARCHAR(60), placed_at DATETIME NOT NULL)"
+    "customer_id VARCHAR(20) NOT NULL, total_cents INT NOT NULL, note VARCHAR(255), placed_at DATETIME NOT NULL)"
 )
 AUDIT = (
     "CREATE TABLE {database}.audit (id BIGINT AUTO_INCREMENT PRIMARY KEY, order_id VARCHAR(36) COLLATE utf8mb4_bin, "
-    "what VARCHAR(10), note VARCHAR(60))"
+    "what VARCHAR(10), note VARCHAR(255))"
 )
 MOST_CENTS = 1_000_000  # the function's own rule
 SECONDS = 60.0
@@ -114,6 +114,10 @@ class Passing:
             answer = self.after(event) or answer
         finally:
             self._count(key, -1)
+        return self._answered(answer)
+
+    @staticmethod
+    def _answered(answer: Any) -> dict[str, Any]:
         failed = {"FunctionError": "Unhandled"} if "errorType" in answer else {}
         return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
 
@@ -133,20 +137,31 @@ class Orders:
     function: OrdersFunction
     quarantined: Quarantined = field(default_factory=Quarantined)
 
-    def passing(self, **given: Any) -> Passing:
-        return Passing(self.function, **given)
+    def passing(self, function: OrdersFunction | None = None, **given: Any) -> Passing:
+        return Passing(function or self.function, **given)
 
     def apply(
-        self, *records: dict[str, Any], database: Any = None, functions: Any = None, seconds: float = SECONDS
+        self,
+        *records: dict[str, Any],
+        database: Any = None,
+        functions: Any = None,
+        seconds: float | Callable[[], float] = SECONDS,
     ) -> Any:
-        """Apply a batch as the bridge does, once."""
+        """Apply a batch as the bridge does, once.
+
+        Args:
+            records: of the stream.
+            database: the bridge's, if not the real one.
+            functions: what stands for Lambda's client.
+            seconds: that the invocation has left, always or by a clock.
+        """
         database = database or self.database
         contract = self.entity.contract
         assert contract is not None
         calls = LegacyCalls(functions or self.passing(), "orders-write", 2, contract)
         read: Any = None
-        left = [seconds]
-        applier = FunctionApplier(self.entity, database, self.quarantined, STREAM, read, calls, lambda: left[0])
+        left = seconds if callable(seconds) else lambda: seconds
+        applier = FunctionApplier(self.entity, database, self.quarantined, STREAM, read, calls, left)
         found = changes.each_from_stream(self.entity, records)
         return applier.apply(found, ownership.read(database, self.entity))
 
@@ -245,9 +260,3 @@ def order(key: str, sequence: int, note: str | None = None, total: int = 5, **mo
             **more,
         }
     return {"eventName": "REMOVE" if note is None else "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": data}
-
-
-def truth(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The note of each order that is there after one clean pass."""
-    last = {each["dynamodb"]["Keys"]["pk"]["S"]: each["dynamodb"].get("NewImage") for each in history}
-    return {key: image["note"]["S"] for key, image in last.items() if image}
