@@ -171,7 +171,7 @@ class FunctionApplier:
 
     def _with_done(self, some: Sequence[Change], before: dict[str, Permit]) -> list[tuple[Change, bool]]:
         keys = [change.key for change in some]
-        rows, tombstones = self._present(self._database, keys), self._tombstones(keys)
+        rows, tombstones = self._present(self._database, keys), self._tombstones(self._database, keys)
         return [
             (change, _is_done(change, rows.get(change.key), tombstones.get(change.key, -1), before.get(change.key)))
             for change in some
@@ -180,14 +180,14 @@ class FunctionApplier:
     def _present(self, database: DataApi, keys: Sequence[str]) -> dict[str, Present]:
         return Rows(database, self._sql).present(keys)
 
-    def _tombstones(self, keys: Sequence[str]) -> dict[str, int]:
+    def _tombstones(self, database: DataApi, keys: Sequence[str]) -> dict[str, int]:
         if not keys:
             return {}
         sql = (
             f"SELECT d.item_key, d.sequence FROM {json_rows.source(['item_key'])} "  # noqa: S608  # names of ours
             f"STRAIGHT_JOIN {names.DELETES_TABLE} d ON d.entity = :entity AND d.item_key = {ITEM}"
         )
-        rows = self._database.query(sql, {**json_rows.parameter([[key] for key in keys]), **self._sql.entity_value})
+        rows = database.query(sql, {**json_rows.parameter([[key] for key in keys]), **self._sql.entity_value})
         return {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
 
     def _wait(self, waiting: Sequence[Change]) -> None:
@@ -253,12 +253,16 @@ class FunctionApplier:
         keys = [each.change.key for each in claims]
         ours = self._permits.lock(inside, keys, self._owner)
         rows, records = self._present(inside, keys), self._records(inside, keys)
+        gone = self._tombstones(inside, [key for key in keys if key not in rows])
         closing = Closing()
         for each in claims:
             change, reply = each.change, replies[each.change.key]
             if change.key not in ours:
                 reply = Reply(Ending.BUSY, "another invocation has taken the key over")
-            self._sort(change, reply, rows.get(change.key), records.get(change.key), closing)
+            if _is_superseded(change, rows.get(change.key), gone.get(change.key, -1)):
+                closing.done.append(change)
+            else:
+                self._sort(change, reply, rows.get(change.key), records.get(change.key), closing)
         self._complete(inside, closing.incomplete, rows)
         self._permits.close(inside, [change.key for change in closing.done], self._owner)
         return closing
@@ -277,12 +281,12 @@ class FunctionApplier:
         self, change: Change, reply: Reply, row: Present | None, found: Record | UnmappableError | None, to: Closing
     ) -> None:
         """Decide what has become of a change whose call has ended."""
-        over = row is None if change.record is None else row is not None and row.sequence > change.sequence
-        if reply.ending == Ending.REFUSED and not (over and change.record is None):
+        deleted = change.record is None and row is None
+        if reply.ending == Ending.REFUSED and not deleted:
             to.refused[change.key] = reply.problem
         elif reply.ending not in {Ending.DONE, Ending.REFUSED}:
             to.failed[change.key] = reply
-        elif over:
+        elif deleted:
             to.done.append(change)
         elif problem := self._difference(change, found):
             to.differing[change.key] = problem
@@ -353,11 +357,18 @@ def _is_of(permit: Permit | None, change: Change) -> bool:
 
 def _is_done(change: Change, row: Present | None, tombstone: int, permit: Permit | None) -> bool:
     """Whether nothing is left to do: a newer change is there or under way, or this one's success was noted."""
+    if _is_superseded(change, row, tombstone):
+        return True
     if permit and permit.sequence >= change.sequence:
-        return permit.sequence > change.sequence
+        return permit.sequence > change.sequence and _counts(permit)
     if change.kind == ChangeKind.DELETE:
-        return row is None or row.sequence > change.sequence
+        return row is None
     return max(tombstone, -1 if row is None else row.sequence) >= change.sequence
+
+
+def _is_superseded(change: Change, row: Present | None, tombstone: int) -> bool:
+    """Whether Aurora has a newer change of the key: what a call for this one may still write, the triggers refuse."""
+    return tombstone > change.sequence if row is None else row.sequence > change.sequence
 
 
 def _first(errors: Sequence[DataApiError]) -> DataApiError:

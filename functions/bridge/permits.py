@@ -75,10 +75,16 @@ class Permits:
         return {cell_text(key): Permit(int(cell_text(at)), int(cell_text(us)) / 1e6) for key, at, us in rows}
 
     def longest(self) -> float:
-        """For how many seconds any permit of the entity still counts; 0 for none."""
+        """For how many seconds any permit of the entity still counts; 0 for none, or where there is no such table."""
         left = f"COALESCE(MAX(TIMESTAMPDIFF(MICROSECOND, {NOW}, deadline)), 0)"
         sql = f"SELECT {left} FROM {TABLE} WHERE entity = :entity AND item_key <> ''"  # noqa: S608  # names of ours
-        return max(0.0, int(cell_text(self._database.query(sql, self._values)[0][0])) / 1e6)
+        try:
+            found = self._database.query(sql, self._values)
+        except DataApiError as error:
+            if error.code != NO_TABLE:
+                raise
+            return 0.0
+        return max(0.0, int(cell_text(found[0][0])) / 1e6)
 
     def open(self, changes: Sequence[Change], owner: str, seconds: float) -> set[str]:
         """Open permits for changes, or take those over that count no more.

@@ -8,6 +8,7 @@ from functions.aws.data_api import DataApi
 from functions.domain import names
 from functions.domain.entities import Entity
 
+VOID = -1  # in place of a sequence
 TRIGGERS = "triggers"  # in place of an owner, in the row without a key
 
 
@@ -34,7 +35,16 @@ def seen(entity: str, event: str) -> str:
 
 
 def note_triggers(server: DataApi, entity: Entity) -> None:
-    """Note that the triggers look permits up."""
+    """Note that the triggers look permits up.
+
+    Where that was not so before, the bridge's SQL has brought the records of the permits that are there, or later ones.
+    So those that count still are void: they let nothing pass, and are there to have their calls waited for.
+    """
+    noted = f"SELECT 1 FROM {_table(entity)} WHERE entity = :entity AND item_key = ''"  # noqa: S608  # checked names
+    if not server.query(noted, _values(entity)):
+        over = "entity = :entity AND deadline <= UTC_TIMESTAMP(6)"
+        server.execute(f"DELETE FROM {_table(entity)} WHERE {over}", _values(entity))  # noqa: S608  # checked names
+        server.execute(f"UPDATE {_table(entity)} SET sequence = {VOID} WHERE entity = :entity", _values(entity))  # noqa: S608
     server.execute(
         f"INSERT INTO {_table(entity)} (entity, item_key, sequence, owner, deadline) "  # noqa: S608  # checked names
         f"VALUES (:entity, '', 0, '{TRIGGERS}', '1970-01-01') ON DUPLICATE KEY UPDATE sequence = 0",

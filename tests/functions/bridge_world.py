@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from legacy_world import BASE, DELIVERIES, Legacy, record
+from legacy_world import BASE, DELIVERIES, STREAM, Legacy, record
 from replay_world import SECONDS, Orders, OrdersFunction, order
 
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import DataApiError, TransientError
+from functions.bridge.apply import Applier
 from functions.domain import changes
 
 
@@ -196,6 +197,18 @@ class Replayed:
                 return self.once(steps, look, **given)
             except DataApiError:
                 self.orders.end_permits()
+        pytest.fail("the bridge asks for the batch for ever")
+
+    def deliver_by_sql(self, steps: Sequence[Step], look: Interruption | None = None) -> Any:
+        """Apply a batch as a bridge of kind `direct` does, as Lambda delivers it."""
+        orders = self.orders
+        database = Watched(orders.database, look) if look else orders.database
+        batch = [order(step.key, BASE + step.number, step.name) for step in steps]
+        images = {each["dynamodb"]["Keys"]["pk"]["S"]: each["dynamodb"].get("NewImage") for each in batch}
+        for _ in range(DELIVERIES):
+            with contextlib.suppress(TransientError):
+                applier = Applier(orders.entity, database, orders.quarantined, STREAM, lambda _: images)
+                return applier.apply(changes.from_stream(orders.entity, batch))
         pytest.fail("the bridge asks for the batch for ever")
 
     def deliver_beside(self, steps: Sequence[Step], **given: Any) -> Any:

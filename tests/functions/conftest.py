@@ -14,7 +14,7 @@ from replay_world import make_orders
 
 from functions.aws.data_api import DataApi
 from functions.aws.session_function import SessionFunction
-from functions.bridge import by_function, stream_guard
+from functions.bridge import by_function, legacy_calls, stream_guard
 from functions.domain import entities, names
 from functions.install import tables
 from functions.legacy.init import statements
@@ -124,12 +124,19 @@ def shared_orders(data_api, bridge_user):
     return make_orders(data_api, bridge_user)
 
 
-@pytest.fixture(params=["direct", "replay"])
-def bridged(request, monkeypatch):
-    """An empty table with a bridge: one that writes by SQL, or one that calls legacy's function, in phase modern."""
-    if request.param == "direct":
-        return Direct(request.getfixturevalue("legacy"))
+@pytest.fixture
+def replayed(shared_orders, monkeypatch):
+    """An empty table in phase modern, with a bridge that calls legacy's function."""
     monkeypatch.setattr(by_function, "LOOK_SECONDS", 0.01)
-    made = Replayed(request.getfixturevalue("shared_orders"))
+    monkeypatch.setattr(legacy_calls, "back_off", lambda _: 0)
+    made = Replayed(shared_orders)
     made.clear()
     return made
+
+
+@pytest.fixture(params=["direct", "replay"])
+def bridged(request):
+    """An empty table with a bridge: one that writes by SQL, or one that calls legacy's function."""
+    if request.param == "direct":
+        return Direct(request.getfixturevalue("legacy"))
+    return request.getfixturevalue("replayed")

@@ -218,10 +218,10 @@ class Orders:
 
     def clear(self) -> None:
         """In phase modern, and empty."""
+        self.server.execute(f"DELETE FROM {self._place}.{names.REPLAYS_TABLE} WHERE item_key <> ''")
         self.control(fenced=0, legacy_stamp=0, generation=1)
         for table in ("orders", "audit", names.DELETES_TABLE):
             self.server.execute(f"DELETE FROM {self._place}.{table}")
-        self.server.execute(f"DELETE FROM {self._place}.{names.REPLAYS_TABLE} WHERE item_key <> ''")
         self.server.execute(f"DELETE FROM {self._place}.{names.CHANGES_TABLE}")
         self.control(fenced=1)
         self.quarantined.changes.clear()

@@ -22,20 +22,10 @@ from legacy_world import BASE, EXAMPLES
 from replay_world import Passing, order
 
 from functions.aws.mysql_errors import DataApiError
-from functions.bridge import legacy_calls
 
 ENDINGS = ("lost, not run", "lost, but run", "503, not run", "503, but run", "failed", "throttled", "killed after it")
 LOST = ReadTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com")
 DOWN = {"statusCode": 503, "body": "{}"}
-
-
-@pytest.fixture
-def replayed(shared_orders, monkeypatch):
-    """In phase modern, with nothing in it; a throttled call is repeated at once."""
-    monkeypatch.setattr(legacy_calls, "back_off", lambda _: 0)
-    made = Replayed(shared_orders)
-    made.clear()
-    return made
 
 
 @dataclass
