@@ -11,7 +11,6 @@ Only while the fence is up: before and after, legacy's writers and this bridge w
 """
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from functions.bridge.exchange import ReadItems
 from functions.bridge.kept_columns import keeping
 from functions.bridge.legacy_calls import MOST_CALLS, Ending, LegacyCalls, Reply
 from functions.bridge.ownership import Authority
-from functions.bridge.permits import Permit, Permits
+from functions.bridge.permits import Owner, Permit, Permits
 from functions.bridge.rows import Rows
 from functions.bridge.statements import ITEM, Present, Statements
 from functions.domain import changes, mapping, names
@@ -76,6 +75,7 @@ class FunctionApplier:
         read: the items of some keys.
         calls: legacy's function.
         seconds_left: until this process ends.
+        owner: of the permits; where it is not given, of this applier's alone.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # those of an applier, and how to call
@@ -87,6 +87,7 @@ class FunctionApplier:
         read: ReadItems,
         calls: LegacyCalls,
         seconds_left: Callable[[], float],
+        owner: Owner | None = None,
     ) -> None:
         self._entity = entity
         self._database = database
@@ -96,7 +97,8 @@ class FunctionApplier:
         self._direct = Applier(entity, database, quarantine, stream, read)
         self._permits = Permits(entity, database, stream)
         self._sql = Statements(entity, stream)
-        self._owner = uuid.uuid4().hex
+        self._process = owner or Owner()
+        self._owner = self._process.name
         self._failed: dict[str, DataApiError] = {}
 
     def apply(self, found: Sequence[Change], authority: Authority) -> BatchOutcome:
@@ -150,7 +152,7 @@ class FunctionApplier:
         keys = [change.key for change in some]
         before = self._permits.of(keys)
         left = [change for change, done in self._with_done(some, before) if not done]
-        wanted = [change for change in left if not _counts(before.get(change.key))]
+        wanted = [change for change in left if not self._is_anothers(before.get(change.key))]
         opened: set[str] = set()
         if wanted:
             opened = self._permits.open(wanted, self._owner, self._permit_seconds)
@@ -163,6 +165,10 @@ class FunctionApplier:
             Claim(change, again=_is_of(before.get(change.key), change)) for change in claimed if change not in over
         ]
         return claims, [change for change in left if change.key not in opened]
+
+    def _is_anothers(self, permit: Permit | None) -> bool:
+        """Whether another invocation may be at a permit's change."""
+        return permit is not None and _counts(permit) and permit.owner != self._owner
 
     @property
     def _permit_seconds(self) -> float:
@@ -217,8 +223,10 @@ class FunctionApplier:
         rows = self._present(self._database, [each.change.key for each in claims])
         self._free([each.change for each in claims if each.change.key not in rows])
         with ThreadPoolExecutor(min(MOST_CALLS, len(claims))) as pool:
-            replies = pool.map(self._call, claims, [each.change.key in rows for each in claims])
-            return {each.change.key: reply for each, reply in zip(claims, replies, strict=True)}
+            replies = list(pool.map(self._call, claims, [each.change.key in rows for each in claims]))
+        if any(reply.ending == Ending.LOST for reply in replies):
+            self._process.renew()
+        return {each.change.key: reply for each, reply in zip(claims, replies, strict=True)}
 
     def _call(self, claim: Claim, present: bool) -> Reply:
         change = claim.change
@@ -347,8 +355,8 @@ def until_after(seconds: float) -> Callable[[], float]:
     return lambda: ends - time.monotonic()
 
 
-def _counts(permit: Permit | None) -> bool:
-    return permit is not None and permit.seconds > 0
+def _counts(permit: Permit) -> bool:
+    return permit.seconds > 0
 
 
 def _is_of(permit: Permit | None, change: Change) -> bool:

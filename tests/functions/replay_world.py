@@ -20,6 +20,7 @@ from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.bridge import ownership, stream_guard
 from functions.bridge.by_function import FunctionApplier
 from functions.bridge.legacy_calls import LegacyCalls
+from functions.bridge.permits import Owner
 from functions.domain import changes, entities, names
 from functions.domain.entities import Entity
 from functions.install import tables, triggers
@@ -146,6 +147,7 @@ class Orders:
         database: Any = None,
         functions: Any = None,
         seconds: float | Callable[[], float] = SECONDS,
+        owner: Owner | None = None,
     ) -> Any:
         """Apply a batch as the bridge does, once.
 
@@ -154,6 +156,7 @@ class Orders:
             database: the bridge's, if not the real one.
             functions: what stands for Lambda's client.
             seconds: that the invocation has left, always or by a clock.
+            owner: of the permits, if other invocations have the same.
         """
         database = database or self.database
         contract = self.entity.contract
@@ -161,7 +164,7 @@ class Orders:
         calls = LegacyCalls(functions or self.passing(), "orders-write", 2, contract)
         read: Any = None
         left = seconds if callable(seconds) else lambda: seconds
-        applier = FunctionApplier(self.entity, database, self.quarantined, STREAM, read, calls, left)
+        applier = FunctionApplier(self.entity, database, self.quarantined, STREAM, read, calls, left, owner)
         found = changes.each_from_stream(self.entity, records)
         return applier.apply(found, ownership.read(database, self.entity))
 

@@ -5,6 +5,7 @@ A key's batches come in order, as Lambda delivers them; each may come again when
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
@@ -21,7 +22,8 @@ from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES
 from replay_world import Passing, order
 
-from functions.aws.mysql_errors import DataApiError
+from functions.aws.mysql_errors import DataApiError, TransientError
+from functions.bridge.permits import Owner
 
 ENDINGS = ("lost, not run", "lost, but run", "503, not run", "503, but run", "failed", "throttled", "killed after it")
 LOST = ReadTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com")
@@ -177,3 +179,31 @@ def test_a_call_whose_answer_was_lost_is_made_again_only_when_it_must_have_ended
     replayed.orders.end_permits()
     replayed.orders.apply(record, functions=calls)
     assert replayed.orders.audit() == [("a", "POST", "one"), ("a", "PUT", "one")]
+
+
+@pytest.mark.parametrize("at", range(1, 22))
+def test_after_a_lost_database_the_same_process_continues_at_once(replayed, at):
+    """Its calls have ended, so the permits that it has left wait for nothing."""
+    history = [Step("a", 0, "one"), Step("b", 1, "two"), Step("a", 2, "three")]
+    owner, look = Owner(), Interruption(at, lose, inside=True)
+    with contextlib.suppress(TransientError):
+        replayed.once(history, look, functions=replayed.orders.passing(), owner=owner)
+    replayed.once(history, functions=replayed.orders.passing(), owner=owner)
+    assert replayed.shown() == truth(history)
+    assert effects(replayed) == wanted(history)
+    assert not replayed.orders.permits()
+
+
+def lose() -> None:
+    raise TransientError("the database went away")
+
+
+def test_a_process_waits_for_its_own_call_whose_answer_was_lost(replayed):
+    owner, record = Owner(), order("a", BASE, "one")
+    with pytest.raises(DataApiError):
+        replayed.orders.apply(record, functions=Unsure(replayed.orders.function, endings={0: ENDINGS[0]}), owner=owner)
+    with pytest.raises(TransientError, match="another invocation"):
+        replayed.orders.apply(record, seconds=running_out(), owner=owner)
+    replayed.orders.end_permits()
+    replayed.orders.apply(record, owner=owner)
+    assert replayed.orders.audit() == [("a", "POST", "one")]
