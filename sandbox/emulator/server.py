@@ -71,6 +71,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         table_policies,
         throttling,
         unsure_calls,
+        updates,
     )
     from sandbox.emulator.performance import cold_starts, forked_workers, lambda_runtime, scans, threads  # noqa: PLC0415  # likewise
 
@@ -101,6 +102,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         oidc_providers,
         state_machines,
         log_groups,
+        updates,
     ):
         gap.install()
     latency.install(delays)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bridge_world import Direct, Replayed
 from legacy_world import STREAM, Legacy
+from replay_world import make_orders
 
 from functions.aws import environment, mysql_connections
 from functions.aws.data_api import DataApi
@@ -20,7 +22,7 @@ from functions.aws.mysql_connections import Connections
 from functions.aws.mysql_login import Logins
 from functions.aws.session_function import SessionFunction
 from functions.aws.statement_function import StatementFunction
-from functions.bridge import stream_guard
+from functions.bridge import by_function, legacy_calls, stream_guard
 from functions.domain import entities, names
 from functions.install import requests, tables
 from functions.legacy.init import statements
@@ -170,3 +172,26 @@ def modern(legacy):
 def legacy(shared_chefs) -> Legacy:
     shared_chefs.clear()
     return shared_chefs
+
+
+@pytest.fixture(scope="session")
+def shared_orders(data_api, bridge_user):
+    return make_orders(data_api, bridge_user)
+
+
+@pytest.fixture
+def replayed(shared_orders, monkeypatch):
+    """An empty table in phase modern, with a bridge that calls legacy's function."""
+    monkeypatch.setattr(by_function, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(legacy_calls, "back_off", lambda _: 0)
+    made = Replayed(shared_orders)
+    made.clear()
+    return made
+
+
+@pytest.fixture(params=["direct", "replay"])
+def bridged(request):
+    """An empty table with a bridge: one that writes by SQL, or one that calls legacy's function."""
+    if request.param == "direct":
+        return Direct(request.getfixturevalue("legacy"))
+    return request.getfixturevalue("replayed")
