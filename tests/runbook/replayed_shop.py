@@ -7,14 +7,15 @@ import io
 import json
 import os
 import threading
+import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from afresh import AT_ONCE, until
-from botocore.exceptions import ClientError
 from journal_states import long_at_the_gate
+from pymysql.err import MySQLError
 from shop_world import ShopWorld, order
 from typer.testing import CliRunner
 
@@ -24,6 +25,7 @@ from functions.domain.phase import Phase
 from runbook.commands.cli import app
 from runbook.cutover.command import Scope, Switch
 from runbook.cutover.steps import Choices, OperationKind
+from runbook.errors import PreconditionError
 from runbook.quarantine.entry import Entry
 from runbook.quarantine.store import EntryStore
 from runbook.stack import Context, resolve
@@ -35,8 +37,13 @@ from sandbox.brownfield.system import ENTITY, TABLE
 from sandbox.chaos.system import Arena
 
 ROWS = 20
-PERMIT_SECONDS = 5
-CHOICES = Choices(propagation_wait=0.0, warm=0, reads_stay=True)
+PERMIT_SECONDS, INSIST_SECONDS = 5, 180.0
+CHOICES = Choices(propagation_wait=0.0, warm=0, reads_stay=True, timeout=INSIST_SECONDS)
+LEFT = (
+    "SELECT p.id FROM information_schema.processlist p "
+    "JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id "
+    "WHERE p.user = %s AND p.command = 'Sleep' AND p.time >= %s"
+)
 WRITER = function_name("orders_write")
 
 
@@ -64,7 +71,26 @@ class ReplayedShop(ShopWorld):
     def go(self, phase: Phase) -> None:
         """Have writes on legacy or on modern."""
         if self.phase != phase:
-            self.switch("cutover" if phase == Phase.MODERN else "rollback").execute()
+            self.insist(self.switch("cutover" if phase == Phase.MODERN else "rollback").execute)
+
+    @staticmethod
+    def insist(run: Callable[[], object]) -> None:
+        """Run a command again while its checks refuse it: a bridge that was killed has its last batch to bring."""
+        deadline = time.monotonic() + INSIST_SECONDS
+        while True:
+            try:
+                run()
+            except PreconditionError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            else:
+                return
+
+    def bridge_works(self) -> bool:
+        """Whether its last batch was applied."""
+        uuid = self.entity.bridge_mapping_id
+        found = self.context.clients.functions.get_event_source_mapping(UUID=uuid)
+        return not found.get("LastProcessingResult", "").startswith("PROBLEM")
 
     def cli(self, *words: str) -> tuple[int, Any]:
         """A command of the runbook for the shop's orders: its exit code and its document."""
@@ -140,7 +166,10 @@ class ReplayedShop(ShopWorld):
 
     @contextlib.contextmanager
     def brief_permits(self) -> Iterator[None]:
-        """Let permits count for some seconds, as if bridge and function had timeouts as short as that."""
+        """Let permits count for some seconds, as if bridge and function had timeouts as short as that.
+
+        A transaction that a bridge has left ends as fast; Aurora ends it after three minutes.
+        """
         functions, over = self.context.clients.functions, threading.Event()
         bridge = functions.get_function_configuration(FunctionName=self.entity.bridge_function)["Timeout"]
         longest = bridge + int(self.entity.legacy_write_timeout) + by_function.MARGIN_SECONDS - PERMIT_SECONDS
@@ -148,7 +177,10 @@ class ReplayedShop(ShopWorld):
 
         def end() -> None:
             while not over.wait(0.2):
-                self.sql(f"{ending} BETWEEN UTC_TIMESTAMP(6) AND UTC_TIMESTAMP(6) + INTERVAL {int(longest)} SECOND")
+                with contextlib.suppress(MySQLError):  # by then it has ended by itself, or `complete` dropped the table
+                    for (thread,) in self.sql(LEFT, names.BRIDGE_USER, PERMIT_SECONDS - 2):
+                        self.sql(f"KILL {int(thread)}")
+                    self.sql(f"{ending} BETWEEN UTC_TIMESTAMP(6) AND UTC_TIMESTAMP(6) + INTERVAL {int(longest)} SECOND")
 
         ender = threading.Thread(target=end)
         ender.start()
@@ -173,12 +205,6 @@ class ReplayedShop(ShopWorld):
     def equal(self) -> bool:
         """Whether both sides are equal, record by record."""
         return verify.run(self.context, self.entity, verify.VerifyOptions()).clean
-
-    def mapping_state(self) -> str:
-        with contextlib.suppress(ClientError):
-            uuid = self.entity.bridge_mapping_id
-            return self.context.clients.functions.get_event_source_mapping(UUID=uuid)["State"]
-        return ""
 
 
 def replayed_shop(role: str, *, replay: bool = True) -> Iterator[ReplayedShop]:

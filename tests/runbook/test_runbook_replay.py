@@ -133,6 +133,7 @@ def brought(world, notes):
     until(lambda: wanted.items() <= world.rows().items())
 
 
+@pytest.mark.long
 def test_from_replay_to_direct_and_back_under_load_no_write_is_lost(modern):
     world = modern
     with Writers(world) as load:
