@@ -13,6 +13,10 @@ export STREAMBACK_ENGINE := $(ENGINE)
 # Each of some hundred processes would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What also runs over connections to the database, and through the statement function (tests/functions/conftest.py).
+BY_CONNECTION := $(addprefix tests/functions/test_,legacy_rows.py legacy_values.py bridge_order.py bridge_exchange.py \
+  bridge_ownership.py install_triggers.py install_tokens.py install_online_ddl.py install_uninstall.py copy_values.py)
+
 .PHONY: help setup engine demo chaos bench picture docs test mysql sweep tables lint lock clean
 
 help:  ## list these commands
@@ -57,6 +61,8 @@ mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL
 
 sweep: $(INSTALLED)  ## run the long tests, and kill at every boundary: `make test` tries one in ten
 	@SWEEP=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "sweep or long"
+	@for way in mysql function; do TRANSPORT=$$way $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	  $(BY_CONNECTION) || exit 1; done
 
 tables: $(INSTALLED)  ## take random tables over and back (TABLES=n, FIRST=seed, DATABASE=mysql)
 	@TABLES=$(or $(TABLES),2000) FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -n 2 --dist load \

@@ -104,7 +104,11 @@ class AdoptedSystem:
 
     @property
     def clusters(self) -> list[str]:
-        return [self.cluster.arn] if self.cluster else []
+        return [self.cluster.arn] if self.cluster and not self.cluster.is_instance else []
+
+    @property
+    def instances(self) -> list[str]:
+        return [self.cluster.arn] if self.cluster and self.cluster.is_instance else []
 
     @property
     def secrets(self) -> list[str]:

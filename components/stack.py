@@ -247,6 +247,7 @@ class Streamback:
             ],
             functions=settings.adopt.functions,
             clusters=settings.adopt.clusters,
+            instances=settings.adopt.instances,
             secrets=settings.adopt.secrets,
             boundary=settings.permissions_boundary_arn,
             state_bucket=settings.state_bucket,

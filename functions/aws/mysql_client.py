@@ -4,8 +4,8 @@ Requests and answers have the Data API's form: parameters by name with typed val
 SQL of streamback, and all that reads its answers, is the same on both ways.
 
 Two answers say more than the Data API's. A TINYINT(1) is a number, not a boolean, and an INSERT's answer always has the
-key that the row got. A statement that is not answered in time is given up and not ended, since a KILL through a
-proxy may hit another session: what it was to write may be written later, as after an answer that was lost.
+key that the row got. A statement that is not answered in time is left alone, since a KILL through a proxy may hit
+another session: what it was to write may be written later, as after an answer that was lost.
 """
 
 from __future__ import annotations

@@ -67,6 +67,17 @@ LOOKED_UP = {
         "engine": "aurora-mysql",
         "endpoint": "aurora.invalid",
         "port": 3306,
+        "clusterResourceId": f"cluster-{given['clusterIdentifier'].upper()}",
+    },
+    "aws:rds/getInstance:getInstance": lambda given: {
+        "dbInstanceArn": f"arn:aws:rds:us-east-1:111122223333:db:{given['dbInstanceIdentifier']}",
+        "engine": "mysql",
+        "address": "shop.invalid",
+        "port": 3307,
+        "resourceId": f"db-{given['dbInstanceIdentifier'].upper()}",
+    },
+    "aws:rds/getProxy:getProxy": lambda given: {
+        "arn": f"arn:aws:rds:us-east-1:111122223333:db-proxy:prx-of-{given['name']}"
     },
     "aws:secretsmanager/getSecret:getSecret": lambda given: given,
     "aws:apigateway/getExport:getExport": lambda _: {
