@@ -14,7 +14,7 @@ import kept
 import psutil
 import pytest
 from afresh import AT_ONCE, afresh
-from sweep import ALL
+from sweep import LONG
 
 from runbook.stack import Context
 from sandbox import deploy, lifecycle, state
@@ -41,8 +41,8 @@ def _clear_stale() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests to `make sweep`."""
-    if ALL:
+    """Leave the long tests to `make sweep` and `make mysql`."""
+    if LONG:
         return
     long = [item for item in items if "long" in item.keywords]
     config.hook.pytest_deselected(items=long)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import sweep
 from hypothesis import HealthCheck, settings
 
 from functions.aws.data_api import DataApi
@@ -19,7 +20,9 @@ from functions.legacy.table import LegacyStore
 BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double cannot distinguish from the next one
 STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/chef/stream/now"
 EXAMPLES = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=sweep.EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -269,6 +269,7 @@ def ends_exactly(orders, delivered):
     assert not orders.queued()
 
 
+@pytest.mark.sweep
 @given(delivered=deliveries())
 @EXAMPLES
 def test_however_a_stream_is_delivered_rows_are_exact_and_no_side_effect_is_missing(orders, delivered):

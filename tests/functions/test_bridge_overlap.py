@@ -80,6 +80,7 @@ def overlaps(draw):
     return history, draw(some), draw(some), draw(some), draw(st.integers(1, 8))
 
 
+@pytest.mark.sweep
 @given(overlap=overlaps())
 @EXAMPLES
 def test_a_run_in_the_middle_of_another_changes_nothing_of_the_end(legacy, overlap):
