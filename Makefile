@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BY_CONNECTION := $(addprefix tests/functions/test_,legacy_rows.py legacy_values.py bridge_order.py bridge_exchange.py \
   bridge_ownership.py install_triggers.py install_tokens.py install_online_ddl.py install_uninstall.py copy_values.py)
 
-.PHONY: help setup engine demo chaos bench picture docs test mysql sweep tables lint lock clean
+.PHONY: help setup engine demo chaos bench picture docs test .linted .tested mysql sweep tables lint lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -52,11 +52,19 @@ docs: $(INSTALLED)  ## write the pages that are made from the code
 	@$(BIN)/python -m components.settings_page > docs/settings.md
 	@$(BIN)/python -m components.security_page > docs/security.md
 
-test: $(INSTALLED) lint  ## run every check, and every test but the long ones
+test: $(INSTALLED)  ## run every check, and every test but the long ones
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going .linted .tested
+
+.tested: $(INSTALLED)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL
-	@STREAMBACK_DATABASE=mysql $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+# Pyright needs one core for half a minute; its output comes in one piece.
+.linted: $(INSTALLED)
+	@mkdir -p .sandbox
+	@$(MAKE) --no-print-directory lint > .sandbox/lint.log 2>&1; result=$$?; cat .sandbox/lint.log; exit $$result
+
+mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL, the long ones, too
+	@LONG=1 STREAMBACK_DATABASE=mysql $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 	  tests/runbook tests/sandbox tests/functions tests/emulator
 
 sweep: $(INSTALLED)  ## run the long tests, and kill at every boundary: `make test` tries one in ten

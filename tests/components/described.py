@@ -203,7 +203,8 @@ def main():
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     for service in SERVICES:
-        importlib.import_module(f"pulumi_aws.{service}")
+        hasattr(importlib.import_module(f"pulumi_aws.{service}"), "")  # only what is asked for a name is imported
+    importlib.import_module("components.stack")
     for line in sys.stdin:
         sys.stdout.write(f"{in_a_fork(json.loads(line))}\n")
         sys.stdout.flush()

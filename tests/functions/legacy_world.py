@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import sweep
 from hypothesis import HealthCheck, settings
 
 from functions.aws.data_api import DataApi
@@ -22,7 +23,9 @@ BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double cannot 
 STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/chef/stream/now"
 DELIVERIES = 20  # of one batch, before a test fails
 EXAMPLES = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=sweep.EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

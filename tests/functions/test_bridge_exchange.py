@@ -215,6 +215,7 @@ def deliver(things, batch: list[dict]) -> None:
             return
 
 
+@pytest.mark.sweep
 @EXAMPLES
 @given(history=histories())
 def test_every_legal_history_ends_in_what_the_items_are(things, history):

@@ -18,6 +18,7 @@ from functions.domain import changes, entities
 from functions.install import schema_check
 
 
+@pytest.mark.sweep
 @given(data=st.data())
 @EXAMPLES
 def test_duplicates_reordering_and_replays_end_in_the_rows_of_one_clean_pass(bridged, data):
@@ -29,6 +30,7 @@ def test_duplicates_reordering_and_replays_end_in_the_rows_of_one_clean_pass(bri
     assert not bridged.quarantined
 
 
+@pytest.mark.sweep
 @given(data=st.data())
 @EXAMPLES
 def test_the_clean_pass_shows_the_last_image_of_every_living_key(bridged, data):
@@ -224,7 +226,10 @@ PADDED = {
 }
 
 
-@pytest.fixture(scope="module", params=PADDED)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=() if fixed else pytest.mark.long) for kind, fixed in PADDED.items()],
+)
 def padded(request, make_legacy):
     """A table whose natural key takes some different keys for one."""
     legacy = make_legacy("chefs", key_type="string", key_fixed=PADDED[request.param])
@@ -234,6 +239,7 @@ def padded(request, make_legacy):
     return legacy
 
 
+@pytest.mark.sweep
 @given(delivered=deliveries(("b", "b ", "B"), strings))
 @EXAMPLES
 def test_a_key_that_is_taken_for_another_holds_up_no_batch_and_gets_no_row_of_the_other(padded, delivered):

@@ -35,6 +35,7 @@ def overlaps(draw):
     return draw(some), draw(some), draw(some), draw(st.integers(1, 20))
 
 
+@pytest.mark.sweep
 @given(overlap=overlaps())
 @EXAMPLES
 def test_a_run_in_the_middle_of_another_changes_nothing_of_the_end(bridged, overlap):
