@@ -4,7 +4,8 @@ An invocation knows nothing of the one before, so no transaction stays open betw
 list of statements instead. For the answer to each new one the function runs all of them and rolls back. To commit, it
 runs them once more and commits only if each is answered as it was before. Else nothing is written, and the caller gets
 a transient error, as after a deadlock. So what commits is one transaction, whose every answer is the one that the
-caller acted on.
+caller acted on. A row that was inserted gets the same key each time: no other row can have it, since InnoDB counts on
+also when a transaction is rolled back.
 
 The function is functions/install/requests.py.
 """
@@ -30,7 +31,7 @@ from functions.aws.retry import FUNCTION_TIMEOUT
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-Statement: TypeAlias = "dict[str, Any]"  # its SQL and parameters
+Statement: TypeAlias = "dict[str, Any]"  # its SQL and parameters, and the key that its row got before
 Answer: TypeAlias = "dict[str, Any]"
 
 TIMEOUT = 90  # seconds that the function may run
@@ -114,6 +115,8 @@ class StatementFunction:
             raise DataApiError(f"not in a transaction of {self._name}, which runs it again: {statement['sql']}")
         statements = [*transaction.statements, statement]
         found = self._sent({**transaction.place, **_listed(statements, transaction.answered)})
+        if key := generated_key(found["answer"]):
+            statement["key"] = key
         transaction.statements.append(statement)
         transaction.answered.append(found["stands_for"])
         return found["answer"]
@@ -158,6 +161,11 @@ class FunctionSessions:
     def run(self, statements: Sequence[str]) -> None:
         """Run them on one connection, until one fails; raises what `StatementFunction` does."""
         self.function.run(self.secret_arn, statements)
+
+
+def generated_key(answer: Answer) -> int | None:
+    """The key that an INSERT got, if the database counted it."""
+    return next((cell["longValue"] for cell in answer.get("generatedFields", [])), None)
 
 
 def _listed(statements: Sequence[Statement], answered: Sequence[str]) -> dict[str, Any]:

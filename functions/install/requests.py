@@ -60,6 +60,8 @@ def _transaction(
     connection.begin()
     answer: dict[str, Any] = {}
     for number, statement in enumerate(statements):
+        if key := statement.get("key"):
+            execute(connection, f"SET INSERT_ID = {int(key)}")
         answer = _plain(_run(connection, statement))
         if number < len(answered) and stands_for(answer) != answered[number]:
             connection.rollback()
@@ -97,6 +99,6 @@ def _cell(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def stands_for(answer: Mapping[str, Any]) -> str:
-    """A short text that is the same for the same rows and count; the key of a new row is another each time."""
-    seen = json.dumps([answer["records"], answer["numberOfRecordsUpdated"]])
+    """A short text that is the same for the same answer."""
+    seen = json.dumps([answer["records"], answer["numberOfRecordsUpdated"], answer["generatedFields"]])
     return hashlib.sha256(seen.encode()).hexdigest()

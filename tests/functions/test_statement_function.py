@@ -112,6 +112,31 @@ def test_rows_that_change_meanwhile_end_the_transaction_without_a_trace(database
     assert _rows(database) == [(1, "x")]
 
 
+def test_a_row_that_is_inserted_keeps_the_key_that_the_transaction_has_seen(database):
+    with database.transaction() as inside:
+        inside.execute("INSERT INTO k (v) SELECT 'a'")
+        key = inside.query("SELECT id FROM k WHERE v = 'a'")[0][0]["longValue"]
+        between = database.insert("INSERT INTO k (v) VALUES ('x')", {})
+        inside.execute("UPDATE k SET v = 'b' WHERE id = :id", {"id": {"longValue": key}})
+        later = inside.insert("INSERT INTO k (v) VALUES ('c')", {})
+    assert key < between < later
+    assert _rows(database) == [(key, "b"), (between, "x"), (later, "c")]
+
+
+def test_keeping_a_key_needs_no_right_but_that_to_insert(database, place, sandbox):
+    made = f"u{uuid.uuid4().hex[:12]}"
+    with sandbox.database.connect() as root, root.cursor() as cursor:
+        cursor.execute(f"CREATE USER {made}@'%' IDENTIFIED BY 'Secret-1'")
+        cursor.execute(f"GRANT SELECT, INSERT ON {place[2]}.* TO {made}@'%'")
+    with sandbox.database.connect(made, "Secret-1", place[2]) as own, own.cursor() as cursor:
+        cursor.execute("SET INSERT_ID = 7000")
+        cursor.execute("INSERT INTO k (v) VALUES ('a')")
+        cursor.execute("INSERT INTO k (v) VALUES ('b')")
+    assert _rows(database) == [(7000, "a"), (7001, "b")]
+    with sandbox.database.connect() as root, root.cursor() as cursor:
+        cursor.execute(f"DROP USER {made}@'%'")
+
+
 def test_rows_that_a_transaction_did_not_look_at_may_change(database):
     database.execute("INSERT INTO k (id, v) VALUES (1, 'a'), (5, 'e')")
     with database.transaction() as inside:
