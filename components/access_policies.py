@@ -73,6 +73,7 @@ def main() -> None:
         tables=tables,
         functions=adopted.functions,
         clusters=adopted.clusters,
+        instances=adopted.instances,
         secrets=adopted.secrets,
     )
     json.dump(of(given.role, named, adopts=bool(adopted)), sys.stdout, indent=2)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+import pulumi
 import pulumi_aws as aws
 
-from components.adoption import AdoptedApi, AdoptedCluster
-from components.function import FunctionNetwork, FunctionReference
+from components import policies
+from components.adoption import IAM_LOGIN, MYSQL, AdoptedApi, AdoptedCluster
+from components.function import FunctionArgs, FunctionNetwork, FunctionReference
 from components.settings import PROJECT, SettingsError
+from functions.domain import names
 from functions.domain.contract import ApiContract
 
-if TYPE_CHECKING:
-    import pulumi
-
 Found = TypeVar("Found")
-ENGINE = "aurora-mysql"
+ENGINE, INSTANCE_ENGINE = "aurora-mysql", "mysql"
 VIEW = "NEW_AND_OLD_IMAGES"
 ONLY_REST = "only a REST API (v1) can be adopted; docs/adopt.md has the way round for HTTP APIs, function URLs and ALBs"
 REGION = re.compile(r"arn:[^:]*:[^:]*:([^:]*):")
@@ -27,13 +27,56 @@ REGION = re.compile(r"arn:[^:]*:[^:]*:([^:]*):")
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterReference:
-    """A cluster as the parts of a stack need it."""
+    """A database as the parts of a stack need it, and what a function needs to send statements to it.
+
+    Attributes:
+        inside: the network of functions that connect to it.
+        code: their archive, with PyMySQL and the authorities that its certificate is checked by.
+        direct: whether all functions connect to it, instead of using its Data API.
+        token_arn: the bridge's user as IAM names it, if it signs in with a token; else empty.
+    """
 
     arn: pulumi.Input[str]
     secret_arn: pulumi.Input[str]
     host: pulumi.Input[str]
     port: pulumi.Input[int]
     inside: FunctionNetwork
+    code: pulumi.Archive
+    direct: bool = False
+    token_arn: str = ""
+
+    def rights(
+        self, secret_arn: pulumi.Input[str], *, transactions: bool = False, bridge: bool = False
+    ) -> list[dict[str, Any]]:
+        """What a function needs that sends statements as a secret's user; `bridge`: whether that is the bridge's."""
+        if not self.direct:
+            return policies.sql(self.arn, secret_arn, transactions=transactions)
+        return [policies.connect(self.token_arn) if bridge and self.token_arn else policies.read_secret(secret_arn)]
+
+    def variables(
+        self, secret_arn: pulumi.Input[str], bridge_secret_arn: pulumi.Input[str] | None = None
+    ) -> dict[str, pulumi.Input[str]]:
+        """Where such a function finds the database; the bridge's secret, if the function signs in as its user."""
+        found: dict[str, pulumi.Input[str]] = {"CLUSTER_ARN": self.arn, "SECRET_ARN": secret_arn}
+        if self.direct:
+            found |= self.endpoint
+        if self.token_arn and bridge_secret_arn is not None:
+            found["TOKEN_SECRET_ARN"] = bridge_secret_arn
+        return found
+
+    @property
+    def endpoint(self) -> dict[str, pulumi.Input[str]]:
+        """Where a function connects."""
+        port = pulumi.Output.from_input(self.port).apply(lambda number: str(int(number)))  # may have a fraction
+        return {"DATABASE_HOST": self.host, "DATABASE_PORT": port}
+
+    def placed(self, args: FunctionArgs) -> FunctionArgs:
+        """The function's arguments, in the database's network if it connects."""
+        return self.within(args) if self.direct else args
+
+    def within(self, args: FunctionArgs) -> FunctionArgs:
+        """The function's arguments, in the database's network."""
+        return replace(args, network=self.inside, defaults=replace(args.defaults, code=self.code))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,27 +97,73 @@ class ApiReference:
     url: pulumi.Input[str]
 
 
-def cluster(adopted: AdoptedCluster, region: str) -> ClusterReference:
-    """The cluster that the setting names.
+@dataclass(frozen=True, kw_only=True)
+class _Database:
+    """What AWS says of a cluster or an instance; `resource` is its name in rights to connect."""
+
+    arn: str
+    engine: str
+    host: str
+    port: int
+    resource: str
+
+
+def cluster(adopted: AdoptedCluster, region: str, code: pulumi.Archive) -> ClusterReference:
+    """The cluster or the instance that the setting names.
+
+    Args:
+        code: the archive of functions that connect to it.
 
     Raises:
-        SettingsError: it is in another region, is not there, or is not Aurora MySQL.
+        SettingsError: it is in another region, is not there, or has another engine.
     """
     key = "cluster.arn"
     _same_region(key, adopted.arn, region)
-    found = _found(key, adopted.arn, lambda: aws.rds.get_cluster(cluster_identifier=adopted.name))
+    found = _instance(key, adopted) if adopted.is_instance else _cluster(key, adopted)
     if found.arn != adopted.arn:
-        raise _error(key, f"expected the cluster that is there, {found.arn}, got {adopted.arn}")
-    if found.engine != ENGINE:
-        raise _error(key, f"expected a cluster of {ENGINE}, got one of {found.engine}: {adopted.name}")
+        raise _error(key, f"expected what is there, {found.arn}, got {adopted.arn}")
+    engine = INSTANCE_ENGINE if adopted.is_instance else ENGINE
+    if found.engine != engine:
+        hint = "; name the cluster's ARN" if found.engine == ENGINE else ""
+        kind = "an instance" if adopted.is_instance else "a cluster"
+        raise _error(key, f"expected {kind} of {engine}, got one of {found.engine}: {adopted.name}{hint}")
     _found("cluster.secretArn", adopted.secret_arn, lambda: aws.secretsmanager.get_secret(arn=adopted.secret_arn))
     return ClusterReference(
         arn=adopted.arn,
         secret_arn=adopted.secret_arn,
-        host=found.endpoint,
-        port=found.port,
+        host=adopted.host or found.host,
+        port=adopted.port or found.port,
         inside=FunctionNetwork(subnet_ids=adopted.subnet_ids, security_group_id=adopted.security_group_id),
+        code=code,
+        direct=adopted.transport == MYSQL,
+        token_arn=_token_arn(adopted, found) if adopted.authentication == IAM_LOGIN else "",
     )
+
+
+def _cluster(key: str, adopted: AdoptedCluster) -> _Database:
+    found = _found(key, adopted.arn, lambda: aws.rds.get_cluster(cluster_identifier=adopted.name))
+    return _Database(
+        arn=found.arn, engine=found.engine, host=found.endpoint, port=found.port, resource=found.cluster_resource_id
+    )
+
+
+def _instance(key: str, adopted: AdoptedCluster) -> _Database:
+    found = _found(key, adopted.arn, lambda: aws.rds.get_instance(db_instance_identifier=adopted.name))
+    return _Database(
+        arn=found.db_instance_arn, engine=found.engine, host=found.address, port=found.port, resource=found.resource_id
+    )
+
+
+def _token_arn(adopted: AdoptedCluster, found: _Database) -> str:
+    """The bridge's user as IAM names it, behind a proxy by the proxy's id."""
+    resource = found.resource
+    if names.PROXY.search(adopted.host):
+        name, key = adopted.host.split(".")[0], "cluster.host"
+        if ".endpoint." in adopted.host:
+            raise _error(key, f"expected the proxy's own endpoint with authentication iam, got {adopted.host}")
+        resource = _found(key, name, lambda: aws.rds.get_proxy(name=name)).arn.rpartition(":")[2]
+    place = found.arn.split(":")
+    return ":".join([*place[:2], "rds-db", *place[3:5], "dbuser", f"{resource}/{names.BRIDGE_USER}"])
 
 
 def function(key: str, name: str) -> FunctionReference:

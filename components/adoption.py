@@ -12,7 +12,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 OWNER = r"(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
-CLUSTER = re.compile(rf"arn:aws[a-z-]*:rds:{OWNER}:cluster:(?P<name>.+)")
+CLUSTER = re.compile(rf"arn:aws[a-z-]*:rds:{OWNER}:(?P<kind>cluster|db):(?P<name>.+)")
+DATA_API, MYSQL = "data-api", "mysql"  # how statements reach the database
+SECRET_LOGIN, IAM_LOGIN = "secret", "iam"  # how the bridge's user signs in
+HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
+PORTS = range(1, 65_536)
 SECRET = re.compile(rf"arn:aws[a-z-]*:secretsmanager:{OWNER}:secret:.+")
 SUBNET = re.compile(r"subnet-[0-9a-z]+")
 GROUP = re.compile(r"sg-[0-9a-z]+")
@@ -21,6 +25,7 @@ TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 API = re.compile(r"[a-z0-9]{5,20}")
 STAGE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 PARTS = ("cluster", "api", "entities")
+KEYS = ("arn", "secretArn", "subnetIds", "securityGroupId", "transport", "host", "port", "authentication")
 EXAMPLE = '{"entities": {"chefs": {"table": "chef"}}}'
 
 
@@ -34,9 +39,12 @@ class AdoptionError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class AdoptedCluster:
-    """An Aurora MySQL cluster with its Data API on.
+    """A cluster of Aurora MySQL, or an instance of RDS for MySQL.
 
     Attributes:
+        transport: `data-api`, or `mysql` for functions in the database's network that connect to it.
+        host, port: where these connect, as to an RDS Proxy; the database's own endpoint if empty and 0.
+        authentication: how the bridge's user signs in with `mysql`: by its `secret`, or by a token of `iam`.
         secret_arn: of a user who may make triggers, tables and users.
         subnet_ids: of the cluster's VPC, for the function that connects to it.
         security_group_id: for that function; the cluster's own must let it in.
@@ -46,10 +54,18 @@ class AdoptedCluster:
     secret_arn: str
     subnet_ids: tuple[str, ...]
     security_group_id: str
+    transport: str = DATA_API
+    host: str = ""
+    port: int = 0
+    authentication: str = SECRET_LOGIN
 
     @property
     def name(self) -> str:
-        return self.arn.rpartition(":cluster:")[2]
+        return self.arn.split(":", 6)[6]
+
+    @property
+    def is_instance(self) -> bool:
+        return ":db:" in self.arn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +104,11 @@ class AdoptedSystem:
 
     @property
     def clusters(self) -> list[str]:
-        return [self.cluster.arn] if self.cluster else []
+        return [self.cluster.arn] if self.cluster and not self.cluster.is_instance else []
+
+    @property
+    def instances(self) -> list[str]:
+        return [self.cluster.arn] if self.cluster and self.cluster.is_instance else []
 
     @property
     def secrets(self) -> list[str]:
@@ -160,21 +180,50 @@ class _Place:
         self.problems.append(f"{self.path}.{key}: expected {expected}, got {value!r}")
         return ""
 
+    def choice(self, key: str, known: tuple[str, ...]) -> str:
+        """One of the known texts; the first by default."""
+        value = self.given.get(key, known[0])
+        if value not in known:
+            self.problems.append(f"{self.path}.{key}: expected one of {', '.join(known)}, got {value!r}")
+        return str(value)
+
 
 def _cluster(value: object, problems: list[str]) -> AdoptedCluster:
-    place = _Place.of("cluster", value, ("arn", "secretArn", "subnetIds", "securityGroupId"), problems)
+    place = _Place.of("cluster", value, KEYS, problems)
     cluster = AdoptedCluster(
-        arn=place.text("arn", CLUSTER, "the ARN of an Aurora cluster"),
+        arn=place.text("arn", CLUSTER, "the ARN of an Aurora cluster, or of an instance of RDS for MySQL"),
         secret_arn=place.text("secretArn", SECRET, "the ARN of a secret"),
         subnet_ids=_subnets(place),
         security_group_id=place.text("securityGroupId", GROUP, "a security group's id, e.g. sg-0a1b2c3d"),
+        transport=place.choice("transport", (DATA_API, MYSQL)),
+        host=place.text("host", HOST, "a host's name", optional=True),
+        port=_port(place),
+        authentication=place.choice("authentication", (SECRET_LOGIN, IAM_LOGIN)),
     )
     _same_account(cluster, problems)
+    problems += _transport(cluster)
     return cluster
 
 
+def _port(place: _Place) -> int:
+    value = place.given.get("port", 0)
+    if isinstance(value, (int, float)) and (value == 0 or value in PORTS):
+        return int(value)
+    place.problems.append(f"{place.path}.port: expected a port's number, got {value!r}")
+    return 0
+
+
+def _transport(cluster: AdoptedCluster) -> list[str]:
+    """What needs functions that connect to the database."""
+    if cluster.transport == MYSQL:
+        return []
+    found = ["cluster.transport: expected mysql, because RDS for MySQL has no Data API"] if cluster.is_instance else []
+    given = {"host": cluster.host, "port": cluster.port, "authentication": cluster.authentication != SECRET_LOGIN}
+    return [*found, *(f"cluster.{name}: needs transport mysql" for name, wanted in given.items() if wanted)]
+
+
 def _same_account(cluster: AdoptedCluster, problems: list[str]) -> None:
-    """The Data API takes a secret of the cluster's own account and region only."""
+    """The Data API takes a secret of the cluster's own account and region only, and so do the rights of functions."""
     arn, secret = CLUSTER.fullmatch(cluster.arn), SECRET.fullmatch(cluster.secret_arn)
     if not arn or not secret:
         return

@@ -1,15 +1,15 @@
 """The bridge: per entity a stream mapping to the legacy writer's own code, with a user, a quarantine and alarms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.adopted import TableReference
-from components.function import METRICS, Function, FunctionArgs, FunctionDefaults, FunctionNetwork, Invocable
+from components.adopted import ClusterReference, TableReference
+from components.function import METRICS, Function, FunctionArgs, FunctionDefaults, Invocable
 from components.settings import PROJECT, SettingsError
 
 
@@ -65,29 +65,13 @@ LATE = 15 * 60  # seconds of iterator age after which an operator should look
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatabaseArgs:
-    """Where the session function finds the database.
-
-    Attributes:
-        network: from which it can be reached.
-        code: an archive with PyMySQL and the authorities that the database's certificate is checked by.
-    """
-
-    host: pulumi.Input[str]
-    port: pulumi.Input[int]
-    network: FunctionNetwork
-    code: pulumi.Archive
-
-
-@dataclass(frozen=True, kw_only=True)
 class StreamBridgeArgs:
     """What a bridge is.
 
     Attributes:
         tables: the modern tables by entity.
         replays: legacy's own write functions, of the entities whose changes they bring to Aurora.
-        cluster_arn: the legacy cluster.
-        database: the cluster's database, for what its Data API refuses.
+        cluster: the legacy database.
         master_secret_arn: the user that the install function works as.
         batch_size: records.
         window_seconds: how long a batch may gather.
@@ -98,8 +82,7 @@ class StreamBridgeArgs:
 
     tables: Mapping[str, TableReference]
     replays: Mapping[str, Invocable]
-    cluster_arn: pulumi.Input[str]
-    database: DatabaseArgs
+    cluster: ClusterReference
     master_secret_arn: pulumi.Input[str]
     batch_size: int
     window_seconds: int
@@ -136,7 +119,7 @@ class Alarm:
 class StreamBridge(pulumi.ComponentResource):
     """Writers and stream mappings by entity in `entities`; `install` prepares the legacy databases.
 
-    `session` runs what it must not, or cannot, send by the Data API.
+    `session` runs what it must not, or cannot, send by the Data API; None if functions connect to the database.
     """
 
     def __init__(self, name: str, args: StreamBridgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -154,7 +137,7 @@ class StreamBridge(pulumi.ComponentResource):
             f"{name}-failures", FailureBucketArgs(production=args.production, tags=args.defaults.tags), self._child
         )
         self.quarantine = self._quarantine()
-        self.session = self._session()
+        self.session = None if args.cluster.direct else self._session()
         self.install = self._install()
         self.entities = {each: self._entity(each, table) for each, table in args.tables.items()}
         self.register_outputs({"secret_arn": self.secret.arn, "quarantine": self.quarantine.name})
@@ -177,33 +160,29 @@ class StreamBridge(pulumi.ComponentResource):
         )
 
     def _session(self) -> Function:
-        database = self._args.database
-        port = pulumi.Output.from_input(database.port).apply(lambda number: str(int(number)))  # may have a fraction
-        return Function(
-            f"{self._name}-session",
-            FunctionArgs(
-                handler="functions.install.session.handler",
-                defaults=replace(self._args.defaults, code=database.code),
-                statements=[],
-                variables={"DATABASE_HOST": database.host, "DATABASE_PORT": port},
-                timeout=SESSION_TIMEOUT,
-                network=database.network,
-            ),
-            self._child,
+        cluster = self._args.cluster
+        args = FunctionArgs(
+            handler="functions.install.session.handler",
+            defaults=self._args.defaults,
+            statements=[],
+            variables=cluster.endpoint,
+            timeout=SESSION_TIMEOUT,
         )
+        return Function(f"{self._name}-session", cluster.within(args), self._child)
 
     def _install(self) -> Function:
-        args = self._args
+        args, cluster = self._args, self._args.cluster
+        by_token = [policies.connect(cluster.token_arn)] if cluster.token_arn else []
         rights = [
-            policies.invoke([self.session.arn]),
-            *policies.sql(args.cluster_arn, args.master_secret_arn, transactions=True),
+            *([policies.invoke([self.session.arn])] if self.session else []),
+            *cluster.rights(args.master_secret_arn, transactions=True),
             *policies.make_account(self.secret.arn),
+            *by_token,
         ]
         variables = {
-            "CLUSTER_ARN": args.cluster_arn,
-            "SECRET_ARN": args.master_secret_arn,
+            **cluster.variables(args.master_secret_arn, self.secret.arn),
             "BRIDGE_SECRET_ARN": self.secret.arn,
-            "SESSION_FUNCTION": self.session.name,
+            **({"SESSION_FUNCTION": self.session.name} if self.session else {}),
         }
         return self._function("install", "functions.install.handler.handler", rights, variables, INSTALL_TIMEOUT)
 
@@ -213,7 +192,7 @@ class StreamBridge(pulumi.ComponentResource):
             problem = f"expected a timeout of {LONGEST_CALL} seconds at most for bridge = replay, got {replay.timeout}"
             raise SettingsError([f"{PROJECT}:adopt.entities.{entity}.legacyWrites: {problem}"])
         rights = [
-            *policies.sql(args.cluster_arn, self.secret.arn, transactions=True),
+            *args.cluster.rights(self.secret.arn, transactions=True, bridge=True),
             *([policies.invoke([replay.arn])] if replay else []),
             policies.read_stream(table.stream_arn),
             policies.look_items_up(table.arn),
@@ -221,8 +200,7 @@ class StreamBridge(pulumi.ComponentResource):
             *policies.put_failures(self.failures.bucket.arn),
         ]
         variables = {
-            "CLUSTER_ARN": args.cluster_arn,
-            "SECRET_ARN": self.secret.arn,
+            **args.cluster.variables(self.secret.arn, self.secret.arn),
             "ENTITY": entity,
             "QUARANTINE_TABLE": self.quarantine.name,
             **({"REPLAY_FUNCTION": replay.name, "REPLAY_TIMEOUT": str(replay.timeout)} if replay else {}),
@@ -294,8 +272,10 @@ class StreamBridge(pulumi.ComponentResource):
         args = self._args
         return Function(
             f"{self._name}-{role}",
-            FunctionArgs(
-                handler=handler, defaults=args.defaults, statements=rights, variables=variables, timeout=timeout
+            args.cluster.placed(
+                FunctionArgs(
+                    handler=handler, defaults=args.defaults, statements=rights, variables=variables, timeout=timeout
+                )
             ),
             self._child,
         )

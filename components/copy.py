@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.adopted import TableReference
+from components.adopted import ClusterReference, TableReference
 from components.function import Function, FunctionArgs, FunctionDefaults
 
 TIMEOUT = 300  # seconds; a worker hands over to its successor shortly before
@@ -20,7 +20,7 @@ class CopyArgs:
 
     Attributes:
         tables: the modern tables by entity.
-        cluster_arn: the legacy cluster.
+        cluster: the legacy database.
         secret_arn: the bridge's user, which the triggers on the legacy tables let pass unseen.
         journal: where copy's state and the lanes' leases are.
         quarantine: for rows that no item can hold.
@@ -28,7 +28,7 @@ class CopyArgs:
     """
 
     tables: Mapping[str, TableReference]
-    cluster_arn: pulumi.Input[str]
+    cluster: ClusterReference
     secret_arn: pulumi.Input[str]
     journal: aws.dynamodb.Table
     quarantine: aws.dynamodb.Table
@@ -58,25 +58,26 @@ class Copy(pulumi.ComponentResource):
         args, name = self._args, f"{self._name}-worker"
         tables = {entity: table.name for entity, table in args.tables.items()}
         rights = [
-            *policies.sql(args.cluster_arn, args.secret_arn),
+            *args.cluster.rights(args.secret_arn, bridge=True),
             policies.copy_items([table.arn for table in args.tables.values()]),
             policies.keep_records(args.journal.arn),
             policies.put_items(args.quarantine.arn),
         ]
         return Function(
             name,
-            FunctionArgs(
-                handler="functions.copy.worker.handler",
-                defaults=args.defaults,
-                statements=rights,
-                variables={
-                    "CLUSTER_ARN": args.cluster_arn,
-                    "SECRET_ARN": args.secret_arn,
-                    "JOURNAL_TABLE": args.journal.name,
-                    "QUARANTINE_TABLE": args.quarantine.name,
-                    "TABLES": pulumi.Output.json_dumps(tables),
-                },
-                timeout=TIMEOUT,
+            args.cluster.placed(
+                FunctionArgs(
+                    handler="functions.copy.worker.handler",
+                    defaults=args.defaults,
+                    statements=rights,
+                    variables={
+                        **args.cluster.variables(args.secret_arn, args.secret_arn),
+                        "JOURNAL_TABLE": args.journal.name,
+                        "QUARANTINE_TABLE": args.quarantine.name,
+                        "TABLES": pulumi.Output.json_dumps(tables),
+                    },
+                    timeout=TIMEOUT,
+                )
             ),
             self._child,
         )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
-from components import policies
 from components.adopted import ClusterReference
 from components.function import Function, FunctionArgs, FunctionDefaults, FunctionNetwork, FunctionReference, Invocable
 
@@ -90,6 +89,7 @@ class LegacySystemArgs:
         adopted: the cluster that exists; None to create one.
         functions: the functions of each entity that exist, as (reads, writes); for the other entities there are three
             that the stack makes.
+        mysql_code: the archive of functions that connect to a cluster which is created.
     """
 
     entities: Collection[str]
@@ -102,6 +102,7 @@ class LegacySystemArgs:
     auto_pause_seconds: int
     production: bool
     defaults: FunctionDefaults
+    mysql_code: pulumi.Archive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,7 @@ class LegacySystem(pulumi.ComponentResource):
             host=cluster.endpoint,
             port=cluster.port,
             inside=network.inside,
+            code=args.mysql_code,
         )
 
     def _cluster(self, name: str, network: Network) -> aws.rds.Cluster:
@@ -216,13 +218,16 @@ class LegacySystem(pulumi.ComponentResource):
 
     def _function(self, name: str, handler: str, *, transactions: bool = False) -> Function:
         args = self._args
+        cluster = self.cluster
         return Function(
             name,
-            FunctionArgs(
-                handler=handler,
-                defaults=args.defaults,
-                statements=policies.sql(self.cluster.arn, self.cluster.secret_arn, transactions=transactions),
-                variables={"CLUSTER_ARN": self.cluster.arn, "SECRET_ARN": self.cluster.secret_arn},
+            cluster.placed(
+                FunctionArgs(
+                    handler=handler,
+                    defaults=args.defaults,
+                    statements=cluster.rights(cluster.secret_arn, transactions=transactions),
+                    variables=cluster.variables(cluster.secret_arn),
+                )
             ),
             self._child,
         )

@@ -67,10 +67,15 @@ ACTING = (
 )
 # For a stack that adopts: what the team's own functions, API and tables need beside that.
 ADOPTED_FUNCTIONS = "arn:{partition}:lambda:{region}:{account}:function:{function}"
-ADOPTED_CLUSTER, ADOPTED_SECRET = ("{cluster}",), ("{secret}",)
+STATEMENTS = "arn:{partition}:lambda:{region}:{account}:function:streamback-{stack}-statements-*"
+BRIDGE_LOGINS = "arn:{partition}:rds-db:{region}:{account}:dbuser:*/" + names.BRIDGE_USER
+PROXIES = "arn:{partition}:rds:{region}:{account}:db-proxy:*"  # AWS draws the id
+ADOPTED_CLUSTER, ADOPTED_INSTANCE, ADOPTED_SECRET = ("{cluster}",), ("{instance}",), ("{secret}",)
 ADOPTED_READING = (
     Right("lambda:GetAlias lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
     Right("rds-data:ExecuteStatement rds:DescribeDBClusters", ADOPTED_CLUSTER),
+    Right("rds:DescribeDBInstances", ADOPTED_INSTANCE),
+    Right("lambda:InvokeFunction", (STATEMENTS,)),  # takes the statements where there is no Data API
     Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
 )
 ADOPTED_ACTING = (
@@ -93,6 +98,7 @@ ADOPTED_BOUNDARY = (
         ADOPTED_CLUSTER,
     ),
     Right("secretsmanager:GetSecretValue", ADOPTED_SECRET),
+    Right("rds-db:connect", (BRIDGE_LOGINS,)),  # with `authentication: iam`; AWS draws the database's id
 )
 # What the roles `deploy` and `preview` look up, beside apigateway:GET, which both have.
 ADOPTED_LOOKING_UP = (
@@ -102,6 +108,8 @@ ADOPTED_LOOKING_UP = (
         provider="lambda:GetFunction lambda:GetFunctionCodeSigningConfig lambda:ListVersionsByFunction",
     ),
     Right("rds:DescribeDBClusters", ADOPTED_CLUSTER, provider="rds:ListTagsForResource"),
+    Right("rds:DescribeDBInstances", ADOPTED_INSTANCE, provider="rds:ListTagsForResource"),
+    Right("", (PROXIES,), provider="rds:DescribeDBProxies"),  # of an RDS Proxy with `authentication: iam`
     Right("secretsmanager:DescribeSecret", ADOPTED_SECRET, provider="secretsmanager:GetResourcePolicy"),
     Right(
         "dynamodb:DescribeTable",

@@ -76,6 +76,15 @@ def sql(
     return [allow(actions, [cluster_arn]), allow(["secretsmanager:GetSecretValue"], [secret_arn])]
 
 
+def read_secret(secret_arn: pulumi.Input[str]) -> dict[str, Any]:
+    return allow(["secretsmanager:GetSecretValue"], [secret_arn])
+
+
+def connect(user_arn: str) -> dict[str, Any]:
+    """Sign in to a database as one MySQL user, with a token."""
+    return allow(["rds-db:connect"], [user_arn])
+
+
 def read_items(table_arn: pulumi.Input[str]) -> dict[str, Any]:
     return allow(["dynamodb:GetItem", "dynamodb:Scan"], [table_arn])
 

@@ -40,7 +40,7 @@ class StackNames:
     Attributes:
         tables: the names of the entities' tables.
         functions: the names of the functions that are adopted, also with `:alias` where callers use one.
-        clusters, secrets: the ARNs of the adopted cluster and of its user's secret, if there are.
+        clusters, instances, secrets: the ARNs of what is adopted: a cluster or an instance, its user's secret.
         boundary: the ARN of the policy that bounds the functions' roles; empty if there is none.
         state_bucket, state_key: the S3 bucket of Pulumi's state, and the ARN of the KMS key of its secrets; or empty.
     """
@@ -55,6 +55,7 @@ class StackNames:
     state_key: str = ""
     functions: Sequence[str] = ()
     clusters: Sequence[str] = ()
+    instances: Sequence[str] = ()
     secrets: Sequence[str] = ()
 
 
@@ -103,7 +104,13 @@ def _condition(right: Right, named: StackNames) -> dict[str, dict[str, str]]:
 def _filled(pattern: str, named: StackNames) -> Iterator[str]:
     """The pattern for this stack; one with `{table}`, `{function}` or the like for each of them."""
     names = {key: value for key, value in vars(named).items() if isinstance(value, str)}
-    several = {"table": named.tables, "function": named.functions, "cluster": named.clusters, "secret": named.secrets}
+    several = {
+        "table": named.tables,
+        "function": named.functions,
+        "cluster": named.clusters,
+        "instance": named.instances,
+        "secret": named.secrets,
+    }
     key = next((each for each in several if f"{{{each}}}" in pattern), "")
     for one in several.get(key, [""]):
         filled = pattern

@@ -75,7 +75,7 @@ The setting `repository` has the stack make the roles, with exactly these polici
 """
 ADOPTS = (
     "With `--adopt`, which takes the setting `adopt` as JSON, the adopted functions stand for `{function}`, adopted tables for "
-    "`{table}`, the cluster and its secret for `{cluster}` and `{secret}`."
+    "`{table}`, the cluster or instance and its secret for `{cluster}`, `{instance}` and `{secret}`."
 )
 NAMES = "`{stack}`, `{account}`, `{region}` and `{partition}` stand for the stack's own, `{table}` for each entity's table.\n\n"
 STATE = "Where `stateBucket` and `stateKeyArn` are set."

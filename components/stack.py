@@ -7,13 +7,14 @@ import pulumi
 import pulumi_aws as aws
 
 from components import adopted, zones
-from components.adopted import ApiReference, TableReference
+from components.adopted import ApiReference, ClusterReference, TableReference
 from components.adopted_alarms import AdoptedAlarms, AdoptedAlarmsArgs, CheckedEntity, StageReference
+from components.adoption import MYSQL
 from components.api import Api, ApiArgs, GatePermissions, Handlers
-from components.bridge import DatabaseArgs, StreamBridge, StreamBridgeArgs
+from components.bridge import StreamBridge, StreamBridgeArgs
 from components.copy import Copy, CopyArgs
 from components.delivery import Delivery, DeliveryArgs
-from components.function import FunctionDefaults, FunctionReference, archive, archive_with_mysql
+from components.function import Function, FunctionArgs, FunctionDefaults, FunctionReference, archive, archive_with_mysql
 from components.gate import Gate, GateArgs
 from components.journal import JournalTable, JournalTableArgs
 from components.legacy import LegacySystem, LegacySystemArgs
@@ -23,6 +24,8 @@ from components.rights import StackNames
 from components.routes import routes
 from components.settings import PARTS, Settings
 from functions.domain import names
+
+STATEMENTS_TIMEOUT = 90  # seconds; functions/aws/statement_function.py waits for a little longer
 
 
 class Streamback:
@@ -46,12 +49,14 @@ class Streamback:
             boundary_arn=settings.permissions_boundary_arn,
             tags=self._tags,
         )
+        self._mysql_code = archive_with_mysql(folder, settings.entities_file, settings.database_ca_file)
         self.journal = JournalTable(
             f"{self._name}-journal", JournalTableArgs(protect=settings.production, tags=self._tags)
         )
         self.legacy = self._legacy()
         self.modern = self._modern() if "modern" in settings.parts else None
         self.bridge = self._bridge(self.modern) if self.modern and "bridge" in settings.parts else None
+        self.statements = self._statements()
         self.copy = self._copy(self.modern, self.bridge) if self.modern and self.bridge else None
         self.ranges = self._ranges(self.copy) if self.copy else None
         self.gate = self._gate(self.modern) if self.modern and self.bridge else None
@@ -66,7 +71,7 @@ class Streamback:
             f"{self._name}-legacy",
             LegacySystemArgs(
                 entities=list(settings.entities),
-                adopted=adopted.cluster(settings.adopt.cluster, self._region) if settings.adopt.cluster else None,
+                adopted=self._adopted_cluster(),
                 functions=self._functions("legacy"),
                 zones=self._zones,
                 engine_version=settings.engine_version,
@@ -75,8 +80,30 @@ class Streamback:
                 auto_pause_seconds=settings.auto_pause_seconds,
                 production=settings.production,
                 defaults=self._defaults,
+                mysql_code=self._mysql_code,
             ),
         )
+
+    def _adopted_cluster(self) -> ClusterReference | None:
+        given = self._settings.adopt.cluster
+        return adopted.cluster(given, self._region, self._mysql_code) if given else None
+
+    def _statements(self) -> Function | None:
+        """The function that runs the runbook's statements; None where there is a Data API."""
+        cluster, bridge = self.legacy.cluster, self.bridge
+        if not cluster.direct:
+            return None
+        args = FunctionArgs(
+            handler="functions.install.requests.handler",
+            defaults=self._defaults,
+            statements=[
+                *cluster.rights(cluster.secret_arn),
+                *(cluster.rights(bridge.secret.arn, bridge=True) if bridge else []),
+            ],
+            variables=cluster.variables(cluster.secret_arn, bridge.secret.arn if bridge else None),
+            timeout=STATEMENTS_TIMEOUT,
+        )
+        return Function(f"{self._name}-statements", cluster.placed(args))
 
     def _modern(self) -> ModernSystem:
         settings = self._settings
@@ -94,19 +121,12 @@ class Streamback:
 
     def _bridge(self, modern: ModernSystem) -> StreamBridge:
         settings, cluster = self._settings, self.legacy.cluster
-        database = DatabaseArgs(
-            host=cluster.host,
-            port=cluster.port,
-            network=cluster.inside,
-            code=archive_with_mysql(self._folder, settings.entities_file, settings.database_ca_file),
-        )
         return StreamBridge(
             f"{self._name}-bridge",
             StreamBridgeArgs(
                 tables={name: entity.table for name, entity in modern.entities.items()},
                 replays={name: self.legacy.writers[name] for name, each in settings.entities.items() if each.replayed},
-                cluster_arn=cluster.arn,
-                database=database,
+                cluster=cluster,
                 master_secret_arn=cluster.secret_arn,
                 batch_size=settings.bridge_batch_size,
                 window_seconds=settings.bridge_window_seconds,
@@ -123,7 +143,7 @@ class Streamback:
             f"{self._name}-copy",
             CopyArgs(
                 tables={name: entity.table for name, entity in modern.entities.items()},
-                cluster_arn=self.legacy.cluster.arn,
+                cluster=self.legacy.cluster,
                 secret_arn=bridge.secret.arn,
                 journal=self.journal.table,
                 quarantine=bridge.quarantine,
@@ -268,6 +288,7 @@ class Streamback:
             ],
             functions=settings.adopt.functions,
             clusters=settings.adopt.clusters,
+            instances=settings.adopt.instances,
             secrets=settings.adopt.secrets,
             boundary=settings.permissions_boundary_arn,
             state_bucket=settings.state_bucket,
@@ -312,6 +333,8 @@ class Streamback:
             }
         if self.copy and self.gate:
             outputs |= {"copyFunction": self.copy.worker.name, "gateFunction": self.gate.function.name}
+        if self.statements:
+            outputs |= {"transport": MYSQL, "statementFunction": self.statements.name}
         if self.ranges:
             outputs["rangeMachineArn"] = self.ranges.arn
         if bridge:
@@ -319,7 +342,7 @@ class Streamback:
                 "quarantineTable": bridge.quarantine.name,
                 "bridgeSecretArn": bridge.secret.arn,
                 "bridgeInstallFunction": bridge.install.name,
-                "sessionFunction": bridge.session.name,
+                **({"sessionFunction": bridge.session.name} if bridge.session else {}),
                 "failureBucket": bridge.failures.bucket.bucket,
             }
         return outputs | (self.delivery.outputs if self.delivery else {})

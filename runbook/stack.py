@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from functions.aws.session_function import SessionFunction
+from functions.aws.statement_function import StatementFunction
 from functions.bridge.ownership import Authority
 from runbook.aws import lambda_calls, schedules
 from runbook.aws.api_gateway import Routing
@@ -65,6 +66,15 @@ class Context:
     @cached_property
     def aurora(self) -> Aurora:
         target = self.target
+        if target.statement_function:
+            function = StatementFunction(self.clients.functions_inside, target.statement_function)
+            return Aurora(
+                cast("Any", function),
+                target.cluster_arn,
+                target.master_secret_arn,
+                target.bridge_secret_arn,
+                function.sessions(target.master_secret_arn),
+            )
         return Aurora(
             self.clients.rds_data,
             target.cluster_arn,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up, ledger, snapshot
+from sandbox.brownfield.database import Rds
 from sandbox.brownfield.system import ENTITY, Shop
 from sandbox.chaos import checker, final_state
 from sandbox.chaos.checker import Kind, Story, Violation
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 NAME = "brownfield"
 WRITES, READS = 10, 25  # a second, by the shop's clients; the shop's own functions take more of this machine
+TITLES = {
+    Rds.SERVERLESS: "Aurora with the Data API",
+    Rds.PROVISIONED: "Aurora without the Data API",
+    Rds.INSTANCE: "RDS for MySQL",
+}
 GONE = {Kind.LOST, Kind.DOUBLED, Kind.TORN}
 
 
@@ -166,10 +172,11 @@ def main() -> int:
         "--count", type=int, default=bringing_up.ROWS, help="set how many orders Aurora has at the start"
     )
     parser.add_argument("--bridge", choices=("direct", "replay"), default="direct", help="set how the bridge writes")
+    parser.add_argument("--rds", type=Rds, choices=list(Rds), help="set the kind of the shop's database")
     chosen = parser.parse_args()
     held = False
     try:
-        held = _run(chosen.count, replay=chosen.bridge == "replay")
+        held = _run(chosen.count, chosen.rds, replay=chosen.bridge == "replay")
     except (SandboxError, DemoError) as error:
         console.print(f"[red]The demo failed:[/] {error}", markup=True, highlight=False)
     finally:
@@ -178,12 +185,13 @@ def main() -> int:
     return 0 if held else 1
 
 
-def _run(count: int, *, replay: bool) -> bool:
+def _run(count: int, rds: Rds | None, *, replay: bool) -> bool:
     lifecycle.down(NAME)
-    console.print("[bold]streamback[/]: a system that exists, from Aurora MySQL to DynamoDB, and back\n")
+    console.print("[bold]streamback[/]: a system that exists, from MySQL to DynamoDB, and back\n")
     begun = time.monotonic()
-    shop = bringing_up.shop(NAME, count)
-    done(f"a shop with {count:,} orders", time.monotonic() - begun, "boto3 and SQL, no code of streamback")
+    shop = bringing_up.shop(NAME, count, rds=rds)
+    made = f"a shop with {count:,} orders in {TITLES[shop.database.rds]}"
+    done(made, time.monotonic() - begun, "no code of streamback")
     begun = time.monotonic()
     sandbox = bringing_up.deploy(NAME, current=False, replay=replay)
     done("sandbox up, without the bridge", time.monotonic() - begun, "touches nothing of the shop")

@@ -7,6 +7,7 @@ import typer
 
 from sandbox import fill, lifecycle, logs, render
 from sandbox.brownfield import bringing_up
+from sandbox.brownfield.database import Rds
 from sandbox.database.product import Product
 from sandbox.emulator.behaviour import data_api_traits
 from sandbox.emulator.behaviour.latency import Latency
@@ -54,6 +55,9 @@ Delays = Annotated[
     Latency | None, typer.Option("--latency", help="Set how long AWS calls take: none (default) or as on AWS.")
 ]
 Brownfield = Annotated[bool, typer.Option("--brownfield", help="Make a shop with 10,000 orders first, and adopt it.")]
+KindOfRds = Annotated[
+    Rds | None, typer.Option("--rds", help="Set the kind of the shop's database (default: serverless).")
+]
 EngineOption = Annotated[
     Engine | None,
     typer.Option("--engine", help="Run the program in this process (default: in-process) or by the pulumi CLI."),
@@ -71,6 +75,7 @@ def up(
     engine: EngineOption = None,
     refresh: Refresh = False,
     brownfield: Brownfield = False,
+    rds: KindOfRds = None,
 ) -> None:
     """Bring a sandbox up, or bring the one that is up to what the program now says."""
     with render.progress() as report, _errors_shown():
@@ -81,7 +86,10 @@ def up(
             if entities:
                 raise SandboxError("--entities cannot be given here: the shop has a mapping of its own.")
             lifecycle.start(name, **kinds)
+            bringing_up.shop(name, rds=rds)
             sandbox = bringing_up.deploy(name, config=settings, refresh=refresh, report=report)
+        elif rds:
+            raise SandboxError("--rds needs --brownfield: it chooses the shop's database.")
         else:
             sandbox = lifecycle.up(name, settings, entities, refresh=refresh, report=report, **kinds)
     render.summary(sandbox, report.steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import subprocess
 import sys
@@ -11,14 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import botocore.session
+import kept
 import psutil
 import pytest
 from afresh import AT_ONCE, afresh
-from botocore import hooks
-from botocore.hooks import EventAliaser
-from botocore.useragent import UserAgentString
-from sweep import ALL
+from sweep import LONG
 
 from runbook.stack import Context
 from sandbox import deploy, lifecycle, state
@@ -28,24 +24,7 @@ from sandbox.lifecycle import Sandbox
 if TYPE_CHECKING:
     from pymysql import Connection
 
-# boto3 reads its descriptions of AWS's services anew for each session, which takes longer than many a command.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-# It also puts the User-Agent header together anew for each request, which no test reads.
-UserAgentString.to_string = functools.cache(UserAgentString.to_string)
-# And it looks at each handler's signature, and spells each event's name anew, though these are the same every time.
-_accepts, _aliased = functools.cache(hooks.accepts_kwargs), EventAliaser._alias_event_name
-_names: dict[str, str] = {}
-hooks.accepts_kwargs = lambda handler: _accepts(getattr(handler, "__func__", handler))
-
-
-def _alias(aliaser: EventAliaser, name: str) -> str:
-    if name not in _names:
-        _names[name] = _aliased(aliaser, name)
-    return _names[name]
-
-
-EventAliaser._alias_event_name = _alias
-
+kept.install()
 TESTS = Path(__file__).parent
 ENTITIES = TESTS / "entities.toml"
 PREFIX = "test-"
@@ -62,8 +41,8 @@ def _clear_stale() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests to `make sweep`."""
-    if ALL:
+    """Leave the long tests to `make sweep` and `make mysql`."""
+    if LONG:
         return
     long = [item for item in items if "long" in item.keywords]
     config.hook.pytest_deselected(items=long)

@@ -1,9 +1,11 @@
 """Runs the sandbox's engine in forks of a process that has imported Pulumi: `forked_engine.py SOCKET`.
 
-The import takes longer than most programs of the tests. Each program needs a process of its own, since Pulumi's
-settings are global. engine_client.py asks for one; this process ends when its stdin does.
+That import, and boto3's reading of its services, take longer than most programs of the tests. Each program needs a
+process of its own, since Pulumi's settings are global. engine_client.py asks for one; this process ends when its stdin
+does.
 """
 
+import importlib
 import os
 import runpy
 import select
@@ -12,24 +14,36 @@ import socket
 import sys
 import traceback
 
-import pulumi_aws.apigateway
-import pulumi_aws.cloudwatch
-import pulumi_aws.dynamodb
-import pulumi_aws.ec2
-import pulumi_aws.iam
-import pulumi_aws.lambda_
-import pulumi_aws.rds
-import pulumi_aws.s3
-import pulumi_aws.scheduler
-import pulumi_aws.secretsmanager
-import pulumi_aws.sfn  # noqa: F401  # all of them are for the forks
+import kept
 
-from sandbox.engine import program  # noqa: F401  # likewise
+from sandbox.engine import deployment, program, provider, state  # noqa: F401  # for the forks
+from sandbox.engine.aws import Aws
 
+# Of Pulumi's provider, and of boto3.
+MODULES = (
+    *("apigateway", "cloudwatch", "dynamodb", "ec2", "iam", "lambda_", "rds", "s3", "scheduler", "secretsmanager"),
+    "sfn",
+)
+SERVICES = (
+    *("apigateway", "cloudwatch", "dynamodb", "ec2", "iam", "lambda", "logs", "rds", "s3", "scheduler"),
+    *("secretsmanager", "stepfunctions"),
+)
 STREAMS = (0, 1, 2)
 
 
+def prepare():
+    """Import and read what the forks need."""
+    kept.install()
+    provider.load()
+    for name in MODULES:
+        hasattr(importlib.import_module(f"pulumi_aws.{name}"), "")  # only what is asked for a name is imported
+    aws = Aws("http://127.0.0.1:1")
+    for service in SERVICES:
+        aws.client(service)
+
+
 def main():
+    prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(sys.argv[1])

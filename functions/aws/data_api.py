@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from threading import Event
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from botocore.config import Config
@@ -15,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws.mysql_errors import DataApiError, TransientError, classify, is_refusal
 from functions.aws.retry import LOST_LOCK
-from functions.aws.session_function import SessionFunction
 
 if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
@@ -31,8 +30,20 @@ READ_TIMEOUT = 50  # seconds; the Data API itself times out after 45
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=READ_TIMEOUT)
 
 
-# The clients whose Data API answers an INSERT with the key that it got, as AWS documents it.
-_answering_keys: WeakSet[RDSDataServiceClient] = WeakSet()
+# The clients that answer an INSERT with the key that it got: MySqlClient, and those whose Data API has done so.
+answering_keys: WeakSet[Any] = WeakSet()
+
+
+class Sessions(Protocol):
+    """Runs statements on a connection of their own.
+
+    Attributes:
+        wanted: the kinds of statements that come here at once.
+    """
+
+    wanted: set[str]
+
+    def run(self, statements: Sequence[str]) -> None: ...
 
 
 class DataApi:
@@ -55,7 +66,7 @@ class DataApi:
         database: str = "",
         *,
         transaction: str = "",
-        sessions: SessionFunction | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._client = client
         self._sessions = sessions
@@ -92,11 +103,11 @@ class DataApi:
         The answer has the key, or else the same connection knows it. Which it is shows the first INSERT: it is sent in
         a transaction, and so is every later one where the answer has none.
         """
-        if self._client not in _answering_keys:
+        if self._client not in answering_keys:
             return self._persistent(lambda: self._insert_and_ask(sql, values))
         key = _generated(self._execute(sql, values))
         if key is None:
-            _answering_keys.discard(self._client)
+            answering_keys.discard(self._client)
             raise TransientError("the Data API did not answer which key the row got")
         return key
 
@@ -104,7 +115,7 @@ class DataApi:
         with _transient_before_commit() as committing, self.transaction() as inside:
             key = _generated(inside._execute(sql, values))  # noqa: SLF001  # of this class
             if key is not None:
-                _answering_keys.add(self._client)
+                answering_keys.add(self._client)
             else:
                 key = int(cell_text(inside.query("SELECT LAST_INSERT_ID()")[0][0]))
             committing.set()

@@ -85,7 +85,7 @@ def _write(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     if ASIDE in context:
         given, aside = context.pop(ASIDE)
         given.update(aside)
-        params["body"] = json.dumps({**json.loads(params["body"] or b"{}"), **aside}, default=_base64).encode()
+        params["body"] = json.dumps({**json.loads(params["body"] or b"{}"), **aside}, default=base64_text).encode()
 
 
 def _read(
@@ -95,16 +95,17 @@ def _read(
         return
     body = response_dict["body"]
     if body:
-        hook = _with_bytes if any(sign in body for sign in SIGNS) else None
+        hook = with_bytes if any(sign in body for sign in SIGNS) else None
         customized_response_dict.update(json.loads(body, object_hook=hook))
         response_dict["body"] = b"{}"
 
 
-def _base64(value: bytes) -> str:
+def base64_text(value: bytes) -> str:
+    """Bytes as JSON has them."""
     return base64.b64encode(value).decode()
 
 
-def _with_bytes(found: dict[str, Any]) -> dict[str, Any]:
+def with_bytes(found: dict[str, Any]) -> dict[str, Any]:
     """A value of bytes has one name; an attribute or field of that name has another object behind it."""
     if len(found) == 1:
         name, value = next(iter(found.items()))

@@ -11,7 +11,6 @@ Only while the fence is up: before and after, legacy's writers and this bridge w
 """
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from functions.bridge.exchange import ReadItems
 from functions.bridge.kept_columns import keeping
 from functions.bridge.legacy_calls import MOST_CALLS, Ending, LegacyCalls, Reply
 from functions.bridge.ownership import Authority
-from functions.bridge.permits import Permit, Permits
+from functions.bridge.permits import Owner, Permit, Permits
 from functions.bridge.rows import Rows
 from functions.bridge.statements import ITEM, Present, Statements
 from functions.domain import changes, mapping, names
@@ -76,6 +75,7 @@ class FunctionApplier:
         read: the items of some keys.
         calls: legacy's function.
         seconds_left: until this process ends.
+        owner: of the permits; where it is not given, of this applier's alone.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # those of an applier, and how to call
@@ -87,6 +87,7 @@ class FunctionApplier:
         read: ReadItems,
         calls: LegacyCalls,
         seconds_left: Callable[[], float],
+        owner: Owner | None = None,
     ) -> None:
         self._entity = entity
         self._database = database
@@ -96,7 +97,8 @@ class FunctionApplier:
         self._direct = Applier(entity, database, quarantine, stream, read)
         self._permits = Permits(entity, database, stream)
         self._sql = Statements(entity, stream)
-        self._owner = uuid.uuid4().hex
+        self._process = owner or Owner()
+        self._owner = self._process.name
         self._failed: dict[str, DataApiError] = {}
 
     def apply(self, found: Sequence[Change], authority: Authority) -> BatchOutcome:
@@ -150,7 +152,7 @@ class FunctionApplier:
         keys = [change.key for change in some]
         before = self._permits.of(keys)
         left = [change for change, done in self._with_done(some, before) if not done]
-        wanted = [change for change in left if not _counts(before.get(change.key))]
+        wanted = [change for change in left if not self._is_anothers(before.get(change.key))]
         opened: set[str] = set()
         if wanted:
             opened = self._permits.open(wanted, self._owner, self._permit_seconds)
@@ -164,6 +166,10 @@ class FunctionApplier:
         ]
         return claims, [change for change in left if change.key not in opened]
 
+    def _is_anothers(self, permit: Permit | None) -> bool:
+        """Whether another invocation may be at a permit's change."""
+        return permit is not None and _counts(permit) and permit.owner != self._owner
+
     @property
     def _permit_seconds(self) -> float:
         """Until no call can run that this process has made: it makes none after its end."""
@@ -171,7 +177,7 @@ class FunctionApplier:
 
     def _with_done(self, some: Sequence[Change], before: dict[str, Permit]) -> list[tuple[Change, bool]]:
         keys = [change.key for change in some]
-        rows, tombstones = self._present(self._database, keys), self._tombstones(keys)
+        rows, tombstones = self._present(self._database, keys), self._tombstones(self._database, keys)
         return [
             (change, _is_done(change, rows.get(change.key), tombstones.get(change.key, -1), before.get(change.key)))
             for change in some
@@ -180,14 +186,14 @@ class FunctionApplier:
     def _present(self, database: DataApi, keys: Sequence[str]) -> dict[str, Present]:
         return Rows(database, self._sql).present(keys)
 
-    def _tombstones(self, keys: Sequence[str]) -> dict[str, int]:
+    def _tombstones(self, database: DataApi, keys: Sequence[str]) -> dict[str, int]:
         if not keys:
             return {}
         sql = (
             f"SELECT d.item_key, d.sequence FROM {json_rows.source(['item_key'])} "  # noqa: S608  # names of ours
             f"STRAIGHT_JOIN {names.DELETES_TABLE} d ON d.entity = :entity AND d.item_key = {ITEM}"
         )
-        rows = self._database.query(sql, {**json_rows.parameter([[key] for key in keys]), **self._sql.entity_value})
+        rows = database.query(sql, {**json_rows.parameter([[key] for key in keys]), **self._sql.entity_value})
         return {cell_text(key): int(cell_text(sequence)) for key, sequence in rows}
 
     def _wait(self, waiting: Sequence[Change]) -> None:
@@ -217,8 +223,10 @@ class FunctionApplier:
         rows = self._present(self._database, [each.change.key for each in claims])
         self._free([each.change for each in claims if each.change.key not in rows])
         with ThreadPoolExecutor(min(MOST_CALLS, len(claims))) as pool:
-            replies = pool.map(self._call, claims, [each.change.key in rows for each in claims])
-            return {each.change.key: reply for each, reply in zip(claims, replies, strict=True)}
+            replies = list(pool.map(self._call, claims, [each.change.key in rows for each in claims]))
+        if any(reply.ending == Ending.LOST for reply in replies):
+            self._process.renew()
+        return {each.change.key: reply for each, reply in zip(claims, replies, strict=True)}
 
     def _call(self, claim: Claim, present: bool) -> Reply:
         change = claim.change
@@ -253,12 +261,16 @@ class FunctionApplier:
         keys = [each.change.key for each in claims]
         ours = self._permits.lock(inside, keys, self._owner)
         rows, records = self._present(inside, keys), self._records(inside, keys)
+        gone = self._tombstones(inside, [key for key in keys if key not in rows])
         closing = Closing()
         for each in claims:
             change, reply = each.change, replies[each.change.key]
             if change.key not in ours:
                 reply = Reply(Ending.BUSY, "another invocation has taken the key over")
-            self._sort(change, reply, rows.get(change.key), records.get(change.key), closing)
+            if _is_superseded(change, rows.get(change.key), gone.get(change.key, -1)):
+                closing.done.append(change)
+            else:
+                self._sort(change, reply, rows.get(change.key), records.get(change.key), closing)
         self._complete(inside, closing.incomplete, rows)
         self._permits.close(inside, [change.key for change in closing.done], self._owner)
         return closing
@@ -277,12 +289,12 @@ class FunctionApplier:
         self, change: Change, reply: Reply, row: Present | None, found: Record | UnmappableError | None, to: Closing
     ) -> None:
         """Decide what has become of a change whose call has ended."""
-        over = row is None if change.record is None else row is not None and row.sequence > change.sequence
-        if reply.ending == Ending.REFUSED and not (over and change.record is None):
+        deleted = change.record is None and row is None
+        if reply.ending == Ending.REFUSED and not deleted:
             to.refused[change.key] = reply.problem
         elif reply.ending not in {Ending.DONE, Ending.REFUSED}:
             to.failed[change.key] = reply
-        elif over:
+        elif deleted:
             to.done.append(change)
         elif problem := self._difference(change, found):
             to.differing[change.key] = problem
@@ -343,8 +355,8 @@ def until_after(seconds: float) -> Callable[[], float]:
     return lambda: ends - time.monotonic()
 
 
-def _counts(permit: Permit | None) -> bool:
-    return permit is not None and permit.seconds > 0
+def _counts(permit: Permit) -> bool:
+    return permit.seconds > 0
 
 
 def _is_of(permit: Permit | None, change: Change) -> bool:
@@ -353,11 +365,18 @@ def _is_of(permit: Permit | None, change: Change) -> bool:
 
 def _is_done(change: Change, row: Present | None, tombstone: int, permit: Permit | None) -> bool:
     """Whether nothing is left to do: a newer change is there or under way, or this one's success was noted."""
+    if _is_superseded(change, row, tombstone):
+        return True
     if permit and permit.sequence >= change.sequence:
-        return permit.sequence > change.sequence
+        return permit.sequence > change.sequence and _counts(permit)
     if change.kind == ChangeKind.DELETE:
-        return row is None or row.sequence > change.sequence
+        return row is None
     return max(tombstone, -1 if row is None else row.sequence) >= change.sequence
+
+
+def _is_superseded(change: Change, row: Present | None, tombstone: int) -> bool:
+    """Whether Aurora has a newer change of the key: what a call for this one may still write, the triggers refuse."""
+    return tombstone > change.sequence if row is None else row.sequence > change.sequence
 
 
 def _first(errors: Sequence[DataApiError]) -> DataApiError:

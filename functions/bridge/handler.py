@@ -25,6 +25,7 @@ from functions.bridge import legacy_calls, ownership, stream_guard
 from functions.bridge.apply import Applier
 from functions.bridge.by_function import FunctionApplier
 from functions.bridge.legacy_calls import LegacyCalls
+from functions.bridge.permits import Owner
 from functions.bridge.retries import FUNCTION_SECONDS, MOST_TRIES, OF_A_ROW, RetryingQuarantine
 from functions.domain import changes
 from functions.domain.changes import Change
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
+_owner = Owner()  # this process has one invocation at a time
 
 
 @logger.inject_lambda_context
@@ -66,7 +68,7 @@ def _apply(event: dict[str, Any], context: LambdaContext) -> None:
     read = partial(read_at_one_moment, environment.dynamodb(), table_of_stream(stream), entity.modern.key)
     to = (entity, database, RetryingQuarantine(quarantine), stream, read)
     ends = partial(_seconds_left, context)
-    applier = FunctionApplier(*to, _legacy_calls(entity), ends) if replaying else Applier(*to)
+    applier = FunctionApplier(*to, _legacy_calls(entity), ends, _owner) if replaying else Applier(*to)
     try:
         outcome = applier.apply(found, authority)
     except DataApiError as error:

@@ -5,8 +5,9 @@ key pass, and no other invocation may replay the key. The triggers read it (`fun
 bridge on that table stands here. Deadlines are by the database's clock.
 """
 
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from functions.aws import json_rows
 from functions.aws.data_api import DataApi, Values, cell_text
@@ -30,6 +31,22 @@ class Permit:
 
     sequence: int
     seconds: float
+    owner: str
+
+
+@dataclass
+class Owner:
+    """Whose permits are of calls that have ended: one process's, which makes one invocation after the other.
+
+    An invocation that has lost the database leaves permits behind. The next one in the same process takes them over at
+    once, and another's only when they count no more.
+    """
+
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def renew(self) -> None:
+        """Be another from the next invocation on: a call whose answer was lost may run still."""
+        self.name = uuid.uuid4().hex
 
 
 class Permits:
@@ -70,15 +87,22 @@ class Permits:
     def of(self, keys: Sequence[str]) -> dict[str, Permit]:
         """The permits that some keys have."""
         left = f"TIMESTAMPDIFF(MICROSECOND, {NOW}, p.deadline)"
-        sql = f"SELECT p.item_key, p.sequence, {left} FROM {self._places}"  # noqa: S608  # names of ours
+        sql = f"SELECT p.item_key, p.sequence, {left}, p.owner FROM {self._places}"  # noqa: S608  # names of ours
         rows = self._database.query(sql, {**json_rows.parameter([[key] for key in keys]), **self._values})
-        return {cell_text(key): Permit(int(cell_text(at)), int(cell_text(us)) / 1e6) for key, at, us in rows}
+        found = [[cell_text(cell) for cell in row] for row in rows]
+        return {key: Permit(int(sequence), int(us) / 1e6, owner) for key, sequence, us, owner in found}
 
     def longest(self) -> float:
-        """For how many seconds any permit of the entity still counts; 0 for none."""
+        """For how many seconds any permit of the entity still counts; 0 for none, or where there is no such table."""
         left = f"COALESCE(MAX(TIMESTAMPDIFF(MICROSECOND, {NOW}, deadline)), 0)"
         sql = f"SELECT {left} FROM {TABLE} WHERE entity = :entity AND item_key <> ''"  # noqa: S608  # names of ours
-        return max(0.0, int(cell_text(self._database.query(sql, self._values)[0][0])) / 1e6)
+        try:
+            found = self._database.query(sql, self._values)
+        except DataApiError as error:
+            if error.code != NO_TABLE:
+                raise
+            return 0.0
+        return max(0.0, int(cell_text(found[0][0])) / 1e6)
 
     def open(self, changes: Sequence[Change], owner: str, seconds: float) -> set[str]:
         """Open permits for changes, or take those over that count no more.

@@ -33,6 +33,8 @@ from functions.bridge.statements import Statements
 from functions.domain import changes, mapping
 from functions.domain.changes import Change, ChangeKind
 from functions.domain.entities import Entity
+from functions.domain.errors import UnmappableError
+from functions.legacy.table import LegacyStore
 
 CALL_SECONDS = 30  # that a call of legacy's function may wait for another invocation of the same key
 
@@ -83,10 +85,12 @@ class Replay:
         known = self._known()  # before the place, whose numbers are of this stream
         if stream_guard.is_adopting(known):
             return Verdict(reason="a new stream is being adopted: run `runbook init`")
-        place = self.place(key)
-        sequence = max(place.highest, noted if stream and stream == known else 0)
+        place, ours = self.place(key), noted if stream and stream == known else 0
+        sequence = max(place.highest, ours)
         change = changes.of_item(self._entity, key, sequence, self._read([key])[key])  # after the place
         verdict = Verdict()
+        if self._calls and place.sequence > ours > 0 and self._is_there(change):
+            return verdict  # brought with a later change: another call would repeat its side effects
         self._places.shift(key, place, known, sequence, sequence - 1)
         self._apply(change, verdict, known)
         if verdict.reason:
@@ -94,6 +98,14 @@ class Replay:
         else:
             self._confirm(change)
         return verdict
+
+    def _is_there(self, change: Change) -> bool:
+        """Whether the row is what the item is."""
+        store = LegacyStore(self._entity, self._database)
+        try:
+            return change.record is not None and store.many([change.key]).get(change.key) == change.record
+        except UnmappableError:
+            return False
 
     def _apply(self, change: Change, verdict: Verdict, stream: str) -> None:
         to = (self._entity, self._database, verdict, stream, self._read)

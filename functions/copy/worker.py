@@ -18,8 +18,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws import dynamodb, environment, plain_json
-from functions.aws.data_api import DataApi
+from functions.aws import dynamodb, environment
 from functions.aws.dynamodb import TransientDynamoError
 from functions.aws.mysql_errors import TransientError
 from functions.aws.quarantine import Quarantine
@@ -33,7 +32,6 @@ from functions.domain.entities import Entity
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_rds_data import RDSDataServiceClient
 
 STOP_BEFORE_SECONDS = 15.0  # seconds before the function's timeout at which it begins no further round
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.1, 0.5  # seconds between two looks at an empty queue, at first and at last
@@ -173,9 +171,7 @@ def _targets(entity: Entity, context: LambdaContext) -> LaneTargets:
         environment.dynamodb(), environment.variable("QUARANTINE_TABLE"), context.aws_request_id, stream=""
     )
     return LaneTargets(
-        database=DataApi(
-            _rds_data(), environment.variable("CLUSTER_ARN"), environment.variable("SECRET_ARN"), entity.legacy.database
-        ),
+        database=environment.database(entity.legacy.database, seconds=READ_TIMEOUT),
         dynamodb=dynamodb.dynamodb(),
         table=json.loads(environment.variable("TABLES"))[entity.name],
         journal=environment.variable("JOURNAL_TABLE"),
@@ -207,12 +203,6 @@ def _call_successor(entity: str, lane: int, context: LambdaContext) -> None:
         _call(entity, lane, context)
     except (ClientError, BotoCoreError):
         logger.exception("the successor could not be called")
-
-
-@cache
-def _rds_data() -> RDSDataServiceClient:
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=READ_TIMEOUT)
-    return plain_json.client(boto3.Session(), "rds-data", config)
 
 
 @cache

@@ -1,5 +1,6 @@
 """The one list of the names that streamback gives to attributes, columns, tables and variables."""
 
+import re
 import zlib
 from typing import Any
 
@@ -29,6 +30,7 @@ CONTROL_MOMENTS = ("legacy_since", "modern_since", "bridged_since")
 CHANGES_TABLE = "streamback_changes"  # copy's queue
 REPLAYS_TABLE = "streamback_replays"  # one row a key whose change the bridge is replaying by legacy's own function
 ARRIVED = 2  # in its column `backfill`: legacy inserted a row under the key, or moved one to it
+PROXY = re.compile(r"\.proxy-[a-z0-9]+\.")  # in the name of a host that is an RDS Proxy
 BRIDGE_USER = "streamback_bridge"
 
 KEY_BYTES = 255  # longest item key; fits the index limit of every InnoDB row format

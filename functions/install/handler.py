@@ -6,7 +6,7 @@ The runbook invokes it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -103,6 +103,16 @@ def _token(event: Mapping[str, Any]) -> int:
     return int(event.get("token", tokens.NO_TOKEN))
 
 
+def _make_user(server: DataApi, grants: Sequence[str]) -> None:
+    """Make the bridge's user. Behind a proxy it has a password also if it signs in with a token: the proxy uses it."""
+    if environment.signs_in_by_token() and not names.PROXY.search(environment.variable("DATABASE_HOST")):
+        for statement in mysql_user.by_token(grants):
+            server.execute(statement)
+        return
+    secrets = mysql_user.Secret(boto3.Session().client("secretsmanager"), environment.variable("BRIDGE_SECRET_ARN"))
+    mysql_user.ensure(server, secrets, grants)
+
+
 def install(
     server: DataApi, followed: Mapping[str, str], without: Collection[str] = (), *, block_writers: bool = False
 ) -> dict[str, Any]:
@@ -123,7 +133,6 @@ def install(
             stream_guard.confirm(server, entity, followed[entity.name])
     if not entities:
         return {}
-    secrets = mysql_user.Secret(boto3.Session().client("secretsmanager"), environment.variable("BRIDGE_SECRET_ARN"))
-    mysql_user.ensure(server, secrets, [statement for e in entities.values() for statement in tables.grants(e)])
+    _make_user(server, [statement for entity in entities.values() for statement in tables.grants(entity)])
     logger.info("installed", entities=list(entities))
     return {name: {"user": names.BRIDGE_USER, "columns": list(tables.COLUMNS)} for name in entities}

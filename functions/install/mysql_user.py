@@ -51,9 +51,20 @@ class Secret:
         return str(json.loads(text).get("password", ""))
 
 
+USER = f"'{names.BRIDGE_USER}'@'%'"
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.DBAccounts.html
+PLUGIN = "IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
+
+
+def by_token(grants: Sequence[str]) -> list[str]:
+    """The statements that make the user with these rights, or bring it to them, so that it signs in with a token."""
+    made = [f"CREATE USER IF NOT EXISTS {USER} {PLUGIN}", f"ALTER USER {USER} {PLUGIN} REQUIRE SSL"]
+    return [*made, *(f"GRANT {grant} TO {USER}" for grant in grants)]
+
+
 def ensure(server: DataApi, secret: Secret, grants: Sequence[str]) -> None:
     """Make the user with the secret's password and these rights, or bring it to them."""
-    user, password = f"'{names.BRIDGE_USER}'@'%'", ""
+    user, password = USER, ""
     while not password or password != secret.stored():  # another installation drew one at the same time
         password = secret.password()
         server.execute(f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{password}'")

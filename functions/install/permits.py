@@ -8,6 +8,7 @@ from functions.aws.data_api import DataApi
 from functions.domain import names
 from functions.domain.entities import Entity
 
+VOID = -1  # in place of a sequence
 TRIGGERS = "triggers"  # in place of an owner, in the row without a key
 
 
@@ -33,12 +34,23 @@ def seen(entity: str, event: str) -> str:
     return f"@{names.RESERVED_PREFIX}{event.lower()}_{entity}"
 
 
-def noting(entity: Entity) -> str:
-    """The statement which notes that the triggers look permits up."""
-    return (
-        f"INSERT INTO {_table(entity)} (entity, item_key, sequence, owner, deadline) "  # noqa: S608  # checked names
+def noting(server: DataApi, entity: Entity) -> list[str]:
+    """The statements which note that the triggers look permits up.
+
+    Where that was not so before, the bridge's SQL has brought the records of the permits that are there, or later ones.
+    So those that count still are void: they let nothing pass, and are there to have their calls waited for.
+    """
+    table, own = _table(entity), f"entity = '{entity.name}' AND item_key <> ''"
+    noted = f"SELECT 1 FROM {table} WHERE entity = :entity AND item_key = ''"  # noqa: S608  # checked names
+    first = [
+        f"DELETE FROM {table} WHERE {own} AND deadline <= UTC_TIMESTAMP(6)",  # noqa: S608  # likewise
+        f"UPDATE {table} SET sequence = {VOID} WHERE {own}",  # noqa: S608  # likewise
+    ]
+    note = (
+        f"INSERT INTO {table} (entity, item_key, sequence, owner, deadline) "  # noqa: S608  # likewise
         f"VALUES ('{entity.name}', '', 0, '{TRIGGERS}', '1970-01-01') ON DUPLICATE KEY UPDATE sequence = 0"
     )
+    return [note] if server.query(noted, {"entity": {"stringValue": entity.name}}) else [*first, note]
 
 
 def forgetting(server: DataApi, entity: Entity) -> list[str]:

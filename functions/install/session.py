@@ -6,25 +6,21 @@ function and the runbook invoke it, by functions/aws/session_function.py.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 from aws_lambda_powertools import Logger
 
 from functions.aws import environment
+from functions.aws.mysql_connections import connect, described
+from functions.aws.mysql_login import Login
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from pymysql import Connection
 
-AUTHORITIES = Path(__file__).parents[2] / "database-ca.pem"
-CONNECT_TIMEOUT = 10  # seconds
 READ_TIMEOUT = 45  # seconds that a statement may run
-LOST, NO_STATE = 2013, "HY000"
 
 logger = Logger()
 
@@ -37,37 +33,17 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """
     statements: Sequence[str] = event["statements"]
     try:
-        with _connection(event["user"], event["password"]) as connection, connection.cursor() as cursor:
+        with _connection(Login(event["user"], event["password"])) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
     except pymysql.MySQLError as error:
         logger.warning("a statement failed", extra={"error": str(error)})
-        return {"error": _described(error)}
+        code, state, text = described(error)
+        return {"error": {"code": code, "state": state, "text": text}}
     logger.info("ran", extra={"statements": len(statements)})
     return {}
 
 
-def _connection(user: str, password: str) -> Connection:
-    """A new connection, which is encrypted, to a server that proves its name."""
-    return pymysql.connect(
-        host=environment.variable("DATABASE_HOST"),
-        port=int(environment.variable("DATABASE_PORT")),
-        user=user,
-        password=password,
-        charset="utf8mb4",
-        autocommit=True,
-        ssl=_trusted(),
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-    )
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(AUTHORITIES))
-
-
-def _described(error: pymysql.MySQLError) -> dict[str, Any]:
-    code, text = (*error.args, "", "")[:2]
-    state = getattr(error, "sqlstate", None)  # of errors that the server itself reports
-    return {"code": code or LOST, "text": str(text), "state": state or NO_STATE}
+def _connection(login: Login) -> Connection:
+    host, port = environment.variable("DATABASE_HOST"), int(environment.variable("DATABASE_PORT"))
+    return connect(host, port, login, "", READ_TIMEOUT)

@@ -61,7 +61,7 @@ def install(server: DataApi, entity: Entity, token: int = tokens.NO_TOKEN) -> li
         change(server, entity, statements, held)
         made.append(name)
     if entity.replayed:
-        change(server, entity, [permits.noting(entity)], held)
+        change(server, entity, permits.noting(server, entity), held)
     return made
 
 
@@ -143,7 +143,8 @@ def _fence_of_replay(entity: Entity, event: str) -> str:
     """The fence of an entity whose changes legacy's own function brings: it lets in what the bridge has permitted.
 
     A permit counts while the fence is up only. While it is down, a call that is still under way must not pass for a
-    client's, so the key is refused until the call has ended (docs/adr/0032).
+    client's, so the key is refused until the call has ended. Nor does a call write over what is newer than its permit:
+    the bridge's SQL may have applied later records, if the call's answer was lost (docs/adr/0032).
     """
     row, column = ("OLD" if event == "DELETE" else "NEW"), names.SEQUENCE_COLUMN
     look = permits.look(_place(entity), entity.name, _identity(entity, row))
@@ -151,17 +152,23 @@ def _fence_of_replay(entity: Entity, event: str) -> str:
         look += f"IF {_moved(entity)} THEN SET permitted = NULL; END IF; "
     noted = {
         "INSERT": f"SET NEW.{names.KEY_COLUMN} = {_identity(entity, 'NEW')}; SET NEW.{column} = permitted; ",
-        "UPDATE": f"SET NEW.{column} = GREATEST(permitted, COALESCE(OLD.{column}, -1)); ",
+        "UPDATE": f"SET NEW.{column} = permitted; ",
         "DELETE": "",
     }[event]
+    there = f"OLD.{column}"
+    if event == "INSERT":  # a locking read: the bridge's delete then waits, and finds the row
+        there, look_for = "remembered", _memory(entity)
+        look += f"IF permitted IS NOT NULL THEN {look_for} LOCK IN SHARE MODE; END IF; "
     stamp = f"IF stamp > 0 THEN SET NEW.{names.EPOCH_COLUMN} = stamp; END IF; {_inherit(entity, event)}"
     return (
         "BEGIN DECLARE raised TINYINT DEFAULT 0; DECLARE stamp INT DEFAULT 0; "
         "DECLARE remembered, replaced, permitted DECIMAL(40,0) DEFAULT NULL; "
         f"IF {OTHERS} THEN "
         f"{_control(entity, 'fenced, legacy_stamp', 'raised, stamp')}{look}"
-        "IF raised AND permitted IS NULL THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
+        "IF raised AND (permitted IS NULL OR permitted < 0) THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
         f"'streamback: writes to {entity.name} are fenced'; END IF; "
+        f"IF raised AND {there} > permitted THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
+        f"'streamback: {entity.name} has a newer change of this key'; END IF; "
         "IF permitted IS NOT NULL AND NOT raised THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
         f"'streamback: a call of the bridge for this key of {entity.name} is under way'; END IF; "
         f"IF permitted IS NOT NULL THEN {noted}SET {permits.seen(entity.name, event)} = 1; "
@@ -178,10 +185,7 @@ def _inherit(entity: Entity, event: str) -> str:
     snapshot does not show, copy corrects before the key leaves its queue (`functions.bridge.inherit`).
     """
     legacy, column = entity.legacy, names.SEQUENCE_COLUMN
-    memory = (
-        f"SELECT MAX(sequence) INTO remembered FROM {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked
-        f"WHERE entity = '{entity.name}' AND item_key = {_identity(entity, 'NEW')}; "
-    )
+    memory = f"{_memory(entity)}; "
     if event == "UPDATE":  # no row has the key that it moves to
         return f"IF {_moved(entity)} THEN {memory}SET NEW.{column} = remembered; END IF; "
     own_key = "" if legacy.key_type == "string" else f" AND {names.KEY_COLUMN} IS NULL"
@@ -192,6 +196,14 @@ def _inherit(entity: Entity, event: str) -> str:
     given = "TRUE" if legacy.key_type == "string" else f"NEW.`{legacy.key}` > 0"  # 0: the database counts it
     latest = "NULLIF(GREATEST(COALESCE(remembered, -1), COALESCE(replaced, -1)), -1)"
     return f"IF {given} THEN {memory}{replaced}SET NEW.{column} = {latest}; END IF; "
+
+
+def _memory(entity: Entity) -> str:
+    """The SELECT of how far the stream had come for the key of a new row when it was deleted before."""
+    return (
+        f"SELECT MAX(sequence) INTO remembered FROM {_place(entity)}.{names.DELETES_TABLE} "  # noqa: S608  # checked
+        f"WHERE entity = '{entity.name}' AND item_key = {_identity(entity, 'NEW')}"
+    )
 
 
 def _moved(entity: Entity) -> str:

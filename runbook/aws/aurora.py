@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from functions.aws.data_api import DataApi
+from functions.aws.data_api import DataApi, Sessions
 from functions.aws.mysql_errors import NO_DATABASE, NO_TABLE, DataApiError, TransientError
 from functions.aws.retry import retry
-from functions.aws.session_function import SessionFunction
 from functions.bridge.ownership import OutdatedTablesError
 from functions.copy.queue import ChangeQueue
 from functions.domain.entities import Entity
@@ -43,7 +42,7 @@ class Aurora:
     cluster_arn: str
     master_secret_arn: str
     bridge_secret_arn: str = ""
-    sessions: SessionFunction | None = None
+    sessions: Sessions | None = None
 
     def database(self, name: str = "") -> DataApi:
         """The Data API as the master user; unlike `query` it does not wait for a database that wakes."""

@@ -16,6 +16,7 @@ from functions.aws import plain_json
 from functions.aws.data_api import CONFIG as DATA_API
 from functions.aws.dynamodb import CONFIG as COPY
 from functions.aws.session_function import CONFIG as SESSIONS
+from functions.aws.statement_function import CONFIG as STATEMENTS
 from runbook.aws.executions import ExecutionsClient
 from runbook.aws.outputs import Target
 
@@ -86,6 +87,7 @@ class Clients:
     executions: ExecutionsClient = _lazily("stepfunctions")
     functions: LambdaClient = _lazily("lambda", FUNCTIONS)
     functions_once: LambdaClient = _lazily("lambda", SESSIONS)  # without the SDK's retries
+    functions_inside: LambdaClient = _lazily("lambda", STATEMENTS)  # likewise
     rds: RDSClient = _lazily("rds")
     rds_data: RDSDataServiceClient = _lazily("rds-data", DATA_API)
     s3: S3Client = _lazily("s3")

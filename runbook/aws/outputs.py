@@ -62,6 +62,8 @@ class Target:
     bridge_secret_arn: str = ""
     bridge_install_function: str = ""
     session_function: str = ""
+    transport: str = ""  # empty for the Data API
+    statement_function: str = ""
     copy_function: str = ""
     range_machine_arn: str = ""
     gate_function: str = ""

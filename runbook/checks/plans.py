@@ -148,11 +148,16 @@ class Subject:
 
     @cached_property
     def cluster(self) -> list[Check]:
-        return server.cluster(self.context.clients, self.context.target)
+        return server.database(self.context.clients, self.context.aurora, self.context.target)
 
     @property
     def data_api(self) -> bool:
+        """Whether statements reach the database, by the Data API or by the function in its network."""
         return bool(self.cluster[-1].ok)
+
+    @property
+    def way(self) -> str:
+        return "a connection to the database" if self.context.target.statement_function else "the Data API"
 
     @property
     def described(self) -> Entity:
@@ -309,7 +314,7 @@ REGISTRY = (
     RegistryLine(_new_stream, EVERY - FORWARD - {CheckScope.COPY, CheckScope.REPAIR}, lambda s: s.follows),
     RegistryLine(lambda s: s.mapping, EVERY - {CheckScope.ROLLBACK_ALONE}),
     RegistryLine(lambda s: s.quarantined, EVERY - {CheckScope.ROLLBACK_ALONE, CheckScope.REPAIR}),
-    RegistryLine(lambda _: [_unmade("the Data API")], PREPARE, lambda s: not s.data_api),
+    RegistryLine(lambda s: [_unmade(s.way)], PREPARE, lambda s: not s.data_api),
     RegistryLine(_deployment, PREPARE, lambda s: s.data_api and s.bridged),
     RegistryLine(lambda s: [routes.answers(s.context, s.entity, to_modern=s.scope in FORWARD)], SWITCH),
     RegistryLine(_reads_beside, SWITCH),

@@ -28,7 +28,9 @@ ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 ROUTINES = ("CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE")  # the fence's procedure
 MASTER = (*ROWS, "CREATE", "ALTER", "INDEX", "DROP", "TRIGGER", *ROUTINES, grants.GRANT_OPTION)
 PARAMETER = "in the cluster's parameter group"
-ENGINE = "aurora-mysql"
+ENGINE, INSTANCE_ENGINE = "aurora-mysql", "mysql"
+WITH_INVISIBLE_COLUMNS = (8, 0, 23)  # MySQL's
+REACHED_SECONDS = 20.0  # that preflight waits for the database behind a function
 ROW_FORMAT = "ROW"  # of the binary log
 VERSION = re.compile(r"mysql_aurora\.(\d+)\.(\d+)")
 WITH_DATA_API = (3, 7)  # AWS: the Data API for Aurora MySQL on Serverless v2 and provisioned instances
@@ -36,8 +38,46 @@ WITH_PAUSE = (3, 8)  # AWS: a minimum capacity of zero
 UPGRADE = "Upgrade the cluster: the setting `engineVersion`, then `pulumi up` (docs/settings.md)."
 
 
+def database(clients: Clients, aurora: Aurora, target: Target) -> list[Check]:
+    """Engine and way to the database, in this order; one that is missing or cannot be described is one red check."""
+    if not target.statement_function:
+        return cluster(clients, target)
+    name, kind = target.cluster_arn.rpartition(":")[2], target.cluster_arn.split(":")[5]
+    try:
+        if kind == "db":
+            instance = clients.rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+            engine = _mysql(instance.get("Engine", ""), instance.get("EngineVersion", ""))
+        else:
+            described = clients.rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+            engine = _aurora(described.get("Engine", ""), described.get("EngineVersion", ""), (3, 0))
+    except (ClientError, IndexError) as error:
+        remedy = "Are these the outputs of a stack that is deployed? You need rds:DescribeDBInstances and DBClusters."
+        return [Check(name="database", ok=False, value=str(error), limit="there", remedy=remedy)]
+    return [engine, _reached(aurora, target.statement_function)]
+
+
+def _mysql(engine: str, version: str) -> Check:
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    ok = engine == INSTANCE_ENGINE and numbers >= WITH_INVISIBLE_COLUMNS
+    limit = f"{INSTANCE_ENGINE} {'.'.join(map(str, WITH_INVISIBLE_COLUMNS))} or newer"
+    return Check(name="engine", ok=ok, value=f"{engine} {version}", limit=limit, remedy="Upgrade the instance.")
+
+
+def _reached(aurora: Aurora, function: str) -> Check:
+    """Whether the function in the database's network answers for the database."""
+    try:
+        aurora.query("", "SELECT 1", timeout=REACHED_SECONDS)
+    except RunbookError as error:
+        remedy = (
+            "Let the functions' security group into the database's, on its port, and their subnets reach Secrets "
+            f"Manager; {function}'s log has more (docs/adopt.md, a database without the Data API)."
+        )
+        return Check(name="connection", ok=False, value=error.message, limit="answers", remedy=remedy)
+    return Check(name="connection", ok=True, value=f"answers by {function}", limit="answers")
+
+
 def cluster(clients: Clients, target: Target) -> list[Check]:
-    """Engine and Data API, in this order; a cluster that is missing or cannot be described is one red check."""
+    """Engine and Data API of a cluster that has one, in this order."""
     name = target.cluster_arn.rpartition(":")[2]
     try:
         found = clients.rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
@@ -52,8 +92,11 @@ def _unknown(why: str) -> Check:
 
 
 def _engine(described: DBClusterTypeDef) -> Check:
-    engine, version = described.get("Engine", ""), described.get("EngineVersion", "")
     least = WITH_PAUSE if _pauses(described) else WITH_DATA_API
+    return _aurora(described.get("Engine", ""), described.get("EngineVersion", ""), least)
+
+
+def _aurora(engine: str, version: str, least: tuple[int, int]) -> Check:
     match = VERSION.search(version)
     numbers = tuple(map(int, match.groups())) if match else ()
     ok = engine == ENGINE and numbers >= least

@@ -18,7 +18,7 @@ from functions.aws.quarantine import Quarantine, QuarantineTable
 from functions.bridge import ownership
 from functions.bridge.apply import Applier
 from functions.bridge.by_function import MARGIN_SECONDS, FunctionApplier, until_after
-from functions.bridge.permits import Permits
+from functions.bridge.permits import Permit, Permits
 from functions.bridge.retries import RetryingQuarantine
 from functions.bridge.statements import Statements
 from functions.domain import changes, mapping, names
@@ -133,12 +133,12 @@ class StreamDrain:
 def await_calls(run: SwitchRun, deadline: float) -> None:
     """Wait until no call of legacy's function can be under way: it would be taken for a client's with the fence down.
 
+    A bridge of kind `direct` makes none, but one of kind `replay` may have, before the last deployment.
+
     Raises:
         PreconditionError: a bridge has died in the middle of one, and it may still run.
     """
     described = run.context.target.mapping[run.entity.name]
-    if not described.replayed:
-        return
     permits = Permits(described, run.context.aurora.database(described.legacy.database), "")
     while (left := run.context.aurora.ask(permits.longest)) > 0:
         if time.monotonic() > deadline:
@@ -220,6 +220,10 @@ class Reach:
             return (self.tombstone if self.row is None else self.row) >= seen.sequence
         return max(self.tombstone, -1 if self.row is None else self.row) >= seen.sequence
 
+    def beyond(self, permit: Permit) -> bool:
+        """Whether a newer change than that of a permit is there."""
+        return (self.tombstone if self.row is None else self.row) > permit.sequence
+
 
 def _strike(waiting: dict[str, Seen], found: Mapping[str, Reach]) -> None:
     for key, reach in found.items():
@@ -248,9 +252,8 @@ def _reached(database: DataApi, entity: Entity, keys: Sequence[str]) -> dict[str
         key, present = sql.looked_up(row)
         if key in found:  # a collation may answer with another spelling, which is another item
             found[key].row = present.sequence
-    for key in under_way:
-        found.pop(key, None)
-    return found
+    # A permit that is older than its row, or than its tombstone, was left by a bridge whose change is superseded.
+    return {key: reach for key, reach in found.items() if key not in under_way or reach.beyond(under_way[key])}
 
 
 def _quarantined(context: Context, entity: EntityTarget, keys: Sequence[str]) -> dict[str, Reach]:

@@ -16,6 +16,7 @@ from sandbox.bench.bridge import Throughput
 from sandbox.bench.copying import Copying
 from sandbox.bench.document import Run
 from sandbox.bench.lag import Lag
+from sandbox.bench.replay import ShopOrders
 from sandbox.bench.rows import Row
 from sandbox.bench.system import ENTITIES, System
 from sandbox.database import product
@@ -47,6 +48,7 @@ def measured(system: System, groups: Sequence[str], rows: int) -> Iterator[Row]:
         yield from throughput.rows()
         yield throughput.end_to_end()
         yield from cost.bridge_rows(throughput)
+        yield from ShopOrders(system).rows()
     if "lag" in groups:
         yield from Lag(system).rows()
     if "copy" in groups:

@@ -7,6 +7,7 @@ Aurora's capacity, storage and transfer come on top.
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -83,7 +84,7 @@ class Calls:
 @contextmanager
 def counted(*clients: Any) -> Generator[Calls]:
     """Count what boto3 clients call in the block, each that is answered."""
-    calls = Calls()
+    calls, lock = Calls(), threading.Lock()  # why: what is measured may call in several threads
 
     def before(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
         context["given"] = params
@@ -94,7 +95,8 @@ def counted(*clients: Any) -> Generator[Calls]:
     def after(http_response: Any, parsed: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
         service = model.service_model.service_name
         answered = len(http_response.content) if service == METERED else 0  # a function's answer is read only once
-        calls.note(service, model.name, context["given"], (context.get("size", 0), answered), parsed)
+        with lock:
+            calls.note(service, model.name, context["given"], (context.get("size", 0), answered), parsed)
 
     hooks: Mapping[str, Any] = {"provide-client-params": before, "before-call": sending, "after-call": after}
     events = [client.meta.events for client in clients]

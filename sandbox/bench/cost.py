@@ -44,15 +44,15 @@ def bridge_rows(throughput: Throughput) -> Iterator[Row]:
     """Of inserts of 1 KB, with their invocations."""
     ours = PerThousand.of(throughput.calls("bridge", BATCH), BATCH)
     for way, count in {"article": FEW, "tutorial": FEW, "BatchExecute": BATCH}.items():
-        yield from _compared("bridge", way, ours, PerThousand.of(throughput.calls(way, count), count))
+        yield from cost_rows("bridge", way, ours, PerThousand.of(throughput.calls(way, count), count))
 
 
 def copy_rows(copying: Copying) -> Iterator[Row]:
     """Of rows of 100 bytes; and that copy and verify call no service that is paid for beside these."""
     found, count = copying.calls(), len(copying.records)
     each = {name: PerThousand.of(calls, count) for name, calls in found.items()}
-    yield from _compared("copy", "loop", each["copy"], each["loop"])
-    yield from _compared("verify", "fetch all", each["verify"], each["fetch"])
+    yield from cost_rows("copy", "loop", each["copy"], each["loop"])
+    yield from cost_rows("verify", "fetch all", each["verify"], each["fetch"])
     unused = sum(calls.requests[service] for calls in found.values() for service in UNUSED)
     yield alone(GROUP, "copy, verify: S3 and secrets", "calls", [float(unused)])
 
@@ -78,7 +78,8 @@ def gate_rows(system: System) -> Iterator[Row]:
     yield alone(GROUP, f"gate, {DOLLARS}", "USD", [each.dollars])
 
 
-def _compared(name: str, way: str, ours: PerThousand, other: PerThousand) -> Iterator[Row]:
+def cost_rows(name: str, way: str, ours: PerThousand, other: PerThousand) -> Iterator[Row]:
+    """The calls of one way and of another, by service, and their dollars."""
     for service, label in SERVICES.items():
         if other.requests[service]:
             figures = [ours.requests[service]], [other.requests[service]]

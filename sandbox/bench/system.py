@@ -195,7 +195,9 @@ class System:
         """Count what this process calls in the block with the clients of the runbook."""
         clients = self.context.clients
         tables = clients.dynamodb, clients.dynamodb_once
-        with counted(*tables, clients.rds_data, clients.functions, clients.s3, clients.secrets) as calls:
+        with counted(
+            *tables, clients.rds_data, clients.functions, clients.functions_once, clients.s3, clients.secrets
+        ) as calls:
             yield calls
 
     def prepare(self) -> None:

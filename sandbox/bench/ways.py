@@ -37,13 +37,13 @@ class Bridge:
         authority = ownership.read(database, entity)
         found = changes.from_stream(entity, records, authority.copy_idle)
         read = partial(read_at_one_moment, self.system.context.clients.dynamodb, table, entity.modern.key)
-        outcome = Applier(entity, database, _Refusing(), stream, read).apply(found, authority)
+        outcome = Applier(entity, database, Refusing(), stream, read).apply(found, authority)
         stream_guard.check(database, entity, stream)
         if outcome.upserts + outcome.deletes != len(found):
             raise SandboxError(f"The bridge did not apply all of {len(found)} changes: {outcome}")
 
 
-class _Refusing:
+class Refusing:
     """A quarantine that must stay empty: what is measured has no bad record."""
 
     def put(self, entity: Entity, change: Change, reason: str, code: int = 0) -> None:

@@ -1,1 +1,1 @@
-"""A shop that runs without streamback: an Aurora cluster, a table, functions and a REST API of its own making."""
+"""A shop that runs without streamback: a database, a table, functions and a REST API of its own making."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from sandbox import lifecycle, state
 from sandbox.brownfield import system
+from sandbox.brownfield.database import Rds
 from sandbox.brownfield.system import Shop
+from sandbox.database import product
 from sandbox.deploy import Report
 from sandbox.engine.aws import Aws
 from sandbox.errors import SandboxError
@@ -27,26 +29,41 @@ def is_there(name: str) -> bool:
     return (Folder.of(name).path / KEPT).exists()
 
 
-def shop(name: str, rows: int = ROWS, *, javascript: bool = False) -> Shop:
+def shop(name: str, rows: int = ROWS, *, rds: Rds | None = None, javascript: bool = False) -> Shop:
     """The shop in a sandbox; starts the sandbox, and makes the shop, where there is none.
 
+    Args:
+        rows: how many orders a new one gets.
+        rds: the kind of its database; serverless by default.
+        javascript: whether the writer of a new one is in JavaScript.
+
     Raises:
-        SandboxError: the sandbox has another stack, or half a shop.
+        SandboxError: the sandbox has another stack, half a shop, or one with another kind of database.
     """
     folder = Folder.of(name)
     endpoint = lifecycle.start(name).endpoint
     with folder.locked():
         kept = folder.path / KEPT
         if found := state.read_json(kept):
-            return Shop.read(found)
+            return _of_kind(Shop.read(found), rds, name)
         if kept.exists():
             raise SandboxError(f"The shop in the sandbox {name!r} was not made to its end. {_anew(name)}")
         if folder.outputs.exists():
             raise SandboxError(f"The sandbox {name!r} has a stack without the shop. {_anew(name)}")
         state.write_json(kept, {})
-        made = system.make(Aws(endpoint), rows, javascript=javascript)
+        authority = product.server(folder).authority
+        chosen = rds or Rds.SERVERLESS
+        made = system.make(Aws(endpoint), rows, rds=chosen, authority=authority, javascript=javascript)
         state.write_json(kept, made.document())
         return made
+
+
+def _of_kind(made: Shop, asked: Rds | None, name: str) -> Shop:
+    if asked not in {None, made.database.rds}:
+        raise SandboxError(
+            f"The sandbox {name!r} has a shop on {made.database.rds} RDS, which cannot become {asked}. {_anew(name)}"
+        )
+    return made
 
 
 def refuse_reset(name: str) -> None:

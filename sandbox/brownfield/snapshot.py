@@ -15,6 +15,7 @@ COUNTED = (
     "TableSizeBytes",
     "IndexSizeBytes",
 )  # of a table and its indexes: they follow from the shop's own writes
+LEGACY = "SHOW CREATE TABLE shop.orders"
 STREAMS = ("LatestStreamArn", "LatestStreamLabel")  # AWS goes on naming a stream that was switched off
 EXPORT = {
     "exportType": "oas30",
@@ -25,7 +26,10 @@ EXPORT = {
 
 def take(account: Aws, shop: Shop) -> dict[str, str]:
     """Each artefact by name: the exported API, its stage, its deployments, functions and their callers, both tables."""
-    found: dict[str, Any] = {"table in Aurora": _legacy_table(account, shop), "table in DynamoDB": _table(account)}
+    found: dict[str, Any] = {
+        "table in Aurora": shop.database.ask(account, LEGACY),
+        "table in DynamoDB": _table(account),
+    }
     found |= {"api": _export(account, shop), "stage": _stage(account, shop), "deployments": _deployments(account, shop)}
     for module in MODULES:
         name = function_name(module)
@@ -50,13 +54,6 @@ def completed(before: dict[str, str]) -> dict[str, str]:
         expected["api"] = expected["api"].replace(*names)
         del expected[f"callers of {function_name(new)}"]
     return expected
-
-
-def _legacy_table(account: Aws, shop: Shop) -> str:
-    answer = account.client("rds-data").execute_statement(
-        resourceArn=shop.cluster_arn, secretArn=shop.secret_arn, sql="SHOW CREATE TABLE shop.orders"
-    )
-    return str(answer["records"][0][1]["stringValue"])
 
 
 def _table(account: Aws) -> dict[str, Any]:

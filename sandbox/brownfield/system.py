@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.brownfield import api, database, functions
+from sandbox.brownfield.database import Rds, ShopDatabase
 from sandbox.engine.aws import Aws
 
 ENTITIES = Path(__file__).with_name("entities.toml")
@@ -20,20 +21,19 @@ ROLES = ("legacyReads", "legacyWrites", "modernReads", "modernWrites")
 class Shop:
     """What was made, by the names that a stack adopts it under."""
 
-    cluster_arn: str
-    secret_arn: str
-    subnet_ids: tuple[str, ...]
-    client_group_id: str
+    database: ShopDatabase
     api_id: str
 
     def adoption(self) -> dict[str, Any]:
         """The setting `adopt` of a stack that migrates the shop's orders."""
+        transport = {} if self.database.rds.has_data_api else {"transport": "mysql"}
         return {
             "cluster": {
-                "arn": self.cluster_arn,
-                "secretArn": self.secret_arn,
-                "subnetIds": list(self.subnet_ids),
-                "securityGroupId": self.client_group_id,
+                "arn": self.database.arn,
+                "secretArn": self.database.secret_arn,
+                "subnetIds": list(self.database.subnet_ids),
+                "securityGroupId": self.database.client_group_id,
+                **transport,
             },
             "api": {"id": self.api_id, "stage": api.STAGE},
             "entities": {
@@ -46,25 +46,25 @@ class Shop:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Shop:
-        given: dict[str, Any] = {**document, "subnet_ids": tuple(document["subnet_ids"])}
-        return cls(**given)
+        given: dict[str, Any] = {**document["database"]}
+        given |= {"rds": Rds(given["rds"]), "subnet_ids": tuple(given["subnet_ids"])}
+        made = ShopDatabase(**given)
+        return cls(database=made, api_id=document["api_id"])
 
 
-def make(account: Aws, rows: int, *, javascript: bool = False) -> Shop:
-    """Everything, with so many rows in Aurora, and the legacy writer in JavaScript or in Python."""
-    cluster = database.make_cluster(account)
-    database.fill(account, cluster, rows)
-    functions.make_legacy(account, cluster, javascript=javascript)
+def make(account: Aws, rows: int, *, rds: Rds, authority: Path, javascript: bool = False) -> Shop:
+    """Everything, with so many rows in a database of this kind, and the legacy writer in JavaScript or in Python.
+
+    Args:
+        authority: the file of the authority that signs the certificate of the sandbox's database.
+    """
+    made = database.make_database(account, rds, authority)
+    database.fill(account, made, rows)
+    functions.make_legacy(account, made, javascript=javascript)
     _make_table(account)
     functions.make_modern(account, TABLE)
     functions.wait_until_active(account, MODULES)
-    return Shop(
-        cluster_arn=cluster.arn,
-        secret_arn=cluster.secret_arn,
-        subnet_ids=cluster.subnet_ids,
-        client_group_id=cluster.client_group_id,
-        api_id=api.make_api(account),
-    )
+    return Shop(database=made, api_id=api.make_api(account))
 
 
 def limit_functions(account: Aws, seconds: int) -> None:

@@ -1,4 +1,4 @@
-"""`make chaos [SEED=n] [RUNS=n] [MUTATE=name] [BROWNFIELD=1] [BRIDGE=way]`: runs, one after the other.
+"""`make chaos [SEED=n] [RUNS=n] [MUTATE=name] [BROWNFIELD=1 [BRIDGE=way] [RDS=kind]]`: runs, one after the other.
 
 Each has another seed.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from sandbox import lifecycle
+from sandbox.brownfield.database import Rds
 from sandbox.chaos import report
 from sandbox.chaos.migrated import BRIDGES, AdoptedShop, OwnChefs
 from sandbox.chaos.mutations import MUTATIONS
@@ -18,6 +19,8 @@ from sandbox.chaos.run import Run, Settings, Verdict
 from sandbox.database import product
 from sandbox.database.product import Product
 from sandbox.errors import SandboxError
+
+RDS = Rds.SERVERLESS  # without --rds
 
 console = Console()
 
@@ -33,6 +36,7 @@ def main() -> int:
     parser.add_argument("--reads", type=float, default=0.0, help="set reads per second")
     parser.add_argument("--brownfield", action="store_true", help="migrate the shop, which is adopted")
     parser.add_argument("--bridge", choices=BRIDGES, default=BRIDGES[0], help="set how the shop's changes reach Aurora")
+    parser.add_argument("--rds", type=Rds, choices=list(Rds), default=RDS, help="set the kind of the shop's database")
     parser.add_argument("--mutate", choices=sorted(MUTATIONS), help="switch a cure off, and run until a seed finds it")
     parser.add_argument("--keep", action="store_true", help="leave the sandbox up at the end")
     chosen = parser.parse_args()
@@ -81,7 +85,7 @@ def _verdict(chosen: argparse.Namespace, seed: int, *, cured: bool = False) -> V
         rows=chosen.rows,
         writes=chosen.writes,
         reads=chosen.reads,
-        migrated=AdoptedShop(chosen.bridge) if chosen.brownfield else OwnChefs(),
+        migrated=AdoptedShop(chosen.bridge, chosen.rds) if chosen.brownfield else OwnChefs(),
         mutation=MUTATIONS[chosen.mutate] if chosen.mutate else None,
         cured=cured,
     )
@@ -105,6 +109,7 @@ def _again(chosen: argparse.Namespace, seed: int) -> str:
     found += [f"MUTATE={chosen.mutate}"] if chosen.mutate else []
     found += ["BROWNFIELD=1"] if chosen.brownfield else []
     found += [f"BRIDGE={chosen.bridge}"] if chosen.bridge != BRIDGES[0] else []
+    found += [f"RDS={chosen.rds}"] if chosen.rds != RDS else []
     return " ".join(found)
 
 

@@ -9,6 +9,7 @@ from sandbox.chaos import scenario
 from sandbox.chaos.scenario import Deed, Stretch, Variant
 
 CHANGES = ("kill_runbook", "kill_runbook", "overtake_adoption", "lost_adoption", "lost_adoption", "second_operator")
+CONNECTIONS = ("end_connections", "end_connections")
 OTHER_TOOLS = ("deploy_over", "deploy_over", "drop_permission")
 # Where another tool may deploy: a canary of reads (50 %) is not touched by it, nor what `complete` has ended.
 EXPOSED = frozenset(
@@ -17,7 +18,9 @@ EXPOSED = frozenset(
 )
 
 
-def stretches(entity: str, variant: Variant, *, again: bool = False, brief: bool = False) -> tuple[Stretch, ...]:
+def stretches(
+    entity: str, variant: Variant, *, again: bool = False, brief: bool = False, connects: bool = False
+) -> tuple[Stretch, ...]:
     """The commands from the first `adopt` to where everything is modern.
 
     Args:
@@ -25,6 +28,7 @@ def stretches(entity: str, variant: Variant, *, again: bool = False, brief: bool
         variant: of the run; `direct` does not count, because it is refused.
         again: whether it is adopted, undone and compared before it is adopted to stay.
         brief: end after the first rollback.
+        connects: whether functions have connections to the database, which end by themselves.
     """
     following = scenario.stretches(entity, replace(variant, direct=False), brief=brief)
     first = [_adopt(entity), _undo(Deed.COMPARE)] if again else []
@@ -32,7 +36,8 @@ def stretches(entity: str, variant: Variant, *, again: bool = False, brief: bool
     stays = replace(stays, name="adopt to stay", faults=(*stays.faults, "late_adoption", "late_adoption"))
     init, *rest = following
     smoke = Stretch(name="smoke", words=("smoke", "--entity", entity), strict=True)  # killed, it would leave records
-    return (*first, stays, init, smoke, *(_exposed(one) if not brief else one for one in rest))
+    exposed = rest if brief else [_exposed(one) for one in rest]
+    return (*first, stays, init, smoke, *(_connected(one) if connects else one for one in exposed))
 
 
 def completion(entity: str) -> tuple[Stretch, ...]:
@@ -55,3 +60,8 @@ def _exposed(stretch: Stretch) -> Stretch:
     if stretch.name not in EXPOSED:
         return stretch
     return replace(stretch, faults=(*stretch.faults, *OTHER_TOOLS))
+
+
+def _connected(stretch: Stretch) -> Stretch:
+    """Where the database may be restarted, its connections may end."""
+    return replace(stretch, faults=(*stretch.faults, *CONNECTIONS)) if "restart_database" in stretch.faults else stretch

@@ -9,6 +9,7 @@ from functions.domain.entities import DIRECT, REPLAY
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up, ledger, snapshot
 from sandbox.brownfield import system as shop
+from sandbox.brownfield.database import Rds
 from sandbox.chaos import adoption, final_state, scenario
 from sandbox.chaos.faults import calls
 from sandbox.chaos.scenario import Deed, Stretch, Variant
@@ -113,17 +114,19 @@ class AdoptedShop:
 
     Args:
         bridge: how the bridge writes to Aurora, as entities.toml says it.
+        rds: the kind of the shop's database.
     """
 
     writes, reads = 8.0, 16.0  # its functions take more of this machine than streamback's own
 
-    def __init__(self, bridge: str = DIRECT) -> None:
+    def __init__(self, bridge: str = DIRECT, rds: Rds = Rds.SERVERLESS) -> None:
         self._bridge = bridge
+        self._rds = rds
         self._before: dict[str, str] = {}
 
     def bring_up(self, name: str, rows: int, program: Path, seed: int) -> Sandbox:
         del program  # a mutation of the program is for chefs
-        self._shop = bringing_up.shop(name, rows)
+        self._shop = bringing_up.shop(name, rows, rds=self._rds)
         if _drawn(seed, "timeout", BRIEF):
             shop.limit_functions(Aws(lifecycle.start(name).endpoint), BRIEF_SECONDS)
         return self._deploy(name, bringing_up.BEFORE_ADOPTING)
@@ -138,7 +141,8 @@ class AdoptedShop:
 
     def stretches(self, seed: int, variant: Variant, *, brief: bool) -> Sequence[Stretch]:
         again = _drawn(seed, "adoption", AGAIN)
-        return adoption.stretches(shop.ENTITY, variant, again=again, brief=brief)
+        connects = not self._rds.has_data_api
+        return adoption.stretches(shop.ENTITY, variant, again=again, brief=brief, connects=connects)
 
     def completion(self) -> Sequence[Stretch]:
         return adoption.completion(shop.ENTITY)

@@ -156,7 +156,7 @@ class DatabaseServer(ABC):
         ]
 
     def _chosen_parameters(self) -> list[str]:
-        """What the cluster's parameter group sets (sandbox/emulator/behaviour/parameter_group.py)."""
+        """What the parameter groups set (sandbox/emulator/behaviour/parameter_group.py)."""
         file = self.folder / "parameters.json"
         found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         return [f"--loose-{OPTION_OF.get(name, name)}={value}" for name, value in found.items()]

@@ -49,8 +49,8 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
     from sandbox.emulator.behaviour import (  # noqa: PLC0415  # likewise
         alias_actions,
         canary,
-        cluster_endpoint,
         data_api,
+        database_endpoint,
         deployments,
         encoded_paths,
         endpoint_kind,
@@ -62,6 +62,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         oidc_providers,
         openapi_import,
         partiql,
+        rds_instances,
         schedules,
         skewed_clock,
         stage_variables,
@@ -71,13 +72,15 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         table_policies,
         throttling,
         unsure_calls,
+        updates,
     )
     from sandbox.emulator.performance import cold_starts, forked_workers, lambda_runtime, scans, threads  # noqa: PLC0415  # likewise
 
     data_api.install(database.socket, traits)
-    cluster_endpoint.install(database.address, database.port)
+    database_endpoint.install(database.address, database.port)
     for gap in (
         threads,
+        rds_instances,
         deployments,
         openapi_import,
         lambda_permissions,
@@ -101,6 +104,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         oidc_providers,
         state_machines,
         log_groups,
+        updates,
     ):
         gap.install()
     latency.install(delays)

@@ -41,6 +41,7 @@ def _cluster(emulator: Aws, arguments: Answer) -> Answer:
         **arguments,
         "id": name,
         "arn": found["DBClusterArn"],
+        "clusterResourceId": found["DbClusterResourceId"],
         "endpoint": found["Endpoint"],
         "port": found["Port"],
         "engine": found["Engine"],
@@ -48,6 +49,32 @@ def _cluster(emulator: Aws, arguments: Answer) -> Answer:
         "storageEncrypted": found.get("StorageEncrypted", False),
         "kmsKeyId": found.get("KmsKeyId", ""),
     }
+
+
+def _instance(emulator: Aws, arguments: Answer) -> Answer:
+    name = arguments["dbInstanceIdentifier"]
+    (found,) = emulator.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
+    place = found["Endpoint"]
+    return {
+        **arguments,
+        "id": name,
+        "dbInstanceArn": found["DBInstanceArn"],
+        "resourceId": found["DbiResourceId"],
+        "address": place["Address"],
+        "port": place["Port"],
+        "endpoint": f"{place['Address']}:{place['Port']}",
+        "engine": found["Engine"],
+        "engineVersion": found["EngineVersion"],
+        "dbClusterIdentifier": found.get("DBClusterIdentifier", ""),
+        "storageEncrypted": found.get("StorageEncrypted", False),
+        "kmsKeyId": found.get("KmsKeyId", ""),
+    }
+
+
+def _proxy(emulator: Aws, arguments: Answer) -> Answer:
+    name = arguments["name"]
+    (found,) = emulator.client("rds").describe_db_proxies(DBProxyName=name)["DBProxies"]
+    return {**arguments, "id": name, "arn": found["DBProxyArn"], "endpoint": found["Endpoint"]}
 
 
 def _secret(emulator: Aws, arguments: Answer) -> Answer:
@@ -89,6 +116,8 @@ def _export(emulator: Aws, arguments: Answer) -> Answer:
 LOOKUPS: dict[str, Callable[[Aws, Answer], Answer]] = {
     "aws:lambda/getFunction:getFunction": _function,
     "aws:rds/getCluster:getCluster": _cluster,
+    "aws:rds/getInstance:getInstance": _instance,
+    "aws:rds/getProxy:getProxy": _proxy,
     "aws:secretsmanager/getSecret:getSecret": _secret,
     "aws:dynamodb/getTable:getTable": _table,
     "aws:apigateway/getExport:getExport": _export,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from used import recorded
 
 from components.access_policies import ADOPTED, ROLES, of
-from components.operating import ADOPTED_ACTING, ADOPTED_READING
+from components.operating import ADOPTED_ACTING, ADOPTED_INSTANCE, ADOPTED_READING
 from components.rights import StackNames
 from runbook.commands.cli import app
 from sandbox.engine import aws
@@ -62,8 +62,11 @@ def runbook(world, sandbox, tmp_path):
     return run
 
 
+WITHOUT_DATA_API = {"aws:rds/getInstance:getInstance", "aws:rds/getProxy:getProxy"}
+
+
 def granted(rights):
-    return {action for each in rights for action in each.actions.split()}
+    return {action for each in rights if each.on != ADOPTED_INSTANCE for action in each.actions.split()}
 
 
 def test_the_operator_adopts_and_undoes_it_with_these_rights_and_needs_each(world, runbook):
@@ -108,7 +111,7 @@ def test_who_deploys_or_previews_looks_up_what_is_adopted_with_these_rights_and_
         "aws:dynamodb/getTable:getTable": {"name": world.table},
         "aws:apigateway/getExport:getExport": {"restApiId": world.api, "stageName": STAGE, "exportType": "oas30"},
     }
-    assert asked.keys() == LOOKUPS.keys()
+    assert asked.keys() == LOOKUPS.keys() - WITHOUT_DATA_API
     with recorded() as used:
         found = [LOOKUPS[token](emulator, arguments) for token, arguments in asked.items()]
     assert all(found)
@@ -129,3 +132,15 @@ def test_an_adopted_cluster_and_its_secret_are_in_the_policies_of_those_that_wor
         for resource in part["Resource"]
     }
     assert {("rds-data:ExecuteStatement", cluster), ("secretsmanager:GetSecretValue", secret)} <= on
+
+
+@pytest.mark.parametrize("role", ["deploy", "preview", "read", "operate"])
+def test_an_adopted_instance_is_looked_at_and_gets_no_right_to_a_data_api(role):
+    instance = "arn:aws:rds:us-east-1:1:db:shop"
+    named = StackNames(stack="s", account="1", region="us-east-1", tables=[], instances=[instance])
+    parts = [part for document in of(role, named, adopts=True) for part in document["Statement"]]
+    on = [part["Action"] for part in parts if instance in part["Resource"]]
+    assert [action for actions in on for action in actions if action.startswith("rds:Describe")] == [
+        "rds:DescribeDBInstances"
+    ]
+    assert "rds-data" not in str(on)

@@ -67,6 +67,17 @@ LOOKED_UP = {
         "engine": "aurora-mysql",
         "endpoint": "aurora.invalid",
         "port": 3306,
+        "clusterResourceId": f"cluster-{given['clusterIdentifier'].upper()}",
+    },
+    "aws:rds/getInstance:getInstance": lambda given: {
+        "dbInstanceArn": f"arn:aws:rds:us-east-1:111122223333:db:{given['dbInstanceIdentifier']}",
+        "engine": "mysql",
+        "address": "shop.invalid",
+        "port": 3307,
+        "resourceId": f"db-{given['dbInstanceIdentifier'].upper()}",
+    },
+    "aws:rds/getProxy:getProxy": lambda given: {
+        "arn": f"arn:aws:rds:us-east-1:111122223333:db-proxy:prx-of-{given['name']}"
     },
     "aws:secretsmanager/getSecret:getSecret": lambda given: given,
     "aws:apigateway/getExport:getExport": lambda _: {
@@ -192,7 +203,8 @@ def main():
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     for service in SERVICES:
-        importlib.import_module(f"pulumi_aws.{service}")
+        hasattr(importlib.import_module(f"pulumi_aws.{service}"), "")  # only what is asked for a name is imported
+    importlib.import_module("components.stack")
     for line in sys.stdin:
         sys.stdout.write(f"{in_a_fork(json.loads(line))}\n")
         sys.stdout.flush()

@@ -10,7 +10,9 @@ import pytest
 from test_policy_rules import resources
 
 from components import quotas
+from components.access_policies import of
 from components.adoption import AdoptedApi, AdoptedEntity, AdoptedSystem
+from components.rights import StackNames
 from components.settings import parse
 from policy.rules import violations
 
@@ -79,9 +81,8 @@ def test_the_schedule_gives_the_function_what_is_adopted(describe, kitchen):
     entity = {"reads": ["old-10", "new-10"], "writes": ["old-write-10:live", "new-10", gate], "table": "chefs-v2"}
     assert json.loads(schedule["target"]["input"]) == {"stage": STAGE, "entities": {"chefs": entity}}
     assert schedule["target"]["arn"] == f"arn:of:{NAME}-check"
-    assert describe(**kitchen, adoptedCheckMinutes="1").one("schedule:Schedule", NAME)["inputs"][
-        "scheduleExpression"
-    ] == ("rate(1 minute)")
+    often = describe(**kitchen, adoptedCheckMinutes="1").one("schedule:Schedule", NAME)["inputs"]
+    assert often["scheduleExpression"] == "rate(1 minute)"
 
 
 def test_the_first_look_comes_after_the_right_to_call_the_gate(describe, kitchen):
@@ -104,6 +105,17 @@ def test_the_function_may_read_exactly_what_it_compares(describe, kitchen):
         "lambda:GetAlias": callers,
         "lambda:GetPolicy": callers,
     }
+
+
+def test_a_boundary_leaves_the_function_its_rights(describe, kitchen):
+    named = StackNames(stack="dev", account="1", region="us-east-1", tables=["chefs-v2"], functions=["old-10"])
+    left = {
+        action
+        for document in of("boundary", named, adopts=True)
+        for each in document["Statement"]
+        for action in each["Action"]
+    }
+    assert rights(describe(**kitchen)).keys() <= left
 
 
 def test_a_table_alone_needs_no_right_on_an_api(describe):

@@ -77,7 +77,7 @@ def test_modern_functions_are_needed_once_modern_is_deployed(folder):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"cluster": {**CLUSTER, "arn": "shop"}}, "cluster.arn: expected the ARN of an Aurora cluster, got 'shop'"),
+        ({"cluster": {**CLUSTER, "arn": "shop"}}, "cluster.arn: expected the ARN of an Aurora cluster, or of"),
         ({"cluster": {**CLUSTER, "subnetIds": []}}, "cluster.subnetIds: expected a list of ids"),
         ({"cluster": {**CLUSTER, "vpc": "x"}}, "cluster.vpc: expected one of arn, secretArn"),
         (
@@ -88,6 +88,15 @@ def test_modern_functions_are_needed_once_modern_is_deployed(folder):
             {"cluster": {**CLUSTER, "secretArn": CLUSTER["secretArn"].replace("us-east-1", "eu-west-1")}},
             "cluster.secretArn: expected a secret in the cluster's region us-east-1, got eu-west-1",
         ),
+        (
+            {"cluster": {**CLUSTER, "arn": CLUSTER["arn"].replace(":cluster:", ":db:")}},
+            "cluster.transport: expected mysql, because RDS for MySQL has no Data API",
+        ),
+        ({"cluster": {**CLUSTER, "transport": "http"}}, "cluster.transport: expected one of data-api, mysql"),
+        ({"cluster": {**CLUSTER, "authentication": "iam"}}, "cluster.authentication: needs transport mysql"),
+        ({"cluster": {**CLUSTER, "host": "proxy"}}, "cluster.host: needs transport mysql"),
+        ({"cluster": {**CLUSTER, "transport": "mysql", "port": 70_000}}, "cluster.port: expected a port's number"),
+        ({"cluster": {**CLUSTER, "transport": "mysql", "host": "a b"}}, "cluster.host: expected a host's name"),
         ({"api": {"id": "https://a1b2", "stage": "live"}}, "api.id: expected the id of a REST API (v1)"),
         ({"api": [1]}, "api: expected an object with id, stage"),
         ({"queue": {}}, "queue: expected one of cluster, api, entities"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.emulator.behaviour import data_api, data_api_traits, sql_text
+from sandbox.emulator.behaviour import data_api_traits, sql_text
 from sandbox.emulator.behaviour.connections import Connections
 from sandbox.emulator.behaviour.data_api import DataApi
 from sandbox.emulator.behaviour.data_api_traits import LENIENT, STRICT, Trait
 from sandbox.emulator.behaviour.parameter_group import ServerVariables
+from sandbox.emulator.behaviour.prepared_databases import ROOT, PreparedDatabases
 from sandbox.emulator.behaviour.sql import RefusedError
 from sandbox.errors import SandboxError
 
@@ -24,10 +25,11 @@ def api(sandbox, monkeypatch, tmp_path):
     with sandbox.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE traits")
         cursor.execute("CREATE TABLE traits.t (id INT AUTO_INCREMENT PRIMARY KEY, flag TINYINT(1), v VARCHAR(20))")
-    monkeypatch.setattr(DataApi, "_login", lambda self, request: data_api.ROOT)
+    monkeypatch.setattr(DataApi, "_login", lambda self, request: ROOT)
 
     def of(*traits: Trait):
-        made = DataApi(Connections(sandbox.database.socket), ServerVariables(tmp_path), frozenset(traits))
+        connections = Connections(sandbox.database.socket)
+        made = DataApi(connections, PreparedDatabases(connections, ServerVariables(tmp_path)), frozenset(traits))
 
         def call(path: str, sql: str = "", **more):
             return made.calls[path]({"resourceArn": "arn", "sql": sql, **more})

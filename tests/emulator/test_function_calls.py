@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
+import zipfile
 
 import pytest
 from emulator_parts import until
@@ -20,6 +23,10 @@ def handler(event, context):
         os._exit(3)
     if kind == "sleep":
         time.sleep(30)
+    if kind == "wait":
+        open(os.environ["BEGUN"], "w").close()
+        while os.path.exists(os.environ["BEGUN"]):
+            time.sleep(0.01)
     if kind == "log":
         logging.getLogger().warning("a warning of the logger")
         print("a line of print")
@@ -39,6 +46,22 @@ class Function:
     def call(self, kind=""):
         answer = self.client.invoke(FunctionName=self.name, Payload=json.dumps({"kind": kind}))
         return answer.get("FunctionError"), json.loads(answer["Payload"].read() or "null")
+
+    def update(self, **settings):
+        self.client.update_function_configuration(FunctionName=self.name, **settings)
+        self._until_updated()
+
+    def replace(self, code):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("index.py", code)
+        self.client.update_function_code(FunctionName=self.name, ZipFile=packed.getvalue())
+        self._until_updated()
+
+    def _until_updated(self):
+        until(
+            lambda: self.client.get_function_configuration(FunctionName=self.name)["LastUpdateStatus"] == "Successful"
+        )
 
 
 @pytest.fixture
@@ -67,6 +90,25 @@ def test_a_function_that_takes_longer_than_its_timeout_is_ended(function):
     assert error
     assert "timed out" in json.dumps(body)
     assert function.call() == (None, {"calls": 1})
+
+
+@pytest.mark.parametrize("what", ["code", "settings"])
+def test_a_call_that_is_under_way_outlives_an_update_of_its_function(function, tmp_path, what):
+    begun = tmp_path / "begun"
+    function.update(Environment={"Variables": {"SPACE": "x", "BEGUN": str(begun)}})
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(function.call("wait")))
+    caller.start()
+    until(begun.exists)
+    if what == "settings":
+        function.update(MemorySize=256)
+    else:
+        function.replace(CODE.replace("calls += 1", "calls += 10"))
+    assert function.call() == (None, {"calls": 1 if what == "settings" else 10})  # by a new worker
+    begun.unlink()
+    caller.join()
+    assert answers == [(None, {"calls": 1})]
+    assert function.call()[1] == {"calls": 2 if what == "settings" else 20}  # by that one, not by the old
 
 
 def test_what_a_function_prints_or_logs_is_in_its_log_group(function, sandbox):

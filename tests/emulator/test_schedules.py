@@ -113,6 +113,7 @@ def test_every_entity_has_its_schedule(copies, sandbox):
     assert {(each["State"], each["ScheduleExpression"]) for each in copies} == {("DISABLED", "rate(1 minute)")}
 
 
+@pytest.mark.long
 def test_a_schedule_calls_each_lane_of_its_entity_and_none_of_an_idle_one(copies, parts, prepared, sandbox):
     """The youngest schedule is enabled: once it has called its lanes, the others would have called theirs."""
     place = {"FunctionName": sandbox.outputs["copyFunction"]}

@@ -32,6 +32,7 @@ def present(production):
     return lambda: {each["urn"] for each in checkpoint.resources(production.location)}
 
 
+@pytest.mark.long
 def test_destroy_of_a_production_stack_deletes_nothing(production, present, name):
     before = present()
     refused = pulumi(name, "destroy", "--yes")
@@ -40,6 +41,7 @@ def test_destroy_of_a_production_stack_deletes_nothing(production, present, name
     assert present() == before
 
 
+@pytest.mark.long
 def test_down_through_pulumi_of_a_production_stack_deletes_nothing(production, present, name):
     before = present()
     with pytest.raises(SandboxError, match="it is protected"):

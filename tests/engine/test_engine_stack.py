@@ -24,11 +24,11 @@ EVERY_TAGGED = {
 }
 HOLDS_DATA = {"Table", "Cluster", "ClusterInstance", "Bucket", "Secret"}
 # Settings that are tried at once change different types, so that each change is known to be of one of them.
-SETTINGS = [
-    (
-        {"bridgeBatchSize": 10, "minCapacity": 1, "logRetentionDays": 60, "alarmTopicArn": ALARMS},
-        {("update", each) for each in ("EventSourceMapping", "Cluster", "LogGroup", "MetricAlarm")},
-    ),
+FIRST = (
+    {"bridgeBatchSize": 10, "minCapacity": 1, "logRetentionDays": 60, "alarmTopicArn": ALARMS},
+    {("update", each) for each in ("EventSourceMapping", "Cluster", "LogGroup", "MetricAlarm")},
+)
+OTHERS = [
     (
         {"bridgeWindowSeconds": 1, "maxCapacity": 8, "powertoolsLayerArn": ""},
         {("update", each) for each in ("EventSourceMapping", "Cluster", "Function")},
@@ -66,12 +66,14 @@ def test_preview_after_up_expects_no_changes(up, name):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_the_policy_pack_finds_nothing_in_it(up, name):
     done = pulumi(name, "preview", "--expect-no-changes", "--policy-pack", str(PROJECT / "policy"))
     assert done.returncode == 0, done.stdout
     assert "streamback@v0.1.0" in done.stdout
 
 
+@pytest.mark.long
 def test_a_second_up_changes_nothing(up, stack):
     stack.up()
     assert changes(stack.steps) == set()
@@ -82,28 +84,34 @@ def test_refresh_finds_no_difference(up, name):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(("settings", "expected"), SETTINGS)
+@pytest.mark.parametrize(
+    ("settings", "expected"), [FIRST, *(pytest.param(*each, marks=pytest.mark.long) for each in OTHERS)]
+)
 def test_a_setting_changes_in_place_what_it_is_about(up, stack, settings, expected):
     assert stack.preview(**settings) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("settings", "replaced"), REPLACING)
 def test_only_settings_that_name_a_thing_replace_it(up, stack, settings, replaced):
     assert {kind for change, kind in stack.preview(**settings) if change == "replace"} == replaced
 
 
+@pytest.mark.long
 def test_another_authorisation_makes_a_new_deployment_and_nothing_else_anew(up, stack):
     found = stack.preview(apiAuth="NONE")
     assert {kind for change, kind in found if change != "update"} <= {"Deployment"}
     assert not {kind for _, kind in found} & HOLDS_DATA
 
 
+@pytest.mark.long
 def test_a_new_entity_adds_and_replaces_nothing_that_holds_data(up, stack):
     found = stack.preview(entitiesFile="tests/entities.toml")
     assert ("create", "Table") in found
     assert not {kind for change, kind in found if change in {"replace", "delete"}} & HOLDS_DATA
 
 
+@pytest.mark.long
 def test_what_something_else_deleted_is_found_and_made_again(up, name, stack):
     group = up.client("logs").describe_log_groups()["logGroups"][0]["logGroupName"]
     up.client("logs").delete_log_group(logGroupName=group)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import sweep
 from hypothesis import HealthCheck, settings
 
 from functions.aws.data_api import DataApi
+from functions.aws.mysql_errors import TransientError
 from functions.bridge import stream_guard
 from functions.bridge.apply import Applier
 from functions.domain import changes, names
@@ -18,8 +21,11 @@ from functions.legacy.table import LegacyStore
 
 BASE = 4_421_584_500_000_000_017_450_439_091  # a sequence that a double cannot distinguish from the next one
 STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/chef/stream/now"
+DELIVERIES = 20  # of one batch, before a test fails
 EXAMPLES = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=sweep.EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -52,6 +58,14 @@ class Legacy:
         self.written(*records)
         found = changes.from_stream(self.entity, records)
         return self.applier().apply(found)
+
+    def deliver(self, *records: dict[str, Any], database: DataApi | None = None) -> Any:
+        """Apply records as Lambda does: again while the bridge asks for them."""
+        self.written(*records)
+        for _ in range(DELIVERIES):
+            with contextlib.suppress(TransientError):
+                return self.applier(database).apply(changes.from_stream(self.entity, records))
+        raise AssertionError("the bridge asks for the batch for ever")
 
     def applier(self, database: DataApi | None = None, stream: str = "") -> Applier:
         """The bridge's, for records of the stream that Aurora knows, or of another."""

@@ -9,7 +9,7 @@ import io
 import json
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from functions.aws.mysql_errors import DataApiError, TransientError
 from functions.bridge import ownership, stream_guard
 from functions.bridge.by_function import FunctionApplier
 from functions.bridge.legacy_calls import LegacyCalls
+from functions.bridge.permits import Owner
 from functions.domain import changes, entities, names
 from functions.domain.entities import Entity
 from functions.install import tables, triggers
@@ -33,7 +34,7 @@ DOCUMENT: dict[str, Any] = {
     "fields": {
         "customer": {"column": "customer_id", "type": "string", "required": True, "max_length": 20},
         "total": {"column": "total_cents", "type": "integer", "required": True, "bits": 32},
-        "note": {"column": "note", "type": "string", "max_length": 60},
+        "note": {"column": "note", "type": "string", "max_length": 255},
         "placed_at": {"column": "placed_at", "type": "datetime", "required": True, "fraction": 0},
     },
     "api": {"reads": [], "writes": ["POST /orders", "PUT /orders/{id}", "DELETE /orders/{id}"]},
@@ -45,11 +46,11 @@ DOCUMENT: dict[str, Any] = {
 }
 TABLE = (
     "CREATE TABLE {database}.orders (order_id VARCHAR(36) COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, "
-    "customer_id VARCHAR(20) NOT NULL, total_cents INT NOT NULL, note VARCHAR(60), placed_at DATETIME NOT NULL)"
+    "customer_id VARCHAR(20) NOT NULL, total_cents INT NOT NULL, note VARCHAR(255), placed_at DATETIME NOT NULL)"
 )
 AUDIT = (
     "CREATE TABLE {database}.audit (id BIGINT AUTO_INCREMENT PRIMARY KEY, order_id VARCHAR(36) COLLATE utf8mb4_bin, "
-    "what VARCHAR(10), note VARCHAR(60))"
+    "what VARCHAR(10), note VARCHAR(255))"
 )
 MOST_CENTS = 1_000_000  # the function's own rule
 SECONDS = 60.0
@@ -114,6 +115,10 @@ class Passing:
             answer = self.after(event) or answer
         finally:
             self._count(key, -1)
+        return self._answered(answer)
+
+    @staticmethod
+    def _answered(answer: Any) -> dict[str, Any]:
         failed = {"FunctionError": "Unhandled"} if "errorType" in answer else {}
         return {"Payload": io.BytesIO(json.dumps(answer).encode()), **failed}
 
@@ -133,20 +138,33 @@ class Orders:
     function: OrdersFunction
     quarantined: Quarantined = field(default_factory=Quarantined)
 
-    def passing(self, **given: Any) -> Passing:
-        return Passing(self.function, **given)
+    def passing(self, function: OrdersFunction | None = None, **given: Any) -> Passing:
+        return Passing(function or self.function, **given)
 
     def apply(
-        self, *records: dict[str, Any], database: Any = None, functions: Any = None, seconds: float = SECONDS
+        self,
+        *records: dict[str, Any],
+        database: Any = None,
+        functions: Any = None,
+        seconds: float | Callable[[], float] = SECONDS,
+        owner: Owner | None = None,
     ) -> Any:
-        """Apply a batch as the bridge does, once."""
+        """Apply a batch as the bridge does, once.
+
+        Args:
+            records: of the stream.
+            database: the bridge's, if not the real one.
+            functions: what stands for Lambda's client.
+            seconds: that the invocation has left, always or by a clock.
+            owner: of the permits, if other invocations have the same.
+        """
         database = database or self.database
         contract = self.entity.contract
         assert contract is not None
         calls = LegacyCalls(functions or self.passing(), "orders-write", 2, contract)
         read: Any = None
-        left = [seconds]
-        applier = FunctionApplier(self.entity, database, self.quarantined, STREAM, read, calls, lambda: left[0])
+        left = seconds if callable(seconds) else lambda: seconds
+        applier = FunctionApplier(self.entity, database, self.quarantined, STREAM, read, calls, left, owner)
         found = changes.each_from_stream(self.entity, records)
         return applier.apply(found, ownership.read(database, self.entity))
 
@@ -203,10 +221,10 @@ class Orders:
 
     def clear(self) -> None:
         """In phase modern, and empty."""
+        self.server.execute(f"DELETE FROM {self._place}.{names.REPLAYS_TABLE} WHERE item_key <> ''")
         self.control(fenced=0, legacy_stamp=0, generation=1)
         for table in ("orders", "audit", names.DELETES_TABLE):
             self.server.execute(f"DELETE FROM {self._place}.{table}")
-        self.server.execute(f"DELETE FROM {self._place}.{names.REPLAYS_TABLE} WHERE item_key <> ''")
         self.server.execute(f"DELETE FROM {self._place}.{names.CHANGES_TABLE}")
         self.control(fenced=1)
         self.quarantined.changes.clear()
@@ -245,9 +263,3 @@ def order(key: str, sequence: int, note: str | None = None, total: int = 5, **mo
             **more,
         }
     return {"eventName": "REMOVE" if note is None else "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": data}
-
-
-def truth(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The note of each order that is there after one clean pass."""
-    last = {each["dynamodb"]["Keys"]["pk"]["S"]: each["dynamodb"].get("NewImage") for each in history}
-    return {key: image["note"]["S"] for key, image in last.items() if image}

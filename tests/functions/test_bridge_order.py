@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from bridge_world import Direct, deliveries, histories, truth
 from hypothesis import given
 from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES, record, set_control
@@ -16,61 +17,28 @@ from functions.aws.mysql_errors import TransientError
 from functions.domain import changes, entities
 from functions.install import schema_check
 
-KEYS = ("a", "A", "b ", "b", "7", "ключ")
 
-
-@st.composite
-def histories(draw, keys):
-    """What happened to some keys, in order, as stream records."""
-    alive, records = set(), []
-    for step in range(draw(st.integers(1, 12))):
-        key = draw(st.sampled_from(keys))
-        if key in alive and draw(st.booleans()):
-            alive.discard(key)
-            records.append(record(key, BASE + step, "REMOVE"))
-        else:
-            event = "MODIFY" if key in alive else "INSERT"
-            alive.add(key)
-            records.append(record(key, BASE + step, event, firstName=draw(strings), lastName=draw(strings)))
-    return records
-
-
-@st.composite
-def deliveries(draw, keys=KEYS):
-    """A history, cut into batches, each delivered at least once: again, late, in any order after the first pass."""
-    records = draw(histories(keys))
-    cuts = sorted(draw(st.sets(st.integers(1, max(1, len(records) - 1)), max_size=4)))
-    batches = [records[start:end] for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True)]
-    again = draw(st.lists(st.sampled_from(batches), max_size=5))
-    if draw(st.booleans()):  # some of them as one
-        again.append([each for batch in draw(st.permutations(batches))[:2] for each in batch])
-    mixed = [draw(st.permutations(batch)) for batch in draw(st.permutations([*batches, *again]))]
-    return records, mixed
-
-
-@given(delivered=deliveries())
+@pytest.mark.sweep
+@given(data=st.data())
 @EXAMPLES
-def test_duplicates_reordering_and_replays_end_in_the_rows_of_one_clean_pass(legacy, delivered):
-    records, batches = delivered
-    legacy.clear()
-    legacy.apply(*records)
-    clean = legacy.everything()
-    legacy.clear()
+def test_duplicates_reordering_and_replays_end_in_the_rows_of_one_clean_pass(bridged, data):
+    history, batches = data.draw(deliveries(bridged.keys, strings, bridged.most))
+    bridged.clear()
     for batch in batches:
-        legacy.apply(*batch)
-    assert legacy.everything() == clean
-    assert not legacy.quarantined.changes
+        bridged.deliver(batch)
+    assert bridged.shown() == truth(history)
+    assert not bridged.quarantined
 
 
-@given(records=histories(KEYS))
+@pytest.mark.sweep
+@given(data=st.data())
 @EXAMPLES
-def test_the_clean_pass_shows_the_last_image_of_every_living_key(legacy, records):
-    legacy.clear()
-    for each in records:
-        legacy.apply(each)
-    last = {each["dynamodb"]["Keys"]["ChefId"]["S"]: each["dynamodb"].get("NewImage") for each in records}
-    expected = {key: image["firstName"]["S"] for key, image in last.items() if image}
-    assert {key: fields["firstName"] for key, fields in legacy.everything().items()} == expected
+def test_the_clean_pass_shows_the_last_image_of_every_living_key(bridged, data):
+    history = data.draw(histories(bridged.keys, strings, bridged.most))
+    bridged.clear()
+    for step in history:
+        bridged.deliver([step])
+    assert bridged.shown() == truth(history)
 
 
 def test_two_runs_of_the_same_batch_at_once_end_in_one_row_a_key(legacy):
@@ -258,7 +226,10 @@ PADDED = {
 }
 
 
-@pytest.fixture(scope="module", params=PADDED)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=() if fixed else pytest.mark.long) for kind, fixed in PADDED.items()],
+)
 def padded(request, make_legacy):
     """A table whose natural key takes some different keys for one."""
     legacy = make_legacy("chefs", key_type="string", key_fixed=PADDED[request.param])
@@ -268,16 +239,17 @@ def padded(request, make_legacy):
     return legacy
 
 
-@given(delivered=deliveries(("b", "b ", "B")))
+@pytest.mark.sweep
+@given(delivered=deliveries(("b", "b ", "B"), strings))
 @EXAMPLES
 def test_a_key_that_is_taken_for_another_holds_up_no_batch_and_gets_no_row_of_the_other(padded, delivered):
-    records, batches = delivered
-    padded.clear()
+    history, batches = delivered
+    direct = Direct(padded)
+    direct.clear()
     for batch in batches:
-        padded.apply(*batch)
-    for key, fields in padded.everything().items():
-        found = [each["dynamodb"] for each in records if each["dynamodb"]["Keys"]["ChefId"]["S"] == key]
-        assert fields["firstName"] in [each["NewImage"]["firstName"]["S"] for each in found if "NewImage" in each]
+        direct.once(batch)
+    for key, name in direct.shown().items():
+        assert name in [step.name for step in history if step.key == key]
 
 
 def test_a_delete_is_done_though_an_older_write_gives_its_row_to_another_key(padded):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from bridge_world import Interruption, Watched
 from legacy_world import BASE, record
-from test_bridge_overlap import Interrupted, deliver
 
 from functions.bridge import ownership
 from functions.bridge.apply import OWNED
@@ -159,9 +159,8 @@ def test_the_fence_notes_since_when_legacy_is_the_source_of_truth_once_an_epoch(
 @pytest.mark.parametrize("step", range(1, 9))
 @pytest.mark.parametrize("event", ["MODIFY", "REMOVE"])
 def test_a_source_of_truth_that_changes_in_the_middle_of_a_batch_loses_no_change(legacy, event, step):
-    database = Interrupted(legacy.database, step, lambda: set_control(legacy, fenced=1))
-    batch = [record(legacy.own, BASE + 1, event, firstName="modern")]
-    deliver(legacy, batch, database)
+    database = Watched(legacy.database, Interruption(step, lambda: set_control(legacy, fenced=1)))
+    legacy.deliver(record(legacy.own, BASE + 1, event, firstName="modern"), database=database)
     applied = {} if event == "REMOVE" else {legacy.own: "modern"}
     untouched = {legacy.own: "Ana"}
     expected = untouched if legacy.quarantined.changes else applied
@@ -192,7 +191,7 @@ def test_a_row_of_modern_that_legacy_moves_to_another_key_is_legacys_and_its_old
     made.database.execute(f"UPDATE `{made.entity.legacy.table}` SET {names.EPOCH_COLUMN} = NULL")
     bridge.apply(record("moved", BASE + 1, "REMOVE"))
     assert list(bridge.quarantined.changes) == ["moved"]
-    deliver(bridge, [record("old", BASE + 2, firstName="again")])
+    bridge.deliver(record("old", BASE + 2, firstName="again"))
     assert {key: fields["firstName"] for key, fields in bridge.everything().items()} == {
         "moved": "modern",
         "old": "again",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from functions.aws import mysql_connections
 from functions.aws.data_api import DataApi
 from functions.aws.mysql_errors import (
     DataApiError,
@@ -181,15 +183,13 @@ def connected(sandbox, monkeypatch):
     )
     monkeypatch.setenv("DATABASE_HOST", "127.0.0.1")
     monkeypatch.setenv("DATABASE_PORT", str(database.port))
-    monkeypatch.setattr(session, "AUTHORITIES", database.authority)
-    session._trusted.cache_clear()
+    monkeypatch.setattr(mysql_connections, "AUTHORITIES", database.authority)
 
     def run(*statements: str) -> dict[str, Any]:
         event = {"user": login["username"], "password": login["password"], "statements": statements}
         return session.handler.__wrapped__(event, None)  # pyright: ignore[reportFunctionMemberAccess]
 
-    yield run
-    session._trusted.cache_clear()
+    return run
 
 
 def test_a_session_keeps_its_variables_and_stops_at_the_first_error(connected, sandbox):
@@ -224,7 +224,7 @@ def test_a_session_is_encrypted(connected, sandbox):
 @pytest.mark.parametrize("wrong", ["authority", "name"])
 def test_a_server_that_does_not_prove_its_name_is_refused(connected, monkeypatch, wrong):
     if wrong == "authority":
-        monkeypatch.setattr(session, "AUTHORITIES", session.Path(session.__file__).with_name("rds-ca.pem"))
+        monkeypatch.setattr(mysql_connections, "AUTHORITIES", Path(session.__file__).with_name("rds-ca.pem"))
     else:
         monkeypatch.setenv("DATABASE_HOST", "localhost")  # the certificate names the address
     error = connected("DO 1")["error"]

@@ -132,13 +132,17 @@ def test_a_session_that_stopped_between_its_check_and_its_ddl_can_send_none_afte
                 except pymysql.MySQLError as error:
                     raise of_mysql(error.args[0], "HY000", str(error)) from error
 
-    def pause_call(params, **_) -> None:
-        pause(params["sql"])
+    client = legacy.server._client
+    execute = client.execute_statement
 
-    # By the Data API, or by a session where the Data API has refused such statements before.
-    events = legacy.server._client.meta.events
-    events.register("provide-client-params.rds-data.ExecuteStatement", pause_call, unique_id="pause")
-    monkeypatch.setattr(legacy.server._sessions, "run", run)
+    def paused(**given):
+        pause(given["sql"])
+        return execute(**given)
+
+    # By a statement of its own, or by a session where the Data API has refused such statements before.
+    monkeypatch.setattr(client, "execute_statement", paused)
+    if legacy.server._sessions:
+        monkeypatch.setattr(legacy.server._sessions, "run", run)
 
     def release() -> None:
         try:
@@ -154,7 +158,6 @@ def test_a_session_that_stopped_between_its_check_and_its_ddl_can_send_none_afte
     finally:
         go_on.set()
         sleeper.join(60)
-        events.unregister("provide-client-params.rds-data.ExecuteStatement", pause_call, unique_id="pause")
     assert len(problems) == 1
     assert _present(legacy) == 6
     lock = tokens.LOCK.replace("of_entity", f"'{legacy.entity.name}'")

@@ -25,6 +25,7 @@ def as_number(cell) -> int | None:
     return None if cell.get("isNull") else int(cell_text(cell))
 
 
+@pytest.mark.sweep
 @given(rows=st.lists(st.tuples(TEXTS, TEXTS), max_size=8))
 @EXAMPLES
 def test_every_text_and_null_arrives_as_it_is(data_api, rows):
@@ -36,6 +37,7 @@ def test_every_text_and_null_arrives_as_it_is(data_api, rows):
     assert arrived == [list(row) for row in rows]
 
 
+@pytest.mark.sweep
 @given(numbers=st.lists(st.none() | st.integers(-(10**64), 10**64), max_size=5))
 @EXAMPLES
 def test_whole_numbers_of_any_size_arrive(data_api, numbers):

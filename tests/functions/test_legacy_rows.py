@@ -7,6 +7,7 @@ import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from sweep import LONG
 from test_domain_mapping import bodies
 
 from functions.api.store import NotFoundError
@@ -19,8 +20,9 @@ def specimens(make_legacy):
     return make_legacy("specimens")
 
 
+@pytest.mark.sweep
 @given(body=bodies())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60 if LONG else 20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_record_of_every_type_comes_back_from_the_database_as_it_went_in(specimens, body):
     fields = mapping.fields_from_body(specimens.entity, body)
     made = specimens.store.create(None, fields)

@@ -17,6 +17,7 @@ import pytest
 import random_tables
 from copying import Copying, make_copying
 from legacy_world import BASE, STREAM, Legacy, set_control
+from sweep import LONG
 
 from functions.aws.data_api import cell_text
 from functions.bridge import stream_guard
@@ -24,7 +25,8 @@ from functions.domain import entities, mapping
 from functions.domain.errors import InvalidFieldError, UnmappableError
 from functions.install import schema_check, tables, triggers, uninstall
 
-FIRST, TABLES = int(os.environ.get("FIRST", "0")), int(os.environ.get("TABLES", "8"))
+pytestmark = pytest.mark.sweep
+FIRST, TABLES = int(os.environ.get("FIRST", "0")), int(os.environ.get("TABLES", "8" if LONG else "4"))
 COLUMNS, ROWS, CHANGES = 5, 10, 12
 NATURAL = (
     "VARCHAR(40) CHARACTER SET utf8mb4",

@@ -10,6 +10,7 @@ from random import Random
 import pymysql
 import pytest
 import random_tables
+from sweep import LONG
 
 from functions.aws.mysql_errors import PermanentError
 from functions.domain import entities, mapping
@@ -17,7 +18,9 @@ from functions.domain.errors import InvalidFieldError, UnmappableError
 from functions.install import schema_check
 from functions.legacy.table import LegacyStore
 
-TABLES, COLUMNS, ROWS, BODIES = 12, 8, 12, 5
+pytestmark = pytest.mark.sweep
+TABLES = 12 if LONG else 6
+COLUMNS, ROWS, BODIES = 8, 12, 5
 NO_JSON = {4025, 3140, 3141}  # MariaDB's and MySQL's errors of a text that is no document
 MODE = "ALLOW_INVALID_DATES"  # not strict: old rows came from such sessions
 

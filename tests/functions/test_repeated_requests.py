@@ -205,7 +205,7 @@ class TestLegacy:
     def test_a_create_whose_answer_is_lost_is_created_at_most_once(
         self, aurora, clients, monkeypatch, lost_call, outcome
     ):
-        monkeypatch.setattr(data_api, "_answering_keys", WeakSet())  # so it is sent in a transaction
+        monkeypatch.setattr(data_api, "answering_keys", WeakSet())  # so it is sent in a transaction
         with UnsureCalls(clients.rds_data, lost_call) as lost, pytest.raises(TransientError) as unknown:
             aurora.create(None, ANA)
         assert (unknown.value.maybe_written, lost.requests, count(aurora)) == outcome

@@ -57,7 +57,7 @@ def _demand_visible(context: Context, key: str, name: str, where: object, second
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("verb", ["cutover", "rollback"])
+@pytest.mark.parametrize("verb", ["cutover", pytest.param("rollback", marks=pytest.mark.long)])
 def test_killed_around_any_turning_change_a_client_reads_its_own_write(live, chefs, sure_heartbeat, verb):
     key = write(live, "first")
     _prepare(live, verb)

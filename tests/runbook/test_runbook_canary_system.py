@@ -104,6 +104,7 @@ def test_public_reads_are_split_by_the_percentage(live, runbook):
     assert status(live, live.target.entity(ENTITY), send_heartbeat=False, exact=True).agree
 
 
+@pytest.mark.long
 def test_two_entities_share_the_percentage_on_the_real_system(live, runbook):
     percent = ("cutover", "reads", "--watch", "0", "--execute", "--percent")
     assert runbook(*percent, "20", "--entity", "specimens").exit_code == 0
@@ -139,6 +140,7 @@ def test_a_modern_that_fails_is_found_and_reads_go_back(live, runbook, broken, m
     assert "failed (100.0%" in events[-1].details["reason"]
 
 
+@pytest.mark.long
 def test_a_modern_that_is_too_slow_is_found(live):
     verdict = canary_analysis.watch_all(
         live, [live.target.entity(ENTITY)], CanaryOptions(seconds=60, max_latency=0.001, interval=0.02)

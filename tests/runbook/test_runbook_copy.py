@@ -160,6 +160,7 @@ def test_stopped_it_misses_nothing_and_goes_on_exactly_there(live, chefs, runboo
     _expect_equal(live, chefs)
 
 
+@pytest.mark.long
 def test_started_again_it_only_calls_the_lanes_unless_it_is_begun_anew(live, chefs, runbook):
     _done(runbook("copy", "start", "--entity", CHEFS, "--rate", "100000"))
     _watch(runbook, "--entity", CHEFS)
@@ -183,6 +184,7 @@ def test_limits_are_changed_while_it_runs(live, chefs, runbook):
     assert runbook("copy", "set", "--entity", CHEFS).exit_code == 2
 
 
+@pytest.mark.long
 def test_a_busy_database_pauses_it_and_status_says_why(live, chefs, runbook, database, sandbox):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
@@ -198,6 +200,7 @@ def test_a_busy_database_pauses_it_and_status_says_why(live, chefs, runbook, dat
     until(lambda: not progress.Watch(live, chefs).look().paused)
 
 
+@pytest.mark.long
 def test_several_entities_go_at_once(live, chefs, runbook):
     result = runbook("copy", "start", "--entity", CHEFS, "--entity", SPECIMENS, "--json")
     assert [one["entity"] for one in json.loads(result.stdout)["entities"]] == [CHEFS, SPECIMENS]
@@ -326,6 +329,7 @@ def test_a_comparison_from_before_the_triggers_counts_for_nothing(live, chefs, r
     assert "before copy's triggers were made" in last.value
 
 
+@pytest.mark.long
 def test_in_phase_modern_start_only_adds_the_triggers_that_a_rollback_needs(live, chefs, runbook, database):
     _done(runbook("copy", "start", "--entity", CHEFS))
     _watch(runbook, "--entity", CHEFS)
@@ -391,6 +395,7 @@ def test_removing_copy_is_refused_while_anything_is_on_modern_or_interrupted(liv
     assert control.record(live, chefs)["state"] == "running"
 
 
+@pytest.mark.long
 def test_begun_anew_after_a_rollback_it_waits_for_what_modern_wrote(live, chefs, runbook, database, monkeypatch):
     """Without it, old rows would be copied over what the bridge has not brought to Aurora yet."""
     followed = []

@@ -48,6 +48,7 @@ def test_over_back_and_over_again_and_what_was_written_is_on_both_sides(live, ch
     assert live.api.request("DELETE", path(ENTITY, new)).status == 204
 
 
+@pytest.mark.long
 def test_the_second_rollback_follows_the_stream_from_where_the_first_had_all_of_it(live, chefs, monkeypatch):
     with live.held(chefs, "a test") as lease:
         live.journal.remove_records(lease.lock, ENTITY, names.DRAINED_RECORD)
@@ -185,6 +186,7 @@ def test_a_fence_that_somebody_left_up_comes_down_with_a_rollback(live, chefs):
     assert not switch(live, "rollback").plan().steps
 
 
+@pytest.mark.long
 def test_a_failing_call_of_the_lanes_does_not_interrupt_a_rollback(live, chefs, monkeypatch):
     switch(live, "cutover").execute()
 
@@ -258,6 +260,7 @@ def test_a_rollback_that_the_bridge_blocks_is_put_back_and_force_does_not_wait(l
     assert [first_name(live, system, changed) for system in ("aurora", "dynamo")] == ["legacy", "legacy"]
 
 
+@pytest.mark.long
 def test_after_a_forced_rollback_no_cutover_commits_before_the_bridge_has_applied_all(live, chefs, monkeypatch):
     switch(live, "cutover").execute()
     key = write(live, "first")
@@ -288,6 +291,7 @@ def test_after_a_forced_rollback_no_cutover_commits_before_the_bridge_has_applie
     assert [first_name(live, system, key) for system in ("aurora", "dynamo")] == ["legacy", "legacy"]
 
 
+@pytest.mark.long
 def test_a_request_that_was_never_counted_out_delays_the_rollback_but_does_not_prevent_it(live, chefs):
     switch(live, "cutover").execute()
     gate = GateRecords(live.clients.dynamodb, live.target.journal_table, ENTITY)
@@ -338,6 +342,7 @@ def test_choices_survive_the_journal():
     assert SwitchArguments.read(early).choices == Choices(direct=True), "what it did when it stored no such choice"
 
 
+@pytest.mark.long
 def test_copy_looks_often_while_the_operation_says_that_clients_are_about_to_wait(live, chefs, monkeypatch):
     records = Records(live.clients.dynamodb, live.target.journal_table, ENTITY)
     seen: list[tuple[str, bool]] = []

@@ -70,6 +70,7 @@ def over(live, chefs):
     switch(live, "cutover").execute()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("over")
 def test_smoke_passes_behind_the_fence(runbook):
     shown = json.loads(runbook("smoke", "--entity", ENTITY, "--json").stdout)
@@ -216,7 +217,10 @@ def test_past_the_commit_the_gate_already_passes_to_modern(live, half_over):
     assert live.api.request("DELETE", path(ENTITY, key)).status == 204
 
 
-@pytest.mark.parametrize(("verb", "scope", "then"), [("cutover", "reads", PAST_THE_GATE), ("rollback", "both", LEGACY)])
+@pytest.mark.parametrize(
+    ("verb", "scope", "then"),
+    [("cutover", "reads", PAST_THE_GATE), pytest.param("rollback", "both", LEGACY, marks=pytest.mark.long)],
+)
 def test_another_command_resumes_an_interrupted_cutover_first(live, half_over, verb, scope, then):
     done = switch(live, verb, Scope(scope)).execute()
     assert (done.resumed.command, done.resumed.result, done.changed) == ("cutover writes --direct", "done", True)

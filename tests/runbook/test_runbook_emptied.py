@@ -60,6 +60,7 @@ def test_with_copy_on_each_delete_is_a_conflict_and_a_replay_brings_the_item_bac
     assert run.run(live, chefs, run.VerifyOptions()).clean
 
 
+@pytest.mark.long
 def test_with_copy_removed_nothing_is_applied_or_quarantined_until_copy_starts_again(live, chefs, made, rows):
     before, items = rows(), EntityQuarantine(live, chefs)
     assert status.run(live, chefs, send_heartbeat=False, exact=False).connected

@@ -93,6 +93,7 @@ def test_a_policy_that_does_not_take_effect_in_time_undoes_the_rollback(live, mo
     assert (stands(live), policy(live, modern), _kept(live)) == (MODERN, before, None)
 
 
+@pytest.mark.long
 def test_what_others_change_meanwhile_stays(live, modern, monkeypatch):
     put_policy(live, modern)
     set_seconds(live, applies=0.2, blocked=0.0)
@@ -109,6 +110,7 @@ def test_what_others_change_meanwhile_stays(live, modern, monkeypatch):
     assert json.loads(policy(live, modern))["Statement"] == [READER, others]
 
 
+@pytest.mark.long
 def test_a_policy_that_others_put_before_ours_is_not_overwritten(live, modern, monkeypatch):
     set_seconds(live, applies=0.2, blocked=0.0)
     raise_ = modern_fence.ModernFence.raise_
@@ -197,6 +199,7 @@ def test_a_put_whose_answer_is_lost_is_found_although_dynamodb_blocks_its_repeti
     assert (stands(live), policy(live, modern), _kept(live)) == (LEGACY, before, None)
 
 
+@pytest.mark.long
 def test_a_put_that_arrives_after_the_rollback_was_undone_is_refused(live, modern):
     set_seconds(live, applies=0.0, blocked=0.0)
     before = put_policy(live, modern)

@@ -71,7 +71,9 @@ def test_no_switch_of_writes_changes_the_stage(live, chefs):
     assert changed == []
 
 
-@pytest.mark.parametrize(("side", "phase"), [(Side.MODERN, Phase.LEGACY), (Side.MODERN, Phase.MODERN)])
+@pytest.mark.parametrize(
+    ("side", "phase"), [(Side.MODERN, Phase.LEGACY), pytest.param(Side.MODERN, Phase.MODERN, marks=pytest.mark.long)]
+)
 def test_a_stage_variable_that_comes_late_moves_no_write(live, chefs, side, phase):
     """The last call of a cutover with --direct arrives when another operator has finished it and rolled it back."""
     if phase == Phase.MODERN:
@@ -95,6 +97,7 @@ def test_a_legacy_route_that_comes_late_writes_nothing_while_modern_is_the_truth
     live.routing.route(chefs, Routes(writes=Side.GATE))
 
 
+@pytest.mark.long
 def test_a_write_that_stood_still_past_the_gate_for_a_whole_rollback_is_where_clients_read(
     live, sandbox, chefs, past_the_gate
 ):
@@ -151,6 +154,7 @@ def test_no_request_through_the_gate_meets_the_fence(live, chefs, monkeypatch):
     _gate(live).leave(request)
 
 
+@pytest.mark.long
 def test_before_the_first_cutover_of_an_older_installation_the_gate_comes_first_and_requests_pass(
     live, chefs, monkeypatch
 ):
@@ -181,6 +185,7 @@ def test_before_the_first_cutover_of_an_older_installation_the_gate_comes_first_
     long_at_the_gate(live, ENTITY)
 
 
+@pytest.mark.long
 def test_a_rollback_from_past_the_gate_waits_for_modern_writers_own_timeout(live, chefs, past_the_gate, monkeypatch):
     waited, real = [], SwitchRun._outlast
     monkeypatch.setattr(lambda_calls, "timeout_of", lambda _, function: waited.append(function) or 1.0)
@@ -194,7 +199,7 @@ def test_a_rollback_from_past_the_gate_waits_for_modern_writers_own_timeout(live
     assert (waited, stands(live)) == ([chefs.write_function], LEGACY)
 
 
-@pytest.mark.parametrize("verb", ["rollback", "cutover"])
+@pytest.mark.parametrize("verb", ["rollback", pytest.param("cutover", marks=pytest.mark.long)])
 def test_a_route_that_something_else_changed_is_shown_and_put_right(live, chefs, verb):
     if verb == "cutover":
         switch(live, "cutover").execute()
@@ -223,7 +228,7 @@ def test_past_the_gate_and_back_without_a_switch(live, chefs, no_writer_past_the
     long_at_the_gate(live, ENTITY)
 
 
-@pytest.mark.parametrize("at", [Phase.LEGACY, Phase.RETURNING])
+@pytest.mark.parametrize("at", [pytest.param(Phase.LEGACY, marks=pytest.mark.long), Phase.RETURNING])
 def test_wherever_a_rollback_of_both_is_killed_clients_read_what_was_acknowledged(live, chefs, at):
     switch(live, "cutover").execute()
     live.routing.send_reads(chefs, 100)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from journal_states import gate_phases
 from killed import changes_of, killed_around, turning_points
-from sweep import EVERY
+from sweep import EVERY, OFTEN
 from writes_world import ENTITY, LEGACY, MODERN, control, first_name, stands, switch, write
 
 from runbook.aws.api_gateway import Side
@@ -28,10 +28,10 @@ def sure_heartbeat(monkeypatch):
 
 
 def _points(changes: Sequence[str]) -> list[tuple[int, bool]]:
-    """Where to kill: the number of a change, and whether after it; of the journal's, one in EVERY."""
+    """Where to kill: the number of a change, and whether after it; of those that decide, one in OFTEN."""
     gate = [(at, False) for at, kind in enumerate(changes) if kind == "gate"]
     others = [(at, False) for at, kind in enumerate(changes) if kind == "journal"]
-    return [*turning_points(changes), *gate[::GATE_EVERY], *others[::EVERY]]
+    return [*turning_points(changes)[::OFTEN], *gate[::GATE_EVERY], *others[::EVERY]]
 
 
 def _demand_clean(context: Context, verb: str, generation: int) -> None:

@@ -109,6 +109,7 @@ def test_it_does_not_overwrite_what_a_client_has_written_after_the_cutover(live,
     until(lambda: first_name(live, "dynamo", key) == "legacy again")
 
 
+@pytest.mark.long
 def test_it_writes_nothing_after_copy_was_removed(live, chefs):
     key = write(live, "first")
     until(lambda: first_name(live, "dynamo", key) == "first")

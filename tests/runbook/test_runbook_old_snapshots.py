@@ -14,7 +14,7 @@ from runbook.verify import run as verify
 SHORT = Choices(propagation_wait=0.0, warm=0, timeout=20.0, reads_stay=True)
 
 
-@pytest.mark.parametrize("level", ["REPEATABLE READ", "READ COMMITTED"])
+@pytest.mark.parametrize("level", ["REPEATABLE READ", pytest.param("READ COMMITTED", marks=pytest.mark.long)])
 def test_a_rollback_ends_after_an_old_snapshot_has_inserted_a_deleted_key_again(live, chefs, sandbox, level):
     legacy = live.target.mapping[ENTITY].legacy
     key = write(live, "first")

@@ -81,6 +81,7 @@ def test_a_fence_that_a_sleeper_would_lower_stays_up(live, chefs, legacy_sql):
     _demand_overtaken(error, "cutover writes")
 
 
+@pytest.mark.long
 def test_a_fence_that_a_sleeper_would_lower_while_it_undoes_stays_up(live, chefs, legacy_sql, monkeypatch):
     def fails(_) -> None:
         raise FailedError("the queue is on fire")
@@ -139,6 +140,7 @@ def test_triggers_that_a_sleeper_would_add_are_not_added_after_copy_was_removed(
     until(lambda: copying.record(live, chefs)["backfilled"])
 
 
+@pytest.mark.long
 def test_an_operator_whose_call_hangs_loses_the_lock(live, chefs, monkeypatch):
     """The other one waits, without --take-over, for the bound of the step and the lease."""
     monkeypatch.setattr(locks, "LEASE", 1.5)
@@ -201,8 +203,15 @@ def _requests(live, run) -> int:
     return len(seen)
 
 
-@pytest.mark.parametrize("run", [_cutover, _rollback])
-@pytest.mark.parametrize("other", [_cutover, _rollback])
+@pytest.mark.parametrize(
+    ("run", "other"),
+    [
+        (_rollback, _cutover),
+        pytest.param(_cutover, _cutover, marks=pytest.mark.long),
+        pytest.param(_cutover, _rollback, marks=pytest.mark.long),
+        pytest.param(_rollback, _rollback, marks=pytest.mark.long),
+    ],
+)
 def test_paused_anywhere_the_state_is_that_of_the_operator_who_took_over(live, chefs, run, other):
     """A sample of the points; the route is a stage variable, which no one can refuse."""
     back = _rollback if run is _cutover else _cutover

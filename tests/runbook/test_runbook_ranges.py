@@ -93,7 +93,7 @@ def test_a_start_that_was_killed_before_it_called_the_machine_is_completed_by_th
     until_caught_up(live, chefs)
 
 
-@pytest.mark.parametrize("number", [0, 2], ids=["all", "some"])
+@pytest.mark.parametrize("number", [pytest.param(0, id="all", marks=pytest.mark.long), pytest.param(2, id="some")])
 def test_a_new_start_that_was_killed_when_it_had_removed_ranges_is_resumed(live, chefs, rows, monkeypatch, number):
     start(live, chefs, limits=CopyLimits(rate=20))
     until(lambda: look(live, chefs).rows_done)
@@ -112,6 +112,7 @@ def test_a_new_start_that_was_killed_when_it_had_removed_ranges_is_resumed(live,
     assert run.run(live, chefs, run.VerifyOptions()).clean
 
 
+@pytest.mark.long
 def test_an_execution_that_ends_between_two_looks_is_no_failure(live, chefs, rows, monkeypatch):
     start(live, chefs, limits=CopyLimits(rate=0))
     until(lambda: record(live).get("stage") == "end" or record(live).get("run") is None)
@@ -126,6 +127,7 @@ def test_an_execution_that_ends_between_two_looks_is_no_failure(live, chefs, row
     assert not given
 
 
+@pytest.mark.long
 def test_a_start_that_looks_while_the_last_range_ends_leaves_the_backfill_done(live, chefs, rows, monkeypatch):
     start(live, chefs, limits=CopyLimits(rate=100))
     looked = executions.state
@@ -146,6 +148,7 @@ def _killed(*_given):
     raise KeyboardInterrupt
 
 
+@pytest.mark.long
 def test_an_execution_that_failed_is_reported_and_resumed(live, chefs, rows):
     start(live, chefs, limits=CopyLimits(rate=20))
     until(lambda: look(live, chefs).rows_done)
@@ -158,6 +161,7 @@ def test_an_execution_that_failed_is_reported_and_resumed(live, chefs, rows):
     assert record(live).get("run") is None
 
 
+@pytest.mark.long
 def test_cutover_waits_until_the_ranges_are_done_and_another_way_must_begin_anew(live, chefs, rows):
     start(live, chefs, limits=CopyLimits(rate=20))
     assert not record(live)["backfilled"]

@@ -200,7 +200,7 @@ def test_in_production_the_table_is_left_read_only_unless_the_operator_refuses(l
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("on", [pytest.param(True, marks=pytest.mark.long), False])
 def test_killed_at_any_boundary_the_same_command_again_ends_as_one_clean_run(system, live, modern, on):
     expected = set(read_only.bodies(live.target.mapping[ENTITY])) if on else set()
     count, killed = BEFORE_FIRST, True

@@ -54,6 +54,7 @@ def test_a_cutover_of_writes_with_reads_on_legacy_is_refused_and_names_both_ways
     assert "lag of the bridge" in remedy
 
 
+@pytest.mark.long
 def test_with_the_option_the_plan_says_what_it_costs_and_writes_move_alone(live, chefs, runbook):
     check = _check(runbook("cutover", "writes", "--reads-stay", "--json"))
     assert check["ok"]
@@ -89,6 +90,7 @@ def test_a_rollback_of_writes_with_reads_on_modern_is_refused_and_names_both_way
     assert live.journal.state(ENTITY).reads == 100
 
 
+@pytest.mark.long
 def test_a_forced_rollback_of_writes_alone_is_refused_too(live, modern):
     plan = switch(live, "rollback", choices=Choices(force=True)).plan()
     assert [check.name for check in plan.checks if not check.ok] == [CHECK]

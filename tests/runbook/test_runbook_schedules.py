@@ -87,6 +87,7 @@ def test_those_of_another_entity_are_left_alone(live, running):
     set_all(live, other, enabled=False)
 
 
+@pytest.mark.long
 def test_what_an_overtaken_stop_disables_late_stops_no_copy_and_is_seen_and_corrected(live, running, runbook):
     """Its call stands still until another operator has taken over, and has started copy again."""
     overtaken, other = Context.of(live.target), Context(live.target, live.clients, take_over=True)
@@ -124,6 +125,7 @@ def test_those_that_are_enabled_although_copy_was_stopped_are_reported_and_stop_
     assert live.schedule_states(running) == OFF
 
 
+@pytest.mark.long
 def test_in_phase_modern_they_stay_enabled_since_copy_runs_again_after_a_rollback(live, running):
     switch(live, "cutover").execute()
     assert live.schedule_states(running) == ON
@@ -170,6 +172,7 @@ def test_killed_anywhere_a_stop_leaves_no_running_copy_without_schedules_and_end
     assert count > 5
 
 
+@pytest.mark.long
 @pytest.mark.sweep
 def test_killed_anywhere_a_start_leaves_no_running_copy_without_schedules_and_ends_by_the_same_command(live, running):
     count, killed = BEFORE_FIRST, True

@@ -118,7 +118,7 @@ def test_who_waits_for_the_bridge_keeps_what_modern_wrote_and_nothing_that_copy_
     assert [key for key in (ours, copied, overwritten, deleted) if follower.record(key)] == [ours, overwritten, deleted]
 
 
-@pytest.mark.parametrize("left", [1, 140])
+@pytest.mark.parametrize("left", [1, pytest.param(140, marks=pytest.mark.long)])
 def test_watermarks_that_a_killed_run_has_left_are_removed_by_the_next(context, chefs, left):
     Watermarks(context.clients.dynamodb, chefs.modern_table, "ChefId").write("of a killed run", left)
     context.follower(chefs).reach(TIMEOUT)
@@ -145,6 +145,7 @@ def test_a_run_that_is_killed_while_it_removes_leaves_the_first_watermarks(conte
     assert not [item for item in found if item["ChefId"]["S"].startswith(f"{names.HEARTBEAT_KEY}-")]
 
 
+@pytest.mark.long
 def test_two_followers_do_not_take_each_others_watermarks(context, chefs, items):
     wanted = {items() for _ in range(5)}
     followers = [context.follower(chefs) for _ in range(4)]
@@ -156,6 +157,7 @@ def test_two_followers_do_not_take_each_others_watermarks(context, chefs, items)
     assert all(wanted <= set(each.take()) for each in followers)
 
 
+@pytest.mark.long
 def test_under_constant_writes_it_comes_to_an_end(context, chefs, items):
     stop, key = threading.Event(), items()
 

@@ -11,6 +11,7 @@ from sandbox import lifecycle
 from sandbox.bench import cost
 from sandbox.bench.bridge import Throughput
 from sandbox.bench.records import OPERATIONS, Records
+from sandbox.bench.replay import ShopOrders
 from sandbox.bench.system import DISHES, ENTITIES, PLAIN_TABLE, System
 from sandbox.bench.ways import Bridge, GuardedWrites, Puts
 
@@ -69,3 +70,16 @@ def test_an_article_calls_once_a_record_and_the_bridge_a_few_times_a_batch(throu
     assert bridge.requests["lambda"] == 1
     assert bridge.requests["rds-data"] < 12
     assert cost.PerThousand.of(article, 20).dollars == pytest.approx(0.55)
+
+
+def test_replay_calls_the_shops_function_once_a_record_and_leaves_the_rows_that_direct_leaves(system):
+    orders = ShopOrders(system)
+    for way, count in {"replay": 15, "direct": 15}.items():
+        with system.counted() as calls:
+            orders.apply(way, orders.inserts(count))
+        assert calls.requests["lambda"] == (1 + count if way == "replay" else 1)
+    with system.connected(DISHES) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*), COUNT(DISTINCT note, placed_at, status) FROM shop.orders")
+        assert cursor.fetchone() == (30, 1)
+        cursor.execute("SELECT COUNT(*) FROM shop.order_audit")
+        assert cursor.fetchone() == (15,)

@@ -9,19 +9,29 @@ import pytest
 
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up
+from sandbox.brownfield.database import Rds
 from sandbox.brownfield_demo import BrownfieldDemo
 
 ROWS = 400
 WINDOWS = {"adopt", "adopt undo", "cutover writes", "rollback", "cutover writes again", "complete"}
 
 
-@pytest.fixture(scope="module", params=["direct", "replay"])
+WORLDS = {  # how the bridge writes, and the kind of the shop's database
+    "direct": ("direct", Rds.SERVERLESS),
+    "replay": ("replay", Rds.SERVERLESS),
+    "instance": ("direct", Rds.INSTANCE),
+    "provisioned": ("replay", Rds.PROVISIONED),
+}
+
+
+@pytest.fixture(scope="module", params=WORLDS)
 def result(request):
-    name, replay = f"test-{os.getpid()}-{request.param}", request.param == "replay"
+    name, (bridge, rds) = f"test-{os.getpid()}-{request.param}", WORLDS[request.param]
+    javascript = rds.has_data_api and shutil.which("node") is not None
     try:
-        shop = bringing_up.shop(name, ROWS, javascript=shutil.which("node") is not None)
-        sandbox = bringing_up.deploy(name, current=False, replay=replay)
-        yield BrownfieldDemo(sandbox, shop, count=ROWS, replay=replay).run()
+        shop = bringing_up.shop(name, ROWS, rds=rds, javascript=javascript)
+        sandbox = bringing_up.deploy(name, current=False, replay=bridge == "replay")
+        yield BrownfieldDemo(sandbox, shop, count=ROWS, replay=bridge == "replay").run()
     finally:
         lifecycle.down(name)
 

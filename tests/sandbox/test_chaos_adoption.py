@@ -9,6 +9,7 @@ import pytest
 
 from functions.domain import entities, mapping
 from sandbox.brownfield import ledger
+from sandbox.brownfield.database import Rds
 from sandbox.brownfield.system import ENTITIES, ENTITY
 from sandbox.chaos import adoption, scenario
 from sandbox.chaos.checker import Found, Story, check
@@ -25,7 +26,10 @@ from sandbox.load.records import DELETE, POST, PUT
 
 SCHEMA = ENTITIES.parent / "shop" / "schema.sql"
 SHAPE = Shape(ENTITY, ledger.FIELDS, "foreign-")
-OWN_FAULTS = {"deploy_over", "drop_permission", "overtake_adoption", "lost_adoption", "late_adoption"}
+OWN_FAULTS = {
+    *("deploy_over", "drop_permission", "overtake_adoption", "lost_adoption", "late_adoption"),
+    "end_connections",
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +75,17 @@ def test_a_change_of_the_api_comes_late_only_where_nothing_is_undone_next():
 def test_only_an_adopted_system_meets_the_faults_of_adopting():
     everything = Variant(direct=True, removes=True, streams=True, ranges=True)
     chefs = {fault for one in scenario.stretches("chefs", everything) for fault in one.faults}
-    shop = (*adoption.stretches(ENTITY, everything, again=True), *adoption.completion(ENTITY))
+    shop = (*adoption.stretches(ENTITY, everything, again=True, connects=True), *adoption.completion(ENTITY))
     assert {fault for one in shop for fault in one.faults} == set(FAULTS)
     assert set(FAULTS) - chefs == OWN_FAULTS
+
+
+def test_connections_end_only_where_functions_have_some():
+    hit = [
+        any("end_connections" in one.faults for one in AdoptedShop(rds=rds).stretches(1, Variant(), brief=False))
+        for rds in Rds
+    ]
+    assert hit == [not rds.has_data_api for rds in Rds]
 
 
 def test_a_part_of_the_seeds_undoes_adopting_once_and_repeats_it_alike():

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 
+import pymysql
 import pytest
 from botocore.exceptions import ClientError
 
@@ -15,11 +16,13 @@ from sandbox.chaos import adoption, final_state
 from sandbox.chaos.commands import Runbook, StuckError
 from sandbox.chaos.faults import FAULTS, Attack, workers
 from sandbox.chaos.faults.deliver_again import deliver_again, stream
+from sandbox.chaos.faults.end_connections import end_connections
 from sandbox.chaos.faults.pause_bridge import pause_bridge
 from sandbox.chaos.faults.restart_database import restart_database
 from sandbox.chaos.faults.throttle import request_throttling
 from sandbox.chaos.nemesis import Nemesis
 from sandbox.chaos.scenario import Stretch, Variant, completion, stretches
+from sandbox.database import tls
 from sandbox.load import Load, shape_of
 
 STATUS = ("status", "--entity", "chefs")
@@ -65,6 +68,24 @@ def test_the_database_is_killed_and_comes_back(arena, attack):
     restart_database(attack)
     assert arena.sandbox.database._process().pid != before
     assert "kill -9 of the database" in arena.diary[-1]
+
+
+def test_connections_over_tcp_are_ended_and_others_are_not(arena, attack):
+    database = arena.sandbox.database
+    with database.connect() as kept:
+        with kept.cursor() as cursor:
+            cursor.execute("CREATE USER caller IDENTIFIED BY 'pass'")
+        over_tcp = pymysql.connect(
+            host=tls.ADDRESS, port=database.port, user="caller", password="pass", ssl_ca=str(database.authority)
+        )
+        end_connections(attack)
+        with pytest.raises(pymysql.err.OperationalError):
+            over_tcp.ping(reconnect=False)
+        kept.ping(reconnect=False)
+        with kept.cursor() as cursor:
+            cursor.execute("DROP USER caller")
+    assert "ended 1 connections to the database" in arena.diary[-1]
+    assert arena.outages
 
 
 def test_workers_are_killed_by_the_name_of_their_function(arena, attack):
@@ -157,6 +178,6 @@ def test_the_same_seed_plans_the_same_faults(arena):
 
 def test_every_fault_of_the_scenario_exists_and_every_fault_is_in_the_scenario():
     own = (*stretches("chefs", EVERYTHING), completion("chefs"))
-    shop = (*adoption.stretches("orders", EVERYTHING, again=True), *adoption.completion("orders"))
+    shop = (*adoption.stretches("orders", EVERYTHING, again=True, connects=True), *adoption.completion("orders"))
     in_the_scenario = {name for stretch in (*own, *shop) for name in stretch.faults}
     assert in_the_scenario == set(FAULTS)

@@ -119,6 +119,15 @@ def test_rows_are_written_in_every_way_and_the_history_says_what_is_there(arena,
     assert agrees({}, calls, final_state.legacy(arena, shape)) == []
 
 
+def test_items_are_written_in_every_way_and_the_history_says_what_is_there(arena, shape, items):
+    calls = [items.write([]) for _ in range(10)]
+    for _ in range(60):
+        calls.append(items.write(own_keys({}, calls)))
+    assert {one.kind for call in calls for one in call.effects} == {POST, PUT, DELETE}
+    assert not [call for call in calls if call.outcome]
+    assert agrees({}, calls, final_state.modern(arena, shape)) == []
+
+
 def test_what_the_fence_refuses_was_not_written(arena, shape, rows):
     calls = [rows.write([]) for _ in range(5)]
     Runbook(arena).once(("copy", "start", "--entity", "chefs"))
@@ -130,15 +139,6 @@ def test_what_the_fence_refuses_was_not_written(arena, shape, rows):
     done = Counter(one.status for call in refused if not call.outcome for one in call.effects)
     assert not {200, 201, 204} & set(done)
     assert agrees({}, calls, final_state.legacy(arena, shape)) == []
-
-
-def test_items_are_written_in_every_way_and_the_history_says_what_is_there(arena, shape, items):
-    calls = [items.write([]) for _ in range(10)]
-    for _ in range(60):
-        calls.append(items.write(own_keys({}, calls)))
-    assert {one.kind for call in calls for one in call.effects} == {POST, PUT, DELETE}
-    assert not [call for call in calls if call.outcome]
-    assert agrees({}, calls, final_state.modern(arena, shape)) == []
 
 
 @pytest.mark.long

@@ -122,7 +122,7 @@ def test_seed_9_a_poison_record_that_was_corrected_is_not_quarantined_again_by_a
     assert not quarantined()
 
 
-@pytest.mark.parametrize("skew", [-250.0, 205.0])
+@pytest.mark.parametrize("skew", [-250.0, pytest.param(205.0, marks=pytest.mark.long)])
 def test_seed_1_of_ownership_an_operator_whose_clock_is_wrong_sees_that_lanes_report(arena, skew):
     runbook = Runbook(arena)
     assert runbook.once(("copy", "start", "--entity", "chefs")).code == 0

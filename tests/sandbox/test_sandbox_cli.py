@@ -50,6 +50,7 @@ def test_preview_lists_each_resource_and_makes_no_folder(run):
     assert not Folder.of("test-nothing").path.exists()
 
 
+@pytest.mark.long
 def test_preview_of_what_is_up_has_nothing_to_do(run, sandbox):
     chosen = [f"--config={name}={value}" for name, value in AT_ONCE.items()]
     answer = run("preview", "--name", sandbox.name, "--entities", "tests/entities.toml", *chosen)

@@ -95,6 +95,7 @@ def test_a_database_that_was_killed_comes_back_with_its_rows(programs, names):
         assert cursor.execute("SHOW DATABASES LIKE 'kept'") == 1
 
 
+@pytest.mark.long
 def test_a_sandbox_keeps_the_database_product_that_it_has(programs, names, monkeypatch):
     program = programs.write(BODY)
     sandbox = lifecycle.up(names[0], program=program, current=False)
@@ -115,6 +116,7 @@ def test_a_database_product_that_does_not_exist_is_refused(monkeypatch):
         product.default()
 
 
+@pytest.mark.long
 def test_an_up_that_died_half_way_is_begun_afresh(programs, names):
     program = programs.write(BODY)
     sandbox = lifecycle.up(names[0], program=program, current=False)
@@ -156,6 +158,7 @@ def test_a_sandbox_that_another_process_is_changing_is_refused(names):
         lifecycle.up(names[0], current=False)
 
 
+@pytest.mark.long
 def test_several_may_remove_what_a_killed_run_has_left(names):
     def remove():
         with contextlib.suppress(SandboxError):  # another one is at it

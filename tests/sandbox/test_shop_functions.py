@@ -1,4 +1,7 @@
-"""The shop alone, with its writer in JavaScript: every system that streamback adopts must run by itself first."""
+"""The shop alone: every system that streamback adopts must run by itself first.
+
+Its writer is in JavaScript, or its database has no Data API.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 from sandbox import lifecycle
 from sandbox.brownfield import bringing_up, ledger
+from sandbox.brownfield.database import Rds
 from sandbox.brownfield.functions import function_name
 from sandbox.cli import app
 from sandbox.engine.aws import Aws
@@ -21,14 +25,22 @@ from sandbox.state import Folder
 WRITERS = {"legacy": function_name("orders_write"), "modern": function_name("orders_write_v3")}
 READERS = {"legacy": function_name("orders_read"), "modern": function_name("orders_read_v3")}
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="this machine has no Node.js")
+NODE = pytest.mark.skipif(shutil.which("node") is None, reason="this machine has no Node.js")
+SHOPS = {"javascript": {"javascript": True}, "instance": {"rds": Rds.INSTANCE}, "provisioned": {"rds": Rds.PROVISIONED}}
 
 
-@pytest.fixture(scope="module")
-def name():
-    found = f"test-{os.getpid()}-javascript"
+KINDS = [
+    pytest.param("javascript", marks=NODE),
+    "instance",
+    pytest.param("provisioned", marks=pytest.mark.long),  # its clients find it as they find an instance
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def name(request):
+    found = f"test-{os.getpid()}-{request.param}"
     try:
-        bringing_up.shop(found, 12, javascript=True)
+        bringing_up.shop(found, 12, **SHOPS[request.param])
         yield found
     finally:
         lifecycle.down(found)
@@ -38,6 +50,26 @@ def test_what_is_up_with_the_shop_is_brought_up_with_it_again(name):
     with_another = CliRunner().invoke(app, ["up", "--name", name, "--entities", "entities.toml"])
     assert with_another.exit_code == 1
     assert "the shop has a mapping of its own" in with_another.stderr
+
+
+def test_the_kind_of_its_database_cannot_be_changed(name):
+    made = bringing_up.shop(name).database.rds
+    other = min(set(Rds) - {made})
+    refused = CliRunner().invoke(app, ["up", "--name", name, "--brownfield", "--rds", other])
+    assert refused.exit_code == 1
+    assert f"has a shop on {made} RDS, which cannot become {other}" in refused.stderr.replace("\n", " ")
+
+
+def test_without_a_shop_no_kind_of_database_can_be_chosen(sandbox):
+    refused = CliRunner().invoke(app, ["up", "--name", sandbox.name, "--rds", "instance"])
+    assert refused.exit_code == 1
+    assert "--rds needs --brownfield" in refused.stderr
+
+
+def test_a_shop_without_the_data_api_names_the_other_transport(name):
+    made = bringing_up.shop(name)
+    assert made.adoption()["cluster"].get("transport") == (None if made.database.rds.has_data_api else "mysql")
+    assert made.database.arn.split(":")[5] == ("db" if made.database.rds is Rds.INSTANCE else "cluster")
 
 
 def test_the_shop_is_not_emptied(name):

@@ -11,6 +11,7 @@ from sandbox.chaos.faults.deliver_again import deliver_again
 from sandbox.chaos.faults.deploy_over import deploy_over
 from sandbox.chaos.faults.drop_permission import drop_permission
 from sandbox.chaos.faults.empty_table import empty_table
+from sandbox.chaos.faults.end_connections import end_connections
 from sandbox.chaos.faults.foreign_items import foreign_items
 from sandbox.chaos.faults.kill_at_boundary import kill_at_boundary
 from sandbox.chaos.faults.kill_bridge import kill_bridge
@@ -77,5 +78,6 @@ FAULTS: Mapping[str, Fault] = {
         overtake_adoption,
         lost_adoption,
         late_adoption,
+        end_connections,
     )
 }

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import contextvars
 import json
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,17 +21,18 @@ import pymysql
 from ministack.core.responses import json_response
 from ministack.services import rds_data as stock
 
-from sandbox.emulator.behaviour import master_user, sql, sql_text
+from sandbox.emulator.behaviour import prepared_databases, sql, sql_text
 from sandbox.emulator.behaviour.connections import Connections, Login, lost
 from sandbox.emulator.behaviour.data_api_traits import Trait, Traits
-from sandbox.emulator.behaviour.parameter_group import ServerVariables, parameters
+from sandbox.emulator.behaviour.prepared_databases import PreparedDatabases
 from sandbox.emulator.patching import check_version
 
 MOST_SETS = 1000
 THREADS = 96  # statements at a time; on threads of their own: functions that wait for a statement hold MiniStack's
 TIMED_OUT = frozenset({1969, 3024})
 GENERAL = "HY000"  # the SQLSTATE of errors that have none of their own
-ROOT = Login("root", "", "")
+CLUSTER = ":cluster:"  # in the ARN of one
+NOT_ENABLED = "HttpEndpointNotEnabledException"
 
 
 class StockError(Exception):
@@ -48,16 +48,14 @@ class DataApi:
 
     Args:
         connections: to the sandbox's server.
-        variables: that server's.
+        prepared: makes what a cluster has, where the server was down when it should have been made.
         traits: what it refuses and leaves out.
     """
 
-    def __init__(self, connections: Connections, variables: ServerVariables, traits: Traits) -> None:
+    def __init__(self, connections: Connections, prepared: PreparedDatabases, traits: Traits) -> None:
         self._connections = connections
         self._traits = traits
-        self._variables = variables
-        self._prepared: dict[str, tuple[str, dict[str, str]]] = {}
-        self._lock = threading.Lock()
+        self._prepared = prepared
         self.calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "/Execute": self._execute,
             "/BatchExecute": self._batch,
@@ -134,32 +132,26 @@ class DataApi:
         return self._connections.joined(number, request["resourceArn"]) if number else self._connections.use(login)
 
     def _login(self, request: dict[str, Any]) -> Login:
-        """Who asks for which database; MiniStack checks the cluster and the secret."""
+        """Who asks for which database; MiniStack checks the cluster and the secret.
+
+        Raises:
+            RefusedError: it is no cluster, or one whose Data API is off.
+            StockError: there is no such cluster or secret.
+        """
         arn = _required(request, "resourceArn")
         instance, engine, cluster = _stock("_resolve_target")(arn)
-        refused = _stock("_validate_http_endpoint_enabled")(cluster, arn)
-        if refused or not instance:
-            raise StockError(refused or _stock("_cluster_resolution_error")(arn, engine))
+        if CLUSTER not in arn:
+            raise sql.RefusedError(f"Invalid cluster id: {arn}")
+        if cluster and not cluster["HttpEndpointEnabled"]:
+            raise sql.RefusedError(f"HttpEndpoint is not enabled for resource {arn}", NOT_ENABLED)  # AWS's words
+        if not instance:
+            raise StockError(_stock("_cluster_resolution_error")(arn, engine))
         user, password, refused = _stock("_require_secret_credentials")(_required(request, "secretArn"))
         if refused:
             raise StockError(refused)
-        if cluster:
-            self._prepare(cluster)
-        database = request.get("database") or (cluster or {}).get("DatabaseName") or ""
-        return Login(user or (cluster or instance)["MasterUsername"], password, database)
-
-    def _prepare(self, cluster: Mapping[str, Any]) -> None:
-        """Set its variables, make its master user and first database when they are first needed or have changed."""
-        user, password = cluster["MasterUsername"], cluster.get("_MasterUserPassword", "password")
-        wanted = password, parameters(cluster)
-        if self._prepared.get(cluster["DBClusterArn"]) == wanted:
-            return
-        with self._lock, self._connections.use(ROOT) as connection, connection.cursor() as cursor:
-            if cluster.get("DatabaseName"):
-                cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{cluster['DatabaseName']}`")
-            master_user.make(cursor, user, password)
-            self._variables.set(cursor, wanted[1])
-            self._prepared[cluster["DBClusterArn"]] = wanted
+        self._prepared.prepare(cluster)
+        database = request.get("database") or cluster["DatabaseName"] or ""
+        return Login(user or cluster["MasterUsername"], password, database)
 
 
 def _stock(name: str) -> Any:
@@ -202,7 +194,8 @@ def _failed(failure: pymysql.err.MySQLError) -> Any:
 def install(socket: Path, traits: Traits) -> None:
     """Put the database behind the Data API."""
     check_version("behaviour/data_api")
-    api = DataApi(Connections(socket), ServerVariables(socket.parent), traits)
+    connections = Connections(socket)
+    api = DataApi(connections, prepared_databases.install(connections, socket.parent), traits)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="data-api")
 
     async def handle_request(_method: str, path: str, _headers: Any, body: bytes, _query: Any) -> Any:

@@ -1,8 +1,9 @@
-"""A cluster's parameter group, which sets variables of its server.
+"""A cluster's and an instance's parameter group, which sets variables of its server.
 
 On AWS a dynamic parameter holds for all sessions that begin afterwards, a static one from the next start of the server.
-MiniStack only stores parameters. Here the Data API sets them before it opens a session, and the server starts with them
-(sandbox/database). This file can go when MiniStack takes an external server and sets its variables.
+MiniStack only stores parameters. Here they are set after the call that changes them (prepared_databases.py), and the
+server starts with them (sandbox/database). This file can go when MiniStack takes an external server and sets its
+variables.
 """
 
 # pyright: basic
@@ -20,10 +21,18 @@ UNKNOWN, STATIC = 1193, 1238  # MySQL's errors for a variable that it does not h
 rds = cast("Any", service)
 
 
-def parameters(cluster: Mapping[str, Any]) -> dict[str, str]:
+def of_cluster(cluster: Mapping[str, Any]) -> dict[str, str]:
     """What the cluster's group sets, by the variables' names."""
-    group = rds._db_cluster_param_groups.get(cluster.get("DBClusterParameterGroup")) or {}
-    return {name: found["ParameterValue"] for name, found in group.get("Parameters", {}).items()}
+    return _values(rds._db_cluster_param_groups.get(cluster.get("DBClusterParameterGroup")))
+
+
+def of_instance(instance: Mapping[str, Any]) -> dict[str, str]:
+    """What the instance's group sets, by the variables' names."""
+    return _values(rds._param_groups.get(instance["DBParameterGroups"][0]["DBParameterGroupName"]))
+
+
+def _values(group: Mapping[str, Any] | None) -> dict[str, str]:
+    return {name: found["ParameterValue"] for name, found in (group or {}).get("Parameters", {}).items()}
 
 
 class ServerVariables:
@@ -37,6 +46,11 @@ class ServerVariables:
         self._file = folder / "parameters.json"
         self._set: dict[str, str] = {}
         self._defaults: dict[str, Any] = {}
+
+    @property
+    def chosen(self) -> Mapping[str, str]:
+        """What was set last."""
+        return self._set
 
     def set(self, cursor: Any, chosen: Mapping[str, str]) -> None:
         """Set each variable that has changed, as root; one that is no longer chosen gets its default back."""

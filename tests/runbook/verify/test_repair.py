@@ -185,6 +185,7 @@ def test_in_phase_modern_the_rows_become_what_the_items_are(context, modern):
     assert (modern.row(gone), modern.name(gone)) == ("same", "same")
 
 
+@pytest.mark.long
 def test_what_is_made_good_is_waited_for_by_no_rollback_and_newer_changes_still_win(context, modern):
     key = modern.both()
     modern.sql(f"DELETE FROM cheftable WHERE {modern._is(key)}")  # a change that the bridge has lost
@@ -221,6 +222,7 @@ def test_what_changes_while_it_is_repaired_ends_as_the_source_of_truth_has_it(co
     until(lambda: all(modern.row(key) == modern.name(key) for key in keys))
 
 
+@pytest.mark.long
 def test_an_item_that_fits_no_row_stays_a_difference_and_is_not_quarantined(context, modern):
     key = modern.item_only("x" * 300, seen=True)
     entry = {"TableName": context.target.quarantine_table, "Key": {"entity": {"S": "chefs"}, "item_key": {"S": key}}}
@@ -243,6 +245,7 @@ def test_what_is_the_same_by_then_is_left_alone(context, world, monkeypatch):
     assert not world.repair.execute(found, OPTIONS).resolutions
 
 
+@pytest.mark.long
 def test_an_interrupted_repair_says_so_and_the_next_run_does_the_rest(context, world, monkeypatch):
     keys = [world.both() for _ in range(5)]
     for key in keys:
@@ -286,6 +289,7 @@ def test_killed_in_the_middle_it_can_be_run_again_at_once(context, sandbox, worl
     assert {world.name(key) for key in keys} == {"same"}
 
 
+@pytest.mark.long
 def test_repaired_after_a_full_comparison_both_sides_count_as_equal(context, world):
     key = world.both()
     world.item(key, "wrong")
@@ -297,6 +301,7 @@ def test_repaired_after_a_full_comparison_both_sides_count_as_equal(context, wor
     assert (record["started_at"], record["clean"]) == (found.started_at, True)
 
 
+@pytest.mark.long
 def test_repaired_after_a_comparison_of_changes_the_last_full_one_counts_again(context, world):
     key = world.both()
     assert run.run(context, world.chefs, WITH_GRACE).clean
