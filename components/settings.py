@@ -221,10 +221,10 @@ class Settings:
     adopted_check_minutes: int = setting(
         15,
         Number(0, 1440),
-        "how often a function looks whether another tool has deployed over what is adopted; 0 for never "
-        "([adopt.md](adopt.md#the-alarm))",
+        "where an API or a table is adopted: how often a function looks whether another tool has changed it; 0 for "
+        "never ([adopt.md](adopt.md#the-alarm))",
         OnChange.UPDATE,
-        "the schedule and the alarms; 0 deletes them and the function, only where an API or a table is adopted",
+        "the schedule and the alarms; 0 deletes them and the function",
         unit="minutes",
     )
     repository: str = setting(
