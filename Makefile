@@ -63,8 +63,8 @@ test: $(INSTALLED)  ## run every check, and every test but the long ones
 	@mkdir -p .sandbox
 	@$(MAKE) --no-print-directory lint > .sandbox/lint.log 2>&1; result=$$?; cat .sandbox/lint.log; exit $$result
 
-mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL, the long ones, too
-	@LONG=1 STREAMBACK_DATABASE=mysql $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+mysql: $(INSTALLED)  ## run the tests that touch the database on MySQL (LONG=1: the long ones, too)
+	@STREAMBACK_DATABASE=mysql $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 	  tests/runbook tests/sandbox tests/functions tests/emulator
 
 sweep: $(INSTALLED)  ## run the long tests, and kill at every boundary: `make test` tries one in ten

@@ -1,7 +1,7 @@
 """What `make sweep` adds: every boundary of which `make test` tries one in ten, more examples, and the long tests.
 
 With SWEEP=1 the tests marked `sweep` try each boundary and more examples, and those marked `long` run. With LONG=1, as
-in `make mysql`, boundaries stay one in ten.
+in `make mysql LONG=1`, boundaries stay one in ten.
 """
 
 from __future__ import annotations

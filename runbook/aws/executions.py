@@ -27,9 +27,14 @@ def start(client: ExecutionsClient, machine: str, name: str, document: str) -> N
 
 
 def stop(client: ExecutionsClient, machine: str, name: str, cause: str) -> None:
-    """Stop an execution that runs; its function calls under way go on."""
-    if state(client, machine, name)[0] == RUNNING:
+    """Stop an execution that runs; its function calls under way go on. One that ends by itself meanwhile has ended."""
+    if state(client, machine, name)[0] != RUNNING:
+        return
+    try:
         client.stop_execution(executionArn=_arn(machine, name), cause=cause)
+    except ClientError:
+        if state(client, machine, name)[0] == RUNNING:
+            raise
 
 
 def state(client: ExecutionsClient, machine: str, name: str) -> tuple[str, str]:
