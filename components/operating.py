@@ -72,7 +72,7 @@ BRIDGE_LOGINS = "arn:{partition}:rds-db:{region}:{account}:dbuser:*/" + names.BR
 PROXIES = "arn:{partition}:rds:{region}:{account}:db-proxy:*"  # AWS draws the id
 ADOPTED_CLUSTER, ADOPTED_INSTANCE, ADOPTED_SECRET = ("{cluster}",), ("{instance}",), ("{secret}",)
 ADOPTED_READING = (
-    Right("lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
+    Right("lambda:GetAlias lambda:GetFunctionConfiguration lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
     Right("rds-data:ExecuteStatement rds:DescribeDBClusters", ADOPTED_CLUSTER),
     Right("rds:DescribeDBInstances", ADOPTED_INSTANCE),
     Right("lambda:InvokeFunction", (STATEMENTS,)),  # takes the statements where there is no Data API
@@ -89,6 +89,10 @@ ADOPTED_ACTING = (
 )
 ADOPTED_BOUNDARY = (
     Right("lambda:InvokeFunction", (ADOPTED_FUNCTIONS,)),
+    # of the function that checks what is adopted (components/adopted_alarms.py)
+    Right("apigateway:GET", APIS),
+    Right("dynamodb:DescribeTable", (ENTITY_TABLES,)),
+    Right("lambda:GetAlias lambda:GetPolicy", (FUNCTIONS, ADOPTED_FUNCTIONS)),
     Right(
         "rds-data:BeginTransaction rds-data:CommitTransaction rds-data:ExecuteStatement rds-data:RollbackTransaction",
         ADOPTED_CLUSTER,

@@ -125,6 +125,21 @@ def count_records(table_arn: pulumi.Input[str]) -> dict[str, Any]:
     return allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [table_arn])
 
 
+def read_stage(api: str, stage: str, region: str, partition: str) -> dict[str, Any]:
+    """Read a REST API's stage, and the methods that it serves; `api` is the API's id."""
+    place = f"arn:{partition}:apigateway:{region}::/restapis/{api}/stages/{stage}"
+    return allow(["apigateway:GET"], [place, f"{place}/exports/oas30"])
+
+
+def read_callers(function_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    """Read who may call functions, and which versions their aliases name. Nothing of their code or environment."""
+    return allow(["lambda:GetAlias", "lambda:GetPolicy"], function_arns)
+
+
+def describe_tables(table_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    return allow(["dynamodb:DescribeTable"], table_arns)
+
+
 def invoke(function_arns: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
     return allow(["lambda:InvokeFunction"], function_arns)
 

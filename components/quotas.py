@@ -27,6 +27,11 @@ LONGEST_NAME = 64 - len(SUFFIX)  # of functions and roles
 # "General purpose bucket naming rules": 63 characters for streamback-STACK-bridge-failures-bucket and Pulumi's suffix
 BUCKETS = f"{DOCS}/AmazonS3/latest/userguide/bucketnamingrules.html"
 STACK_CHARACTERS = 20
+# "IAM and AWS STS quotas": of all policies of a role together, without white space; AWS does not raise it
+IAM = f"{DOCS}/IAM/latest/UserGuide/reference_iam-quotas.html"
+ROLE_CHARACTERS = 10_240
+OTHER_CHARACTERS = 2048  # at most, of the rights of the function that checks adopted systems, beside those that grow
+ARN_CHARACTERS = 64  # at most, of the ARN of a function or table without its name, with quotes and comma
 STACK = re.compile(r"[a-z](-?[a-z0-9])*")  # two hyphens, or one at the end, are no name of a database cluster
 
 
@@ -36,7 +41,8 @@ def problems(settings: Settings, stack: str) -> list[str]:
     Args:
         stack: the Pulumi stack's name.
     """
-    return [*_stack(stack), *_names(settings, stack), *_api(settings), *_environments(settings, stack)]
+    found = [*_stack(stack), *_names(settings, stack), *_api(settings), *_environments(settings, stack)]
+    return [*found, *_adopted(settings)]
 
 
 def _stack(stack: str) -> list[str]:
@@ -104,3 +110,18 @@ def _environment(function: str, named: Mapping[str, str]) -> list[str]:
         "second stack for some entities"
     )
     return [problem]
+
+
+def _adopted(settings: Settings) -> list[str]:
+    """One function looks at all that is adopted, and its role names each function and table."""
+    tables = [each.table for each in settings.adopt.entities.values() if each.table]
+    named = [*tables, *(settings.adopt.functions if settings.adopt.api else [])]
+    size = OTHER_CHARACTERS + sum(ARN_CHARACTERS + len(name) for name in named)
+    if not settings.adopted_check_minutes or size <= ROLE_CHARACTERS:
+        return []
+    problem = (
+        f"expected at most {ROLE_CHARACTERS:,} characters in the policies of the function that checks what is adopted, "
+        f"got up to {size:,} for {len(named)} functions and tables ({IAM}); AWS does not raise this quota: deploy a "
+        "second stack for some entities, or none of this function: `pulumi config set streamback:adoptedCheckMinutes 0`"
+    )
+    return [f"streamback:adopt: {problem}"]

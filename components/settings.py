@@ -218,6 +218,15 @@ class Settings:
         "adopt before the first `pulumi up`",
         shown="none",
     )
+    adopted_check_minutes: int = setting(
+        15,
+        Number(0, 1440),
+        "where an API or a table is adopted: how often a function looks whether another tool has changed it; 0 for "
+        "never ([adopt.md](adopt.md#the-alarm))",
+        OnChange.UPDATE,
+        "the schedule and the alarms; 0 deletes them and the function",
+        unit="minutes",
+    )
     repository: str = setting(
         "",
         Text(r"([\w.-]+/[\w.-]+)?", "OWNER/NAME of a repository at GitHub, or nothing", "kitchen/recipes"),

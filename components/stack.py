@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from components import adopted, zones
 from components.adopted import ApiReference, ClusterReference, TableReference
+from components.adopted_alarms import AdoptedAlarms, AdoptedAlarmsArgs, CheckedEntity, StageReference
 from components.adoption import MYSQL
 from components.api import Api, ApiArgs, GatePermissions, Handlers
 from components.bridge import StreamBridge, StreamBridgeArgs
@@ -38,6 +39,7 @@ class Streamback:
         self._region = aws.get_region().region
         self._partition = aws.get_partition()
         self._adopted_api = self._look_api_up()
+        self._gate_rights: list[GatePermissions] = []  # to call it, for an adopted API
         self._tags = {"streamback:stack": pulumi.get_stack(), **settings.tags}
         layer = settings.powertools_layer_arn.replace("{region}", self._region)
         self._defaults = FunctionDefaults(
@@ -59,6 +61,7 @@ class Streamback:
         self.ranges = self._ranges(self.copy) if self.copy else None
         self.gate = self._gate(self.modern) if self.modern and self.bridge else None
         self.api = self._public_api()
+        self._alarm_on_adopted()
         self.delivery = self._delivery() if settings.repository else None
         self.outputs = self._outputs()
 
@@ -202,10 +205,48 @@ class Streamback:
         if self.gate:
             contracts = [each.contract for each in self._settings.entities.values() if each.contract]
             methods = {operation.method for contract in contracts for operation in contract.writes}
-            account = aws.get_caller_identity().account_id
-            arn = f"arn:{self._partition.partition}:execute-api:{self._region}:{account}:{found.id}/{found.stage}"
-            GatePermissions(f"{self._name}-gate-permissions", self.gate.function, arn, methods)
+            arn = f"{self._arn('execute-api')}:{found.id}/{found.stage}"
+            self._gate_rights = [GatePermissions(f"{self._name}-gate-permissions", self.gate.function, arn, methods)]
         return found
+
+    def _arn(self, service: str) -> str:
+        """The beginning of the ARNs of a service's resources."""
+        return f"arn:{self._partition.partition}:{service}:{self._region}:{aws.get_caller_identity().account_id}"
+
+    def _alarm_on_adopted(self) -> None:
+        """The alarm on other tools' deployments; nothing where neither an API nor a table is adopted."""
+        settings, adopts = self._settings, self._settings.adopt
+        entities = {name: self._checked(name) for name in settings.entities if adopts.api or adopts.entity(name).table}
+        if not (self.modern and entities and settings.adopted_check_minutes):
+            return
+        stage = StageReference(api=adopts.api.id, name=adopts.api.stage) if adopts.api else None
+        AdoptedAlarms(
+            f"{self._name}-adopted",
+            AdoptedAlarmsArgs(
+                entities=entities,
+                stage=stage,
+                functions=adopts.functions,
+                gate=self.gate.function if self.gate else None,
+                after=self._gate_rights,
+                journal=self.journal.table,
+                minutes=settings.adopted_check_minutes,
+                region=self._region,
+                account=aws.get_caller_identity().account_id,
+                partition=self._partition.partition,
+                alarm_topic_arn=settings.alarm_topic_arn,
+                defaults=self._defaults,
+            ),
+        )
+
+    def _checked(self, entity: str) -> CheckedEntity:
+        given = self._settings.adopt.entity(entity)
+        table = self.modern.entities[entity].table if self.modern and given.table else None
+        return CheckedEntity(
+            reads=tuple(filter(None, (given.legacy_reads, given.modern_reads))),
+            writes=tuple(filter(None, (given.legacy_writes, given.modern_writes))),
+            table=given.table,
+            table_arn=table.arn if table else "",
+        )
 
     def _api(self) -> Api:
         settings, modern = self._settings, self.modern.entities if self.modern else {}

@@ -47,6 +47,7 @@ GATE_RECORDS = 16
 REQUEST_PREFIX = "in#"  # of an attribute of a gate record; its value is the second until which that request counts
 GATE_MARK = "streamback_gate"  # in an event: the gate has counted the request in
 ADOPTED_RECORD = "adopted"  # what `runbook adopt` has changed, with the values before
+ADOPTED_API = "the adopted API"  # in an entity's place, of the API's record and lock; no entity can have this name
 DRAINED_RECORD = "drained"  # the moment before which Aurora has all that the stream had
 TABLE_POLICY_RECORD = "table-policy"  # the modern table's policy before `rollback --fence-modern` changed it
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
+from functions.aws.rest_api import VARIABLE, ApiMethod, function_uri, variable_of
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.rest_api import VARIABLE, ApiMethod, function_uri, variable_of
 from runbook.checks.adopted import ApiView
 from runbook.errors import PreconditionError
 from runbook.journal import adopted as records

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+from functions.adopted.checks import VIEW
+from functions.aws import permissions as rights
+from functions.aws.rest_api import ApiMethod, function_uri, is_variable
 from functions.domain.contract import ApiOperation
 from runbook.adopt.changes import (
     DOCS,
@@ -31,11 +34,8 @@ from runbook.adopt.changes import (
     switch_stream,
     undeployed,
 )
-from runbook.aws import permissions as rights
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.rest_api import ApiMethod, function_uri, is_variable
 from runbook.checks import adopted, routes
-from runbook.checks.adopted import VIEW
 from runbook.cutover.steps import API_SECONDS
 from runbook.errors import UsageError
 from runbook.journal import adopted as records
@@ -141,7 +141,7 @@ class _Look(AdoptionLook):
             uris={str(each): self.api.live[str(each)].uri for each, _ in self._literal(entity)},
             variables={name: variables.get(name, "") for name in self._unset(entity)},
             permissions=added,
-            versions=adopted.aliases(self.api.permissions, entity),
+            versions=adopted.aliases(self.api, entity),
         )
 
     def _served_before(self) -> str:
@@ -260,7 +260,7 @@ class _Look(AdoptionLook):
     def _aliases(self, entity: EntityTarget) -> Iterator[AdoptionChange]:
         """A version that is noted anew; the record is all that changes."""
         noted = self.kept[entity.name].versions
-        for name, version in adopted.aliases(self.api.permissions, entity).items():
+        for name, version in adopted.aliases(self.api, entity).items():
             if version and noted.get(name, version) != version:
                 yield AdoptionChange(kind="alias", name=name, before=noted[name], after=version, act=lambda: None)
 

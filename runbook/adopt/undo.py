@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+from functions.aws.permissions import source_of
+from functions.aws.rest_api import ApiMethod, variable_of
 from functions.domain import names
 from functions.domain.phase import Phase
 from runbook.adopt.changes import (
@@ -33,8 +35,6 @@ from runbook.adopt.changes import (
     undeployed,
 )
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.permissions import source_of
-from runbook.aws.rest_api import ApiMethod, variable_of
 from runbook.checks import adopted, stream
 from runbook.errors import PreconditionError
 from runbook.journal import adopted as records

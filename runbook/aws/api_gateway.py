@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from functions.adopted import checks
 from functions.aws.retry import BUSY_CODES
 from runbook.aws import api_stage as stages
 from runbook.aws.api_stage import Stage, StageChange
@@ -148,8 +149,7 @@ class Routing:
 
     def others_canary(self, stage: Stage) -> bool:
         """Whether the stage has a canary of somebody else's: streamback's overrides variables of entities' reads."""
-        ours = {each.reads_variable for each in self._target.entities.values()}
-        return stage.canary is not None and not ours & stage.canary.overrides.keys()
+        return checks.others_canary(stage.canary.overrides.keys() if stage.canary else None, self._target.entities)
 
     def _change(self, entity: EntityTarget, routes: Routes) -> StageChange:
         variables: dict[str, str] = {}

@@ -9,21 +9,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from functions.adopted import checks
+from functions.adopted.checks import VIEW, EntityFunctions
+from functions.aws import permissions as rights
+from functions.aws.permissions import Permissions
+from functions.aws.rest_api import ApiMethod
 from functions.domain.contract import ApiContract, ApiOperation
 from functions.domain.phase import Phase
-from runbook.aws import permissions as rights
 from runbook.aws.api_stage import Stage
 from runbook.aws.outputs import EntityTarget
-from runbook.aws.permissions import Permissions
-from runbook.aws.rest_api import ApiDefinition, ApiMethod, function_uri, is_variable
-from runbook.checks import stream, triggers
+from runbook.aws.rest_api import ApiDefinition
+from runbook.checks import triggers
 from runbook.checks.check import Check
 from runbook.journal import adopted as records
 from runbook.journal.state import State
 from runbook.stack import Context
 
 REMEDY = "Run `runbook adopt --entity {entity} --execute`, which puts it right."
-VIEW = "NEW_AND_OLD_IMAGES"
 SHOWN = 3  # methods that a check's value names
 
 
@@ -69,28 +71,22 @@ class ApiView:
 
     def routes(self, entity: EntityTarget) -> Iterator[tuple[ApiOperation, str]]:
         """The entity's methods, each with the stage variable that names its function."""
-        contract = self.contract(entity)
-        yield from ((each, entity.reads_variable) for each in contract.reads)
-        yield from ((each, entity.writes_variable) for each in contract.writes)
+        return checks.routes(entity.name, self.contract(entity))
 
     def callable(self, entity: EntityTarget) -> Iterator[tuple[str, ApiOperation]]:
         """The functions that API Gateway must be able to call, each with a method."""
-        contract, gate = self.contract(entity), self.context.target.gate_function
+        return checks.calls(self.contract(entity), self.functions(entity))
+
+    def functions(self, entity: EntityTarget) -> EntityFunctions:
         readers = (entity.legacy_read_function, entity.read_function)
-        writers = (entity.legacy_write_function, entity.write_function, gate)
-        for functions, operations in ((readers, contract.reads), (writers, contract.writes)):
-            yield from ((function, each) for function in functions if function for each in operations)
+        writers = (entity.legacy_write_function, entity.write_function, self.context.target.gate_function)
+        return EntityFunctions(reads=tuple(filter(None, readers)), writes=tuple(filter(None, writers)))
 
     def contract(self, entity: EntityTarget) -> ApiContract:
         return self.context.target.mapping[entity.name].contract or ApiContract(reads=(), writes=(), calls={})
 
     def source(self, operation: ApiOperation) -> str:
         return rights.source_arn(self.arn, operation)
-
-    def shown(self, uri: str) -> str:
-        """A URI as a person reads it: the function alone."""
-        found = function_uri(uri, self.stage.variables)
-        return found.name if found else uri or "no function"
 
 
 def followed(context: Context, entity: EntityTarget) -> bool:
@@ -120,22 +116,18 @@ def _canary(api: ApiView) -> Check:
 
 
 def _integrations(api: ApiView, entity: EntityTarget) -> Check:
-    wrong: list[str] = []
-    for operation, variable in api.routes(entity):
-        for methods, where in ((api.deployed, ""), (api.live, " with the next deployment")):
-            method = methods.get(str(operation))
-            if method is None or not is_variable(method.uri, variable):
-                wrong.append(f"{operation} → {api.shown(method.uri) if method else 'no method'}{where}")
-                break
+    wanted, variables = list(api.routes(entity)), api.stage.variables
+    found = {
+        key: f"{function} with the next deployment"
+        for key, function in checks.integrations(wanted, api.live, variables).items()
+    }
+    found |= checks.integrations(wanted, api.deployed, variables)
+    wrong = [f"{operation} → {found[str(operation)]}" for operation, _ in wanted if str(operation) in found]
     return _check(entity, "adopted integrations", wrong, "each names its stage variable")
 
 
 def _permissions(api: ApiView, entity: EntityTarget) -> Check:
-    wrong = [
-        f"{function}: not for {operation}"
-        for function, operation in api.callable(entity)
-        if not api.permissions.allowed(function, api.source(operation))
-    ]
+    wrong = checks.permissions(api.callable(entity), api.permissions, api.arn)
     return _check(entity, "adopted permissions", wrong, "API Gateway may call every function")
 
 
@@ -144,39 +136,27 @@ def versions(context: Context, entity: EntityTarget) -> list[Check]:
     noted = records.parts(context.journal, entity.name)
     if noted is None:
         return []
-    now = aliases(ApiView(context).permissions, entity)
-    wrong = [
-        f"{name}: version {version or 'gone'}, was {noted.versions.get(name)}"
-        for name, version in now.items()
-        if noted.versions.get(name, version) != version
-    ]
-    found = _check(entity, "adopted aliases", wrong, "the versions that were noted")
+    now = aliases(ApiView(context), entity)
+    found = _check(entity, "adopted aliases", checks.versions(noted.versions, now), "the versions that were noted")
     return [found] if now else []
 
 
-def aliases(permissions: Permissions, entity: EntityTarget) -> dict[str, str]:
+def aliases(api: ApiView, entity: EntityTarget) -> dict[str, str]:
     """The versions that the entity's functions have now, of those that callers name by an alias."""
-    named = (
-        *(entity.legacy_read_function, entity.legacy_write_function),
-        *(entity.read_function, entity.write_function),
-    )
-    return {each: permissions.version(each) for each in dict.fromkeys(named) if ":" in each}
+    return checks.aliases(api.functions(entity).every, api.permissions)
 
 
 def table_stream(context: Context, entity: EntityTarget) -> list[Check]:
     """For preflight and `status`: an adopted table's stream is on, with both images."""
     if not entity.table_adopted:
         return []
-    view = stream_view(context, entity)
-    wrong = [] if view == VIEW else [view or stream.OFF]
+    wrong = checks.stream(stream_view(context, entity))
     return [_check(entity, "adopted table's stream", wrong, f"on, {VIEW}")]
 
 
 def stream_view(context: Context, entity: EntityTarget) -> str:
     """What the table's stream shows; empty while it is off."""
-    table = context.clients.dynamodb.describe_table(TableName=entity.modern_table)["Table"]
-    found = table.get("StreamSpecification", {})
-    return found.get("StreamViewType", "") if found.get("StreamEnabled") else ""
+    return checks.stream_view(context.clients.dynamodb, entity.modern_table)
 
 
 def status(context: Context, entity: EntityTarget, state: State | None, *, captured: bool) -> list[Check]:

@@ -8,10 +8,10 @@ import typer
 from rich.markup import escape
 from typer import Option
 
+from functions.aws.rest_api import VARIABLE, function_uri
 from runbook.adopt.changes import AdoptionChange, AdoptionPlan
 from runbook.adopt.command import AdoptCommand
 from runbook.adopt.undo import AdoptUndo
-from runbook.aws.rest_api import VARIABLE, function_uri
 from runbook.commands import _output
 from runbook.commands._options import (
     EntitiesOption,

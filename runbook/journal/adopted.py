@@ -1,4 +1,6 @@
-"""What `runbook adopt` has changed in systems that others have made, with the values before. One reader, one writer.
+"""What `runbook adopt` has changed in systems that others have made, with the values before. One writer.
+
+functions/adopted/journal.py reads `versions`, and whether there is a record, for the alarm.
 
 An entity's record has what is its own. The API's has what the entities share: the deployment that the stage served.
 """
@@ -13,7 +15,7 @@ from runbook.journal.journal import Journal
 from runbook.journal.lock import Lease
 from runbook.journal.state import Event
 
-API = "the adopted API"  # the key of its record and its lock in the journal; no entity can have that name
+API = names.ADOPTED_API
 
 
 @dataclass(frozen=True, kw_only=True)

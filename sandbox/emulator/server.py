@@ -47,6 +47,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
     from ministack import app  # noqa: PLC0415  # it reads the environment when imported
 
     from sandbox.emulator.behaviour import (  # noqa: PLC0415  # likewise
+        alias_actions,
         canary,
         data_api,
         database_endpoint,
@@ -83,6 +84,7 @@ def _application(database: Database, traits: Traits, delays: Latency) -> Any:
         deployments,
         openapi_import,
         lambda_permissions,
+        alias_actions,
         encoded_paths,
         endpoint_kind,
         stage_variables,

@@ -35,6 +35,7 @@ BAD = {
     "bridgeMaxRecordAgeSeconds": "86400",
     "permissionsBoundaryArn": "boundary",
     "adopt": "cluster",
+    "adoptedCheckMinutes": "1441",
     "repository": "recipes",
     "oidcProviderArn": "arn:aws:iam::111122223333:oidc-provider/example.com",
     "operators": '["arn:aws:iam::111122223333:role/*"]',

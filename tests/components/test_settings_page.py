@@ -41,6 +41,7 @@ CHANGED = {
     "bridgeMaxRecordAgeSeconds": "600",
     "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/boundary",
     "adopt": '{"entities": {"chefs": {"table": "chefs-v2"}}}',
+    "adoptedCheckMinutes": "5",
     "repository": "kitchen/other",
     "oidcProviderArn": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com",
     "operators": '["arn:aws:iam::111122223333:role/other"]',
@@ -51,6 +52,8 @@ CHANGED = {
 }
 # These change a stack that has a repository.
 AROUND = {"repository", "oidcProviderArn", "operators", "readers", "stateBucket", "stateKeyArn"}
+# These change a stack that adopts something.
+OF_ADOPTED = {"adoptedCheckMinutes"}
 DEPLOYED_AGAIN = "aws:apigateway/deployment:Deployment"  # replaced by each change of a route; the old one stays
 # What pulumi-aws changes in place and the sandbox's engine does not: AWS upgrades an instance with its cluster.
 IN_PLACE = {("aws:rds/clusterInstance:ClusterInstance", "engineVersion"), ("aws:iam/role:Role", "permissionsBoundary")}
@@ -95,7 +98,8 @@ def test_each_setting_has_another_value_in_these_tests():
 
 @pytest.mark.parametrize("key", CHANGED)
 def test_a_change_does_what_the_page_says(key, describe, stack):
-    beside = DELIVERY if key in AROUND else {}
+    adopt = {"adopt": CHANGED["adopt"]} if key in OF_ADOPTED else {}
+    beside = DELIVERY if key in AROUND else adopt
     before = describe(**beside) if beside else stack
     assert effect(before, describe(**{**beside, key: CHANGED[key]})) is SETTINGS[key].effect
 

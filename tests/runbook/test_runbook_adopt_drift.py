@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from adopted_world import ENTITY, ITEM, READS, STAGE, WRITES, World, adopt, kinds, undo
 
+from functions.adopted.journal import AdoptionRecords
 from functions.domain.phase import Phase
 from runbook import status
 from runbook.checks import plans
@@ -113,6 +114,25 @@ def test_drift_is_found_by_status_preflight_and_before_every_switch_and_put_righ
         assert f"runbook adopt --entity {ENTITY} --execute" in found[where][name].remedy
     assert kinds(adopt(world).execute()) == changes
     assert not any(red(world).values())
+
+
+def test_the_alarms_function_reads_of_the_journal_what_adopt_has_noted(world):
+    records = AdoptionRecords(world.dynamodb, world.journal)
+    noted = records.read(ENTITY, api=True)
+    assert (noted.adopted, noted.complete, noted.busy) == (True, False, False)
+    assert noted.versions == world_versions(world)
+    alias_moved(world)
+    adopt(world).execute()
+    after = records.read(ENTITY, api=True)
+    assert after.versions == world_versions(world) != noted.versions
+    assert after.token > noted.token
+    undo(world).execute()
+    assert not records.read(ENTITY, api=True).adopted
+
+
+def world_versions(world):
+    name, _, alias = world.reads.partition(":")
+    return {world.reads: world.functions.get_alias(FunctionName=name, Name=alias)["FunctionVersion"]}
 
 
 def test_a_variable_that_another_tool_removed_is_set_again_by_the_journal(world):

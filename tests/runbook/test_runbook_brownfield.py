@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import threading
 import zipfile
+from datetime import UTC, datetime, timedelta
 from difflib import unified_diff
 
 import pytest
 from journal_states import long_at_the_gate
 from shop_world import ShopWorld, order, written_event
 
+from functions.domain import names
 from runbook.aws.api_gateway import Routes, Side
 from runbook.checks import plans
 from runbook.checks.plans import CheckScope
 from runbook.cutover.steps import Choices, SwitchRun
 from runbook.errors import PreconditionError
+from runbook.journal.lock import held
 from sandbox import lifecycle
-from sandbox.brownfield import bringing_up, ledger, snapshot
+from sandbox.brownfield import api, bringing_up, ledger, snapshot
 from sandbox.brownfield.functions import SOURCES, function_name
 from sandbox.brownfield.system import ENTITY
 from sandbox.engine.aws import Aws
@@ -48,12 +52,25 @@ def before():
 
 
 @pytest.fixture(scope="module")
-def world(before):
-    """The same, adopted and prepared."""
+def deployed(before):
+    """The same with the stack beside it, and what the stack's function found before `adopt`."""
     name, shop, _ = before
     made = ShopWorld(bringing_up.deploy(name, current=False), shop)
+    return made, look(made)
+
+
+@pytest.fixture(scope="module")
+def adopted(deployed):
+    """The same, adopted; its stack has no bridge yet."""
+    made, _ = deployed
     made.runbook("adopt", "--execute")
-    made = ShopWorld(bringing_up.deploy(name, current=False), shop)
+    return made
+
+
+@pytest.fixture(scope="module")
+def world(before, adopted):
+    """The same, prepared; tests of `adopted` alone come first."""
+    made = ShopWorld(bringing_up.deploy(before[0], current=False), adopted.shop)
     made.runbook("init")
     return made
 
@@ -90,6 +107,104 @@ def _event(answer):
     return found
 
 
+def overwritten(world):
+    """Another tool's deployment; it is deleted again, because a test compares the list of deployments."""
+    gateway, place = world.sandbox.client("apigateway"), {"restApiId": world.shop.api_id}
+    api.deploy_again(world.account, world.shop.api_id, [("POST", api.ORDERS)])
+    served = gateway.get_stage(**place, stageName=api.STAGE)["deploymentId"]
+    yield f"POST {api.ORDERS} → {WRITER}"
+    gateway.delete_deployment(**place, deploymentId=served)
+
+
+def not_permitted(world):
+    functions, name = world.sandbox.client("lambda"), world.entity.read_function
+    policy = json.loads(functions.get_policy(FunctionName=name)["Policy"])
+    for each in policy["Statement"]:
+        functions.remove_permission(FunctionName=name, StatementId=each["Sid"])
+    yield f"{name}: not for GET {api.ORDERS}"
+
+
+def switched_off(world):
+    table = world.entity.modern_table
+    world.sandbox.client("dynamodb").update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+    yield f"stream of {table}: off"
+
+
+def variable_gone(world):
+    operation = {"op": "remove", "path": f"/variables/{ENTITY}_writes"}
+    world.sandbox.client("apigateway").update_stage(
+        restApiId=world.shop.api_id, stageName=api.STAGE, patchOperations=[operation]
+    )
+    yield f"stage variable {ENTITY}_writes: not set"
+
+
+def look(world):
+    """What the stack's function answers to the event of its schedule."""
+    scheduler = world.sandbox.client("scheduler")
+    (schedule,) = scheduler.list_schedules(NamePrefix="streamback-sandbox-adopted")["Schedules"]
+    target = scheduler.get_schedule(Name=schedule["Name"])["Target"]
+    return world.invoke(target["Arn"], json.loads(target["Input"]))
+
+
+def measured(world):
+    """Of the metric that the entity's alarm watches: how often it was published, and the sum."""
+    cloudwatch, now = world.sandbox.client("cloudwatch"), datetime.now(UTC)
+    (alarm,) = cloudwatch.describe_alarms(AlarmNamePrefix=f"streamback-sandbox-adopted-{ENTITY}")["MetricAlarms"]
+    points = cloudwatch.get_metric_statistics(
+        **{name: alarm[name] for name in ("Namespace", "MetricName", "Dimensions")},
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=7200,
+        Statistics=["SampleCount", "Sum"],
+    )["Datapoints"]
+    return sum(each["SampleCount"] for each in points), sum(each["Sum"] for each in points)
+
+
+def test_the_alarms_function_is_silent_before_adopt(deployed):
+    made, found = deployed
+    assert found == {}
+    assert "gateFunction" not in made.sandbox.outputs
+
+
+@pytest.mark.parametrize("drift", [overwritten, not_permitted, switched_off, variable_gone])
+def test_what_another_tool_changes_is_in_the_alarms_metric_until_it_is_adopted_again(adopted, drift):
+    assert look(adopted) == {ENTITY: []}
+    count, total = measured(adopted)
+    change = drift(adopted)
+    expected = next(change)
+    (found,) = look(adopted).values()
+    assert expected in found
+    assert measured(adopted) == (count + 1, total + len(found))
+    adopted.runbook("adopt", "--execute")
+    assert look(adopted) == {ENTITY: []}
+    assert measured(adopted) == (count + 2, total + len(found))
+    assert not list(change)
+
+
+def test_while_adopt_is_at_work_the_alarms_function_is_silent(adopted):
+    with held(adopted.context.journal, names.ADOPTED_API, "a test", "adopt"):
+        assert look(adopted) == {}
+    assert look(adopted) == {ENTITY: []}
+
+
+def test_the_alarms_function_looks_at_the_gate_too(world):
+    gate, functions = world.sandbox.outputs["gateFunction"], world.sandbox.client("lambda")
+    assert look(world) == {ENTITY: []}
+    policy = json.loads(functions.get_policy(FunctionName=gate)["Policy"])
+    ours = next(each for each in policy["Statement"] if str(each["Condition"]).endswith("/PUT/*'}}"))
+    functions.remove_permission(FunctionName=gate, StatementId=ours["Sid"])
+    assert look(world) == {ENTITY: [f"{gate}: not for PUT {api.ORDER}"]}
+    source = ours["Condition"]["ArnLike"]["AWS:SourceArn"]
+    functions.add_permission(
+        FunctionName=gate,
+        StatementId=ours["Sid"],
+        Action=ours["Action"],
+        Principal=ours["Principal"]["Service"],
+        SourceArn=source,
+    )
+    assert look(world) == {ENTITY: []}
+
+
 def test_every_check_of_the_bridge_and_the_table_holds(world):
     checks = plans.checks(world.context, world.entity, CheckScope.BRIDGE, send_heartbeat=True)
     assert not [f"{each.name}: {each.value}" for each in checks if not each.ok]
@@ -117,9 +232,9 @@ def test_the_gate_passes_a_request_and_its_answer_through_untouched(echo):
 def test_a_deployment_after_the_checks_is_found_before_a_client_is_held(gated, monkeypatch):
     """Requests would go past the gate, and the shop's writer would meet the fence."""
     run, gateway = SwitchRun(gated.context, gated.entity, None, Choices()), gated.sandbox.client("apigateway")
-    api = {"restApiId": gated.shop.api_id}
-    (resource,) = [each["id"] for each in gateway.get_resources(**api)["items"] if each["path"] == "/v2/orders"]
-    method = {**api, "resourceId": resource, "httpMethod": "POST"}
+    place = {"restApiId": gated.shop.api_id}
+    (resource,) = [each["id"] for each in gateway.get_resources(**place)["items"] if each["path"] == "/v2/orders"]
+    method = {**place, "resourceId": resource, "httpMethod": "POST"}
     variable = gateway.get_integration(**method)["uri"]
 
     def deploy(uri):
@@ -192,6 +307,7 @@ def test_adopt_undo_leaves_the_shop_as_it_was(before, world):
     name, shop, picture = before
     world.runbook("copy", "stop", "--remove-triggers", "--entity", ENTITY)
     world.runbook("adopt", "undo", "--settle", "0", "--execute")
+    assert look(world) == {}
     bringing_up.deploy(name, bringing_up.BEFORE_ADOPTING, current=False)  # the bridge reads the stream until then
     world.runbook("adopt", "undo", "--settle", "0", "--execute")
     now = snapshot.take(world.account, shop)

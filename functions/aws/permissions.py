@@ -73,9 +73,12 @@ class Permissions:
             return
 
     def version(self, function: str) -> str:
-        """The version that the function's alias names; empty where the function is not there."""
+        """The version that the function's alias names; empty where the function, or its alias, is not there."""
+        name, _, alias = function.partition(":")
         try:
-            return self._client.get_function_configuration(**_place(function)).get("Version", "")
+            if alias:  # why not its configuration: that shows the environment, too
+                return self._client.get_alias(FunctionName=name, Name=alias)["FunctionVersion"]
+            return self._client.get_function_configuration(FunctionName=name).get("Version", "")
         except self._client.exceptions.ResourceNotFoundException:
             return ""
 
