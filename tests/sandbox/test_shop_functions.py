@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from shop_world import order, written_event
@@ -108,6 +111,13 @@ def call(name):
     return invoke
 
 
+def until(holds):
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)  # InnoDB's view of transactions changes only when it was not read for a tenth of a second
+
+
 def _of(key, method, body=None):
     return {**written_event(body), "httpMethod": method, "pathParameters": {"orderId": key}}
 
@@ -132,3 +142,26 @@ def test_both_systems_answer_alike(call, system):
     assert (status, {**found["data"], "placed_at": ""}) == (200, {**changed["data"], "placed_at": ""})
     assert call(WRITERS[system], _of(key, "DELETE")) == (200, {"data": {"order_id": key, "deleted": True}})
     assert call(WRITERS[system], _of(key, "DELETE"))[0] == call(READERS[system], _of(key, "GET"))[0] == 404
+
+
+def test_a_transaction_that_mysql_ends_as_a_deadlock_is_run_again(name, call):
+    if bringing_up.shop(name).database.rds.has_data_api:
+        pytest.skip("its statements are transactions of their own")
+    key, changed = "A-00000001", order(order_id="A-00000001", note="again")
+    database = Sandbox(Folder.of(name), {}).database
+    with (
+        ThreadPoolExecutor(1) as thread,
+        closing(database.connect(database="shop")) as looking,
+        closing(database.connect(database="shop")) as other,
+        other.cursor() as cursor,
+        looking.cursor() as looked,
+    ):
+        other.begin()
+        cursor.execute("UPDATE orders SET note = 'other' WHERE order_id > %s", (key,))  # more work, so not the victim
+        cursor.execute("SELECT id FROM order_audit FOR UPDATE")
+        answer = thread.submit(call, WRITERS["legacy"], _of(key, "PUT", changed))
+        until(lambda: looked.execute("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"))
+        cursor.execute("SELECT note FROM orders WHERE order_id = %s FOR UPDATE", (key,))
+        assert cursor.fetchone() == ("before-1",)  # MySQL has undone what the function wrote
+        other.rollback()
+        assert answer.result() == (202, changed)

@@ -24,6 +24,7 @@ UPDATE = (
     "reference = %(reference)s, note = %(note)s WHERE order_id = %(order_id)s"
 )
 AUDIT = "INSERT INTO order_audit (order_id, action, note, at) VALUES (%s, %s, %s, UTC_TIMESTAMP(6))"
+DEADLOCK, TRIES = 1213, 3  # MySQL has rolled the transaction back, and asks for it again
 AUTHORITIES = Path(__file__).with_name("database-ca.pem")
 
 secrets = boto3.client("secretsmanager")
@@ -44,19 +45,30 @@ def read(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def write(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answers the API's writes; order and audit are one transaction."""
+    """Answers the API's writes."""
     try:
-        database = connection()
-        database.begin()
-        try:
-            with database.cursor() as cursor:
-                answer = change(cursor, event)
-            database.commit()
-        except Exception:
-            database.rollback()
-            raise
+        for _ in range(TRIES - 1):
+            try:
+                return transaction(event)
+            except pymysql.OperationalError as error:
+                if error.args[0] != DEADLOCK:
+                    raise
+        return transaction(event)
     except Exception as error:  # noqa: BLE001
         return respond(200, {"errorMessage": str(error)})
+
+
+def transaction(event: dict[str, Any]) -> dict[str, Any]:
+    """Order and audit are written together or not at all."""
+    database = connection()
+    database.begin()
+    try:
+        with database.cursor() as cursor:
+            answer = change(cursor, event)
+        database.commit()
+    except Exception:
+        database.rollback()
+        raise
     return answer
 
 
