@@ -34,23 +34,26 @@ def seen(entity: str, event: str) -> str:
     return f"@{names.RESERVED_PREFIX}{event.lower()}_{entity}"
 
 
-def noting(server: DataApi, entity: Entity) -> list[str]:
+def noting(entity: Entity) -> list[str]:
     """The statements which note that the triggers look permits up.
 
     Where that was not so before, the bridge's SQL has brought the records of the permits that are there, or later ones.
-    So those that count still are void: they let nothing pass, and are there to have their calls waited for.
+    So those that count still are void: they let nothing pass, and are there to have their calls waited for. Whether it
+    was so, each statement sees for itself: another call may have noted it since, and its permits are good.
     """
-    table, own = _table(entity), f"entity = '{entity.name}' AND item_key <> ''"
-    noted = f"SELECT 1 FROM {table} WHERE entity = :entity AND item_key = ''"  # noqa: S608  # checked names
-    first = [
-        f"DELETE FROM {table} WHERE {own} AND deadline <= UTC_TIMESTAMP(6)",  # noqa: S608  # likewise
-        f"UPDATE {table} SET sequence = {VOID} WHERE {own}",  # noqa: S608  # likewise
-    ]
+    table = _table(entity)
+    # why a table within: no statement may read the table that it changes, unless it has been read before
+    noted = f"SELECT COUNT(*) AS noted FROM {table} WHERE entity = '{entity.name}' AND item_key = ''"  # noqa: S608  # checked names
+    where = f"entity = '{entity.name}' AND item_key <> '' AND (SELECT n.noted FROM ({noted}) n) = 0"  # noqa: S608  # likewise
     note = (
         f"INSERT INTO {table} (entity, item_key, sequence, owner, deadline) "  # noqa: S608  # likewise
         f"VALUES ('{entity.name}', '', 0, '{TRIGGERS}', '1970-01-01') ON DUPLICATE KEY UPDATE sequence = 0"
     )
-    return [note] if server.query(noted, {"entity": {"stringValue": entity.name}}) else [*first, note]
+    return [
+        f"DELETE FROM {table} WHERE {where} AND deadline <= UTC_TIMESTAMP(6)",  # noqa: S608  # likewise
+        f"UPDATE {table} SET sequence = {VOID} WHERE {where}",  # noqa: S608  # likewise
+        note,
+    ]
 
 
 def forgetting(server: DataApi, entity: Entity) -> list[str]:

@@ -61,7 +61,7 @@ def install(server: DataApi, entity: Entity, token: int = tokens.NO_TOKEN) -> li
         change(server, entity, statements, held)
         made.append(name)
     if entity.replayed:
-        change(server, entity, permits.noting(server, entity), held)
+        change(server, entity, permits.noting(entity), held)
     return made
 
 

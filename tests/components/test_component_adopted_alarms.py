@@ -14,6 +14,7 @@ from components.access_policies import of
 from components.adoption import AdoptedApi, AdoptedEntity, AdoptedSystem
 from components.rights import StackNames
 from components.settings import parse
+from functions.adopted import handler
 from policy.rules import violations
 
 NAME = "streamback-dev-adopted"
@@ -128,7 +129,7 @@ def test_a_table_alone_needs_no_right_on_an_api(describe):
 def test_an_alarm_of_each_entity_stands_from_one_look_to_the_next_and_says_what_to_run(describe, kitchen):
     stack = describe(**kitchen, alarmTopicArn=TOPIC)
     alarm = stack.one("metricAlarm:MetricAlarm", "adopted-chefs-changed")["inputs"]
-    assert (alarm["namespace"], alarm["metricName"]) == ("streamback", "AdoptedChanged")
+    assert (alarm["namespace"], alarm["metricName"]) == ("streamback", handler.METRIC)
     assert alarm["dimensions"] == {"service": f"{NAME}-check", "entity": "chefs"}
     assert (alarm["period"], alarm["evaluationPeriods"], alarm["threshold"]) == (900, 1, 0)
     assert alarm["treatMissingData"] == "notBreaching"

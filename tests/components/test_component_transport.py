@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from functions.aws import statement_function
+
 ACCOUNT = "arn:aws:{}:us-east-1:111122223333:"
 INSTANCE, CLUSTER = (f"{ACCOUNT.format('rds')}{kind}:shop" for kind in ("db", "cluster"))
 SECRET = f"{ACCOUNT.format('secretsmanager')}secret:shop-admin-AbCdEf"
@@ -45,6 +47,11 @@ def test_what_sends_statements_is_in_the_databases_network(adopted):
         assert (variables["DATABASE_HOST"], variables["DATABASE_PORT"]) == ("shop.invalid", "3307")
         assert "TOKEN_SECRET_ARN" not in variables
         assert {"database-ca.pem", "pymysql/__init__.py"} <= set(inputs["code"]["assets"])
+
+
+def test_the_runbook_waits_longer_for_its_statements_than_their_function_may_run(adopted):
+    function = adopted().one("function:Function", "statements")["inputs"]
+    assert function["timeout"] == statement_function.TIMEOUT < statement_function.CONFIG.read_timeout
 
 
 def test_the_outputs_say_where_the_runbooks_statements_go(adopted):

@@ -111,6 +111,26 @@ class Watched(DataApi):
             yield Watched(inside, self.look) if self.look.inside else inside
 
 
+def ends_as_one_pass(bridged: Any, overlap: Any, outer_by: Any, beside: Any, inner_by: Any) -> None:
+    """Check the end of two batches, one run in the middle of the other.
+
+    Args:
+        overlap: what came before, the two batches, and at which statement of the first the second begins.
+        outer_by: delivers what came before, and the first batch.
+        beside: delivers the second in the middle; False where it must be delivered again.
+        inner_by: does so.
+    """
+    before, outer, inner, at = overlap
+    bridged.clear()
+    outer_by(before)
+    done: list[Any] = []
+    outer_by(outer, Interruption(at, lambda: done.append(beside(inner))))
+    if not done or done == [False]:  # the run was over before it came to that, or the other one waited for it too long
+        inner_by(inner)
+    assert bridged.shown() == truth(before + outer + inner)
+    assert not bridged.quarantined
+
+
 @dataclass
 class Direct:
     """The bridge that writes by SQL."""

@@ -230,6 +230,6 @@ def test_a_bridge_without_its_triggers_calls_nothing(orders):
         with pytest.raises(BlockedError, match="runbook copy start --entity orders"):
             orders.apply(order("a", BASE, "one"))
     finally:
-        for statement in permits.noting(orders.server, orders.entity):
+        for statement in permits.noting(orders.entity):
             orders.server.execute(statement)
     assert orders.audit() == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from bridge_world import Interruption, Step, truth
+from bridge_world import Step, ends_as_one_pass
 from hypothesis import given
 from legacy_world import BASE, EXAMPLES
 from replay_world import order
@@ -19,33 +19,21 @@ from functions.install import permits
 LOST = ReadTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com")
 
 
+@pytest.mark.sweep
 @given(overlap=overlaps())
 @EXAMPLES
 def test_a_batch_by_sql_in_the_middle_of_a_replay_changes_nothing_of_the_end(replayed, overlap):
     """The function's own statements count as middle, too."""
-    before, outer, inner, at = overlap
-    replayed.clear()
-    replayed.deliver(before)
-    done = []
-    replayed.deliver(outer, Interruption(at, lambda: done.append(replayed.deliver_by_sql(inner))))
-    if not done:
-        replayed.deliver_by_sql(inner)
-    assert replayed.shown() == truth(before + outer + inner)
-    assert not replayed.quarantined
+    by_sql = replayed.deliver_by_sql
+    ends_as_one_pass(replayed, overlap, replayed.deliver, by_sql, by_sql)
 
 
+@pytest.mark.sweep
 @given(overlap=overlaps())
 @EXAMPLES
 def test_a_replay_in_the_middle_of_a_batch_by_sql_changes_nothing_of_the_end(replayed, overlap):
-    before, outer, inner, at = overlap
-    replayed.clear()
-    replayed.deliver_by_sql(before)
-    done = []
-    replayed.deliver_by_sql(outer, Interruption(at, lambda: done.append(replayed.beside(inner))))
-    if done != [True]:
-        replayed.deliver(inner)
-    assert replayed.shown() == truth(before + outer + inner)
-    assert not replayed.quarantined
+    by_sql = replayed.deliver_by_sql
+    ends_as_one_pass(replayed, overlap, by_sql, replayed.beside, replayed.deliver)
 
 
 ROW = {"insert": [], "update": [("a", "before")], "delete": [("a", "before")]}
@@ -96,7 +84,7 @@ def test_a_permit_from_before_the_bridge_wrote_by_sql_lets_nothing_pass(replayed
         replayed.once([Step("a", 1, "lost")], functions=orders.passing(before=lost_after(event)))
     for statement in permits.forgetting(orders.server, orders.entity):
         orders.server.execute(statement)
-    for statement in permits.noting(orders.server, orders.entity):
+    for statement in permits.noting(orders.entity):
         orders.server.execute(statement)
     orders.control(fenced=fenced)
     assert "errorMessage" in orders.function.handler(event[0])["body"]
@@ -105,3 +93,15 @@ def test_a_permit_from_before_the_bridge_wrote_by_sql_lets_nothing_pass(replayed
     replayed.deliver([Step("a", 1, "lost"), Step("a", 2, "next")])
     assert replayed.shown() == {"a": "next"}
     assert not orders.permits()
+
+
+def test_permits_that_were_opened_since_another_call_noted_the_triggers_stay_good(replayed):
+    """That call's statements come late: it was made while nothing was noted."""
+    orders, late = replayed.orders, permits.noting(replayed.orders.entity)
+
+    def note(given):
+        for statement in late:
+            orders.server.execute(statement)
+
+    replayed.once([Step("a", 1, "good")], functions=orders.passing(before=note))
+    assert replayed.shown() == {"a": "good"}

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from bridge_world import Interruption, Step, Watched, truth
+from bridge_world import Interruption, Step, Watched, ends_as_one_pass, truth
 from hypothesis import given
 from hypothesis import strategies as st
 from legacy_world import BASE, EXAMPLES, STREAM, record
@@ -39,15 +39,7 @@ def overlaps(draw):
 @given(overlap=overlaps())
 @EXAMPLES
 def test_a_run_in_the_middle_of_another_changes_nothing_of_the_end(bridged, overlap):
-    before, outer, inner, at = overlap
-    bridged.clear()
-    bridged.deliver(before)
-    done = []
-    bridged.deliver(outer, Interruption(at, lambda: done.append(bridged.beside(inner))))
-    if done != [True]:  # the run was over before it came to that, or the other one waited for it too long
-        bridged.deliver(inner)
-    assert bridged.shown() == truth(before + outer + inner)
-    assert not bridged.quarantined
+    ends_as_one_pass(bridged, overlap, bridged.deliver, bridged.beside, bridged.deliver)
 
 
 @pytest.mark.parametrize("at", range(1, 12))
