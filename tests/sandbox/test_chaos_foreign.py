@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections import Counter
 
 import pytest
@@ -26,8 +27,9 @@ READ_ONE = Call([Effect(GET, "k", "v")], 1.0, 2.0)
 
 @pytest.fixture
 def values():
-    number = iter(range(10**6))
-    return lambda: f"foreign-{next(number)}"
+    """Of this test alone: a writer finds its new rows by them, among those that the bridge has made of items."""
+    number, test = iter(range(10**6)), uuid.uuid4().hex[:8]
+    return lambda: f"foreign-{test}-{next(number)}"
 
 
 @pytest.fixture
